@@ -102,7 +102,7 @@ class RunProgress:
         origin = f" from step {event.step:,}" if event.step else ""
         return f"{event.parameters:,} parameters, {event.steps:,} steps{origin}, {event.steps_per_epoch:,} an epoch, on {event.device_name}"
 
-    def take(self, block: SeriesBlock) -> None:
+    def add(self, block: SeriesBlock) -> None:
         """Record new values."""
         self._step, self._seconds = block.step, block.seconds
         for name in ("batch_loss", "train_loss", "validation_error", "validation_loss"):
@@ -151,7 +151,7 @@ class Lines:
             case SessionStarted():
                 print(self._run.started(event), file=sys.stderr, flush=True)
             case SeriesBlock():
-                self._run.take(event)
+                self._run.add(event)
                 if self._run.share >= self._next:
                     self._next = (math.floor(self._run.share * LINES) + 1) / LINES
                     print(f"{self._run.place}: {self._run.words}", file=sys.stderr, flush=True)
@@ -195,7 +195,7 @@ class Bar:
             case SessionStarted():
                 self._console.print(self._run.started(event), markup=False)
             case SeriesBlock():
-                self._run.take(event)
+                self._run.add(event)
                 self._progress.update(
                     self._task,
                     completed=self._run.share,

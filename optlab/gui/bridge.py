@@ -282,7 +282,7 @@ class Turn(QObject):
         super().__init__(parent)
         self._taken = False
 
-    def take(self) -> bool:
+    def acquire(self) -> bool:
         """Take the turn, and return whether it was free."""
         was_free = not self._taken
         self._taken = True
@@ -359,7 +359,7 @@ class TaskBridge(QObject):
         if self._waiting is None:
             self.finished.emit()
             return
-        if not self._turn.take():
+        if not self._turn.acquire():
             return
         task, self._waiting = self._waiting, None
         # A task has nothing to save: when it is cancelled, its worker may be killed at once. A

@@ -38,7 +38,7 @@ class DiagnosisController(QObject):
         self._timer = QTimer(self)
         self._timer.setInterval(_INTERVAL_MILLISECONDS)
         self._timer.timeout.connect(self.update)
-        bridge.on(events.SeriesBlock, self._diagnosis.take)
+        bridge.on(events.SeriesBlock, self._diagnosis.add)
         bridge.on(events.ActivityChanged, lambda _changed: self.update())
         bridge.on(events.MessageApplied, self._applied)
         bridge.sessionEnded.connect(self._ended)

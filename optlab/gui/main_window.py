@@ -193,9 +193,9 @@ class MainWindow(QMainWindow):
         bridge = self.bridge
         bridge.on(events.SessionStarted, self._session_started)
         bridge.on(events.SeriesBlock, self._take_block)
-        bridge.on(events.WeightPath, self.plots.take_path)
-        bridge.on(events.InstrumentImage, self.instruments.take_picture)
-        bridge.on(events.InstrumentCosts, self.instruments.take_costs)
+        bridge.on(events.WeightPath, self.plots.show_path)
+        bridge.on(events.InstrumentImage, self.instruments.show_image)
+        bridge.on(events.InstrumentCosts, self.instruments.show_costs)
         bridge.on(events.ActivityChanged, self._activity_changed)
         bridge.on(events.MessageApplied, self._message_applied)
         bridge.on(events.StepWarning, self._step_warned)
@@ -284,8 +284,8 @@ class MainWindow(QMainWindow):
         )
 
     def _take_block(self, block: events.SeriesBlock) -> None:
-        self.plots.take(block)
-        self.instruments.take(block)
+        self.plots.add(block)
+        self.instruments.add(block)
         self.controls.advance(block.step, block.seconds)
 
     def _activity_changed(self, changed: events.ActivityChanged) -> None:
@@ -379,10 +379,10 @@ class MainWindow(QMainWindow):
                 for name, values in curves.series.items()
             },
         )
-        self.plots.take(block)
+        self.plots.add(block)
         self.instruments.clear()
         self.instruments.set_tables(tables.get(INSTRUMENTS, {}))
-        self.instruments.take(block)
+        self.instruments.add(block)
         for message in curves.messages:
             if isinstance(message, SwitchInstrument) and message.reason:
                 self.instruments.show_problem(message.name, message.reason)

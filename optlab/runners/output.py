@@ -72,7 +72,7 @@ class JobOutput:
         self._waiting_characters = 0
         self._end: deque[str] = deque(maxlen=END_LINES)
 
-    def take(self, data: bytes) -> str:
+    def feed(self, data: bytes) -> str:
         """Take what was printed, and return the part of it that is to be reported."""
         *lines, self._partial = (self._partial + data).split(b"\n")
         if len(self._partial) > _LINE_CHARACTERS:

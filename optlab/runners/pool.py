@@ -32,7 +32,7 @@ class WorkerPool:
             while not self._closed and len(self._idle) < self._spares:
                 self._idle.append(Worker())
 
-    def take(self) -> Worker:
+    def acquire(self) -> Worker:
         """Return a worker for one job: a spare one, or else a new one.
 
         Raises:

@@ -42,7 +42,7 @@ class ProcessRunner:
     def events(self, job: Job, inbox: Inbox) -> Iterator[Event]:
         """See :class:`~optlab.runners.runner.Runner`."""
         try:
-            worker = self._pool.take() if self._pool is not None else Worker()
+            worker = self._pool.acquire() if self._pool is not None else Worker()
         except OSError as error:
             yield unexpected(error)
             return
@@ -58,10 +58,10 @@ class ProcessRunner:
             failed = False
             worker.send(job)
             while True:
-                for message in inbox.take(0):
+                for message in inbox.receive(0):
                     worker.send(message)
                 event = worker.receive(_LISTEN_SECONDS)
-                yield from _reported(printed.take(worker.printed()))
+                yield from _reported(printed.feed(worker.printed()))
                 if isinstance(event, JobDone):
                     break
                 if event is not None:
@@ -119,7 +119,7 @@ def _rest(worker: Worker, printed: JobOutput) -> Iterator[WorkerOutput]:
         data = worker.printed()
         if not data:
             break
-        text += printed.take(data)
+        text += printed.feed(data)
     yield from _reported(text + printed.finish())
 
 

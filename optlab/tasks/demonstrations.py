@@ -21,7 +21,7 @@ class _Controlled(Progress):
 
     def should_continue(self) -> bool:
         self._stopped = self._stopped or any(
-            isinstance(message, Stop) for message in self._controls.take(0)
+            isinstance(message, Stop) for message in self._controls.receive(0)
         )
         return not self._stopped
 

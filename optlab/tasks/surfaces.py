@@ -141,7 +141,7 @@ class RaceTask(Task):
 
         def going(step: int) -> bool:
             return step % _STEPS_BETWEEN_CHECKS != 0 or not any(
-                isinstance(message, Stop) for message in controls.take(step)
+                isinstance(message, Stop) for message in controls.receive(step)
             )
 
         result = race(
@@ -205,7 +205,7 @@ class BasinsTask(Task):
 
         def going(step: int) -> bool:
             return step % _STEPS_BETWEEN_CHECKS != 0 or not any(
-                isinstance(message, Stop) for message in controls.take(step)
+                isinstance(message, Stop) for message in controls.receive(step)
             )
 
         yield basins(

@@ -78,7 +78,7 @@ Message = Pause | Resume | Advance | Stop | SetValue | TakeSnapshot | Follow | S
 class Controls(Protocol):
     """Where a session reads its messages."""
 
-    def take(self, step: int) -> list[Message]:
+    def receive(self, step: int) -> list[Message]:
         """Return the messages to apply before the step after ``step``; never waits."""
 
     def wait(self, seconds: float) -> None:
@@ -97,7 +97,7 @@ class Inbox:
         self._messages.append(message)
         self._arrived.set()
 
-    def take(self, step: int) -> list[Message]:
+    def receive(self, step: int) -> list[Message]:
         """Return all messages that have arrived."""
         if not self._messages:
             return []
@@ -119,12 +119,12 @@ class Replay:
         self._log = deque(sorted(log, key=lambda entry: entry[0]))
         self._live = live
 
-    def take(self, step: int) -> list[Message]:
+    def receive(self, step: int) -> list[Message]:
         """Return the messages of the log up to ``step``, then live ones."""
         messages: list[Message] = []
         while self._log and self._log[0][0] <= step:
             messages.append(self._log.popleft()[1])
-        return messages + (self._live.take(step) if self._live is not None else [])
+        return messages + (self._live.receive(step) if self._live is not None else [])
 
     def wait(self, seconds: float) -> None:
         """Wait for a live message.

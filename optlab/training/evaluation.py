@@ -74,7 +74,7 @@ class Evaluator:
         evaluation.fresh_loss, evaluation.fresh_error = self._risk(theta, step)
         if averaged is not None:
             evaluation = replace(evaluation, averaged=self._on_parts(averaged))
-        values = {measure.name: measure.take(evaluation) for measure in self._measures}
+        values = {measure.name: measure.compute(evaluation) for measure in self._measures}
         return {name: value for name, value in values.items() if value is not None}
 
     def full_gradient_norm(self, theta: torch.Tensor) -> torch.Tensor:

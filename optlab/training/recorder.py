@@ -42,14 +42,14 @@ class Recorder:
     def __len__(self) -> int:
         return len(self._rows)
 
-    def take(self, number: int, step: Step) -> torch.Tensor:
+    def record(self, number: int, step: Step) -> torch.Tensor:
         """Measure step ``number`` (1, 2, …; without gaps) and return its scalars ``[M, R]``."""
         if not self._rows:
             self._first = number
-        row = torch.stack([measure.take(step) for measure in self._scalars])
+        row = torch.stack([measure.compute(step) for measure in self._scalars])
         self._rows.append(row)
         for measure in self._vectors:
-            self._vector_rows[measure.name].append(measure.take(step))
+            self._vector_rows[measure.name].append(measure.compute(step))
         return row
 
     def drop_after(self, number: int) -> None:
@@ -60,7 +60,7 @@ class Recorder:
             del rows[keep:]
 
     def index(self, name: str) -> int:
-        """Return the index of a measure in the rows of :meth:`take`.
+        """Return the index of a measure in the rows of :meth:`record`.
 
         Raises:
             ValueError: the measure is not recorded.

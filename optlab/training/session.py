@@ -163,7 +163,7 @@ class _Session:
             yield from self._keep("start")
         last_block = last_checkpoint = time.perf_counter()
         while not self._over():
-            for message in self._controls.take(trainer.step):
+            for message in self._controls.receive(trainer.step):
                 yield from self._apply(message)
             if self._stopped:
                 break

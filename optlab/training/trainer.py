@@ -245,7 +245,7 @@ class Trainer:
             tracked=self._tracked,
             clipped=proposed.clipped,
         )
-        row = self.recorder.take(number + 1, step)
+        row = self.recorder.record(number + 1, step)
         if self._clipped is not None and proposed.clipped is not None:
             clipped = proposed.clipped
             if self.endings:

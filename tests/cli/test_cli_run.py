@@ -337,10 +337,10 @@ def test_that_a_second_ctrl_c_gives_the_run_up(
 def test_that_a_failing_instrument_is_said_on_standard_error_and_in_the_document(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, json_wanted: bool
 ) -> None:
-    def take(self: Conditioning, context: Any, memory: Any) -> Any:
+    def read(self: Conditioning, context: Any, memory: Any) -> Any:
         raise RuntimeError("the matrix is singular")
 
-    monkeypatch.setattr(Conditioning, "take", take)
+    monkeypatch.setattr(Conditioning, "read", read)
     words = ["run", "iris-softmax", "--steps", "20", "--instrument", "conditioning:5"]
     code = main([*words, "--runner", "thread", *(["--json"] if json_wanted else [])])
     output = capsys.readouterr()
@@ -357,10 +357,10 @@ def test_that_a_failing_instrument_is_said_on_standard_error_and_in_the_document
 def test_that_measure_names_an_instrument_that_fails_and_shows_the_others(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def take(self: Conditioning, context: Any, memory: Any) -> Any:
+    def read(self: Conditioning, context: Any, memory: Any) -> Any:
         raise RuntimeError("the matrix is singular")
 
-    monkeypatch.setattr(Conditioning, "take", take)
+    monkeypatch.setattr(Conditioning, "read", read)
     words = ["measure", "iris-softmax", "--instruments", "conditioning,update_ratio", "--json"]
     assert main([*words, "--steps", "2"]) == 1
     output = capsys.readouterr()

@@ -55,7 +55,7 @@ class Script:
         self._idle = deque(idle)
         self._next: list[Message] = []
 
-    def take(self, step: int) -> list[Message]:
+    def receive(self, step: int) -> list[Message]:
         found, self._next = self._next + self._at.pop(step, []), []
         return found
 

@@ -58,7 +58,7 @@ class Activations(Instrument):
         "as saturated.",
     )
 
-    def take(self, context: StepContext, memory: dict[str, Any]) -> Reading:
+    def read(self, context: StepContext, memory: dict[str, Any]) -> Reading:
         layers = self._layers(context)
         flat = [value.flatten(1) for _, value in layers]
         spread = [torch.var_mean(value, dim=1, correction=0) for value in flat]

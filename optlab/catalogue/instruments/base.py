@@ -285,7 +285,7 @@ class Instrument(Component):
     )
 
     @abstractmethod
-    def take(self, context: StepContext, memory: dict[str, Any]) -> Reading:
+    def read(self, context: StepContext, memory: dict[str, Any]) -> Reading:
         """Take a reading.
 
         Args:

@@ -51,7 +51,7 @@ class ClippedSteps(Instrument):
         if len(memory["rows"]) >= MAX_WAITING_ROWS:
             self._count(memory)
 
-    def take(self, context: StepContext, memory: dict[str, Any]) -> Reading:
+    def read(self, context: StepContext, memory: dict[str, Any]) -> Reading:
         self._count(memory)
         share = (
             memory["clipped"] / memory["steps"]

@@ -63,7 +63,7 @@ class Conditioning(Instrument):
         "optimizer; gradient: the step −εg of (8.10). For plain SGD both are the same.",
     )
 
-    def take(self, context: StepContext, memory: dict[str, Any]) -> Reading:
+    def read(self, context: StepContext, memory: dict[str, Any]) -> Reading:
         g = context.gradient
         gg, ghg = g.square().sum(dim=1), context.along(g)
         rate = context.rate

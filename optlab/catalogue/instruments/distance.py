@@ -64,7 +64,7 @@ class Distance(Instrument):
         self._add(memory)
         return {"length": memory["length"]}
 
-    def take(self, context: StepContext, memory: dict[str, Any]) -> Reading:
+    def read(self, context: StepContext, memory: dict[str, Any]) -> Reading:
         self._add(memory)
         length = memory["length"].to(context.after)
         distance = torch.linalg.vector_norm(context.after - memory["origin"], dim=1)

@@ -77,7 +77,7 @@ class ExcessError(Instrument):
         0.0, "Minimum", symbol="J*", help="Minimum of the objective, if it is known."
     )
 
-    def take(self, context: StepContext, memory: dict[str, Any]) -> Reading:
+    def read(self, context: StepContext, memory: dict[str, Any]) -> Reading:
         value = context.objective()
         points: list[tuple[int, torch.Tensor, torch.Tensor]] = memory.setdefault("points", [])
         stride = memory.setdefault("stride", 1)

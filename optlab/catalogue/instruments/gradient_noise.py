@@ -70,7 +70,7 @@ class GradientNoise(Instrument):
         "single draw, so many are needed to estimate the noise.",
     )
 
-    def take(self, context: StepContext, memory: dict[str, Any]) -> Reading:
+    def read(self, context: StepContext, memory: dict[str, Any]) -> Reading:
         squares, mean = context.examples_of_gradient()
         m = squares.shape[1]
         signal = mean.square().sum(dim=1)

@@ -38,7 +38,7 @@ class GradientsByLayer(Instrument):
 
     every: int = schedule(100, "Often enough to show changes, at 1 % of the training.")
 
-    def take(self, context: StepContext, memory: dict[str, Any]) -> Reading:
+    def read(self, context: StepContext, memory: dict[str, Any]) -> Reading:
         moments = [
             torch.var_mean(part, dim=1, correction=0)
             for part in context.gradient.split(context.layout.sizes, 1)

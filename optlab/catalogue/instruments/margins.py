@@ -59,7 +59,7 @@ class Margins(Instrument):
             )
         return ""
 
-    def take(self, context: StepContext, memory: dict[str, Any]) -> Reading:
+    def read(self, context: StepContext, memory: dict[str, Any]) -> Reading:
         margins = context.margins(self.part)
         if margins is None:
             return Reading({})

@@ -79,7 +79,7 @@ class Reliability(Instrument):
             )
         return ""
 
-    def take(self, context: StepContext, memory: dict[str, Any]) -> Reading:
+    def read(self, context: StepContext, memory: dict[str, Any]) -> Reading:
         predictions = context.probabilities(self.part)
         if predictions is None:
             return Reading({})

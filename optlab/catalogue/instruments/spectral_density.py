@@ -69,7 +69,7 @@ class SpectralDensity(Instrument):
         "the batch of the step.",
     )
 
-    def take(self, context: StepContext, memory: dict[str, Any]) -> Reading:
+    def read(self, context: StepContext, memory: dict[str, Any]) -> Reading:
         grid, density, moments = context.density(self.probes, self.steps, self.examples)
         mean = moments[:, 1]
         spread = (moments[:, 2] - mean.square()).clamp_min(0.0).sqrt()

@@ -114,7 +114,7 @@ class Spectrum(Instrument):
         help="Allowed error of the eigenvalues, relative to the largest.",
     )
 
-    def take(self, context: StepContext, memory: dict[str, Any]) -> Reading:
+    def read(self, context: StepContext, memory: dict[str, Any]) -> Reading:
         ends = context.ends(
             self.top,
             self.bottom,

@@ -57,7 +57,7 @@ class TimeGradient(Instrument):
             "sequences; choose another data set."
         )
 
-    def take(self, context: StepContext, memory: dict[str, Any]) -> Reading:
+    def read(self, context: StepContext, memory: dict[str, Any]) -> Reading:
         norms, by = context.by_time()
         names = tuple(f"{by}.{t}" for t in range(norms.shape[1]))
         return Reading(

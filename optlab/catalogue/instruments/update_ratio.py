@@ -41,7 +41,7 @@ class UpdateRatio(Instrument):
 
     every: int = schedule(100, "Often enough to show changes, at less than 1 % of the training.")
 
-    def take(self, context: StepContext, memory: dict[str, Any]) -> Reading:
+    def read(self, context: StepContext, memory: dict[str, Any]) -> Reading:
         update = self._norms(context, context.after - context.before)
         weight = self._norms(context, context.before)
         ratio = torch.where(weight > 0.0, update / weight, float("nan"))

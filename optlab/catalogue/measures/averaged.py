@@ -23,7 +23,7 @@ class AveragedTrainLoss(EvaluationMeasure):
     source: ClassVar[str] = "Notes, averaging points."
     log: ClassVar[bool] = True
 
-    def take(self, evaluation: Evaluation) -> torch.Tensor | None:
+    def compute(self, evaluation: Evaluation) -> torch.Tensor | None:
         values = None if evaluation.averaged is None else evaluation.averaged.training_loss
         return None if values is None else values.mean(dim=1)
 
@@ -40,7 +40,7 @@ class AveragedValidationLoss(EvaluationMeasure):
     source: ClassVar[str] = "Notes, averaging points."
     log: ClassVar[bool] = True
 
-    def take(self, evaluation: Evaluation) -> torch.Tensor | None:
+    def compute(self, evaluation: Evaluation) -> torch.Tensor | None:
         values = None if evaluation.averaged is None else evaluation.averaged.validation_loss
         return None if values is None else values.mean(dim=1)
 
@@ -57,6 +57,6 @@ class AveragedValidationError(EvaluationMeasure):
     source: ClassVar[str] = "Notes, averaging points."
     tasks: ClassVar[tuple[LearningTask, ...]] = ("classes",)
 
-    def take(self, evaluation: Evaluation) -> torch.Tensor | None:
+    def compute(self, evaluation: Evaluation) -> torch.Tensor | None:
         values = None if evaluation.averaged is None else evaluation.averaged.validation_error
         return None if values is None else values.mean(dim=1)

@@ -110,7 +110,7 @@ class StepMeasure(Measure):
     """Whether it exists only where gradients are clipped."""
 
     @abstractmethod
-    def take(self, step: Step) -> torch.Tensor:
+    def compute(self, step: Step) -> torch.Tensor:
         """Return the values ``[R]``, or ``[R, K]`` for a measure of several numbers."""
 
 
@@ -120,5 +120,5 @@ class EvaluationMeasure(Measure):
     when: ClassVar[When] = "evaluation"
 
     @abstractmethod
-    def take(self, evaluation: Evaluation) -> torch.Tensor | None:
+    def compute(self, evaluation: Evaluation) -> torch.Tensor | None:
         """Return the values ``[R]``, or None where they do not exist."""

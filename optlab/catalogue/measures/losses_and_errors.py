@@ -23,7 +23,7 @@ class BatchLoss(StepMeasure):
     source: ClassVar[str] = "Notes, (8.1) on a minibatch."
     log: ClassVar[bool] = True
 
-    def take(self, step: Step) -> torch.Tensor:
+    def compute(self, step: Step) -> torch.Tensor:
         return step.loss
 
 
@@ -36,7 +36,7 @@ class TrainLoss(EvaluationMeasure):
     source: ClassVar[str] = "Notes, (8.3)."
     log: ClassVar[bool] = True
 
-    def take(self, evaluation: Evaluation) -> torch.Tensor:
+    def compute(self, evaluation: Evaluation) -> torch.Tensor:
         return evaluation.training_loss.mean(dim=1)
 
 
@@ -49,7 +49,7 @@ class ValidationLoss(EvaluationMeasure):
     source: ClassVar[str] = "Notes, empirical risk minimization and overfitting."
     log: ClassVar[bool] = True
 
-    def take(self, evaluation: Evaluation) -> torch.Tensor | None:
+    def compute(self, evaluation: Evaluation) -> torch.Tensor | None:
         values = evaluation.validation_loss
         return None if values is None else values.mean(dim=1)
 
@@ -63,7 +63,7 @@ class TrainError(EvaluationMeasure):
     source: ClassVar[str] = "Notes, surrogate loss functions."
     tasks: ClassVar[tuple[LearningTask, ...]] = ("classes",)
 
-    def take(self, evaluation: Evaluation) -> torch.Tensor | None:
+    def compute(self, evaluation: Evaluation) -> torch.Tensor | None:
         values = evaluation.training_error
         return None if values is None else values.mean(dim=1)
 
@@ -80,7 +80,7 @@ class ValidationError(EvaluationMeasure):
     source: ClassVar[str] = "Notes, surrogate loss functions and early stopping."
     tasks: ClassVar[tuple[LearningTask, ...]] = ("classes",)
 
-    def take(self, evaluation: Evaluation) -> torch.Tensor | None:
+    def compute(self, evaluation: Evaluation) -> torch.Tensor | None:
         values = evaluation.validation_error
         return None if values is None else values.mean(dim=1)
 
@@ -107,5 +107,5 @@ class Penalty(EvaluationMeasure):
     source: ClassVar[str] = "Notes, (8.1), (8.3) with weight decay."
     log: ClassVar[bool] = True
 
-    def take(self, evaluation: Evaluation) -> torch.Tensor | None:
+    def compute(self, evaluation: Evaluation) -> torch.Tensor | None:
         return evaluation.penalty

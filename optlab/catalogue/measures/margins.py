@@ -33,7 +33,7 @@ class Margin(_MeanMargin):
     label: ClassVar[str] = "Training margin"
     sort_order: ClassVar[int] = 97
 
-    def take(self, evaluation: Evaluation) -> torch.Tensor | None:
+    def compute(self, evaluation: Evaluation) -> torch.Tensor | None:
         values = evaluation.training_margin
         return None if values is None else values.mean(dim=1)
 
@@ -49,6 +49,6 @@ class ValidationMargin(_MeanMargin):
     label: ClassVar[str] = "Validation margin"
     sort_order: ClassVar[int] = 98
 
-    def take(self, evaluation: Evaluation) -> torch.Tensor | None:
+    def compute(self, evaluation: Evaluation) -> torch.Tensor | None:
         values = evaluation.validation_margin
         return None if values is None else values.mean(dim=1)

@@ -34,7 +34,7 @@ class GradientNorm(StepMeasure):
     source: ClassVar[str] = "Notes, Figure 8.1 and the batch size."
     log: ClassVar[bool] = True
 
-    def take(self, step: Step) -> torch.Tensor:
+    def compute(self, step: Step) -> torch.Tensor:
         return step.gradient_norm
 
 
@@ -65,7 +65,7 @@ class FullGradientNorm(EvaluationMeasure):
     source: ClassVar[str] = "Notes, the gradient-norm test for local minima."
     log: ClassVar[bool] = True
 
-    def take(self, evaluation: Evaluation) -> torch.Tensor | None:
+    def compute(self, evaluation: Evaluation) -> torch.Tensor | None:
         return evaluation.full_gradient_norm
 
 
@@ -79,7 +79,7 @@ class UpdateNorm(StepMeasure):
     source: ClassVar[str] = "Notes, momentum: the size of each step."
     log: ClassVar[bool] = True
 
-    def take(self, step: Step) -> torch.Tensor:
+    def compute(self, step: Step) -> torch.Tensor:
         norm: torch.Tensor = torch.linalg.vector_norm(step.after - step.before, dim=1)
         return norm
 
@@ -99,5 +99,5 @@ class WeightNorm(EvaluationMeasure):
     source: ClassVar[str] = "Notes, ill-posed objectives: a loss without a minimum."
     log: ClassVar[bool] = True
 
-    def take(self, evaluation: Evaluation) -> torch.Tensor | None:
+    def compute(self, evaluation: Evaluation) -> torch.Tensor | None:
         return evaluation.weight_norm

@@ -30,7 +30,7 @@ class RiskLoss(EvaluationMeasure):
     source: ClassVar[str] = "Notes, (8.2)."
     log: ClassVar[bool] = True
 
-    def take(self, evaluation: Evaluation) -> torch.Tensor | None:
+    def compute(self, evaluation: Evaluation) -> torch.Tensor | None:
         return evaluation.fresh_loss
 
 
@@ -46,7 +46,7 @@ class RiskError(EvaluationMeasure):
     source: ClassVar[str] = "Notes, (8.2) with the 0-1 loss."
     tasks: ClassVar[tuple[LearningTask, ...]] = ("classes",)
 
-    def take(self, evaluation: Evaluation) -> torch.Tensor | None:
+    def compute(self, evaluation: Evaluation) -> torch.Tensor | None:
         return evaluation.fresh_error
 
 
@@ -64,7 +64,7 @@ class RiskGap(EvaluationMeasure):
     symbols: ClassVar[dict[str, str]] = {"J*": "the risk, (8.2)", "J": "the empirical risk, (8.3)"}
     source: ClassVar[str] = "Notes, (8.2) and (8.3): empirical risk minimization and overfitting."
 
-    def take(self, evaluation: Evaluation) -> torch.Tensor | None:
+    def compute(self, evaluation: Evaluation) -> torch.Tensor | None:
         if evaluation.fresh_loss is None:
             return None
         return evaluation.fresh_loss - evaluation.training_loss.mean(dim=1)

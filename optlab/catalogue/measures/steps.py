@@ -20,7 +20,7 @@ class LearningRate(StepMeasure):
     source: ClassVar[str] = "Notes, (8.14)."
     log: ClassVar[bool] = True
 
-    def take(self, step: Step) -> torch.Tensor:
+    def compute(self, step: Step) -> torch.Tensor:
         return step.rate
 
 
@@ -37,7 +37,7 @@ class ClippedShare(StepMeasure):
     source: ClassVar[str] = "Notes, gradient clipping."
     of_clipping: ClassVar[bool] = True
 
-    def take(self, step: Step) -> torch.Tensor:
+    def compute(self, step: Step) -> torch.Tensor:
         assert step.clipped is not None, "not recorded where no run clips gradients"
         return step.clipped
 
@@ -50,5 +50,5 @@ class Weights(StepMeasure):
     sort_order: ClassVar[int] = 40
     source: ClassVar[str] = "Notes, Figure 8.5: the path of the parameters."
 
-    def take(self, step: Step) -> torch.Tensor:
+    def compute(self, step: Step) -> torch.Tensor:
         return step.after.index_select(1, step.tracked)

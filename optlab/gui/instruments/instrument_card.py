@@ -157,7 +157,7 @@ class InstrumentCard(QFrame):
         for plot in self._plots.values():
             plot.remove_all()
 
-    def take(self, quantity: str, series: Series) -> None:
+    def add(self, quantity: str, series: Series) -> None:
         """Append values ``[n, R]`` or ``[n, R, K]`` of a quantity; only run 0 is drawn."""
         plot = self.plots[quantity]
         values = np.asarray(series.values)[:, 0]
@@ -176,7 +176,7 @@ class InstrumentCard(QFrame):
             plot.add_curve(name, name, number, strong=True)
             plot.append(name, series.steps, values[:, number])
 
-    def take_picture(self, image: InstrumentImage) -> None:
+    def show_image(self, image: InstrumentImage) -> None:
         """Show the image of its last reading."""
         plot = plot_of(self.instrument.label, image.arrays)
         if self.picture is not None and plot is not None:

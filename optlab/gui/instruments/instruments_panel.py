@@ -88,7 +88,7 @@ class InstrumentsPanel(QScrollArea):
         for card in self.cards.values():
             card.clear()
 
-    def take(self, block: SeriesBlock) -> None:
+    def add(self, block: SeriesBlock) -> None:
         """Append the values of a block."""
         for series, values in block.series.items():
             name, dot, quantity = series.partition(".")
@@ -97,14 +97,14 @@ class InstrumentsPanel(QScrollArea):
                 and name in self.cards
                 and quantity in {given.name for given in self.cards[name].instrument.gives}
             ):
-                self.cards[name].take(quantity, values)
+                self.cards[name].add(quantity, values)
 
-    def take_picture(self, image: InstrumentImage) -> None:
+    def show_image(self, image: InstrumentImage) -> None:
         """Show the image of an instrument."""
         if image.run == 0 and image.name in self.cards:
-            self.cards[image.name].take_picture(image)
+            self.cards[image.name].show_image(image)
 
-    def take_costs(self, costs: InstrumentCosts) -> None:
+    def show_costs(self, costs: InstrumentCosts) -> None:
         """Show the measured costs of instruments."""
         for name, seconds in costs.readings.items():
             if name in self.cards:

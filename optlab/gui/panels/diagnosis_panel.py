@@ -38,7 +38,7 @@ class _SeriesBuffer:
         self._strides: dict[str, int] = {}
         self.columns: dict[str, tuple[str, ...]] = {}
 
-    def take(self, block: SeriesBlock) -> None:
+    def add(self, block: SeriesBlock) -> None:
         for name, series in block.series.items():
             stride = self._strides.get(name, 1)
             keep = series.steps % stride == 0 if len(series.steps) > 1 else slice(None)
@@ -116,9 +116,9 @@ class DiagnosisPanel(QFrame):
         self._findings = []
         self.hide()
 
-    def take(self, block: SeriesBlock) -> None:
+    def add(self, block: SeriesBlock) -> None:
         """Add the values of a block, series ``[n, R]``, for the next :meth:`diagnose`."""
-        self._buffer.take(block)
+        self._buffer.add(block)
 
     def diagnose(self, experiment: Experiment, *, in_progress: bool) -> None:
         """Diagnose the run of an experiment from the series so far, and show the result.

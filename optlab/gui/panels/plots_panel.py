@@ -83,15 +83,15 @@ class PlotsPanel(QWidget):
         for plot in self._of(FollowsWeights):
             plot.set_followed(names)
 
-    def take(self, block: SeriesBlock) -> None:
+    def add(self, block: SeriesBlock) -> None:
         """Add the values of a block, series ``[n, R]``, to the plots."""
         for plot in self._of(DrawsSeries):
-            plot.take(block)
+            plot.add(block)
 
-    def take_path(self, path: WeightPath) -> None:
+    def show_path(self, path: WeightPath) -> None:
         """Show the path of the weights up to now."""
         for plot in self._of(DrawsPath):
-            plot.take_path(path)
+            plot.show_path(path)
 
     def set_path_note(self, note: str) -> None:
         """Set the text to show while there is no path of the weights; "" for the default."""

@@ -61,7 +61,7 @@ class PathPlot(PlotFrame):
         self._run = run
         self.clear()
 
-    def take_path(self, path: WeightPath) -> None:
+    def show_path(self, path: WeightPath) -> None:
         """Show a path; ignore that of another run."""
         if path.run == self._run:
             self._path = path

@@ -147,7 +147,7 @@ class RunSeriesPlot(CurvePlot):
 
         return read
 
-    def take(self, block: SeriesBlock) -> None:
+    def add(self, block: SeriesBlock) -> None:
         """Append the values of a block: series ``[n, R]``."""
         for line in self._lines:
             series = block.series.get(line.name)

@@ -50,7 +50,7 @@ class DrawsSeries(Protocol):
     def series(self) -> frozenset[str]:
         """Names of the series that it draws."""
 
-    def take(self, block: SeriesBlock) -> None:
+    def add(self, block: SeriesBlock) -> None:
         """Add the values of a block."""
 
     def mark(self, step: float, text: str) -> None:
@@ -64,7 +64,7 @@ class DrawsSeries(Protocol):
 class DrawsPath(Protocol):
     """A plot of the path of the weights."""
 
-    def take_path(self, path: WeightPath) -> None:
+    def show_path(self, path: WeightPath) -> None:
         """Show this path in place of the last."""
 
     def set_path_note(self, note: str) -> None:

@@ -143,7 +143,7 @@ class WeightsPlot(QWidget):
         self.followed.empty_text = NOTHING_YET if names else _NO_FOLLOWED_WEIGHTS
         self.followed.follow()
 
-    def take(self, block: SeriesBlock) -> None:
+    def add(self, block: SeriesBlock) -> None:
         """Append the series ``weights`` of a block: ``[n, R, K]``, or ``[n, K]`` of one run."""
         series = block.series.get("weights")
         if series is None or not len(series.steps):
@@ -158,7 +158,7 @@ class WeightsPlot(QWidget):
         for index in range(values.shape[2]):
             self.followed.append(str(index), series.steps, values[:, self._run, index])
 
-    def take_path(self, path: WeightPath) -> None:
+    def show_path(self, path: WeightPath) -> None:
         """Show the weights that moved most; a weight that is still among them keeps its color."""
         if path.run != self._run:
             return

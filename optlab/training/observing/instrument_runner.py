@@ -255,7 +255,7 @@ class InstrumentRunner:
             for entry in active:
                 begun = time.perf_counter()
                 with self._failing_alone(entry.instrument):
-                    reading = entry.instrument.take(context, entry.memory)
+                    reading = entry.instrument.read(context, entry.memory)
                     self._keep(entry.instrument.name, context.step, reading)
                     entry.readings += 1
                     entry.seconds.append(time.perf_counter() - begun)

@@ -88,7 +88,7 @@ def test_that_tables_are_shown_without_a_signal(qtbot: QtBot, panel: Instruments
 
 def test_that_numbers_and_vectors_become_curves(panel: InstrumentsPanel) -> None:
     panel.set_tables({"conditioning": {}, "gradients_by_layer": {}})
-    panel.take(
+    panel.add(
         block(
             conditioning__gg=([3.0, 2.0, 1.0], ()),
             gradients_by_layer__norm=([[1.0, 2.0], [3.0, 4.0]], ("a.weight", "b.weight")),
@@ -104,7 +104,7 @@ def test_that_numbers_and_vectors_become_curves(panel: InstrumentsPanel) -> None
 
 def test_that_quantities_of_one_axis_share_a_plot(panel: InstrumentsPanel) -> None:
     panel.set_tables({"conditioning": {}})
-    panel.take(
+    panel.add(
         block(
             conditioning__predicted=([-3.0, -2.0], ()),
             conditioning__actual=([-2.5, -1.5], ()),
@@ -126,7 +126,7 @@ def test_that_quantities_of_one_axis_share_a_plot(panel: InstrumentsPanel) -> No
 
 def test_that_costs_are_shown_in_steps(panel: InstrumentsPanel) -> None:
     panel.set_tables({"conditioning": {"every": 10}})
-    panel.take_costs(InstrumentCosts(100, 0.001, {"conditioning": 0.0005}))
+    panel.show_costs(InstrumentCosts(100, 0.001, {"conditioning": 0.0005}))
     assert (
         panel.cards["conditioning"].cost.text() == "a reading costs 0.5 steps, 5.0% of the training"
     )
@@ -140,7 +140,7 @@ def test_that_what_an_instrument_draws_is_shown(panel: InstrumentsPanel) -> None
         "accuracy": np.array([0.3, 0.7]),
         "count": np.array([5.0, 5.0]),
     }
-    panel.take_picture(InstrumentImage(0, 40, "reliability", arrays))
+    panel.show_image(InstrumentImage(0, 40, "reliability", arrays))
     card = panel.cards["reliability"]
     assert card.tabs.tabText(0) == "Step 40"
     assert card.picture is not None and card.picture._plot is not None
@@ -221,10 +221,10 @@ def test_that_one_that_does_not_exist_here_says_why_and_stays_off(window: MainWi
 def test_that_an_instrument_that_fails_is_switched_off_on_its_card_with_the_reason(
     qtbot: QtBot, window: MainWindow, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def take(self: Conditioning, context: Any, memory: Any) -> Any:
+    def read(self: Conditioning, context: Any, memory: Any) -> Any:
         raise RuntimeError("the matrix is singular")
 
-    monkeypatch.setattr(Conditioning, "take", take)
+    monkeypatch.setattr(Conditioning, "read", read)
     window.start()
     idle(qtbot, window)
     card = window.instruments.cards["conditioning"]

@@ -42,7 +42,7 @@ def test_that_a_plot_is_one_file(qtbot: QtBot, folder: Path) -> None:
     qtbot.addWidget(panel)
     assert [tile.title.text() for tile in panel.tiles][-1] == "Added"
     assert "added_series" in panel.series
-    panel.take(SeriesBlock(2, 0.1, {"added_series": Series(np.array([1, 2]), np.ones((2, 1)))}))
+    panel.add(SeriesBlock(2, 0.1, {"added_series": Series(np.array([1, 2]), np.ones((2, 1)))}))
     assert panel.tiles[-1].plot.curve("added_series:0").samples.last == 2  # type: ignore[attr-defined]
 
 

@@ -228,7 +228,7 @@ def test_that_regression_has_no_error_to_plot_and_it_says_so(
     plot.refresh()
     assert "0-1" in plot.message.text()
     plot.set_task("classes")
-    plot.take(block({"validation_error": np.array([[0.5], [0.25]])}))
+    plot.add(block({"validation_error": np.array([[0.5], [0.25]])}))
     plot.refresh()
     assert drawn(plot, "validation_error:0")[1].max() == pytest.approx(50.0)
 
@@ -237,7 +237,7 @@ def test_that_runs_of_a_population_get_a_curve_each(
     shown: Callable[[PlotFrame], PlotFrame],
 ) -> None:
     plot = LossPlot()
-    plot.take(block({"batch_loss": np.array([[3.0, 2.0, 1.0], [2.0, 1.0, 0.5]])}))
+    plot.add(block({"batch_loss": np.array([[3.0, 2.0, 1.0], [2.0, 1.0, 0.5]])}))
     shown(plot)
     plot.refresh()
     for run, last in enumerate((2.0, 1.0, 0.5)):
@@ -251,10 +251,10 @@ def test_that_the_risk_is_in_the_legend_only_where_it_is_measured(
 ) -> None:
     plot = LossPlot()
     values = np.array([[3.0] * runs, [2.0] * runs])
-    plot.take(block({"batch_loss": values}))
+    plot.add(block({"batch_loss": values}))
     shown(plot)
     without = set(plot.legend.keys())
-    plot.take(block({"batch_loss": values, "risk_loss": values / 4.0}))
+    plot.add(block({"batch_loss": values, "risk_loss": values / 4.0}))
     plot.refresh()
     new = set(plot.legend.keys()) - without
     assert len(new) == 1
@@ -263,7 +263,7 @@ def test_that_the_risk_is_in_the_legend_only_where_it_is_measured(
         assert reading is not None and reading.lowest == 0.5
     plot.clear()
     assert set(plot.legend.keys()) == without
-    plot.take(block({"risk_loss": values}))
+    plot.add(block({"risk_loss": values}))
     assert set(plot.legend.keys()) == without | new
 
 
@@ -282,7 +282,7 @@ def path(n: int = 50) -> events.WeightPath:
 
 def test_that_the_path_says_how_much_of_it_is_seen(shown: Callable[[PlotFrame], PlotFrame]) -> None:
     plot = PathPlot()
-    plot.take_path(path())
+    plot.show_path(path())
     shown(plot)
     plot.refresh()
     assert "95%" in plot.caption.text()
@@ -297,7 +297,7 @@ def test_that_three_points_of_a_path_claim_no_share_of_it(
     shown: Callable[[PlotFrame], PlotFrame],
 ) -> None:
     plot = PathPlot()
-    plot.take_path(path(3))
+    plot.show_path(path(3))
     shown(plot)
     plot.refresh()
     assert "%" not in plot.caption.text() + plot.canvas.x_axis.label.toPlainText()
@@ -308,8 +308,8 @@ def test_that_weights_show_the_largest_moving_and_the_followed(qtbot: QtBot) -> 
     plot = WeightsPlot()
     qtbot.addWidget(plot)
     plot.set_followed(("layers.0.weight[0,0]", "layers.0.bias[1]"))
-    plot.take(block({"weights": np.array([[[1.0, 2.0]], [[1.5, 2.5]]])}))
-    plot.take_path(path())
+    plot.add(block({"weights": np.array([[[1.0, 2.0]], [[1.5, 2.5]]])}))
+    plot.show_path(path())
     plot.resize(420, 360)
     plot.show()
     qtbot.waitExposed(plot)
@@ -327,7 +327,7 @@ def test_that_weights_are_not_interpolated_over_a_gap_of_the_path(qtbot: QtBot) 
     whole = path(50)
     steps = whole.steps.copy()
     steps[20:] += 400
-    plot.take_path(dataclasses.replace(whole, steps=steps))
+    plot.show_path(dataclasses.replace(whole, steps=steps))
     plot.resize(420, 360)
     plot.show()
     qtbot.waitExposed(plot)
@@ -335,7 +335,7 @@ def test_that_weights_are_not_interpolated_over_a_gap_of_the_path(qtbot: QtBot) 
     x, y = drawn(plot.largest, "layers.1.weight[0,0]")
     gap = (x > 191) & (x < 600)
     assert np.isnan(y).sum() == 1 and not np.isfinite(y[gap]).any()
-    plot.take_path(whole)
+    plot.show_path(whole)
     plot.refresh()
     assert np.isfinite(drawn(plot.largest, "layers.1.weight[0,0]")[1]).all()
 
@@ -362,7 +362,7 @@ def test_that_a_run_without_a_value_at_a_step_keeps_its_curve_whole(qtbot: QtBot
     plot = GradientPlot()
     qtbot.addWidget(plot)
     values = np.array([[3.0, 4.0], [np.nan, 2.0], [1.0, np.nan]])
-    plot.take(SeriesBlock(30, 0.1, {"full_gradient_norm": Series(np.array([0, 10, 30]), values)}))
+    plot.add(SeriesBlock(30, 0.1, {"full_gradient_norm": Series(np.array([0, 10, 30]), values)}))
     for row, (last, norm) in enumerate(((30, 1.0), (10, 2.0))):
         samples = plot.curve(f"full_gradient_norm:{row}").samples
         assert len(samples) == 2 and samples.last == last

@@ -121,7 +121,7 @@ def test_that_dropped_values_come_from_the_source(
 ) -> None:
     plot = LossPlot()
     steps, values = np.arange(1, 3001), np.random.default_rng(1).uniform(1.0, 2.0, (3000, 2))
-    plot.take(SeriesBlock(3000, 1.0, {"batch_loss": Series(steps, values)}))
+    plot.add(SeriesBlock(3000, 1.0, {"batch_loss": Series(steps, values)}))
     shown(plot)
     # The source lags behind the plot, as a store does.
     plot.set_value_source(

@@ -72,7 +72,7 @@ def line_plot() -> LinePlot:
 def path_plot() -> PathPlot:
     t = np.linspace(0.0, 1.0, 50)
     plot = PathPlot()
-    plot.take_path(
+    plot.show_path(
         WeightPath(
             run=0,
             steps=np.arange(50),

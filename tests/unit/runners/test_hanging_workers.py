@@ -85,7 +85,7 @@ def followed(
     endless: TrainJob, doomed_pool: WorkerPool, tmp_path: Path
 ) -> Iterator[tuple[Follower, int]]:
     """An endless stored run in a worker, with the id of its process."""
-    worker = doomed_pool.take()
+    worker = doomed_pool.acquire()
     doomed_pool.give_back(worker)
     with Store.open(tmp_path) as store:
         job = train(
@@ -278,4 +278,4 @@ def test_that_an_event_that_is_not_taken_does_not_make_a_step_long(
         now[0] += 0.5
         assert watch.look() == []
     assert isinstance(ProcessRunner().silence(), float)
-    assert Inbox().take(0) == []
+    assert Inbox().receive(0) == []

@@ -61,7 +61,7 @@ class Scripted:
 
 def _forever(inbox: Inbox) -> Iterator[Event]:
     step = 0
-    while Stop() not in inbox.take(step):
+    while Stop() not in inbox.receive(step):
         step += 1
         yield _block(step)
     yield SessionEnded()
@@ -189,7 +189,7 @@ def test_that_a_run_that_waits_for_room_can_be_ended(tmp_path, end):
 def test_that_cancel_ends_a_run_in_a_worker_within_three_seconds(
     tmp_path, doomed_pool, endless, hangs
 ):
-    worker = doomed_pool.take()
+    worker = doomed_pool.acquire()
     doomed_pool.give_back(worker)
     with Store.open(tmp_path) as store:
         writer = store.begin([Experiment.from_toml(endless.experiments[0])], "process")

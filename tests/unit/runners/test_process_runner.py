@@ -27,7 +27,7 @@ from optlab.training.events import (
 
 
 def _idle_pid(pool: WorkerPool) -> int:
-    worker = pool.take()
+    worker = pool.acquire()
     pool.give_back(worker)
     return worker.pid
 
@@ -136,13 +136,13 @@ def test_that_events_nobody_reads_hold_the_worker_up(pool, endless):
 def test_that_a_closed_pool_leaves_no_worker():
     pool = WorkerPool(2)
     pool.warm()
-    workers = [pool.take(), pool.take()]
+    workers = [pool.acquire(), pool.acquire()]
     for worker in workers:
         pool.give_back(worker)
     pool.close(0.1)
     assert not any(psutil.pid_exists(worker.pid) for worker in workers)
     pool.warm()
-    late = pool.take()
+    late = pool.acquire()
     pool.give_back(late)
     assert not psutil.pid_exists(late.pid)
     with pytest.raises(WorkerDied):

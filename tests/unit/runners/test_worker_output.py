@@ -152,7 +152,7 @@ def test_that_the_last_words_of_a_worker_that_dies_are_kept(
 
 def test_that_lines_and_characters_of_a_job_are_counted_across_reads() -> None:
     output = JobOutput()
-    report = output.take(b"one\ntw") + output.take(b"o\n" + b"x\n" * 100) + output.finish()
+    report = output.feed(b"one\ntw") + output.feed(b"o\n" + b"x\n" * 100) + output.finish()
     lines = report.splitlines()
     assert lines[:2] == ["one", "two"] and lines[2:20] == ["x"] * 18
     assert lines[20:] == ["(82 more lines were printed; they are not kept)"]
@@ -162,6 +162,6 @@ def test_that_lines_and_characters_of_a_job_are_counted_across_reads() -> None:
 def test_that_a_line_without_end_does_not_fill_the_memory() -> None:
     output = JobOutput()
     for _ in range(1000):
-        output.take(b"z" * 65_536)
+        output.feed(b"z" * 65_536)
     assert len(output._partial) <= 2_000
     assert "more lines" in output.finish()

@@ -9,11 +9,11 @@ from optlab.training.control import Advance, Inbox, Pause, Replay, Resume, SetVa
 
 def test_that_an_inbox_gives_messages_once_and_in_order() -> None:
     inbox = Inbox()
-    assert inbox.take(0) == []
+    assert inbox.receive(0) == []
     for message in (Pause(), Advance(2), Resume()):
         inbox.put(message)
-    assert inbox.take(0) == [Pause(), Advance(2), Resume()]
-    assert inbox.take(0) == []
+    assert inbox.receive(0) == [Pause(), Advance(2), Resume()]
+    assert inbox.receive(0) == []
 
 
 def test_that_waiting_ends_when_a_message_arrives() -> None:
@@ -23,7 +23,7 @@ def test_that_waiting_ends_when_a_message_arrives() -> None:
     def listen() -> None:
         while not taken:
             inbox.wait(60.0)
-            taken.extend(inbox.take(0))
+            taken.extend(inbox.receive(0))
 
     thread = threading.Thread(target=listen)
     thread.start()
@@ -37,7 +37,7 @@ def test_that_a_full_inbox_drops_the_oldest_messages() -> None:
     inbox = Inbox()
     for value in range(2000):
         inbox.put(SetValue("optimizer.lr", float(value)))
-    found = inbox.take(0)
+    found = inbox.receive(0)
     assert len(found) == 1024
     assert found[-1] == SetValue("optimizer.lr", 1999.0)
 
@@ -46,10 +46,10 @@ def test_that_a_replay_gives_each_message_at_its_step_and_live_ones_after() -> N
     inbox = Inbox()
     inbox.put(Pause())
     replay = Replay([(7, Stop()), (3, Advance(1)), (3, Resume())], inbox)
-    assert replay.take(2) == [Pause()]
-    assert replay.take(3) == [Advance(1), Resume()]
-    assert replay.take(6) == []
-    assert replay.take(9) == [Stop()]
+    assert replay.receive(2) == [Pause()]
+    assert replay.receive(3) == [Advance(1), Resume()]
+    assert replay.receive(6) == []
+    assert replay.receive(9) == [Stop()]
 
 
 def test_that_a_replay_without_live_messages_does_not_wait() -> None:

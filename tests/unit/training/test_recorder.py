@@ -34,7 +34,7 @@ def step(number: int, runs: int = 2, tracked: int = 3) -> Step:
 def test_that_rows_come_out_once_with_their_steps() -> None:
     recorder = Recorder(measures("batch_loss", "update_norm", "weights"))
     for number in (5, 6, 7):
-        row = recorder.take(number, step(number))
+        row = recorder.record(number, step(number))
         assert row.shape == (2, 2)
     assert len(recorder) == 3
     found = recorder.flush()
@@ -44,13 +44,13 @@ def test_that_rows_come_out_once_with_their_steps() -> None:
     assert found["weights"].values.shape == (3, 2, 3)
     assert found["weights"].values[1, 1].tolist() == [12.0, 13.0, 14.0]
     assert recorder.flush() == {}
-    recorder.take(8, step(8))
+    recorder.record(8, step(8))
     assert recorder.flush()["batch_loss"].steps.tolist() == [8]
 
 
 def test_that_without_followed_weights_there_is_no_such_series() -> None:
     recorder = Recorder(measures("batch_loss", "weights"))
-    recorder.take(1, step(1, tracked=0))
+    recorder.record(1, step(1, tracked=0))
     assert set(recorder.flush()) == {"batch_loss"}
 
 
@@ -67,7 +67,7 @@ def test_that_values_measured_occasionally_keep_their_own_steps() -> None:
 def test_that_rows_after_a_step_are_dropped_from_all_series() -> None:
     recorder = Recorder(measures("batch_loss", "weights"))
     for number in range(10, 20):
-        recorder.take(number, step(number))
+        recorder.record(number, step(number))
     recorder.drop_after(12)
     found = recorder.flush()
     assert found["batch_loss"].steps.tolist() == [10, 11, 12]

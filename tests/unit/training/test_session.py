@@ -240,7 +240,7 @@ def test_that_paused_time_does_not_count(
 
         resumed = False
 
-        def take(self, step: int) -> list[Any]:
+        def receive(self, step: int) -> list[Any]:
             if step == 10 and now[0] == begun:
                 return [Pause()]
             if now[0] > begun and not self.resumed:

@@ -84,7 +84,7 @@ def test_that_conditioning_is_that_of_the_dense_hessian(
     point = context.theta[0]
     g = torch.func.grad(function)(point)
     hessian = torch.func.hessian(function)(point)
-    reading = instrument("conditioning", step="gradient").take(context, {})
+    reading = instrument("conditioning", step="gradient").read(context, {})
     gg, ghg = float(g @ g), float(g @ hessian @ g)
     expected = {
         "gg": gg,
@@ -96,7 +96,7 @@ def test_that_conditioning_is_that_of_the_dense_hessian(
     }
     for name, number in expected.items():
         assert float(numbers(reading, name)) == pytest.approx(number, rel=1e-9), name
-    taken = instrument("conditioning").take(context, {})
+    taken = instrument("conditioning").read(context, {})
     step = trainer.theta[0] - point
     predicted = float(g @ step + 0.5 * step @ hessian @ step)
     assert float(numbers(taken, "predicted")) == pytest.approx(predicted, rel=1e-9)
@@ -123,12 +123,12 @@ def test_that_a_step_beyond_the_largest_rate_is_trouble(
         "loss": {"name": "squared_error"},
     }
     _, context = catch(build(**base, optimizer={"name": "sgd", "lr": 1e-3}), 1, monkeypatch)
-    limit = float(numbers(instrument("conditioning").take(context, {}), "largest_rate"))
+    limit = float(numbers(instrument("conditioning").read(context, {}), "largest_rate"))
     for factor, trouble in ((0.99, 0.0), (1.01, 1.0)):
         _, context = catch(
             build(**base, optimizer={"name": "sgd", "lr": factor * limit}), 1, monkeypatch
         )
-        reading = instrument("conditioning").take(context, {})
+        reading = instrument("conditioning").read(context, {})
         assert float(numbers(reading, "trouble")) == trouble
         assert float(numbers(reading, "predicted")) == pytest.approx(
             float(numbers(reading, "actual")), rel=1e-6
@@ -197,7 +197,7 @@ def test_that_gradient_noise_is_that_of_a_loop_over_examples(
     torch.testing.assert_close(squares, gradients.square().sum(dim=2), rtol=1e-10, atol=1e-14)
     torch.testing.assert_close(mean, gradients.mean(dim=1), rtol=1e-9, atol=1e-13)
     context = trainer.context_at_rest()
-    reading = instrument("gradient_noise").take(context, {})
+    reading = instrument("gradient_noise").read(context, {})
     covariance = torch.stack([torch.cov(rows.T) for rows in gradients])
     error = (covariance.diagonal(dim1=1, dim2=2).sum(dim=1) / 7).sqrt()
     norm = gradients.mean(dim=1).norm(dim=1)
@@ -309,7 +309,7 @@ def test_that_eigenvalues_are_those_of_the_dense_hessian(
     taken = instrument("spectrum", top=3, bottom=2, probes=400, tolerance=1e-10)
     memory: dict[str, Any] = {}
     for _ in range(2):
-        reading = taken.take(context, memory)
+        reading = taken.read(context, memory)
         torch.testing.assert_close(
             numbers(reading, "top")[0], exact.flip(0)[:3], rtol=1e-8, atol=1e-9
         )
@@ -334,11 +334,11 @@ def test_that_a_warm_start_needs_fewer_products_for_the_same_result(
     )
     taken = instrument("spectrum", tolerance=1e-6)
     memory: dict[str, Any] = {}
-    cold = taken.take(context, memory)
-    warm = taken.take(context, memory)
+    cold = taken.read(context, memory)
+    warm = taken.read(context, memory)
     assert float(numbers(warm, "products")) < float(numbers(cold, "products"))
     torch.testing.assert_close(numbers(warm, "top"), numbers(cold, "top"), rtol=1e-5, atol=0.0)
-    some = instrument("spectrum", examples=50, tolerance=1e-8).take(context, {})
+    some = instrument("spectrum", examples=50, tolerance=1e-8).read(context, {})
     data = trainer.requested[0].dataset.load().training
     here = value(
         trainer.objective,
@@ -357,7 +357,7 @@ def test_that_the_spectral_density_has_the_moments_of_the_dense_hessian(
     exact = torch.linalg.eigvalsh(
         torch.func.hessian(value(trainer.objective, x, y))(context.theta[0])
     )
-    reading = instrument("spectral_density", probes=200, steps=27).take(context, {})
+    reading = instrument("spectral_density", probes=200, steps=27).read(context, {})
     spread = float(exact.std(correction=0))
     assert float(numbers(reading, "mean")) == pytest.approx(float(exact.mean()), abs=0.1 * spread)
     assert float(numbers(reading, "spread")) == pytest.approx(spread, rel=0.1)
@@ -383,15 +383,15 @@ def test_that_a_diverged_run_has_no_spectrum_and_the_others_have_theirs(build: B
         "excess_error",
     ):
         taken = instrument(name)
-        mixed, full = taken.take(broken, {}), taken.take(sound, {})
+        mixed, full = taken.read(broken, {}), taken.read(sound, {})
         for key in mixed.series:
             result, expected = numbers(mixed, key), numbers(full, key)
             if key not in ("products", "excess", "slope", "left"):
                 torch.testing.assert_close(
                     result[1], expected[1], rtol=1e-6, atol=1e-9, msg=f"{name}.{key}"
                 )
-    assert bool(instrument("spectral_density").take(broken, {}).series["mean"].isnan()[0])
-    assert bool(instrument("spectrum").take(broken, {}).series["negative_share"].isnan()[0])
+    assert bool(instrument("spectral_density").read(broken, {}).series["mean"].isnan()[0])
+    assert bool(instrument("spectrum").read(broken, {}).series["negative_share"].isnan()[0])
 
 
 @pytest.mark.parametrize(
@@ -418,7 +418,7 @@ def test_that_activations_are_those_of_the_same_network_in_torch(
     }[activation]
     h = function(z)
     outputs = h @ parts["layers.1.weight"].T + parts["layers.1.bias"]
-    reading = instrument("activations", saturation=0.5).take(context, {})
+    reading = instrument("activations", saturation=0.5).read(context, {})
     mean: Any = reading.series["mean"]
     assert mean.names == ("layers.0", f"layers.0.{activation}", "layers.1")
     np.testing.assert_allclose(
@@ -444,7 +444,7 @@ def test_that_a_channel_of_an_image_and_a_state_over_time_are_units(build: Build
     bias = images.layout.named(theta)["convolutions.0.bias"]
     bias[0, 1] = -1e6
     images.theta = theta
-    dead: Any = taken.take(images.context_at_rest(), {}).series["dead"]
+    dead: Any = taken.read(images.context_at_rest(), {}).series["dead"]
     assert float(dead.values[0, dead.names.index("convolutions.0.relu")]) == 0.25
     sequences = Trainer(
         [
@@ -455,7 +455,7 @@ def test_that_a_channel_of_an_image_and_a_state_over_time_are_units(build: Build
             )
         ]
     )
-    reading = taken.take(sequences.context_at_rest(), {})
+    reading = taken.read(sequences.context_at_rest(), {})
     mean: Any = reading.series["mean"]
     assert mean.names == ("state", "output")
     states = torch.cat(
@@ -479,7 +479,7 @@ def test_that_gradients_and_updates_are_reported_by_tensor(
     gradient = torch.func.grad(value(trainer.objective, *trainer.batch_of(5)))(
         before.theta[0]
     ).unsqueeze(0)
-    reading = instrument("gradients_by_layer").take(context, {})
+    reading = instrument("gradients_by_layer").read(context, {})
     norm: Any = reading.series["norm"]
     assert norm.names == tuple(spec.name for spec in trainer.layout.parameters)
     for index, part in enumerate(trainer.layout.split(gradient)):
@@ -487,7 +487,7 @@ def test_that_gradients_and_updates_are_reported_by_tensor(
         assert float(numbers(reading, "std")[0, index]) == pytest.approx(
             float(part.std(correction=0)), rel=1e-9
         )
-    ratio = numbers(instrument("update_ratio").take(context, {}), "ratio")[0]
+    ratio = numbers(instrument("update_ratio").read(context, {}), "ratio")[0]
     for index, (new, old) in enumerate(
         zip(trainer.layout.split(trainer.theta), trainer.layout.split(before.theta), strict=True)
     ):
@@ -500,7 +500,7 @@ def test_that_a_tensor_of_zeros_has_no_update_ratio(
     build: Build, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _, context = catch(build(), 1, monkeypatch)
-    ratio: Any = instrument("update_ratio").take(context, {}).series["ratio"]
+    ratio: Any = instrument("update_ratio").read(context, {}).series["ratio"]
     assert bool(ratio.values[0, ratio.names.index("layers.0.bias")].isnan())
     assert bool(ratio.values[0, ratio.names.index("layers.0.weight")].isfinite())
 
@@ -562,7 +562,7 @@ def test_that_gradients_by_time_are_those_of_finite_differences(build: Build, mo
     trainer = Trainer([build(seed=seed, model={"name": model, **sizes}, **case) for seed in (1, 2)])
     x, y = trainer.batch_of(0)
     context = trainer.context_at_rest()
-    reading = instrument("time_gradient").take(context, {})
+    reading = instrument("time_gradient").read(context, {})
     norm: Any = reading.series["norm"]
     torch.testing.assert_close(numbers(reading, "left"), norm.values[:, 0] / norm.values[:, -1])
     if model == "transformer":
@@ -609,7 +609,7 @@ def test_that_reliability_is_that_of_scikit_learn(
         monkeypatch,
     )
     taken = instrument("reliability", part="training", bins=8)
-    reading = taken.take(context, {})
+    reading = taken.read(context, {})
     data = trainer.requested[0].dataset.load().training
     outputs = trainer.objective.outputs(trainer.theta, torch.from_numpy(data.x).unsqueeze(0))[0]
     p = torch.softmax(outputs, dim=1).numpy()
@@ -633,7 +633,7 @@ def test_that_margins_are_those_of_the_outputs(
     trainer, context = catch(
         build(model={"name": "linear"}, dataset={"name": "iris"}), 20, monkeypatch
     )
-    reading = instrument("margins", bins=12).take(context, {})
+    reading = instrument("margins", bins=12).read(context, {})
     data = trainer.requested[0].dataset.load().training
     outputs = trainer.objective.outputs(trainer.theta, torch.from_numpy(data.x).unsqueeze(0))[
         0
@@ -670,7 +670,7 @@ def test_that_the_slope_of_the_excess_is_the_order_of_convergence(order: float) 
     taken: Any = instrument("excess_error", known=True, minimum=0.25)
     memory: dict[str, Any] = {}
     for step in range(0, 2001, 10):
-        reading = taken.take(
+        reading = taken.read(
             Falling(step, [0.25 + 3.0 / max(step, 1) ** order, 0.25 + 2.0 * 0.99**step]), memory
         )
     assert float(numbers(reading, "slope")[0]) == pytest.approx(-order, rel=1e-9)
@@ -694,7 +694,7 @@ def test_that_the_smallest_value_replaces_an_unknown_minimum() -> None:
     taken: Any = instrument("excess_error")
     memory: dict[str, Any] = {}
     for step, pair in ((0, [5.0, 9.0]), (10, [3.0, 4.0]), (20, [3.5, 2.0])):
-        reading = taken.take(Falling(step, pair), memory)
+        reading = taken.read(Falling(step, pair), memory)
     assert numbers(reading, "excess").tolist() == [1.5, 0.0]
     assert reading.picture["excess"].tolist() == [[3.0, 1.0, 1.5], [7.0, 2.0, 0.0]]
     assert bool(numbers(reading, "slope").isnan().all()), "three points are too few for a line"
@@ -705,7 +705,7 @@ def test_that_a_long_run_keeps_a_bounded_number_of_points(monkeypatch: pytest.Mo
     taken: Any = instrument("excess_error", known=True)
     memory: dict[str, Any] = {}
     for step in range(1, 1001):
-        reading = taken.take(Falling(step, [1.0 / step]), memory)
+        reading = taken.read(Falling(step, [1.0 / step]), memory)
     steps = reading.picture["steps"][0]
     assert len(steps) <= 17 and len(steps.diff().unique()) == 1
     assert float(numbers(reading, "slope")) == pytest.approx(-1.0, rel=1e-9)
@@ -715,7 +715,7 @@ def test_that_the_objective_is_the_evaluation_with_weight_decay(
     build: Build, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     trainer, context = catch(build(loss=LOSS), 8, monkeypatch)
-    value = float(numbers(instrument("excess_error").take(context, {}), "objective"))
+    value = float(numbers(instrument("excess_error").read(context, {}), "objective"))
     evaluated = trainer.evaluate()
     assert value == pytest.approx(float(evaluated["train_loss"] + evaluated["penalty"]), rel=1e-12)
 

@@ -96,7 +96,7 @@ def test_that_an_instrument_that_raises_at_its_third_reading_switches_itself_off
 
     plain = trained()
     raised, words = ERRORS[error]
-    raise_at(monkeypatch, Conditioning, "take", 3, raised)
+    raise_at(monkeypatch, Conditioning, "read", 3, raised)
     events = trained(instruments=EVERY)
     assert ends(events) == ends(plain) and len(ends(plain)) == runs
     assert switches(events) == [
@@ -117,7 +117,7 @@ def test_that_an_instrument_that_raises_at_its_third_reading_switches_itself_off
     [
         (Distance, "begin"),
         (Distance, "watch"),
-        (Distance, "take"),
+        (Distance, "read"),
         (Distance, "remembered"),
     ],
 )
@@ -136,15 +136,15 @@ def test_that_a_picture_that_cannot_be_drawn_switches_its_instrument_off(
     build: Build, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plain = ends(list(session([build()], Inbox())))
-    original = SpectralDensity.take
+    original = SpectralDensity.read
 
-    def take(self: SpectralDensity, *arguments: Any) -> Reading:
+    def read(self: SpectralDensity, *arguments: Any) -> Reading:
         def draw() -> dict[str, torch.Tensor]:
             raise RuntimeError("no picture")
 
         return Reading(original(self, *arguments).series, draw)
 
-    monkeypatch.setattr(SpectralDensity, "take", take)
+    monkeypatch.setattr(SpectralDensity, "read", read)
     events = list(session([build(instruments={"spectral_density": {"every": 20}})], Inbox()))
     assert ends(events) == plain
     assert "no picture" in switches(events)[0][2]
@@ -153,10 +153,10 @@ def test_that_a_picture_that_cannot_be_drawn_switches_its_instrument_off(
 def test_that_readings_that_are_never_finite_switch_an_instrument_off(
     build: Build, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def take(self: UpdateRatio, context: Any, memory: dict[str, Any]) -> Reading:
+    def read(self: UpdateRatio, context: Any, memory: dict[str, Any]) -> Reading:
         return Reading({"ratio": torch.full((len(context.theta),), float("nan"))})
 
-    monkeypatch.setattr(UpdateRatio, "take", take)
+    monkeypatch.setattr(UpdateRatio, "read", read)
     plain = ends(list(session([build()], Inbox())))
     events = list(session([build(instruments=EVERY)], Inbox()))
     assert ends(events) == plain
@@ -167,7 +167,7 @@ def test_that_readings_that_are_never_finite_switch_an_instrument_off(
 
 @pytest.fixture
 def broken(monkeypatch: pytest.MonkeyPatch) -> None:
-    raise_at(monkeypatch, Conditioning, "take", 3, RuntimeError("broken"))
+    raise_at(monkeypatch, Conditioning, "read", 3, RuntimeError("broken"))
 
 
 def test_that_the_reason_is_stored_beside_what_was_read(

@@ -169,13 +169,13 @@ def test_that_the_state_of_the_global_generator_is_restored(
 ) -> None:
     trainer = Trainer([build(instruments={"conditioning": {"every": 1}})])
     cls = type(trainer.requested[0].instruments[0])
-    take = cls.take
+    read = cls.read
 
     def drawing(self: Any, context: Any, memory: Any) -> Any:
         torch.rand(3)
-        return take(self, context, memory)
+        return read(self, context, memory)
 
-    monkeypatch.setattr(cls, "take", drawing)
+    monkeypatch.setattr(cls, "read", drawing)
     before = torch.get_rng_state()
     trainer.advance()
     assert torch.equal(torch.get_rng_state(), before)
@@ -419,7 +419,7 @@ def test_that_thread_and_process_train_the_same_with_all_with_none_and_switched(
 class _Nothing:
     """Controls without messages."""
 
-    def take(self, step: int) -> list[Any]:
+    def receive(self, step: int) -> list[Any]:
         return []
 
     def wait(self, seconds: float) -> None:
