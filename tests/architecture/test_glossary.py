@@ -26,6 +26,7 @@ RETIRED = {
     r"Rack|fit_out": "InstrumentRunner, restore",
     r"Oracle|oracle": "BatchObjective",
     r"Told": "ProgressCallback",
+    r"def take": "compute, read, receive, add, acquire: what it does",
     r"Circumstances|circumstances": "InitializationContext, context",
     r"judges|detours": "has_own_loss, uses_surrogate_gradient",
     r"Question|QuestionBridge": "Task, TaskBridge",

@@ -98,7 +98,7 @@ def curvature(hidden: list[int], turns: int) -> dict[str, Any]:
     products: dict[str, list[int]] = {}
     last = extremes(landscape.hessian(run.theta).product, run.theta).top_vectors
 
-    def take(name: str, what: Callable[[], Any]) -> Any:
+    def timed(name: str, what: Callable[[], Any]) -> Any:
         kept: list[Any] = []
         times.setdefault(name, []).append(seconds(lambda: kept.append(what())))
         return kept[0]
@@ -111,10 +111,10 @@ def curvature(hidden: list[int], turns: int) -> dict[str, Any]:
         )
         theta = run.theta.clone()
         g = landscape.value_and_gradient(theta)[1]
-        take(
+        timed(
             "gᵀHg, second-order forward pass", lambda: along_gradient(run.objective, theta, g, x, y)
         )
-        take(
+        timed(
             "gᵀHg, double backward",
             lambda: GraphHessian(lambda p: total(run, p, x, y), theta).along(g),
         )
@@ -130,7 +130,7 @@ def curvature(hidden: list[int], turns: int) -> dict[str, Any]:
             ("top eigenvalue, warm, by its residual", last, "vector"),
             ("top eigenvalue, warm, by its value", last, "value"),
         ):
-            found = take(
+            found = timed(
                 name,
                 lambda start=start, settle=settle: extremes(
                     landscape.hessian(theta).product, theta, start=start, settle=settle
@@ -141,7 +141,7 @@ def curvature(hidden: list[int], turns: int) -> dict[str, Any]:
         if pyhessian is not None:
             # It knows no weight decay: the same is left out of the exact value, too.
             model = network(run)
-            value = take("top eigenvalue, PyHessian", lambda: pyhessian(model, *data))
+            value = timed("top eigenvalue, PyHessian", lambda: pyhessian(model, *data))
             bare = GraphHessian(lambda p: run.objective.losses(p, x.double(), y), theta.double())
             judge(
                 "top eigenvalue, PyHessian",
