@@ -27,7 +27,7 @@ from optlab.core import notices, paths, streams, walk
 from optlab.core.errors import InvalidInput, OptLabError
 from optlab.core.printable import printable
 from optlab.core.streams import OutputLost, ReaderGone
-from optlab.outside.own_models import sources
+from optlab.outside.own_models import deferral
 
 INTERRUPTED = 130
 """Exit code after Ctrl-C, as shells have it (128 + SIGINT): different from a failure,
@@ -73,7 +73,7 @@ def _begin(
     if context.invoked_subcommand is None:
         say(context.get_help())
     elif context.invoked_subcommand not in _WITH_OWN_WORKERS and not _in_worker.get():
-        context.with_resource(sources.left_to_worker())
+        context.with_resource(deferral.left_to_worker())
 
 
 _WITH_OWN_WORKERS = ("run", "race", "model")
@@ -141,7 +141,7 @@ def _invoke(words: Sequence[str]) -> int:
     try:
         try:
             return _parsed(words)
-        except sources.ForWorker as own:
+        except deferral.ForWorker as own:
             # Imported here: most commands do not need it.
             from optlab.cli.own_process import in_worker
 

@@ -23,7 +23,7 @@ from optlab.experiment.data_files import experiment_of
 from optlab.experiment.own_code import own_code
 from optlab.numerics.gradient_test import gradient_test
 from optlab.objective.device import resolve
-from optlab.outside.own_models import sources
+from optlab.outside.own_models import deferral
 from optlab.runners import JobHandle, train
 from optlab.runners import resume as go_on
 from optlab.runners.train import RunnerChoice
@@ -196,12 +196,12 @@ def _sound(source: str, changes: list[str], runner: RunnerChoice) -> Experiment:
         # What a model of the user's prints when it is tried is no result of the command.
         with (
             contextlib.redirect_stdout(sys.stderr),
-            contextlib.nullcontext() if runner == "thread" else sources.left_to_worker(),
+            contextlib.nullcontext() if runner == "thread" else deferral.left_to_worker(),
         ):
             experiment = changed(load(source), changes)
             check_surroundings(experiment)
             return experiment
-    except sources.ForWorker:
+    except deferral.ForWorker:
         # Imported here: most runs do not need it.
         from optlab.runners.answer import answer
 

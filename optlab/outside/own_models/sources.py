@@ -16,9 +16,6 @@ import importlib.util
 import inspect
 import sys
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -30,6 +27,7 @@ from optlab.core.fields import did_you_mean, shown
 from optlab.core.lazy import torch
 from optlab.core.reading import open_regular
 from optlab.outside.own_models import records
+from optlab.outside.own_models.deferral import refuse_here
 from optlab.outside.own_models.records import Argument, Registration, kind_of
 
 LARGEST_SOURCE = 1024 * 1024
@@ -149,35 +147,6 @@ USER_ERRORS = (Exception, SystemExit)
 """What code of the user's may raise: every error, and ``sys.exit``, which must not end OptLab."""
 
 
-class ForWorker(BaseException):
-    """Code of the user's was to be executed where it must not be: see :func:`left_to_worker`.
-
-    Args:
-        what: path and class.
-    """
-
-    def __init__(self, what: str) -> None:
-        super().__init__(what)
-        self.what = what
-
-
-_left_to_worker = ContextVar("code of the user's is left to a worker", default=False)
-
-
-@contextmanager
-def left_to_worker() -> Iterator[None]:
-    """Execute no code of the user's inside, in this thread.
-
-    Raises:
-        ForWorker: some was to be executed; whoever opened the context does it again in a worker.
-    """
-    token = _left_to_worker.set(True)
-    try:
-        yield
-    finally:
-        _left_to_worker.reset(token)
-
-
 _executing = threading.Lock()
 _executed: dict[tuple[str, str, str], type[torch.nn.Module]] = {}
 
@@ -187,10 +156,9 @@ def execute(source: Source) -> type[torch.nn.Module]:
 
     Raises:
         InvalidInput: it fails, or the class is not there or no ``torch.nn.Module``.
-        ForWorker: see :func:`left_to_worker`.
+        ForWorker: see :func:`optlab.outside.own_models.deferral.left_to_worker`.
     """
-    if _left_to_worker.get():
-        raise ForWorker(f"{source.path}:{source.cls}")
+    refuse_here(f"{source.path}:{source.cls}")
     key = (source.origin, source.sha256, source.cls)
     with _executing:
         if key not in _executed:
