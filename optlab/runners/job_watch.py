@@ -43,7 +43,7 @@ class JobWatch:
         self._training = training
         self.silent = False
         self._overdue = False
-        self._started = self._paused = self._delivering = False
+        self._started = self._stepping = self._paused = self._delivering = False
         self._received = self._seen = 0
         self._waited = self._longest = 0.0
         self._stopping = False
@@ -105,7 +105,9 @@ class JobWatch:
             return []
         if self._received != self._seen:
             self._seen = self._received
-            self._longest = max(self._longest, self._waited)
+            if self._stepping:  # setting up says nothing about the length of a step
+                self._longest = max(self._longest, self._waited)
+            self._stepping = self._started
             self._waited = 0.0
             if self._overdue:
                 self._overdue = False

@@ -202,6 +202,11 @@ def test_that_runs_lists_what_is_stored(run: str, capsys: pytest.CaptureFixture[
         "validation_error",
         "test_loss",
         "test_error",
+        "test_minus_train",
+        "test_minus_validation",
+        "margin",
+        "validation_margin",
+        "weight_norm",
         "gradient_norm",
         "gradient_norm_at_start",
     }

@@ -75,6 +75,7 @@ def test_that_every_component_reads_back_from_its_file(section: str) -> None:
                 "dataset.name",
                 "batches.name",
                 "pretraining.name",
+                "initializer.name",
             )
             assert error.field in (*fields, "dataset.path", "dataset.images", "dataset.set"), error
             continue

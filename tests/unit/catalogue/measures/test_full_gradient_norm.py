@@ -141,7 +141,7 @@ def test_that_a_resumed_run_knows_its_norm_at_the_start(
 def test_that_it_does_not_affect_instruments(build: Build) -> None:
     trainer = Trainer([build()])
     trainer.objective.keeping = True
-    trainer.advance()
+    trainer.objective.value_and_gradient(trainer.theta, *trainer.batch_of(0))
     kept = trainer.objective.kept
     trainer.full_gradient_norm()
     assert kept is not None and trainer.objective.kept is kept and trainer.objective.keeping
