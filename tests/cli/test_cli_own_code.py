@@ -27,6 +27,8 @@ class Net(torch.nn.Module):
         {run}
         return self.a(x)
 """
+RUNNERS = [pytest.param("thread", marks=pytest.mark.soak), "process"]
+"""The thread is what nobody gets unasked."""
 LATE = "if self.passes[0] > 40: "
 
 
@@ -59,7 +61,7 @@ def trained(
     )  # fmt: skip
 
 
-@pytest.mark.parametrize("runner", ["thread", "process"])
+@pytest.mark.parametrize("runner", RUNNERS)
 def test_that_what_a_module_prints_does_not_reach_the_document(tmp_path: Path, runner: str) -> None:
     done = trained(tmp_path, runner, "print('a shape', x.shape)", built="print('building')")
     assert done.returncode == 0, done.stderr
@@ -67,7 +69,7 @@ def test_that_what_a_module_prints_does_not_reach_the_document(tmp_path: Path, r
     assert "building" in done.stderr
 
 
-@pytest.mark.parametrize("runner", ["thread", "process"])
+@pytest.mark.parametrize("runner", RUNNERS)
 @pytest.mark.parametrize(
     ("run", "reason"),
     [
@@ -90,7 +92,7 @@ def test_that_an_error_in_a_forward_pass_is_reported_as_the_modules_own(
 C_PRINT = "import ctypes; ctypes.CDLL(None).puts(b'from C'); ctypes.CDLL(None).fflush(None)"
 
 
-@pytest.mark.parametrize("runner", ["thread", "process"])
+@pytest.mark.parametrize("runner", RUNNERS)
 def test_that_what_c_code_prints_does_not_reach_the_document(tmp_path: Path, runner: str) -> None:
     done = trained(tmp_path, runner, C_PRINT)
     assert done.returncode == 0, done.stderr

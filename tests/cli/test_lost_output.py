@@ -31,6 +31,7 @@ COMMANDS = [
     ["spectrum", "iris-softmax", "--steps", "5", "--json"],
     ["surface", "rosenbrock", "--steps", "5"],
 ]
+EVERY_DAY = (2, 3, 8, 9)
 REFUSED = ["run", "no-such-preset", "--json"]
 
 
@@ -45,7 +46,14 @@ def _close(*descriptors: int) -> Callable[[], None]:
     return lambda: [os.close(descriptor) for descriptor in descriptors] and None
 
 
-@pytest.mark.parametrize("arguments", COMMANDS, ids=" ".join)
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        pytest.param(words, marks=[] if number in EVERY_DAY else pytest.mark.soak)
+        for number, words in enumerate(COMMANDS)
+    ],
+    ids=" ".join,
+)
 def test_output_that_is_full_gives_one_sentence_and_exit_code_1(arguments: list[str]) -> None:
     with open("/dev/full", "w", encoding="utf-8") as full:
         done = _start(arguments, stdout=full, stderr=subprocess.PIPE)
