@@ -124,7 +124,9 @@ def test_that_all_optimizers_of_torch_are_tried() -> None:
     assert len(OURS) > 15
 
 
-@pytest.mark.parametrize("steps", [0, 1, 4])
+@pytest.mark.parametrize(
+    "steps", [*(pytest.param(steps, marks=pytest.mark.soak) for steps in (0, 1)), 4]
+)
 @pytest.mark.parametrize("source", TORCH)
 @pytest.mark.parametrize("name", OURS)
 def test_that_torchs_state_is_continued_exactly_or_refused_in_a_sentence(
