@@ -70,6 +70,8 @@ _SLOW = (
     "end_to_end",
     "gui",
     "soak",
+    "store/test_damaged_stores.py",
+    "store/test_random_damage.py",
     "unit/catalogue/instruments",
     "unit/catalogue/optimizers",
     "unit/catalogue/pretraining",
@@ -86,14 +88,21 @@ _SLOW = (
 """Folders and files of tests that drive windows, commands and workers, or train at length."""
 
 
+def _is_slow(path: Path) -> bool:
+    here = Path(__file__).parent
+    return path.is_relative_to(here) and path.relative_to(here).as_posix().startswith(_SLOW)
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Do not import what ``make test-fast`` leaves out: that takes as long as its other tests."""
+    return True if "not slow" in config.option.markexpr and _is_slow(collection_path) else None
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark the tests that ``make test-fast`` leaves out."""
-    here = Path(__file__).parent
     for item in items:
-        if item.path.is_relative_to(here):
-            folder = item.path.relative_to(here).as_posix()
-            if folder.startswith(_SLOW):
-                item.add_marker(pytest.mark.slow)
+        if _is_slow(item.path):
+            item.add_marker(pytest.mark.slow)
 
 
 # --- what a test might leave behind ----------------------------------------------------------------------------------------------
