@@ -188,11 +188,28 @@ def _check_contents(connection: sqlite3.Connection, path: Path, scripts: Sequenc
         DamagedStore: something is damaged.
         StoreError: the file is of a newer version, or no OptLab database.
     """
-    version = _checked_version(connection, path, len(scripts))
-    present = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
-    if version == 0 and {name for (name,) in present} & {_CHUNKS, "runs"}:
-        raise soundness.DamagedStore(path, "its header has no version although there are tables")
-    soundness.check_contents(connection, path, soundness.tables_of(tuple(scripts[:version])))
+    with _snapshot(connection):
+        version = _checked_version(connection, path, len(scripts))
+        present = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
+        if version == 0 and {name for (name,) in present.fetchall()} & {_CHUNKS, "runs"}:
+            raise soundness.DamagedStore(
+                path, "its header has no version although there are tables"
+            )
+        soundness.check_contents(connection, path, soundness.tables_of(tuple(scripts[:version])))
+
+
+@contextmanager
+def _snapshot(connection: sqlite3.Connection) -> Iterator[None]:
+    """Read one state of the database inside: another process may migrate it meanwhile."""
+    nested = connection.in_transaction
+    if not nested:
+        connection.execute("BEGIN")
+    try:
+        yield
+    finally:
+        # SQLite itself ends the transaction after some errors.
+        if not nested and connection.in_transaction:
+            connection.execute("ROLLBACK")
 
 
 def _has_snapshots(home: Path) -> bool:
@@ -259,9 +276,10 @@ def _checksums_kept(connection: sqlite3.Connection) -> Iterator[None]:
 
 
 def _checked_version(connection: sqlite3.Connection, path: Path, newest: int) -> int:
-    version = int(connection.execute("PRAGMA user_version").fetchone()[0])
-    owner = int(connection.execute("PRAGMA application_id").fetchone()[0])
-    names = {name for (name,) in connection.execute("SELECT name FROM sqlite_master")}
+    with _snapshot(connection):
+        version = int(connection.execute("PRAGMA user_version").fetchone()[0])
+        owner = int(connection.execute("PRAGMA application_id").fetchone()[0])
+        names = {name for (name,) in connection.execute("SELECT name FROM sqlite_master")}
     if owner != APPLICATION and {_CHUNKS, "bundles", "runs"} <= names:
         raise soundness.DamagedStore(path, "its header does not name OptLab although its tables do")
     if owner != APPLICATION and names:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from optlab.core.errors import InvalidInput, StoreError
-from optlab.store import Store
+from optlab.store import Store, database
 from optlab.store.database import APPLICATION, connect, migrations
 from optlab.store.locks import RunLock
 
@@ -195,3 +195,31 @@ def test_that_a_lock_file_left_by_a_dead_owner_does_not_keep_a_run_going(home, s
     lock.release()
     (home / "locks" / f"{lock.name}.lock").touch()
     assert store.runs()[0].status == "interrupted"
+
+
+def test_that_a_store_that_another_process_migrates_meanwhile_is_not_taken_for_damaged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "old" / "optlab.sqlite"
+    path.parent.mkdir()
+    scripts = database.migrations()
+    database.connect(path, scripts[:1]).close()
+    checked = database._checked_version
+
+    def slowly(connection: sqlite3.Connection, path: Path, newest: int) -> int:
+        version = checked(connection, path, newest)
+        if version == 1 and not migrated:
+            migrated.append(True)
+            other = sqlite3.connect(path, isolation_level=None)
+            other.execute("BEGIN IMMEDIATE")
+            for statement in database._statements(scripts[1]):
+                other.execute(statement)
+            other.execute("PRAGMA user_version = 2")
+            other.execute("COMMIT")
+            other.close()
+        return version
+
+    migrated: list[bool] = []
+    monkeypatch.setattr(database, "_checked_version", slowly)
+    with Store.open_readonly(path.parent) as store:
+        assert migrated and store.notice == ""
