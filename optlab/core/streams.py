@@ -11,6 +11,7 @@ import errno
 import io
 import os
 import sys
+from abc import abstractmethod
 from typing import TextIO
 
 from optlab.core.errors import OptLabError
@@ -56,8 +57,9 @@ class _Descriptor(io.RawIOBase):
             self._fail(error)
         return len(data)
 
+    @abstractmethod
     def _fail(self, error: OSError) -> None:
-        raise NotImplementedError
+        """React to the first failure of a write."""
 
 
 class _Output(_Descriptor):

@@ -53,14 +53,13 @@ PAIRS = (
 """Names under which inputs and targets are looked for where none are given."""
 
 _DTYPE = re.compile(r"[<>|=](?:b1|[iu][1248]|f[248]|U[1-9]\d{0,4})")
-# What zipfile raises for a damaged archive; the fourth is its answer to a method of compression
-# that it does not know, the fifth to an encrypted member.
+# What zipfile raises for a damaged archive.
 _BROKEN = (
     zipfile.BadZipFile,
     zlib.error,
     EOFError,
-    NotImplementedError,
-    RuntimeError,
+    NotImplementedError,  # a method of compression that zipfile does not know
+    RuntimeError,  # an encrypted member
     UnicodeDecodeError,
     ValueError,
 )
