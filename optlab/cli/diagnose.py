@@ -9,7 +9,8 @@ import typer
 
 from optlab.cli.output import say, say_json
 from optlab.studies.diagnosis.base import Finding
-from optlab.tasks.diagnosis import DiagnosisTask, RunDiagnosis
+from optlab.tasks.diagnosis import RunDiagnosis
+from optlab.tasks.stored_runs import RunCurvesTask
 from optlab.training.control import Inbox
 
 ORDER = 75
@@ -43,7 +44,8 @@ def diagnose(
     Raises:
         InvalidInput: no run or more than one matches.
     """
-    (result,) = DiagnosisTask(run).run(Inbox())
+    (curves,) = RunCurvesTask(run).run(Inbox())
+    result = curves.diagnosis
     if json:
         say_json(_document(result))
     else:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from optlab.experiment import Experiment
-from optlab.store import RunRecord, Store, StoredSeries
+from optlab.store import RunRecord, StoredSeries
 from optlab.studies.diagnosis import diagnose
 from optlab.studies.diagnosis.base import Finding, RunHistory
-from optlab.tasks.task import Task
-from optlab.training.control import Controls, Message, SetValue
+from optlab.training.control import Message, SetValue
 
 
 @dataclass(frozen=True)
@@ -26,31 +25,6 @@ class RunDiagnosis:
     record: RunRecord
     measured: bool
     findings: tuple[Finding, ...]
-
-
-@dataclass(frozen=True)
-class DiagnosisTask(Task):
-    """Diagnose a stored run; the result is a :class:`RunDiagnosis`.
-
-    Attributes:
-        run_id: its id, or a unique prefix of it.
-    """
-
-    run_id: str
-
-    def run(self, controls: Controls) -> Iterator[RunDiagnosis]:
-        """Diagnose the run; see :class:`~optlab.tasks.task.Task`.
-
-        Args:
-            controls: not used.
-
-        Raises:
-            InvalidInput: no run or more than one matches.
-            StoreError: the store cannot be read, or the run is damaged.
-        """
-        with Store.open_readonly() as store:
-            record = store.run(self.run_id)
-            yield diagnosis_of(record, store.series(record.id), store.controls(record.id))
 
 
 def diagnosis_of(
