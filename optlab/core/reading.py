@@ -84,10 +84,7 @@ def _is_of_the_kernel(path: Path, state: os.stat_result) -> bool:
     place = Path(os.path.realpath(path))
     if any(place.is_relative_to(folder) for folder in _KERNEL):
         return True
-    for folder in _KERNEL:
-        try:
-            if os.stat(folder).st_dev == state.st_dev:
-                return True
-        except OSError:  # not mounted here, as in some containers
-            continue
-    return False
+    # Where one is not mounted, as in some containers, it lies on the device of ordinary files.
+    return any(
+        os.path.ismount(folder) and os.stat(folder).st_dev == state.st_dev for folder in _KERNEL
+    )

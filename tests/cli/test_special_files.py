@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from optlab.core import paths
+from optlab.core import paths, reading
 from optlab.core.reading import NotAFile, open_regular, read_at_most
 from optlab.entry import main
 from optlab.tasks.own_files import ImportTask
@@ -44,7 +44,10 @@ KINDS: dict[str, tuple[Make, str]] = {
     "terminal": (_link("/dev/tty"), "device"),
     "kernel": (_link("/proc/kmsg"), "kernel"),
     "process": (_link("/proc/self/mem"), "kernel"),
-    "sysfs": (_link("/sys/kernel/uevent_seqnum"), "kernel"),
+    # Not every container has it.
+    **(
+        {"sysfs": (_link("/sys/kernel/uevent_seqnum"), "kernel")} if os.path.ismount("/sys") else {}
+    ),
     "folder": (lambda path: path.mkdir(), "folder"),
 }
 
@@ -228,3 +231,13 @@ def test_what_became_special_after_the_look_is_not_waited_for(
     monkeypatch.setattr(os, "open", lambda path, flags: real(pipe, flags))
     with pytest.raises(NotAFile, match="named pipe"):
         open_regular(place)
+
+
+def test_regular_files_are_read_where_a_folder_of_the_kernel_is_not_mounted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, file = tmp_path / "sys", tmp_path / "table.csv"
+    folder.mkdir()
+    file.write_bytes(b"1,2\n")
+    monkeypatch.setattr(reading, "_KERNEL", (folder,))
+    assert reading.read_at_most(file, 10) == b"1,2\n"
