@@ -84,6 +84,11 @@ for dialog in dialogs:
     settle()
     if dialog.width() > available.width() or dialog.height() > available.height():
         problems.append(f"{type(dialog).__name__}: {dialog.size()} on screen {available}")
+    if isinstance(dialog, LandscapeWindow):
+        dialog._show_status("What was computed, in words.")
+        settle()
+        if dialog.status_label.visibleRegion().boundingRect() != dialog.status_label.rect():
+            problems.append(f"the result in words is cut off at {dialog.size()}")
     dialog.close()
 window.close_without_asking()
 print(*problems, sep="\\n")

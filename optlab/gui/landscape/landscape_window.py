@@ -170,14 +170,24 @@ class LandscapeWindow(QMainWindow):
         numbers.addStretch(1)
         for widget in (self.busy, self.stop_button, self.compute_button):
             numbers.addWidget(widget)
+        self.setCentralWidget(self._page(form, numbers))
+        self._set_busy(False)
+
+    def _page(self, form: QFormLayout, numbers: QHBoxLayout) -> QWidget:
+        """Return the content of the window: its controls, the tabs, and the result in words."""
         page = QWidget()
         layout = QVBoxLayout(page)
         layout.addLayout(form)
         layout.addLayout(numbers)
         layout.addWidget(self.tabs, 1)
-        layout.addWidget(self.status_label)
-        self.setCentralWidget(scrollable(page))
-        self._set_busy(False)
+        # The result in words is in sight on a small screen, too.
+        outer = QWidget()
+        rows = QVBoxLayout(outer)
+        rows.setContentsMargins(0, 0, 0, 0)
+        rows.addWidget(scrollable(page), 1)
+        rows.addWidget(self.status_label)
+        self.status_label.setContentsMargins(10, 0, 10, 6)
+        return outer
 
     def _connect(self) -> None:
         self.compute_button.clicked.connect(self.compute)
