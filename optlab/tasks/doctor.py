@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+import optlab
 from optlab import __version__
 from optlab.core import display, paths, registry
 from optlab.core.errors import OptLabError
@@ -66,7 +67,7 @@ def _installed(distribution: str) -> str:
 
 
 def _versions() -> Iterable[Finding]:
-    yield Finding("OptLab", f"{__version__}, in {Path(__file__).resolve().parent}")
+    yield Finding("OptLab", f"{__version__}, in {Path(optlab.__file__).resolve().parent}")
     state = f"{platform.python_version()} ({platform.python_implementation()}), {platform.system()} {platform.machine()}"
     good = sys.version_info >= (3, 11)
     yield Finding(

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+import optlab
 from optlab.cli.app import main
 from optlab.core import display, paths
 from optlab.tasks import doctor
@@ -39,6 +40,7 @@ def test_that_everything_that_was_asked_for_is_examined(capsys: pytest.CaptureFi
     }
     assert parts <= set(found)
     assert "cpu" in found["devices"]["words"]
+    assert found["OptLab"]["words"].endswith(f", in {Path(optlab.__file__).resolve().parent}")
     assert not paths.home().exists(), "looking changes nothing"
 
 
