@@ -92,21 +92,18 @@ class Field:
         if self.kind == "text":
             return "a text"
         noun = "a number" if self.kind == "number" else "a whole number"
-        low = (
-            f"at least {self.ge:g}"
-            if self.ge is not None
-            else f"above {self.gt:g}"
-            if self.gt is not None
-            else ""
+        # A whole number with all of its digits: 9.22337e+18 is none that can be typed.
+        limits = [
+            ("at least", self.ge),
+            ("above", self.gt if self.ge is None else None),
+            ("at most", self.le),
+            ("below", self.lt if self.le is None else None),
+        ]
+        bounds = " and ".join(
+            f"{word} {f'{limit:g}' if self.kind == 'number' else f'{int(limit):,}'}"
+            for word, limit in limits
+            if limit is not None
         )
-        high = (
-            f"at most {self.le:g}"
-            if self.le is not None
-            else f"below {self.lt:g}"
-            if self.lt is not None
-            else ""
-        )
-        bounds = " and ".join(part for part in (low, high) if part)
         return f"{noun} {bounds}".rstrip()
 
     def parse(self, text: str) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any, Literal
 
 import pydantic
@@ -106,6 +107,12 @@ def test_that_a_field_carries_everything_that_was_declared() -> None:
 )
 def test_that_what_is_allowed_is_said_in_words(name: str, words: str) -> None:
     assert Sample.field(name).allowed == words
+
+
+def test_that_bounds_of_whole_numbers_have_all_their_digits() -> None:
+    field = dataclasses.replace(Sample.field("count"), ge=0, le=2**63 - 1)
+    assert field.allowed == "a whole number at least 0 and at most 9,223,372,036,854,775,807"
+    assert dataclasses.replace(Sample.field("rate"), le=1e12).allowed.endswith("at most 1e+12")
 
 
 @pytest.mark.parametrize(
