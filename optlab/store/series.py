@@ -194,19 +194,18 @@ def _listed(specs: tuple[Spec, ...]) -> str:
 
 def _joined(pieces: list[tuple[tuple[str, ...], NDArray[np.int64], Table]]) -> StoredSeries:
     columns = tuple(dict.fromkeys(name for names, _, _ in pieces for name in names))
-    steps = pieces[0][1] if len(pieces) == 1 else np.concatenate([part for _, part, _ in pieces])
-    if not columns:
-        return StoredSeries(
-            steps,
-            pieces[0][2][0]
-            if len(pieces) == 1
-            else np.concatenate([table[0] for _, _, table in pieces]),
-        )
     if len(pieces) == 1:
-        return StoredSeries(steps, pieces[0][2].T, columns)
-    values = np.full((len(columns), len(steps)), np.nan)
+        _, steps, table = pieces[0]
+        return StoredSeries(steps, table.T if columns else table[0], columns)
+    steps = np.concatenate([part for _, part, _ in pieces])
+    values = np.full((len(columns) or 1, len(steps)), np.nan)
     at = 0
     for names, part, table in pieces:
-        values[[columns.index(name) for name in names], at : at + len(part)] = table
+        rows = [columns.index(name) for name in names] if columns else [0]
+        values[rows, at : at + len(part)] = table
         at += len(part)
-    return StoredSeries(steps, values.T, columns)
+    if np.any(np.diff(steps) < 0):
+        # Groups of earlier versions could take a series back that had left them.
+        order = np.argsort(steps, kind="stable")
+        steps, values = steps[order], values[:, order]
+    return StoredSeries(steps, values.T if columns else values[0], columns)

@@ -75,9 +75,13 @@ class SeriesGroups:
         }
         for number in sorted({self._group_of[name] for name in specs if name in self._group_of}):
             members = self._specs[number]
-            if all(specs.get(name) == (name, columns) for name, columns in members) and _same_steps(
-                [series[name] for name, _ in members]
-            ):
+            # A series that has left a group stays away, even where its steps agree once more: its
+            # later values would stand before earlier ones.
+            whole = all(
+                self._group_of[name] == number and specs.get(name) == (name, columns)
+                for name, columns in members
+            )
+            if whole and _same_steps([series[name] for name, _ in members]):
                 yield _packed(number, members, series)
                 for name, _ in members:
                     del specs[name]

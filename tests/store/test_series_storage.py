@@ -13,6 +13,7 @@ import pytest
 from optlab.core.errors import StoreError
 from optlab.store import Store
 from optlab.store.chunks import ROWS
+from optlab.store.series import _joined
 from optlab.store.series_groups import SeriesGroups
 from optlab.training.control import Follow
 from optlab.training.events import MessageApplied, Series, SeriesBlock, SessionEnded
@@ -205,3 +206,27 @@ def test_that_series_which_were_apart_are_not_joined_when_both_lose_their_fellow
     steps = np.arange(1, 4, dtype=np.int64)
     block = {name: Series(steps, np.zeros((3, 1))) for name in ("a", "c")}
     assert [packed.specs for packed in bundles.pack(block, ())] == [(("a", ()),), (("c", ()),)]
+
+
+def test_that_a_series_that_has_left_its_group_does_not_return_to_it(store, experiment):
+    writer = store.begin([experiment], "thread")
+    ten = np.arange(1, 11, dtype=np.int64)
+    for start, names in ((0, ("a", "b")), (10, ("a",)), (20, ("a", "b"))):
+        steps = ten + start
+        block = {name: Series(steps, steps[:, None] * 1.0) for name in names}
+        writer.record(SeriesBlock(start + 10, 0.0, block))
+    writer.close()
+    found = store.series(writer.run_ids[0])
+    np.testing.assert_array_equal(found["a"].steps, np.arange(1, 31))
+    np.testing.assert_array_equal(found["a"].values, np.arange(1.0, 31.0))
+    np.testing.assert_array_equal(found["b"].steps, np.concatenate([ten, ten + 20]))
+
+
+def test_that_values_of_groups_that_overlap_are_read_in_the_order_of_their_steps():
+    early, late = np.array([0, 80]), np.array([4, 8])
+    found = _joined([((), early, early[None] * 1.0), ((), late, late[None] * 1.0)])
+    assert found.steps.tolist() == [0, 4, 8, 80] and found.values.tolist() == [0.0, 4.0, 8.0, 80.0]
+    vectors = _joined([(("u",), early, early[None] * 1.0), (("v",), late, late[None] * 1.0)])
+    assert vectors.columns == ("u", "v") and vectors.steps.tolist() == [0, 4, 8, 80]
+    nan = np.nan
+    np.testing.assert_array_equal(vectors.values, [[0, nan], [nan, 4], [nan, 8], [80, nan]])
