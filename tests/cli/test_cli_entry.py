@@ -91,6 +91,9 @@ def test_that_a_missing_window_library_is_reported_with_its_cure(
 ) -> None:
     monkeypatch.setattr(display, "problem", lambda: "")
     monkeypatch.setitem(sys.modules, "PySide6", None)
+    if "optlab.gui" in sys.modules:
+        # Importing it again gives the package this attribute anew, which has to be put back, too.
+        monkeypatch.setattr(sys.modules["optlab"], "gui", sys.modules["optlab.gui"])
     for module in [name for name in sys.modules if name.startswith(("PySide6.", "optlab.gui"))]:
         monkeypatch.delitem(sys.modules, module)
     assert entry.main([]) == 2
