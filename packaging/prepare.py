@@ -120,7 +120,9 @@ def wanted_packages(missing: list[str], font: bool, virtual_screen: bool) -> lis
     ``font`` and ``virtual_screen`` tell whether those are there.
     """
     packages = [LIBRARIES[library] for library in missing]
-    return packages + ([] if font else ["fonts-dejavu-core"]) + ([] if virtual_screen else ["xvfb"])
+    # xvfb-run needs xauth, which Debian only recommends.
+    screen = [] if virtual_screen else ["xvfb", "xauth"]
+    return packages + ([] if font else ["fonts-dejavu-core"]) + screen
 
 
 def prepare_system(dev: bool) -> None:
@@ -132,7 +134,7 @@ def prepare_system(dev: bool) -> None:
     if sys.platform != "linux":
         return
     missing = missing_libraries()
-    screen = not dev or shutil.which("Xvfb") is not None
+    screen = not dev or all(shutil.which(program) for program in ("Xvfb", "xauth"))
     packages = wanted_packages(missing, has_font(), screen)
     if not packages:
         return

@@ -72,3 +72,8 @@ def test_that_missing_libraries_are_asked_for_by_package(prepare: ModuleType) ->
     sentence = prepare.ask_for_libraries(["libEGL.so.1"], debian=True)
     assert "apt-get install libegl1" in sentence and "\n" not in sentence
     assert "libEGL.so.1" in prepare.ask_for_libraries(["libEGL.so.1"], debian=False)
+
+
+def test_that_a_virtual_screen_comes_with_what_xvfb_run_needs(prepare: ModuleType) -> None:
+    assert prepare.wanted_packages([], font=True, virtual_screen=False) == ["xvfb", "xauth"]
+    assert prepare.wanted_packages([], font=True, virtual_screen=True) == []
