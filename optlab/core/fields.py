@@ -92,7 +92,6 @@ class Field:
         if self.kind == "text":
             return "a text"
         noun = "a number" if self.kind == "number" else "a whole number"
-        # A whole number with all of its digits: 9.22337e+18 is none that can be typed.
         limits = [
             ("at least", self.ge),
             ("above", self.gt if self.ge is None else None),
@@ -100,11 +99,14 @@ class Field:
             ("below", self.lt if self.le is None else None),
         ]
         bounds = " and ".join(
-            f"{word} {f'{limit:g}' if self.kind == 'number' else f'{int(limit):,}'}"
-            for word, limit in limits
-            if limit is not None
+            f"{word} {self._limit(limit)}" for word, limit in limits if limit is not None
         )
         return f"{noun} {bounds}".rstrip()
+
+    def _limit(self, limit: float) -> str:
+        """Return a bound as text; a large whole number has all of its digits."""
+        large = self.kind == "integer" and limit >= 1_000_000
+        return f"{int(limit):,}" if large else f"{limit:g}"
 
     def parse(self, text: str) -> Any:
         """Return the value of a typed text (of a flag, or of a form).

@@ -62,7 +62,7 @@ def _program(home: Path, *options: str) -> Iterator[subprocess.Popen[str]]:
             program.kill()
 
 
-@pytest.mark.parametrize("runner", ["thread", "process"])
+@pytest.mark.parametrize("runner", [pytest.param("thread", marks=pytest.mark.soak), "process"])
 def test_that_a_run_waits_on_a_full_disk_and_completes_once_there_is_room(disk, runner):
     disk.fill(left=1 << 20)
     with _program(disk.path / "home", "--runner", runner) as program:

@@ -275,7 +275,7 @@ def running(*arguments: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
         process.communicate()
 
 
-@pytest.mark.parametrize("runner", ["thread", "process"])
+@pytest.mark.parametrize("runner", [pytest.param("thread", marks=pytest.mark.soak), "process"])
 def test_that_ctrl_c_stops_a_run_in_order_and_resume_goes_on_with_it(
     runner: str, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -31,7 +31,7 @@ def disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[object]:
         yield found
 
 
-@pytest.fixture(params=["thread", "process"])
+@pytest.fixture(params=[pytest.param("thread", marks=pytest.mark.soak), "process"])
 def window(qtbot: QtBot, request: pytest.FixtureRequest) -> Iterator[MainWindow]:
     experiment = Experiment.from_dict(
         {
