@@ -8,7 +8,7 @@ decide for which runs to accept it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 
 from optlab.catalogue.continuation.base import Continuation
@@ -22,6 +22,17 @@ from optlab.objective.objective import Objective
 from optlab.training.groups import Group, Member, groups
 from optlab.training.stepping import ProposedStep, Stepper
 
+_WHOLE_SECTIONS = (*SHARED_SECTIONS, INSTRUMENTS)
+_GENERAL_FIELDS = ("device", "precision", "threads")
+
+
+def population_key(experiment: Experiment) -> Hashable:
+    """Return what an experiment shares with all others of a population.
+
+    Experiments can be run as one population if and only if their keys are equal.
+    """
+    return tuple(_shared(experiment).values())
+
 
 def check_compatible(experiments: Sequence[Experiment]) -> None:
     """Check that the experiments can be run as one population.
@@ -29,28 +40,25 @@ def check_compatible(experiments: Sequence[Experiment]) -> None:
     Raises:
         InvalidInput: they differ in something that a population shares.
     """
-    first = experiments[0]
-    for number, other in enumerate(experiments[1:], start=2):
-        for section in (*SHARED_SECTIONS, INSTRUMENTS):
-            if getattr(other, section) != getattr(first, section):
+    first = _shared(experiments[0])
+    for number, experiment in enumerate(experiments[1:], start=2):
+        for path, value in _shared(experiment).items():
+            if value != first[path]:
+                what = f"[{path}]" if path in _WHOLE_SECTIONS else path
                 raise InvalidInput(
-                    f"Run {number} of a population differs from run 1 in [{section}], which all "
+                    f"Run {number} of a population differs from run 1 in {what}, which all "
                     "runs of a population share.",
-                    section,
+                    path,
                 )
-        for field in ("device", "precision", "threads"):
-            if getattr(other.general, field) != getattr(first.general, field):
-                raise InvalidInput(
-                    f"Run {number} of a population differs from run 1 in {field}, which all "
-                    "runs of a population share.",
-                    field,
-                )
-        if other.batches.size != first.batches.size:
-            raise InvalidInput(
-                f"Run {number} of a population differs from run 1 in batches.size, which all "
-                "runs of a population share.",
-                "batches.size",
-            )
+
+
+def _shared(experiment: Experiment) -> dict[str, Hashable]:
+    """Return path → value of everything that is the same in all runs of a population."""
+    return {
+        **{section: getattr(experiment, section) for section in _WHOLE_SECTIONS},
+        **{field: getattr(experiment.general, field) for field in _GENERAL_FIELDS},
+        "batches.size": experiment.batches.size,
+    }
 
 
 @dataclass(frozen=True)
