@@ -150,7 +150,7 @@ class Listener(Protocol):
 Observer = TypeVar("Observer", bound=Listener)
 
 
-class _Signals:
+class Signals:
     """Signals that ask for the end of the run.
 
     Noticed at once, acted on between two looks at its events.
@@ -188,7 +188,7 @@ def follow(begin: Callable[[], JobHandle], outcome: Observer, view: View) -> Obs
         OptLabError: what ``begin`` raises; a :class:`StoreError` then says in JSON, too, that
             nothing is recorded.
     """
-    signals = _Signals()
+    signals = Signals()
     try:
         try:
             job = begin()
@@ -208,7 +208,7 @@ def follow(begin: Callable[[], JobHandle], outcome: Observer, view: View) -> Obs
     return outcome
 
 
-def _drain_events(job: JobHandle, outcome: Listener, view: View, signals: _Signals) -> None:
+def _drain_events(job: JobHandle, outcome: Listener, view: View, signals: Signals) -> None:
     acted = 0
     while True:
         # Asked before draining: what is said in between is drained in the next round.

@@ -16,13 +16,14 @@ import typer
 
 from optlab.catalogue.instruments.base import Instrument
 from optlab.cli.output import say, say_json, say_table
-from optlab.cli.run import ONLY_STORED, ChangedData, changed, load
+from optlab.cli.run import ONLY_STORED, ChangedData, changed
 from optlab.cli.test_part import say_confusion, say_gaps
 from optlab.core import registry
 from optlab.core.errors import InvalidInput
 from optlab.core.printable import printable
 from optlab.experiment import Experiment, presets
 from optlab.experiment.data_files import experiment_of
+from optlab.experiment.named import load
 from optlab.store import Store
 from optlab.tasks.test_part import on_test_part
 from optlab.training.trainer import Trainer

@@ -17,12 +17,13 @@ import typer
 from optlab.cli.follow import Outcome, follow
 from optlab.cli.output import say, say_json, say_table
 from optlab.cli.progress import view
-from optlab.cli.run import RUNNERS, assignment, check_surroundings, load
+from optlab.cli.run import RUNNERS, assignment, check_surroundings
 from optlab.core import registry
 from optlab.core.errors import InvalidInput
 from optlab.core.fields import Field, FieldSet
 from optlab.core.printable import printable
 from optlab.experiment import Experiment
+from optlab.experiment.named import load
 from optlab.experiment.sections import PLAIN_SECTIONS, SECTIONS, General
 from optlab.runners import JobHandle, train
 from optlab.store import Store

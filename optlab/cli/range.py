@@ -11,11 +11,12 @@ from typing import Annotated, Any
 import typer
 
 from optlab.cli.output import say, say_json, say_table
-from optlab.cli.run import changed, load
+from optlab.cli.run import changed
 from optlab.cli.text_plot import plot
 from optlab.core.errors import InvalidInput
 from optlab.core.printable import printable
 from optlab.experiment import Experiment
+from optlab.experiment.named import load
 from optlab.studies.tuning.range_test import (
     FIRST,
     LAST,

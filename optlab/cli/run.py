@@ -6,7 +6,6 @@ import contextlib
 import sys
 import warnings
 from collections.abc import Callable
-from pathlib import Path
 from typing import Annotated, get_args
 
 import typer
@@ -16,10 +15,10 @@ from optlab.cli.output import say, say_json
 from optlab.cli.progress import view
 from optlab.cli.test_part import say_confusion, say_gaps
 from optlab.core.errors import InvalidInput
-from optlab.core.fields import did_you_mean
 from optlab.core.printable import printable
-from optlab.experiment import Experiment, presets
+from optlab.experiment import Experiment
 from optlab.experiment.data_files import experiment_of
+from optlab.experiment.named import load
 from optlab.experiment.own_code import own_code
 from optlab.numerics.gradient_test import gradient_test
 from optlab.objective.device import resolve
@@ -250,28 +249,6 @@ def _resumed(
         check=runner == "thread" or not own_code(record.experiment),
     )
     return experiment, begin
-
-
-def load(source: str, *, check: bool = True) -> Experiment:
-    """The experiment of a file, or of the preset of that name.
-
-    Args:
-        source: path or name.
-        check: see :meth:`optlab.experiment.Experiment.from_dict`.
-
-    Raises:
-        InvalidInput: there is neither, or it is wrong.
-    """
-    path = Path(source)
-    known = {preset.stem: preset for preset in presets.files()}
-    if source in known and not path.is_file():
-        return Experiment.load(known[source], check=check)
-    if path.exists() or path.suffix or path.name != source:
-        return Experiment.load(path, check=check)
-    raise InvalidInput(
-        f"'{source}' is neither a file nor a preset{did_you_mean(source, known)}; presets are: "
-        f"{', '.join(known)}."
-    )
 
 
 def changed(experiment: Experiment, changes: list[str], *, check: bool = True) -> Experiment:

@@ -64,7 +64,7 @@ def document(record: RunRecord) -> dict[str, Any]:
 def _row(record: RunRecord) -> tuple[str, ...]:
     return (
         record.id,
-        _when(record.created),
+        when(record.created),
         record.status,
         f"{record.steps:,}",
         _validation(record),
@@ -73,7 +73,8 @@ def _row(record: RunRecord) -> tuple[str, ...]:
     )
 
 
-def _when(created: str) -> str:
+def when(created: str) -> str:
+    """Return a stored time in the local time zone, to the minute."""
     return datetime.fromisoformat(created).astimezone().isoformat(" ", "minutes")[:16]
 
 

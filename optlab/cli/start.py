@@ -10,9 +10,10 @@ from typing import Annotated, Any
 import typer
 
 from optlab.cli.output import say, say_json, say_table
-from optlab.cli.run import changed, load
+from optlab.cli.run import changed
 from optlab.core.errors import InvalidInput
 from optlab.core.printable import printable
+from optlab.experiment.named import load
 from optlab.studies.tuning.start_table import Spread, StartTable, start_table, start_tables
 
 ORDER = 40

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from optlab.cli.run import ONLY_STORED, changed, load
+from optlab.cli.run import ONLY_STORED, changed
 from optlab.core.errors import InvalidInput
 from optlab.experiment import Experiment, presets
+from optlab.experiment.named import load
 from optlab.store import Store
 from optlab.tasks.landscape import experiment_of, with_path
 from optlab.tasks.subject import Subject, stored, trained

@@ -29,6 +29,11 @@ def presets() -> Path:
     return resources() / "presets"
 
 
+def studies() -> Path:
+    """Return the folder of the studies that ship with OptLab."""
+    return resources() / "studies"
+
+
 def home() -> Path:
     """Return the data folder, without creating it."""
     override = os.environ.get("OPTLAB_HOME")

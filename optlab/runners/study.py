@@ -1,0 +1,79 @@
+"""Studies: where their populations are trained."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+
+from optlab.experiment import Experiment
+from optlab.runners.job_handle import JobHandle
+from optlab.runners.pool import WorkerPool
+from optlab.runners.train import RunnerChoice, resume, train
+from optlab.store.store import Store
+from optlab.studies.comparison.study import Study
+
+WORTH_PROCESSES_SECONDS = 6.0
+"""Estimated time in one thread from which worker processes pay: each takes seconds to start."""
+_STEP_SECONDS = 2.5e-4
+"""About the time of a step of a small network, most of it overhead."""
+_OPERATIONS_PER_SECOND = 5e9
+
+
+class LocalLauncher:
+    """Trains the populations of a study on this machine.
+
+    Args:
+        store: in which the runs are recorded.
+        runner: ``process`` for one worker a core; ``thread`` for one population after the other in
+            this process; ``auto`` for what takes less time.
+        study: that will be trained, from which ``auto`` estimates.
+
+    Attributes:
+        slots: populations that are trained at the same time.
+    """
+
+    def __init__(self, store: Store, runner: RunnerChoice, study: Study) -> None:
+        self._store = store
+        if runner == "auto":
+            cores = usable_cores()
+            worth = cores > 1 and estimated_seconds(study) > WORTH_PROCESSES_SECONDS
+            runner = "process" if worth else "thread"
+        self.runner: RunnerChoice = runner
+        # Seconds are compared only between runs that have the machine for themselves.
+        self.slots = usable_cores() if runner == "process" and not study.is_timed else 1
+        self._pool = WorkerPool(self.slots) if runner == "process" else None
+        if self._pool is not None:
+            self._pool.warm()
+
+    def start(self, experiments: Sequence[Experiment]) -> JobHandle:
+        """See :class:`optlab.studies.comparison.conduct.Launcher`."""
+        return train(experiments, runner=self.runner, store=self._store, pool=self._pool)
+
+    def resume(self, run_ids: Sequence[str]) -> JobHandle:
+        """See :class:`optlab.studies.comparison.conduct.Launcher`."""
+        return resume(run_ids, runner=self.runner, store=self._store, pool=self._pool)
+
+    def close(self) -> None:
+        """End the spare workers. Safe to call twice."""
+        if self._pool is not None:
+            self._pool.close()
+
+
+def usable_cores() -> int:
+    """Return the number of cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return max(1, len(os.sched_getaffinity(0)))
+    return max(1, os.cpu_count() or 1)
+
+
+def estimated_seconds(study: Study) -> float:
+    """Return about how long a study takes in one thread, all runs of an arm as one population."""
+    tuning = study.effort * study.tuning.seeds if study.tuning is not None else 0
+    runs = study.seeds.count + tuning
+    seconds = 0.0
+    for arm in study.arms:
+        experiment = arm.experiment
+        operations = 6.0 * experiment.layout().total * max(1, experiment.batches.size) * runs
+        step = _STEP_SECONDS + operations / _OPERATIONS_PER_SECOND
+        seconds += experiment.budget.steps * step
+    return seconds

@@ -1,0 +1,83 @@
+"""The decision of a study: its arms are compared as the statement says."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from optlab.studies.comparison.fields import TO_TARGET
+from optlab.studies.comparison.outcomes import Unit
+from optlab.studies.comparison.results import ArmResult, StudyResult
+from optlab.studies.comparison.rule import Rule
+from optlab.studies.comparison.statement import TrendClaim
+from optlab.studies.comparison.statistics import compare, overall, trend
+from optlab.studies.comparison.study import Study
+from optlab.studies.comparison.trial_records import sample_of
+
+
+def decide(study: Study, arms: Mapping[str, ArmResult], seeds: int, seconds: float) -> StudyResult:
+    """Return the result of a study.
+
+    Args:
+        arms: what they came to. seeds: runs of each arm. seconds: that the study took.
+
+    Raises:
+        InvalidInput: the values do not allow the effect, for example the ratio of negative ones.
+    """
+    decision, claim = study.decision, study.claim
+    samples = {name: sample_of(arm.outcomes) for name, arm in arms.items()}
+    rule = Rule(
+        effect=decision.effect,
+        margin=decision.margin,
+        level=decision.level,
+        paired=study.seeds.paired,
+        method=decision.method,
+        looks=decision.looks,
+    )
+    if isinstance(claim, TrendClaim):
+        x = {arm.name: study.axis_value(arm) for arm in study.arms}
+        comparisons = [
+            trend(
+                samples,
+                x,
+                claim.relation,
+                rule,
+                expected=claim.expected,
+                log_x=decision.axes in ("log-x", "log-log"),
+                log_y=decision.axes in ("log-y", "log-log"),
+            )
+        ]
+    else:
+        pairs = [(pair.arm, pair.relation, pair.against) for pair in claim]
+        comparisons = compare(samples, pairs, rule)
+    return StudyResult(
+        question=study.question,
+        statement=described(study),
+        unit=measure_words(study),
+        verdict=overall(comparisons),
+        seeds=seeds,
+        effort=study.effort,
+        arms=arms,
+        comparisons=comparisons,
+        seconds=seconds,
+    )
+
+
+def is_decided(result: StudyResult) -> bool:
+    """Return whether nothing more can be learned from further seeds."""
+    return all(comparison.verdict != "undecided" for comparison in result.comparisons)
+
+
+def described(study: Study) -> str:
+    """Return the statement, or what takes its place where a study has none."""
+    return study.decision.statement or "every two arms differ"
+
+
+def measure_words(study: Study) -> str:
+    """Return what is measured, as a short phrase."""
+    measured = study.measured
+    if measured.what in TO_TARGET:
+        sign = "≤" if measured.reached == "below" else "≥"
+        return f"{Unit[measured.what]} to {measured.of} {sign} {measured.target:g}"
+    words = {"final": "final", "best": "best", "at": f"at step {measured.step:,}", "mean": "mean"}
+    what = words[measured.what]
+    return f"{measured.of} {what}" if measured.what == "at" else f"{what} {measured.of}"

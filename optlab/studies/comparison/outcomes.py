@@ -1,0 +1,156 @@
+"""What is measured of a run, from its stored series and the figures of its end.
+
+For every measure that is no time to a target, ``reached`` of the section says which values are
+better: those below, or those above.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from optlab.studies.comparison.fields import TO_TARGET, Measured
+
+Unit = {
+    "steps_to": "steps",
+    "epochs_to": "epochs",
+    "evaluations_to": "gradient evaluations",
+    "seconds_to": "seconds",
+}
+EVALUATIONS, SECONDS = "gradient_evaluations", "seconds"
+"""Series whose values at the step of the target are counted."""
+
+
+class Values(Protocol):
+    """A stored series."""
+
+    @property
+    def steps(self) -> NDArray[np.int64]:
+        """Number of completed steps ``[n]``, ascending."""
+
+    @property
+    def values(self) -> NDArray[np.float64]:
+        """Values ``[n]``."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What one run came to: an interval that holds its value.
+
+    Attributes:
+        low, high: equal where the value is known. A run that did not reach the target has
+            ``high`` infinite, and ``low`` is how long it was watched. A run that diverged is worse
+            than all others: both are infinite, and positive where a lower value is better.
+    """
+
+    low: float
+    high: float
+
+    @property
+    def known(self) -> bool:
+        """Whether the value is known."""
+        return self.low == self.high and math.isfinite(self.low)
+
+
+UNKNOWN = Outcome(-math.inf, math.inf)
+
+
+def series_of(measured: Measured) -> tuple[str, ...]:
+    """Return the names of the series that an outcome is computed from."""
+    counted = {"evaluations_to": (EVALUATIONS,), "seconds_to": (SECONDS,)}
+    return (measured.of, *counted.get(measured.what, ()))
+
+
+def outcome(
+    measured: Measured,
+    series: Mapping[str, Values],
+    final: Mapping[str, float | None],
+    *,
+    diverged: bool,
+    steps: int,
+    steps_per_epoch: int,
+) -> Outcome:
+    """Return what a run came to.
+
+    Args:
+        series: by name; at least those of :func:`series_of` that the run has.
+        final: figures of its end. diverged: whether it ended so. steps: those it took.
+            steps_per_epoch: steps of a pass through its training set.
+    """
+    if measured.what in TO_TARGET:
+        reached = _to_target(measured, series, steps, steps_per_epoch)
+        return reached if reached.known or not diverged else Outcome(math.inf, math.inf)
+    value = math.nan
+    if measured.what == "final":
+        value = _number(final.get(measured.of))
+        if math.isnan(value):
+            value = _last(series.get(measured.of))
+    elif (values := series.get(measured.of)) is not None:
+        value = _of_series(measured, values)
+    if diverged and measured.what != "best":
+        worst = math.inf if measured.reached == "below" else -math.inf
+        return Outcome(worst, worst)
+    return Outcome(value, value) if math.isfinite(value) else UNKNOWN
+
+
+def _number(value: float | None) -> float:
+    return math.nan if value is None else float(value)
+
+
+def _last(values: Values | None) -> float:
+    return math.nan if values is None or not len(values.values) else float(values.values[-1])
+
+
+def _of_series(measured: Measured, series: Values) -> float:
+    steps, values = series.steps, series.values
+    finite = np.isfinite(values)
+    steps, values = steps[finite], values[finite]
+    if not len(values):
+        return math.nan
+    if measured.what == "best":
+        return float(values.min() if measured.reached == "below" else values.max())
+    if measured.what == "at":
+        before = np.searchsorted(steps, measured.step, side="right")
+        return float(values[before - 1]) if before else math.nan
+    if len(values) == 1 or steps[-1] == steps[0]:
+        return float(values[-1])
+    return float(np.trapezoid(values, steps) / (steps[-1] - steps[0]))
+
+
+def _to_target(
+    measured: Measured, series: Mapping[str, Values], steps: int, steps_per_epoch: int
+) -> Outcome:
+    """Return how long it took to reach the target, or how long it was watched in vain."""
+    values = series.get(measured.of)
+    hit: int | None = None
+    if values is not None and len(values.values):
+        with np.errstate(invalid="ignore"):
+            reached = (
+                values.values <= measured.target
+                if measured.reached == "below"
+                else values.values >= measured.target
+            )
+        where = np.flatnonzero(reached)
+        hit = int(values.steps[where[0]]) if len(where) else None
+    watched = _counted(measured, series, steps if hit is None else hit, steps_per_epoch)
+    return Outcome(watched, math.inf if hit is None else watched)
+
+
+def _counted(
+    measured: Measured, series: Mapping[str, Values], step: int, steps_per_epoch: int
+) -> float:
+    """Return what the first ``step`` steps took, in the unit of the measure."""
+    if measured.what == "steps_to":
+        return float(step)
+    if measured.what == "epochs_to":
+        return step / steps_per_epoch
+    counter = series.get(EVALUATIONS if measured.what == "evaluations_to" else SECONDS)
+    if counter is None or not len(counter.values):
+        return math.nan
+    before = int(np.searchsorted(counter.steps, step, side="right"))
+    return float(counter.values[before - 1]) if before else 0.0

@@ -1,0 +1,122 @@
+"""The plan of a study: its trials, and how they are cut into populations.
+
+Trials whose experiments fit one tensor are trained as one population. Each of them gets the numbers
+that it would get alone, so how a study is cut changes nothing but the time it takes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from optlab.experiment import Experiment
+from optlab.studies.comparison.grid import Value
+from optlab.studies.comparison.study import Study
+from optlab.training.population import population_key
+
+Role = Literal["decides", "tunes"]
+
+MAX_RUNS = 256
+"""Runs of one population: more gain nothing, and a failure would cost more."""
+MAX_VALUES = 50_000_000
+"""Parameters of all runs of one population together; gradients and states need several times that
+much memory.
+"""
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One run of a study.
+
+    Attributes:
+        arm: its name. seed: index of its seed, 0, 1, …. role: whether it decides the statement or
+            only tunes. setting: path → value of the tuned fields.
+    """
+
+    arm: str
+    seed: int
+    role: Role = "decides"
+    setting: Mapping[str, Value] = field(default_factory=dict)
+
+    @property
+    def key(self) -> tuple[object, ...]:
+        """What identifies the trial in its study."""
+        return self.arm, self.seed, self.role, tuple(sorted(self.setting.items()))
+
+    def experiment(self, study: Study) -> Experiment:
+        """Return what the trial trains."""
+        return study.experiment(self.arm, self.seed, self.setting, self.role)
+
+
+def tuning_trials(study: Study) -> list[Trial]:
+    """Return the trials from which the setting of each arm is chosen."""
+    if study.tuning is None:
+        return []
+    return [
+        Trial(arm.name, seed, "tunes", setting)
+        for arm in study.arms
+        for setting in arm.settings()
+        for seed in range(study.tuning.seeds)
+    ]
+
+
+def deciding_trials(
+    study: Study, chosen: Mapping[str, Mapping[str, Value]], begin: int, end: int
+) -> list[Trial]:
+    """Return the trials of the seeds ``begin`` to ``end`` − 1.
+
+    Args:
+        chosen: setting of each arm that is tuned.
+    """
+    return [
+        Trial(arm.name, seed, "decides", chosen.get(arm.name, {}))
+        for arm in study.arms
+        for seed in range(begin, end)
+    ]
+
+
+def rounds(study: Study) -> list[tuple[int, int]]:
+    """Return the seeds between two looks as pairs (begin, end)."""
+    ends = list(study.decision.looks) or [study.seeds.count]
+    return list(zip([0, *ends[:-1]], ends, strict=True))
+
+
+def populations(
+    study: Study, trials: Sequence[Trial], slots: int
+) -> list[list[tuple[Trial, Experiment]]]:
+    """Cut trials into populations.
+
+    Args:
+        slots: populations that can be trained at the same time; where there are fewer kinds of
+            experiments than that, one kind is cut so that all are used.
+
+    Returns:
+        The populations, those with the most work first, so that none is left over at the end.
+    """
+    by_kind: dict[object, list[tuple[Trial, Experiment]]] = {}
+    for trial in trials:
+        experiment = trial.experiment(study)
+        kind = (trial.arm, trial.seed) if study.is_timed else population_key(experiment)
+        by_kind.setdefault(kind, []).append((trial, experiment))
+    share = -(-len(trials) // max(1, slots))
+    cut = [
+        members[begin : begin + size]
+        for members in by_kind.values()
+        for size in (_size(members, share),)
+        for begin in range(0, len(members), size)
+    ]
+    return sorted(cut, key=_work, reverse=True)
+
+
+def _size(members: Sequence[tuple[Trial, Experiment]], share: int) -> int:
+    """Return the number of runs of the populations into which one kind is cut, all about equal."""
+    parameters = max(1, members[0][1].layout().total)
+    largest = max(1, min(MAX_RUNS, MAX_VALUES // parameters, share))
+    parts = -(-len(members) // largest)
+    return -(-len(members) // parts)
+
+
+def _work(members: Sequence[tuple[Trial, Experiment]]) -> float:
+    first = members[0][1]
+    return float(len(members)) * first.budget.steps * max(1, first.layout().total)

@@ -1,0 +1,225 @@
+"""Reading a study from its TOML file.
+
+All of it is checked, so that nothing is found wrong after hours of training.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from optlab.core import paths, toml
+from optlab.core.errors import InvalidInput
+from optlab.core.fields import did_you_mean, shown
+from optlab.core.reading import read_at_most
+from optlab.core.toml import LARGEST_DOCUMENT
+from optlab.experiment import Experiment
+from optlab.experiment.named import load as load_experiment
+from optlab.studies.comparison.checks import check
+from optlab.studies.comparison.fields import Decision, Measured, Seeds
+from optlab.studies.comparison.grid import Axis, combinations
+from optlab.studies.comparison.study import FORMAT, Arm, Study, Tuning, flat
+
+MAX_ARMS = 256
+MAX_TUNING_SEEDS = 1000
+
+_SECTIONS = ("set", "arms", "seeds", "tune", "measure", "decide")
+
+
+def shipped() -> list[Path]:
+    """Return the files of the studies that ship with OptLab, sorted by name."""
+    return sorted(paths.studies().glob("*.toml"))
+
+
+def named(source: str) -> Study:
+    """Return the study of a file, or the shipped one of that name.
+
+    Raises:
+        InvalidInput: there is neither, or it is not valid.
+    """
+    path, known = Path(source), {file.stem: file for file in shipped()}
+    if source in known and not path.is_file():
+        return load(known[source])
+    if path.exists() or path.suffix or path.name != source:
+        return load(path)
+    raise InvalidInput(
+        f"'{source}' is neither a file nor a study{did_you_mean(source, known)}; studies are: "
+        f"{', '.join(known)}."
+    )
+
+
+def load(path: Path) -> Study:
+    """Return the study in a file.
+
+    Raises:
+        InvalidInput: the file cannot be read or is not valid; the message begins with its path.
+    """
+    try:
+        content = read_at_most(path, LARGEST_DOCUMENT)
+    except (OSError, ValueError) as error:  # ValueError: a path with a zero byte in it
+        reason = getattr(error, "strerror", None) or error
+        raise InvalidInput(f"{path} cannot be read: {reason}.") from None
+    if content is None:
+        raise InvalidInput(
+            f"{path} is larger than {LARGEST_DOCUMENT // 1024} KiB, so it is not a study; give "
+            "the path of a TOML file."
+        )
+    try:
+        return from_toml(content.decode("utf-8-sig"), path.parent)
+    except UnicodeDecodeError as error:
+        raise InvalidInput(
+            f"{path} is not a text file in UTF-8 (byte {error.start} does not fit)."
+        ) from None
+    except InvalidInput as error:
+        raise InvalidInput(f"{path}: {error}", error.field) from None
+
+
+def from_toml(document: str, folder: Path | None = None) -> Study:
+    """Return the study of a TOML document.
+
+    Args:
+        document: the text. folder: that paths in it are relative to.
+
+    Raises:
+        InvalidInput: the document is not TOML, or no valid study.
+    """
+    try:
+        values = toml.parse(document)
+    except toml.TOMLProblem as error:
+        raise InvalidInput(f"This is not a TOML file: {error}.") from None
+    return from_dict(values, folder)
+
+
+def from_dict(values: Mapping[str, Any], folder: Path | None = None) -> Study:
+    """Return the study that a file's tables describe.
+
+    Raises:
+        InvalidInput: a value is not valid; the message names the first one.
+    """
+    known = ("format", "question", "about", "base", *_SECTIONS)
+    for key in values:
+        if key not in known:
+            raise InvalidInput(
+                f"{shown(key)} is not part of a study{did_you_mean(key, known)}; its parts are "
+                f"{', '.join(known)}.",
+                key,
+            )
+    version = values.get("format", FORMAT)
+    if not isinstance(version, int) or isinstance(version, bool) or not 1 <= version <= FORMAT:
+        raise InvalidInput(
+            f"format is {shown(version)}, but this OptLab reads studies of format {FORMAT}; a "
+            "newer OptLab may have written the file.",
+            "format",
+        )
+    tables = {key: _table(values.get(key, {}), key) for key in _SECTIONS}
+    tuning, axes = _tuning(tables["tune"])
+    decided = {"margin": 1.0} if tables["decide"].get("effect") == "ratio" else {}
+    study = Study(
+        question=_text(values.get("question", ""), "question"),
+        about=_text(values.get("about", ""), "about"),
+        arms=tuple(_arms(values, tables, axes, folder)),
+        seeds=Seeds.build(tables["seeds"], "seeds"),
+        measured=Measured.build(tables["measure"], "measure"),
+        decision=Decision.build({**decided, **tables["decide"]}, "decide"),
+        tuning=tuning,
+    )
+    check(study)
+    return study
+
+
+def _text(value: Any, key: str) -> str:
+    if not isinstance(value, str):
+        raise InvalidInput(f"{key} is {shown(value)}, but it must be a text.", key)
+    return value
+
+
+def _table(value: Any, key: str) -> Mapping[str, Any]:
+    if not isinstance(value, Mapping):
+        raise InvalidInput(
+            f"{key} is {shown(value)}, but it must be a section, [{key}] with its fields below.",
+            key,
+        )
+    return value
+
+
+def _arms(
+    values: Mapping[str, Any],
+    tables: Mapping[str, Mapping[str, Any]],
+    axes: tuple[Axis, ...],
+    folder: Path | None,
+) -> Iterator[Arm]:
+    arms = tables["arms"]
+    if not 2 <= len(arms) <= MAX_ARMS:
+        raise InvalidInput(
+            f"A study compares 2 to {MAX_ARMS} arms, but this one has {len(arms)}; give each a "
+            "section, [arms.NAME].",
+            "arms",
+        )
+    common = dict(flat(tables["set"]))
+    known: dict[str, Experiment] = {}
+    for name, written in arms.items():
+        where = f"arms.{name}"
+        table = dict(_table(written, where))
+        source, own = table.pop("base", values.get("base", "")), table.pop("tune", None)
+        try:
+            base = _base(source, folder, known)
+            changes = {**common, **dict(flat(table))}
+            experiment = base.with_values(changes) if changes else base
+        except InvalidInput as error:
+            raise InvalidInput(f"{where}: {error}", error.field) from None
+        its_axes = axes
+        if own is not None:
+            its_axes = _axes(_table(own, f"{where}.tune"), f"{where}.tune")
+        for setting in combinations(its_axes):
+            if setting:
+                try:
+                    experiment.with_values(setting)
+                except InvalidInput as error:
+                    raise InvalidInput(f"{where}: {error}", error.field) from None
+        yield Arm(name, experiment, its_axes)
+
+
+def _base(source: Any, folder: Path | None, known: dict[str, Experiment]) -> Experiment:
+    if isinstance(source, Mapping):
+        return Experiment.from_dict(source)
+    if not isinstance(source, str) or not source:
+        raise InvalidInput(
+            'base is missing; name a preset or an experiment file, as base = "digits-mlp".', "base"
+        )
+    if source not in known:
+        known[source] = load_experiment(source, folder)
+    return known[source]
+
+
+def _tuning(table: Mapping[str, Any]) -> tuple[Tuning | None, tuple[Axis, ...]]:
+    """Return the tuning of a file and the axes of all arms; None where there is no section."""
+    if not table:
+        return None, ()
+    settings = dict(table)
+    by = _text(settings.pop("by", "validation_loss"), "tune.by")
+    seeds, goal = settings.pop("seeds", 1), settings.pop("goal", "lowest")
+    if not isinstance(seeds, int) or isinstance(seeds, bool) or not 1 <= seeds <= MAX_TUNING_SEEDS:
+        raise InvalidInput(
+            f"tune.seeds is {shown(seeds)}, but it must be a whole number from 1 to "
+            f"{MAX_TUNING_SEEDS:,}.",
+            "tune.seeds",
+        )
+    if goal not in ("lowest", "highest"):
+        raise InvalidInput(
+            f"tune.goal is {shown(goal)}, but it must be lowest or highest.", "tune.goal"
+        )
+    return Tuning(by, seeds, goal), _axes(settings, "tune")
+
+
+def _axes(table: Mapping[str, Any], where: str) -> tuple[Axis, ...]:
+    return tuple(Axis.read(path, value, f"{where}.{path}") for path, value in _ranges(table))
+
+
+def _ranges(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield path and range of nested tables: a table with ``from`` is a range, others nest."""
+    for key, value in table.items():
+        if isinstance(value, Mapping) and "from" not in value:
+            yield from _ranges(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value

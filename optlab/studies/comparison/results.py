@@ -1,0 +1,107 @@
+"""The result of a study, as the store, programs and pages have it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from optlab.studies.comparison.choosing import TriedSetting
+from optlab.studies.comparison.grid import Value
+from optlab.studies.comparison.outcomes import Outcome
+from optlab.studies.comparison.rule import Verdict
+from optlab.studies.comparison.statistics import Comparison
+from optlab.studies.comparison.summaries import ArmSummary
+
+
+@dataclass(frozen=True)
+class ArmResult:
+    """What one arm came to.
+
+    Attributes:
+        runs: ids of the runs that decide, seed by seed. outcomes: one a run.
+        summary: of the outcomes. diverged: how many runs diverged.
+        setting: path → value of the tuned fields. tried: all settings, where there was tuning.
+        tuning_runs: ids of the runs that tuned.
+    """
+
+    runs: tuple[str, ...]
+    outcomes: tuple[Outcome, ...]
+    summary: ArmSummary
+    diverged: int = 0
+    setting: Mapping[str, Value] | None = None
+    tried: tuple[TriedSetting, ...] = ()
+    tuning_runs: tuple[str, ...] = ()
+
+    def document(self) -> dict[str, Any]:
+        """Return the arm in JSON's own types."""
+        summary = self.summary
+        return {
+            "runs": list(self.runs),
+            "values": [outcome.low for outcome in self.outcomes],
+            "reached": [outcome.high < math.inf for outcome in self.outcomes],
+            "mean": summary.mean,
+            "interval": None if summary.interval is None else list(summary.interval),
+            "median": summary.median,
+            "censored": summary.censored,
+            "diverged": self.diverged,
+            "setting": dict(self.setting or {}),
+            "tried": [
+                {"setting": dict(one.setting), "value": one.value, "chosen": one.chosen}
+                for one in self.tried
+            ],
+            "tuning_runs": list(self.tuning_runs),
+        }
+
+
+@dataclass(frozen=True)
+class StudyResult:
+    """What a study came to.
+
+    Attributes:
+        seeds: runs of each arm that decide. effort: settings tried for each arm.
+        arms: by name. comparisons: in the order of the statement.
+        seconds: time that the study took, interruptions left out.
+    """
+
+    question: str
+    statement: str
+    unit: str
+    verdict: Verdict
+    seeds: int
+    effort: int
+    arms: Mapping[str, ArmResult]
+    comparisons: Sequence[Comparison]
+    seconds: float
+
+    def document(self) -> dict[str, Any]:
+        """Return the result in JSON's own types, apart from numbers that are not finite."""
+        return {
+            "question": self.question,
+            "statement": self.statement,
+            "measure": self.unit,
+            "verdict": self.verdict,
+            "seeds": self.seeds,
+            "effort": self.effort,
+            "arms": {name: arm.document() for name, arm in self.arms.items()},
+            "comparisons": [comparison_document(one) for one in self.comparisons],
+            "seconds": self.seconds,
+        }
+
+
+def comparison_document(comparison: Comparison) -> dict[str, Any]:
+    """Return a comparison in JSON's own types, apart from numbers that are not finite."""
+    return {
+        "arm": comparison.arm,
+        "relation": comparison.relation,
+        "against": comparison.against,
+        "effect": comparison.effect,
+        "interval": list(comparison.interval),
+        "level": comparison.level,
+        "p": comparison.p,
+        "p_adjusted": comparison.p_adjusted,
+        "verdict": comparison.verdict,
+        "seeds_needed": comparison.seeds_needed,
+        "method": comparison.method,
+    }

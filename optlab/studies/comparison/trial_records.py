@@ -1,0 +1,150 @@
+"""What the store has of the trials of a study."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+from optlab.experiment import Experiment
+from optlab.store.records import RunRecord
+from optlab.store.store import Store
+from optlab.studies.comparison import outcomes
+from optlab.studies.comparison.choosing import TriedSetting
+from optlab.studies.comparison.fields import Measured
+from optlab.studies.comparison.grid import Value
+from optlab.studies.comparison.outcomes import Outcome
+from optlab.studies.comparison.plan import Trial
+from optlab.studies.comparison.results import ArmResult
+from optlab.studies.comparison.samples import Sample
+from optlab.studies.comparison.study import Study
+from optlab.studies.comparison.summaries import summary
+
+DONE = ("finished", "diverged")
+"""Statuses of runs that are complete."""
+
+
+class TrialRecords:
+    """The runs of a stored study.
+
+    Args:
+        study_id: of the stored study.
+    """
+
+    def __init__(self, study: Study, store: Store, study_id: str) -> None:
+        self._study = study
+        self._store = store
+        self._id = study_id
+        self._steps_per_epoch: dict[object, int] = {}
+
+    def missing(
+        self, trials: Sequence[Trial]
+    ) -> tuple[list[Trial], list[tuple[list[Trial], tuple[str, ...]]]]:
+        """Return the trials without a run, and those whose runs had begun and can be resumed.
+
+        Returns:
+            Trials to start; and, for each population to resume, its trials and their runs.
+        """
+        ids = self._ids()
+        records = self._records([ids[trial.key] for trial in trials if trial.key in ids])
+        fresh: list[Trial] = []
+        begun: dict[str, tuple[list[Trial], list[str]]] = {}
+        for trial in trials:
+            record = records.get(ids.get(trial.key, ""))
+            if record is None:
+                fresh.append(trial)
+            elif record.status not in DONE:
+                members, runs = begun.setdefault(record.population, ([], []))
+                members.append(trial)
+                runs.append(record.id)
+        return fresh, [(members, tuple(runs)) for members, runs in begun.values()]
+
+    def unfinished(self, run_ids: Sequence[str]) -> list[str]:
+        """Return those of the runs that are not complete."""
+        records = self._records(run_ids)
+        return [run for run in run_ids if run not in records or records[run].status not in DONE]
+
+    def reason(self, run: str) -> str:
+        """Return why a run ended."""
+        return self._store.run(run).reason or "no reason is recorded"
+
+    def tuning_values(
+        self, trials: Sequence[Trial]
+    ) -> dict[tuple[str, tuple[tuple[str, Value], ...]], list[float]]:
+        """Return arm and setting → the final values of the measure that tunes."""
+        assert self._study.tuning is not None
+        measured = Measured(what="final", of=self._study.tuning.by)
+        values: dict[tuple[str, tuple[tuple[str, Value], ...]], list[float]] = {}
+        for trial, outcome in zip(trials, self._outcomes(trials, measured), strict=True):
+            key = (trial.arm, tuple(sorted(trial.setting.items())))
+            values.setdefault(key, []).append(outcome.low if outcome.known else math.nan)
+        return values
+
+    def arms(
+        self, trials: Sequence[Trial], tried: Mapping[str, Sequence[TriedSetting]]
+    ) -> dict[str, ArmResult]:
+        """Return what the arms came to, from the trials that decide."""
+        found = self._outcomes(trials, self._study.measured)
+        ids = self._ids()
+        records = self._records([ids[trial.key] for trial in trials])
+        results: dict[str, ArmResult] = {}
+        for arm in self._study.arms:
+            rows = [row for row, trial in enumerate(trials) if trial.arm == arm.name]
+            runs = tuple(ids[trials[row].key] for row in rows)
+            its_outcomes = tuple(found[row] for row in rows)
+            settings = tuple(tried.get(arm.name, ()))
+            results[arm.name] = ArmResult(
+                runs,
+                its_outcomes,
+                summary(sample_of(its_outcomes), self._study.decision.level),
+                sum(records[run].status == "diverged" for run in runs),
+                next((one.setting for one in settings if one.chosen), None),
+                settings,
+                tuple(
+                    run.run
+                    for run in self._store.study_runs(self._id)
+                    if run.arm == arm.name and run.role == "tunes"
+                ),
+            )
+        return results
+
+    def _outcomes(self, trials: Sequence[Trial], measured: Measured) -> list[Outcome]:
+        ids = self._ids()
+        runs = [ids[trial.key] for trial in trials]
+        records = self._records(runs)
+        series = self._store.series_of(runs, outcomes.series_of(measured))
+        return [
+            outcomes.outcome(
+                measured,
+                series.get(run, {}),
+                records[run].final,
+                diverged=records[run].status == "diverged",
+                steps=records[run].steps,
+                steps_per_epoch=self._epoch(trial) if measured.what == "epochs_to" else 1,
+            )
+            for run, trial in zip(runs, trials, strict=True)
+        ]
+
+    def _epoch(self, trial: Trial) -> int:
+        experiment = trial.experiment(self._study)
+        key = (experiment.dataset, experiment.batches)
+        if key not in self._steps_per_epoch:
+            self._steps_per_epoch[key] = _steps_per_epoch(experiment)
+        return self._steps_per_epoch[key]
+
+    def _ids(self) -> dict[tuple[object, ...], str]:
+        return {
+            Trial(run.arm, run.seed, run.role, dict(run.setting)).key: run.run
+            for run in self._store.study_runs(self._id)
+        }
+
+    def _records(self, run_ids: Sequence[str]) -> dict[str, RunRecord]:
+        return self._store.runs_of(run_ids)
+
+
+def _steps_per_epoch(experiment: Experiment) -> int:
+    return experiment.batches.steps_per_epoch(len(experiment.dataset.load().training))
+
+
+def sample_of(its_outcomes: Sequence[Outcome]) -> Sample:
+    """Return the outcomes of an arm as a sample."""
+    return Sample([one.low for one in its_outcomes], [one.high for one in its_outcomes])
