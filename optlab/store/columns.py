@@ -107,7 +107,7 @@ class Table:
     Attributes:
         name: of the table.
         names: of its columns without the checksum, in the order in which the checksum covers them.
-        run: column with the id of the run.
+        run: column with the id of the run, or of the study, that a row belongs to.
     """
 
     name: str
@@ -127,7 +127,7 @@ class Table:
     def write_checksums(
         self, connection: sqlite3.Connection, run: str, *, all_rows: bool = False
     ) -> None:
-        """Write the checksums of a run's rows after a change, in the same transaction.
+        """Write the checksums of the rows of a run or a study after a change, in the same transaction.
 
         Args:
             all_rows: whether rows that have a checksum get a new one.

@@ -1,7 +1,8 @@
-"""Mending: what is done with a run of which parts were lost when its store was damaged.
+"""Mending: what is done with a run or a study of which parts were lost when its store was damaged.
 
 The reason in its record says what is lost. A run that can be resumed keeps its steps up to the first
-that is lost, as it computes the others again; any other run keeps all that is left.
+that is lost, as it computes the others again; any other run keeps all that is left. A study keeps
+its result, and says how many of its runs are lost.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from dataclasses import dataclass
 from optlab.store import series, snapshots
 from optlab.store.chunks import Chunk, Table, decode, encode, steps_of
 from optlab.store.pages import Value
-from optlab.store.records import GOING, RESUMABLE, RUNS, RunRecord
+from optlab.store.records import GOING, RESUMABLE, RUNS, STUDIES, RunRecord, StudyRecord
 from optlab.store.run_cursors import WRITE_CHUNK, chunk_values
 from optlab.store.series_groups import Spec, width
 
@@ -73,10 +74,31 @@ def mend(connection: sqlite3.Connection, record: RunRecord, lost: Lost) -> bool:
         what = "some of its series are lost"
     else:
         what = f"{lost.snapshots} of its snapshots are lost"
-    reason = "; ".join(filter(None, (record.reason, f"the store was damaged, and {what}")))
+    reason = _reason(record.reason, what)
     connection.execute(*RUNS.update(record.id, reason=reason, **changes))
     RUNS.write_checksums(connection, record.id, all_rows=True)
     return True
+
+
+def mend_study(connection: sqlite3.Connection, record: StudyRecord, lost: int) -> bool:
+    """Bring a study to a state that is true, inside a transaction, and return whether it lost any.
+
+    Args:
+        connection: to the new database.
+        record: of the study.
+        lost: how many of its runs are lost, or no longer known as its own.
+    """
+    if not lost:
+        return False
+    changes: dict[str, object] = {"status": "interrupted"} if record.going else {}
+    reason = _reason(record.reason, f"{lost:,} of its {record.runs:,} runs are lost")
+    connection.execute(*STUDIES.update(record.id, reason=reason, **changes))
+    STUDIES.write_checksums(connection, record.id, all_rows=True)
+    return True
+
+
+def _reason(before: str, lost: str) -> str:
+    return "; ".join(filter(None, (before, f"the store was damaged, and {lost}")))
 
 
 def _chunks(connection: sqlite3.Connection, run: str, group: int) -> list[Chunk]:

@@ -14,6 +14,8 @@ _RUN = re.compile(
     r"(?!(?:con|prn|aux|nul|com\d|lpt\d)$)[0-9a-z][0-9a-z_-]{0,63}",
     re.ASCII | re.IGNORECASE,
 )
+STUDY = "study-"
+"""How the ids of studies begin."""
 _OWNER = re.compile(r"[0-9a-f]{16}", re.ASCII)
 _SNAPSHOT = re.compile(r"[0-9A-Za-z_-]{1,100}\.safetensors", re.ASCII)
 
@@ -21,6 +23,11 @@ _SNAPSHOT = re.compile(r"[0-9A-Za-z_-]{1,100}\.safetensors", re.ASCII)
 def is_run_id(name: object) -> bool:
     """Return whether ``name`` can be the id of a run: letters, digits, ``-`` and ``_``."""
     return isinstance(name, str) and _RUN.fullmatch(name) is not None
+
+
+def is_study_id(name: object) -> bool:
+    """Return whether ``name`` can be the id of a study, which cannot be taken for that of a run."""
+    return is_run_id(name) and str(name).startswith(STUDY)
 
 
 def run_id(name: object) -> str:

@@ -1,4 +1,4 @@
-"""Records: the metadata of a run and of a snapshot, column by column, and how runs are named."""
+"""Records: the metadata of runs, snapshots and studies, column by column, and how they are named."""
 
 from __future__ import annotations
 
@@ -6,15 +6,16 @@ import dataclasses
 import platform
 import re
 import secrets
-from collections.abc import Mapping
+import sqlite3
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Literal, get_args
+from typing import Any, Literal, TypeVar, get_args
 
 import optlab
 from optlab.core.identity import FileIdentity
 from optlab.store.columns import RecordTable, Table, column, table_of
-from optlab.store.names import is_owner, is_run_id
+from optlab.store.names import STUDY, is_owner, is_run_id, is_study_id
 
 RunStatus = Literal["running", "paused", "finished", "stopped", "diverged", "failed", "interrupted"]
 """``interrupted``: its process died, or recording it failed; the others as in
@@ -22,8 +23,15 @@ RunStatus = Literal["running", "paused", "finished", "stopped", "diverged", "fai
 """
 GOING: tuple[RunStatus, ...] = ("running", "paused")
 RESUMABLE: tuple[RunStatus, ...] = ("interrupted", "stopped", "failed")
+StudyStatus = Literal["running", "finished", "stopped", "failed", "interrupted"]
+"""As :data:`RunStatus`."""
+STUDY_RESUMABLE: tuple[StudyStatus, ...] = ("interrupted", "stopped", "failed")
+StudyRole = Literal["decides", "tunes"]
+"""Whether a run is one of those that decide, or of those that only choose an arm's setting."""
 
 _STATUSES = frozenset(get_args(RunStatus))
+_STUDY_STATUSES = frozenset(get_args(StudyStatus))
+_ROLES = frozenset(get_args(StudyRole))
 _NUMBERS = frozenset({int, float, type(None)})
 _LETTERS = "abcdefghjkmnpqrstuvwxyz23456789"
 """Without letters that look like figures."""
@@ -54,6 +62,18 @@ def _is_time_or_empty(value: object) -> bool:
 
 def _is_status(value: object) -> bool:
     return value in _STATUSES
+
+
+def _is_study_status(value: object) -> bool:
+    return value in _STUDY_STATUSES
+
+
+def _is_role(value: object) -> bool:
+    return value in _ROLES
+
+
+def _is_mapping(value: object) -> bool:
+    return isinstance(value, dict)
 
 
 def _is_texts(value: object) -> bool:
@@ -175,18 +195,113 @@ class SnapshotRecord:
     intact: bool = True
 
 
+@dataclass(frozen=True, kw_only=True)
+class StudyRecord:
+    """One stored study.
+
+    The fields are the columns of the table ``studies``, in order.
+
+    Attributes:
+        id: unique; ids sort by time.
+        question: that it answers, for people.
+        name: of the shipped study or of the file that it comes from; may be "".
+        document: the study, as TOML.
+        status: see :data:`StudyStatus`.
+        owner: name of the lock that the process of the study holds.
+        created, ended: UTC, ISO 8601; ``ended`` is "" while the study has not ended.
+        seconds: that it has taken, all sessions together, as far as they are stored.
+        reason: why it ended, or what is lost of it.
+        detail: the traceback of a failed study.
+        versions: of optlab, torch, numpy and python.
+        runs: how many runs were recorded as its own. Those that were deleted since, or are lost,
+            are counted, too; see :func:`missing_runs`.
+        result: what it found, as JSON; empty until there is a result.
+    """
+
+    id: str = column(is_study_id)
+    question: str = column(_is_text)
+    name: str = column(_is_text, default="")
+    document: str = column(_is_text)
+    status: StudyStatus = column(_is_study_status)  # noqa: RUF009 - a dataclass field, not a value
+    owner: str = column(is_owner)
+    created: str = column(_is_time)
+    ended: str = column(_is_time_or_empty, default="")
+    seconds: float = column(_is_duration, default=0.0)
+    reason: str = column(_is_text, default="")
+    detail: str = column(_is_text, default="")
+    versions: Mapping[str, str] = column(_is_texts_by_name, json=True)
+    runs: int = column(_is_count, default=0)
+    result: Mapping[str, Any] = column(_is_mapping, json=True, default={})
+
+    @property
+    def going(self) -> bool:
+        """Whether the study is in progress."""
+        return self.status == "running"
+
+    @property
+    def resumable(self) -> bool:
+        """Whether the study can be resumed."""
+        return self.status in STUDY_RESUMABLE
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudyRun:
+    """One run of a study. The fields are the columns of the table ``study_runs``, in order.
+
+    Attributes:
+        study: id of the study; a :class:`~optlab.store.study_writer.StudyWriter` fills it in.
+        run: id of the run.
+        arm: name of the arm.
+        role: see :data:`StudyRole`.
+        seed: index of the seed, from 0.
+        setting: what tuning has set, path of the field → value; empty without tuning.
+        number: place of the run in the order of the study.
+    """
+
+    study: str = column(is_study_id, default="")
+    run: str = column(is_run_id)
+    arm: str = column(_is_text)
+    role: StudyRole = column(_is_role)  # noqa: RUF009 - a dataclass field, not a value
+    seed: int = column(_is_count)
+    setting: Mapping[str, Any] = column(_is_mapping, json=True, default={})
+    number: int = column(_is_count)
+
+
 RUNS: RecordTable[RunRecord] = table_of("runs", RunRecord, run="id")
 SNAPSHOTS: RecordTable[SnapshotRecord] = table_of("snapshots", SnapshotRecord)
 GROUPS = Table("bundles", ("run", "number", "columns"))
 """Which series share their chunks; see :mod:`optlab.store.series_groups`."""
 CONTROLS = Table("controls", ("run", "number", "step", "message"))
-TABLES: Mapping[str, Table] = {table.name: table for table in (RUNS, SNAPSHOTS, GROUPS, CONTROLS)}
+STUDIES: RecordTable[StudyRecord] = table_of("studies", StudyRecord, run="id")
+STUDY_RUNS: RecordTable[StudyRun] = table_of("study_runs", StudyRun, run="study")
+TABLES: Mapping[str, Table] = {
+    table.name: table for table in (RUNS, SNAPSHOTS, GROUPS, CONTROLS, STUDIES, STUDY_RUNS)
+}
 """Name → each table with checksums."""
 
+Ended = TypeVar("Ended", RunRecord, StudyRecord)
 
-def interrupted(record: RunRecord, reason: str) -> RunRecord:
+
+def interrupted(record: Ended, reason: str) -> Ended:
     """Return the record with the status ``interrupted``."""
     return dataclasses.replace(record, status="interrupted", reason=reason)
+
+
+def missing_runs(study: StudyRecord, runs: Sequence[StudyRun]) -> str:
+    """Return a sentence if runs of a study are no longer stored, "" where all are.
+
+    Args:
+        study: the record.
+        runs: those that are stored of it.
+    """
+    count = study.runs - len(runs)
+    if count <= 0:
+        return ""
+    were = "is" if count == 1 else "are"
+    result = "; its result was found with all of them" if study.result else ""
+    return (
+        f"Study {study.id}: {count:,} of its {study.runs:,} runs {were} no longer stored{result}."
+    )
 
 
 def now() -> str:
@@ -199,6 +314,19 @@ def fresh_id() -> str:
     return (
         f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{''.join(secrets.choice(_LETTERS) for _ in range(4))}"
     )
+
+
+def fresh_study_id() -> str:
+    """Return a new study id, which cannot be taken for that of a run."""
+    return f"{STUDY}{fresh_id()}"
+
+
+def unused(connection: sqlite3.Connection, table: str, fresh: Callable[[], str]) -> str:
+    """Return an id that no row of a table has, inside a transaction."""
+    while True:
+        found = fresh()
+        if connection.execute(f"SELECT 1 FROM {table} WHERE id = ?", (found,)).fetchone() is None:
+            return found
 
 
 def versions() -> dict[str, str]:

@@ -16,10 +16,10 @@ from optlab.store import database, series
 from optlab.store.checksums import checksum as checksum_of
 from optlab.store.checksums import register
 from optlab.store.chunks import decode, from_row
-from optlab.store.mending import Lost, mend
-from optlab.store.names import is_run_id, is_snapshot_file
+from optlab.store.mending import Lost, mend, mend_study
+from optlab.store.names import is_run_id, is_snapshot_file, is_study_id
 from optlab.store.pages import Pages, Row, Tree, Value
-from optlab.store.records import CONTROLS, RUNS, RunRecord
+from optlab.store.records import CONTROLS, RUNS, STUDIES, STUDY_RUNS, RunRecord, StudyRecord
 from optlab.store.series_groups import Spec, width
 
 KEYS = {
@@ -28,10 +28,12 @@ KEYS = {
     "chunks": ("run", "bundle", "number"),
     "snapshots": ("run", "step", "reason"),
     "controls": ("run", "number"),
+    "studies": ("id",),
+    "study_runs": ("study", "run"),
 }
 """Primary key of each table, those first that others refer to."""
 _CHUNKS = "chunks"
-_NEWEST = {"runs": "steps", "chunks": "rows"}
+_NEWEST = {"runs": "steps", "chunks": "rows", "studies": "seconds"}
 """The column that grows: of two rows with the same key, the larger one is the newer."""
 
 
@@ -44,6 +46,8 @@ class Salvaged:
         rows: number of the rows of their series, one a step and group.
         lost_runs: ids of the runs that are lost.
         damaged_runs: ids of the runs of which parts are lost.
+        studies: number of the studies saved.
+        lost_studies, damaged_studies: as of the runs.
         unclear: whether more runs may have been lost than are known.
     """
 
@@ -51,6 +55,9 @@ class Salvaged:
     rows: int = 0
     lost_runs: list[str] = field(default_factory=list)
     damaged_runs: list[str] = field(default_factory=list)
+    studies: int = 0
+    lost_studies: list[str] = field(default_factory=list)
+    damaged_studies: list[str] = field(default_factory=list)
     unclear: bool = False
 
     def sentence(self, done: str) -> str:
@@ -59,10 +66,19 @@ class Salvaged:
         Args:
             done: to what was saved: ``saved`` or ``read``.
         """
-        lost = [f"{len(self.lost_runs):,} {_runs(self.lost_runs)}"] if self.lost_runs else []
-        if self.damaged_runs:
-            lost.append(f"parts of {len(self.damaged_runs):,} {_runs(self.damaged_runs)}")
-        what = f"{self.runs:,} run{'s' * (self.runs != 1)} with {self.rows:,} rows of series"
+        lost = [
+            f"{parts}{_listed(ids, noun)}"
+            for parts, ids, noun in (
+                ("", self.lost_runs, _RUN),
+                ("parts of ", self.damaged_runs, _RUN),
+                ("", self.lost_studies, _STUDY),
+                ("parts of ", self.damaged_studies, _STUDY),
+            )
+            if ids
+        ]
+        what = f"{_counted(self.runs, _RUN)} with {self.rows:,} rows of series"
+        if self.studies:
+            what += f" and {_counted(self.studies, _STUDY)}"
         if lost:
             return f"{what} could be {done}, and {' and '.join(lost)} are lost"
         if self.unclear:
@@ -70,9 +86,16 @@ class Salvaged:
         return f"all of it could be {done}: {what}"
 
 
-def _runs(ids: Sequence[str]) -> str:
+_RUN, _STUDY = ("run", "runs"), ("study", "studies")
+
+
+def _counted(count: int, noun: tuple[str, str]) -> str:
+    return f"{count:,} {noun[count != 1]}"
+
+
+def _listed(ids: Sequence[str], noun: tuple[str, str]) -> str:
     listed = ", ".join(ids[:3]) + (", …" if len(ids) > 3 else "")
-    return f"run{'s' * (len(ids) != 1)} ({listed})"
+    return f"{_counted(len(ids), noun)} ({listed})"
 
 
 def salvage(pages: Pages, connection: sqlite3.Connection) -> Salvaged:
@@ -95,12 +118,18 @@ def salvage(pages: Pages, connection: sqlite3.Connection) -> Salvaged:
             if mend(connection, record, old.lost(saved, record.id)):
                 result.damaged_runs.append(record.id)
             result.runs += 1
+        for study in _studies(connection):
+            if mend_study(connection, study, old.lost_runs(connection, saved, study)):
+                result.damaged_studies.append(study.id)
+            result.studies += 1
         result.rows = connection.execute("SELECT coalesce(sum(rows), 0) FROM chunks").fetchone()[0]
     kept = {key[0] for key in saved["runs"]}
+    kept |= {key[0] for key in saved["studies"]}
     known = {key[0] for keys in old.expected.values() for key in keys} | old.named
-    result.lost_runs = sorted(
-        run for run in known - kept if isinstance(run, str) and is_run_id(run)
-    )
+    known |= {run for _, run in old.expected["study_runs"]}
+    lost = sorted(name for name in known - kept if isinstance(name, str) and is_run_id(name))
+    result.lost_runs = [name for name in lost if not is_study_id(name)]
+    result.lost_studies = [name for name in lost if is_study_id(name)]
     result.unclear = not old.roots or not pages.numbers
     return result
 
@@ -204,7 +233,8 @@ class _Old:
     def values(self, table: str, row: Row) -> dict[str, Value] | None:
         """Return the values of a row by name, or None if it does not match its checksum."""
         newest = self.layouts[-1][table]
-        if not len(self.layouts[0][table].names) <= len(row) <= len(newest.names):
+        oldest = next(layout[table] for layout in self.layouts if layout[table].names)
+        if not len(oldest.names) <= len(row) <= len(newest.names):
             return None
         padded = (*row, *newest.defaults[len(row) :])
         values: dict[str, Value] = {
@@ -240,13 +270,25 @@ class _Old:
             end_known=self.sure[_CHUNKS] or not self.trees[_CHUNKS].problems,
         )
 
+    def lost_runs(
+        self, connection: sqlite3.Connection, saved: dict[str, set[Row]], study: StudyRecord
+    ) -> int:
+        """Return how many runs of a study are lost, as far as that is known."""
+        table = STUDY_RUNS.name
+        if self.sure[table]:
+            return sum(key[0] == study.id for key in self.expected[table] - saved[table])
+        if not self.trees[table].problems:
+            return 0
+        kept = connection.execute("SELECT count(*) FROM study_runs WHERE study = ?", (study.id,))
+        return max(0, study.runs - int(kept.fetchone()[0]))
+
 
 def _is_key(key: Row) -> bool:
     return is_run_id(key[0]) and all(isinstance(part, int | str) for part in key)
 
 
-def _rank(values: Row) -> int:
-    return values[0] if values and isinstance(values[0], int) else -1
+def _rank(values: Row) -> float:
+    return values[0] if values and isinstance(values[0], int | float) else -1
 
 
 def _copy(old: _Old, table: str, connection: sqlite3.Connection) -> set[Row]:
@@ -286,9 +328,10 @@ def _copy(old: _Old, table: str, connection: sqlite3.Connection) -> set[Row]:
 
 def _is_sound(table: str, values: dict[str, Value]) -> bool:
     """Return whether values fit: a row of an old version has no checksum."""
-    if table == RUNS.name:
-        records, _ = RUNS.parse([(*(values[name] for name in RUNS.names), None)])
-        return bool(records)
+    for records in (RUNS, STUDIES, STUDY_RUNS):
+        if table == records.name:
+            found, _ = records.parse([(*(values[name] for name in records.names), None)])
+            return bool(found)
     if table == "bundles":
         try:
             series.specs_of(values["columns"])
@@ -313,3 +356,8 @@ def _is_sound_chunk(row: Row, groups: dict[int, tuple[Spec, ...]]) -> bool:
 def _records(connection: sqlite3.Connection) -> list[RunRecord]:
     rows = connection.execute(f"SELECT {RUNS.columns}, NULL FROM runs").fetchall()
     return RUNS.parse(rows)[0]
+
+
+def _studies(connection: sqlite3.Connection) -> list[StudyRecord]:
+    rows = connection.execute(f"SELECT {STUDIES.columns}, NULL FROM studies").fetchall()
+    return STUDIES.parse(rows)[0]

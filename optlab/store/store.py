@@ -1,4 +1,4 @@
-"""The store: all runs of one OptLab folder.
+"""The store: all runs and studies of one OptLab folder.
 
 ``Store.open`` reads and writes, ``Store.open_readonly`` only reads. A
 :class:`~optlab.store.writer.RunWriter` records a session; it has its own connection, so that
@@ -14,8 +14,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
 from operator import attrgetter
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 
 from optlab.core import paths
 from optlab.core.errors import InvalidInput, StoreError
@@ -29,13 +28,12 @@ from optlab.store import (
     series,
     snapshots,
 )
-from optlab.store.locks import RunLock, is_held, remove
-from optlab.store.names import is_owner, is_run_id
 from optlab.store.persistence import Persistence
-from optlab.store.records import CONTROLS, GOING, RUNS, RunRecord, SnapshotRecord
+from optlab.store.records import CONTROLS, RUNS, RunRecord, SnapshotRecord
 from optlab.store.run_cursors import RunCursor
 from optlab.store.series import StoredSeries
 from optlab.store.soundness import DamagedStore
+from optlab.store.study_store import StudyStore
 from optlab.store.writer import RunWriter
 from optlab.training.control import Message
 from optlab.training.snapshot import Snapshot
@@ -46,8 +44,8 @@ if TYPE_CHECKING:
     from optlab.experiment import Experiment
 
 
-class Store:
-    """The runs of one folder; made by :meth:`open` or :meth:`open_readonly`.
+class Store(StudyStore):
+    """The runs and studies of one folder; made by :meth:`open` or :meth:`open_readonly`.
 
     Close it, or use it in a ``with``. It may move from one thread to another, but only one may use
     it at a time.
@@ -57,16 +55,6 @@ class Store:
         readonly: whether nothing can be written.
         notice: a sentence if the database was found to be damaged when it was opened; "" otherwise.
     """
-
-    def __init__(
-        self, home: Path, connection: sqlite3.Connection, *, readonly: bool, notice: str = ""
-    ) -> None:
-        self.home = home
-        self.readonly = readonly
-        self.notice = notice
-        self._connection = connection
-        self._persist = Persistence(home)
-        self._damaged: list[str] = []
 
     @classmethod
     def open(cls, folder: Path | None = None) -> Self:
@@ -111,21 +99,6 @@ class Store:
         connection, notice = rescue.connect_readonly(home)
         return cls(home, connection, readonly=True, notice=notice)
 
-    def close(self) -> None:
-        """Close the database. Safe to call twice."""
-        self._connection.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
-
     # --- reading ---------------------------------------------------------------------------------
 
     def runs(self, newest_first: bool = True) -> list[RunRecord]:
@@ -136,23 +109,10 @@ class Store:
         Raises:
             StoreError: the database is damaged.
         """
-        result, self._damaged = self._read("")
+        result, self._damaged[RUNS.name] = self._read(RUNS, "")
         result.sort(key=attrgetter("place"))
         result.sort(key=attrgetter("created"), reverse=newest_first)
         return result
-
-    @property
-    def hidden(self) -> str:
-        """One sentence about the damaged rows that the last :meth:`runs` omitted; "" if none."""
-        if not self._damaged:
-            return ""
-        count = len(self._damaged) - 1
-        others = f" (and {count:,} more)" if count else ""
-        first = self._damaged[0].removesuffix(".")
-        return (
-            f"{self.home / database.NAME}: {first}{others}; it is not listed, and the other runs "
-            "are not affected."
-        )
 
     def run(self, id_or_unique_prefix: str) -> RunRecord:
         """Return one run, by its id or a unique prefix of it.
@@ -161,28 +121,7 @@ class Store:
             InvalidInput: no run or more than one matches.
             StoreError: its row is damaged.
         """
-        prefix = id_or_unique_prefix
-        with self._readable_errors():
-            rows = self._rows(
-                "SELECT id FROM runs WHERE substr(id, 1, length(?1)) = ?1 ORDER BY id", (prefix,)
-            )
-        ids = [row[0] for row in rows if is_run_id(row[0])]
-        if prefix in ids:
-            ids = [prefix]
-        if not prefix or not ids:
-            raise InvalidInput(
-                f"There is no run whose id begins with '{prefix}'; `optlab runs` lists them."
-            )
-        if len(ids) > 1:
-            some = ", ".join(ids[:4]) + (", …" if len(ids) > 4 else "")
-            raise InvalidInput(
-                f"{len(ids)} runs have ids that begin with '{prefix}' ({some}); "
-                "give more of the id."
-            )
-        matches, damaged = self._read("WHERE id = ?", ids[0])
-        if damaged:
-            raise StoreError(f"Run {ids[0]} cannot be read: {damaged[0]}")
-        return matches[0]
+        return self._read_one(RUNS, id_or_unique_prefix)
 
     def population(self, run_id: str) -> list[RunRecord]:
         """Return the runs of a run's population, itself included, in the order of their rows.
@@ -192,7 +131,7 @@ class Store:
             StoreError: the row of the run is damaged.
         """
         record = self.run(run_id)
-        return self._read("WHERE population = ? ORDER BY place", record.population)[0]
+        return self._read(RUNS, "WHERE population = ? ORDER BY place", record.population)[0]
 
     def series(self, run_id: str, names: Collection[str] | None = None) -> dict[str, StoredSeries]:
         """Return the series of a run by name.
@@ -254,7 +193,7 @@ class Store:
     # --- changing --------------------------------------------------------------------------------
 
     def delete(self, run_id: str) -> None:
-        """Delete a run with its series and snapshots.
+        """Delete a run with its series and snapshots. A study that it belongs to stays, without it.
 
         Raises:
             InvalidInput: there is no such run, or it is in progress.
@@ -267,34 +206,6 @@ class Store:
             with database.transaction(self._connection):
                 self._connection.execute("DELETE FROM runs WHERE id = ?", (record.id,))
             snapshots.remove_all(self.home, record.id)
-
-    def mark_interrupted(self) -> None:
-        """Mark the runs in progress whose process has died as interrupted.
-
-        Raises:
-            StoreError: the database cannot be written.
-        """
-        with self._readable_errors():
-            rows = self._rows("SELECT DISTINCT owner FROM runs WHERE status IN (?, ?)", GOING)
-            dead = [row[0] for row in rows if is_owner(row[0]) and not is_held(self.home, row[0])]
-            if dead:
-                self._persist(lambda: self._mark(dead))
-                for owner in dead:
-                    remove(self.home, owner)
-
-    def _mark(self, dead: Sequence[str]) -> None:
-        with database.transaction(self._connection):
-            for owner in dead:
-                # The process may have ended its runs properly in the meantime. A damaged row stays
-                # damaged.
-                condition = f"owner = ? AND status IN (?, ?) AND {RUNS.intact}"
-                for (run,) in self._connection.execute(
-                    f"SELECT id FROM runs WHERE {condition}", (owner, *GOING)
-                ).fetchall():
-                    self._connection.execute(
-                        *RUNS.update(run, status="interrupted", reason=_PROCESS_DIED)
-                    )
-                    RUNS.write_checksums(self._connection, run, all_rows=True)
 
     # --- recording -------------------------------------------------------------------------------
 
@@ -396,70 +307,12 @@ class Store:
             undo.pop_all()
         return writer
 
-    # --- private ---------------------------------------------------------------------------------
-
-    def _for_writer(self, undo: contextlib.ExitStack) -> tuple[sqlite3.Connection, RunLock]:
-        if self.readonly:
-            raise StoreError(
-                "The store was opened for reading only; open it with Store.open to record a run."
-            )
-        connection = database.connect(self.home / database.NAME)
-        undo.callback(connection.close)
-        lock = RunLock(self.home)
-        undo.callback(lock.release)
-        return connection, lock
-
-    def _read(self, condition: str, *values: str) -> tuple[list[RunRecord], list[str]]:
-        """Return the runs, and a sentence for each damaged row."""
-        if not self.readonly:
-            self.mark_interrupted()
-        with self._readable_errors():
-            rows = self._rows(f"SELECT {RUNS.columns}, checksum FROM runs {condition}", values)
-        result, problems = RUNS.parse(rows)
-        # A reader cannot mark dead runs, but must not show them as in progress either.
-        owners = {record.owner for record in result if record.going}
-        dead = {owner for owner in owners if not is_held(self.home, owner)}
-        result = [
-            records.interrupted(record, _PROCESS_DIED)
-            if record.going and record.owner in dead
-            else record
-            for record in result
-        ]
-        return result, [f"A stored run has a damaged row: {problem}." for problem in problems]
-
-    def _rows(self, query: str, values: Sequence[str]) -> list[tuple[Any, ...]]:
-        # The first reader of a write-ahead log creates files, too.
-        return self._persist(lambda: self._rows_once(query, values))
-
-    def _rows_once(self, query: str, values: Sequence[str]) -> list[tuple[Any, ...]]:
-        try:
-            return self._connection.execute(query, values).fetchall()
-        except sqlite3.OperationalError as error:
-            if "decode" not in str(error):
-                raise
-        # One text that is not UTF-8 must not hide the other rows. A retry, as it takes longer.
-        usual = self._connection.text_factory
-        self._connection.text_factory = lambda data: data.decode("utf-8", "surrogateescape")
-        try:
-            return self._connection.execute(query, values).fetchall()
-        finally:
-            self._connection.text_factory = usual
-
-    def _readable_errors(self) -> contextlib.AbstractContextManager[None]:
-        return database.readable_errors(self.home / database.NAME)
-
-
-_PROCESS_DIED = "its process ended before the run did"
-
 
 def _fresh_ids(connection: sqlite3.Connection, count: int) -> list[str]:
     """Return new ids in ascending order."""
     ids: set[str] = set()
     while len(ids) < count:
-        fresh = records.fresh_id()
-        known = connection.execute("SELECT 1 FROM runs WHERE id = ?", (fresh,)).fetchone()
-        if known is None:
-            ids.add(fresh)
+        ids.add(records.unused(connection, RUNS.name, records.fresh_id))
     return sorted(ids)
 
 

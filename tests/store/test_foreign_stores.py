@@ -366,7 +366,9 @@ def test_that_a_damaged_row_is_not_made_sound_by_marking_it(home, store, experim
 
 def test_that_a_store_without_checksums_is_brought_up_to_date_and_read(home, store, run, other):
     store.close()
-    for table in TABLES:
+    for table in ("study_runs", "studies"):
+        _sql(home, f"DROP TABLE {table}")
+    for table in TABLES.keys() - {"study_runs", "studies"}:
         _sql(home, f"ALTER TABLE {table} DROP COLUMN checksum")
     _sql(home, "ALTER TABLE runs DROP COLUMN files")
     _sql(home, "PRAGMA user_version = 1")

@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 
 import optlab
-from optlab.core.errors import StoreError
-from optlab.store import RunRecord, SnapshotRecord, Store
+from optlab.core.errors import InvalidInput, StoreError
+from optlab.store import RunRecord, SnapshotRecord, Store, StudyRecord, StudyRun
 from optlab.store.checksums import checksum, checksums, register
 from optlab.store.database import connect, migrations
-from optlab.store.records import RUNS, TABLES
+from optlab.store.records import RUNS, STUDIES, STUDY_RUNS, TABLES
 
 VERSIONS = range(len(migrations()))
 
@@ -39,21 +39,24 @@ def _bytes(home: Path) -> dict[str, bytes]:
 
 def _older(home: Path, version: int) -> None:
     """Turn a store into one of an older version: 0 is an empty file, 1 has no checksums, 2
-    does not know the files of a run.
+    does not know the files of a run, 3 no studies.
     """
     path = home / "optlab.sqlite"
     connection = sqlite3.connect(path, isolation_level=None)
     if version == 0:
-        for table in ("chunks", *TABLES):
+        for table in ("study_runs", "chunks", *(TABLES.keys() - {"study_runs"})):
             connection.execute(f"DROP TABLE {table}")
         connection.execute("PRAGMA application_id = 0")
+    if version in (1, 2, 3):
+        connection.execute("DROP TABLE study_runs")
+        connection.execute("DROP TABLE studies")
     if version in (1, 2):
         covered = ", ".join(name for name in RUNS.names if name != "files")
         register(connection)
         connection.execute("ALTER TABLE runs DROP COLUMN files")
         connection.execute(f"UPDATE runs SET checksum = optlab_checksum({covered})")
     if version == 1:
-        for table in TABLES:
+        for table in TABLES.keys() - {"study_runs", "studies"}:
             connection.execute(f"ALTER TABLE {table} DROP COLUMN checksum")
     connection.execute(f"PRAGMA user_version = {version}")
     connection.execute("PRAGMA journal_mode = DELETE")
@@ -82,6 +85,8 @@ def test_that_the_checksum_covers_all_columns_in_their_order(home, store, table)
 
 def test_that_each_field_of_a_record_is_a_column():
     assert RUNS.names == tuple(field.name for field in dataclasses.fields(RunRecord))
+    assert STUDIES.names == tuple(field.name for field in dataclasses.fields(StudyRecord))
+    assert STUDY_RUNS.names == tuple(field.name for field in dataclasses.fields(StudyRun))
     names = [field.name for field in dataclasses.fields(SnapshotRecord)]
     assert [*TABLES["snapshots"].names, "intact"] == names
 
@@ -198,11 +203,16 @@ def test_that_opening_an_older_store_to_read_changes_nothing(home, run, version)
             assert store.latest_snapshot(run).step == 20
         else:
             assert store.runs() == [] and store.hidden == ""
+        assert store.studies() == [] and store.study_runs("study-1") == [] and store.hidden == ""
+        with pytest.raises(InvalidInput, match="no study"):
+            store.study("study-")
         with pytest.raises(StoreError):
             store.begin([], "thread")
     assert _bytes(home) == before
     with Store.open(home) as store:
         assert [record.id for record in store.runs()] == ([run] if version else [])
+        store.begin_study("", "What is new?").close()
+        assert [study.status for study in store.studies()] == ["interrupted"]
 
 
 def test_that_a_damaged_row_of_an_older_store_is_not_shown_as_intact(home, run, monkeypatch):
