@@ -12,7 +12,7 @@ from optlab.cli.runs import when
 from optlab.cli.study_text import say_study
 from optlab.core.printable import printable
 from optlab.store import Store
-from optlab.store.studies import StudyRecord
+from optlab.store.records import StudyRecord
 
 ORDER = 72
 """Rank in the list of commands."""

@@ -19,7 +19,7 @@ from optlab.core.errors import InvalidInput
 from optlab.runners.study import LocalLauncher
 from optlab.runners.train import RunnerChoice
 from optlab.store import Store
-from optlab.store.studies import StudyRecord
+from optlab.store.records import StudyRecord
 from optlab.studies.comparison import reading
 from optlab.studies.comparison.checks import check
 from optlab.studies.comparison.conduct import Launcher, StudyBegun, StudyEnded, conduct

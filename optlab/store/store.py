@@ -34,6 +34,7 @@ from optlab.store.run_cursors import RunCursor
 from optlab.store.series import StoredSeries
 from optlab.store.soundness import DamagedStore
 from optlab.store.study_store import StudyStore
+from optlab.store.study_writer import PARAMETERS
 from optlab.store.writer import RunWriter
 from optlab.training.control import Message
 from optlab.training.snapshot import Snapshot
@@ -122,6 +123,21 @@ class Store(StudyStore):
             StoreError: its row is damaged.
         """
         return self._read_one(RUNS, id_or_unique_prefix)
+
+    def runs_of(self, run_ids: Collection[str]) -> dict[str, RunRecord]:
+        """Return the runs with these complete ids, by id; those that are not stored are left out.
+
+        Raises:
+            StoreError: the database is damaged.
+        """
+        ids = sorted(set(run_ids))
+        found: dict[str, RunRecord] = {}
+        for first in range(0, len(ids), PARAMETERS):
+            part = ids[first : first + PARAMETERS]
+            marks = ", ".join("?" * len(part))
+            records, _ = self._read(RUNS, f"WHERE id IN ({marks})", *part)
+            found |= {record.id: record for record in records}
+        return found
 
     def population(self, run_id: str) -> list[RunRecord]:
         """Return the runs of a run's population, itself included, in the order of their rows.

@@ -8,7 +8,7 @@ from optlab.catalogue.measures.base import Measure
 from optlab.core import registry
 from optlab.core.errors import InvalidInput
 from optlab.core.fields import did_you_mean, shown
-from optlab.studies.comparison.statement import TrendClaim
+from optlab.studies.comparison.claim import TrendClaim
 from optlab.studies.comparison.study import Study
 
 MAX_TRIALS = 100_000

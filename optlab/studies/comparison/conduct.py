@@ -13,8 +13,9 @@ from typing import Protocol
 
 from optlab.core.errors import OptLabError, RunFailed
 from optlab.experiment import Experiment
+from optlab.store.records import StudyRun
 from optlab.store.store import Store
-from optlab.store.studies import StudyRun, StudyWriter
+from optlab.store.study_writer import StudyWriter
 from optlab.studies.comparison.choosing import TriedSetting, choose
 from optlab.studies.comparison.deciding import decide, is_decided
 from optlab.studies.comparison.grid import Value
@@ -211,6 +212,7 @@ class _Conductor:
         self._before = writer.seconds
         self._active: list[_Population] = []
         self._progress_at = 0.0
+        self._runs = len(store.study_runs(writer.id))
 
     def events(self) -> Iterator[StudyEvent]:
         study = self._study
@@ -237,10 +239,12 @@ class _Conductor:
             assert result is not None
         except _Stopped:
             reason = "stopped by the user"
-            self._writer.finish("stopped", {}, reason, seconds=self._seconds())
+            self._writer.seconds = self._seconds()
+            self._writer.finish("stopped", {}, reason)
             yield StudyEnded("stopped", None, reason)
             return
-        self._writer.finish("finished", result.document(), seconds=self._seconds())
+        self._writer.seconds = result.seconds
+        self._writer.finish("finished", result.document())
         yield StudyEnded("finished", result)
 
     def stop_all(self) -> None:
@@ -284,6 +288,7 @@ class _Conductor:
                 self._progress_at = now + _PROGRESS_SECONDS
                 share = (done + going) / total if total else 1.0
                 ids = tuple(run for one in self._active for run in one.run_ids)
+                self._writer.note_progress(self._seconds())
                 yield StudyProgress(min(1.0, share), words, ids)
             if self._active:
                 job = self._active[0].job
@@ -319,11 +324,17 @@ class _Conductor:
                         role=trial.role,
                         seed=trial.seed,
                         setting=dict(trial.setting),
+                        number=self._number(),
                     )
                     for run, (trial, _) in zip(population.run_ids, population.members, strict=True)
                 ]
             )
         self._active.append(population)
+
+    def _number(self) -> int:
+        """Return the place of the next run in the order of the study."""
+        self._runs += 1
+        return self._runs - 1
 
     def _drained(self, population: _Population) -> Iterator[StudyEvent]:
         assert population.job is not None

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from optlab.studies.comparison.claim import TrendClaim
 from optlab.studies.comparison.fields import TO_TARGET
 from optlab.studies.comparison.outcomes import Unit
 from optlab.studies.comparison.results import ArmResult, StudyResult
 from optlab.studies.comparison.rule import Rule
-from optlab.studies.comparison.statement import TrendClaim
 from optlab.studies.comparison.statistics import compare, overall, trend
 from optlab.studies.comparison.study import Study
 from optlab.studies.comparison.trial_records import sample_of

@@ -7,7 +7,7 @@ better: those below, or those above.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -44,8 +44,8 @@ class Outcome:
 
     Attributes:
         low, high: equal where the value is known. A run that did not reach the target has
-            ``high`` infinite, and ``low`` is how long it was watched. A run that diverged is worse
-            than all others: both are infinite, and positive where a lower value is better.
+            ``high`` infinite, and ``low`` is how long it was watched. Of a run that diverged both
+            are infinite until :func:`bounded`.
     """
 
     low: float
@@ -96,6 +96,23 @@ def outcome(
         worst = math.inf if measured.reached == "below" else -math.inf
         return Outcome(worst, worst)
     return Outcome(value, value) if math.isfinite(value) else UNKNOWN
+
+
+def bounded(outcomes: Sequence[Outcome]) -> list[Outcome]:
+    """Return the outcomes of a study, those of diverged runs no better than the worst known one.
+
+    How bad a run that diverged would have been is not known. It counts as a value of at least the
+    worst one of the runs that did not diverge, as one that is censored there.
+    """
+    known = [end for one in outcomes for end in (one.low, one.high) if math.isfinite(end)]
+    result: list[Outcome] = []
+    for one in outcomes:
+        if one.low == one.high == math.inf:
+            one = Outcome(max(known), math.inf) if known else UNKNOWN
+        elif one.low == one.high == -math.inf:
+            one = Outcome(-math.inf, min(known)) if known else UNKNOWN
+        result.append(one)
+    return result
 
 
 def _number(value: float | None) -> float:

@@ -11,8 +11,7 @@ from optlab.studies.comparison.choosing import TriedSetting
 from optlab.studies.comparison.grid import Value
 from optlab.studies.comparison.outcomes import Outcome
 from optlab.studies.comparison.rule import Verdict
-from optlab.studies.comparison.statistics import Comparison
-from optlab.studies.comparison.summaries import ArmSummary
+from optlab.studies.comparison.statistics import ArmSummary, Comparison
 
 
 @dataclass(frozen=True)
@@ -35,20 +34,20 @@ class ArmResult:
     tuning_runs: tuple[str, ...] = ()
 
     def document(self) -> dict[str, Any]:
-        """Return the arm in JSON's own types."""
+        """Return the arm in JSON's own types; numbers that are not finite become None."""
         summary = self.summary
         return {
             "runs": list(self.runs),
-            "values": [outcome.low for outcome in self.outcomes],
-            "reached": [outcome.high < math.inf for outcome in self.outcomes],
-            "mean": summary.mean,
-            "interval": None if summary.interval is None else list(summary.interval),
-            "median": summary.median,
+            "low": [finite(outcome.low) for outcome in self.outcomes],
+            "high": [finite(outcome.high) for outcome in self.outcomes],
+            "mean": finite(summary.mean),
+            "interval": None if summary.interval is None else list(map(finite, summary.interval)),
+            "median": finite(summary.median),
             "censored": summary.censored,
             "diverged": self.diverged,
             "setting": dict(self.setting or {}),
             "tried": [
-                {"setting": dict(one.setting), "value": one.value, "chosen": one.chosen}
+                {"setting": dict(one.setting), "value": finite(one.value), "chosen": one.chosen}
                 for one in self.tried
             ],
             "tuning_runs": list(self.tuning_runs),
@@ -76,7 +75,7 @@ class StudyResult:
     seconds: float
 
     def document(self) -> dict[str, Any]:
-        """Return the result in JSON's own types, apart from numbers that are not finite."""
+        """Return the result in JSON's own types; numbers that are not finite become None."""
         return {
             "question": self.question,
             "statement": self.statement,
@@ -91,17 +90,22 @@ class StudyResult:
 
 
 def comparison_document(comparison: Comparison) -> dict[str, Any]:
-    """Return a comparison in JSON's own types, apart from numbers that are not finite."""
+    """Return a comparison in JSON's own types; numbers that are not finite become None."""
     return {
         "arm": comparison.arm,
         "relation": comparison.relation,
         "against": comparison.against,
-        "effect": comparison.effect,
-        "interval": list(comparison.interval),
-        "level": comparison.level,
-        "p": comparison.p,
-        "p_adjusted": comparison.p_adjusted,
+        "effect": finite(comparison.effect),
+        "interval": list(map(finite, comparison.interval)),
+        "level": finite(comparison.level),
+        "p": finite(comparison.p),
+        "p_adjusted": finite(comparison.p_adjusted),
         "verdict": comparison.verdict,
         "seeds_needed": comparison.seeds_needed,
         "method": comparison.method,
     }
+
+
+def finite(value: float | None) -> float | None:
+    """Return a number, or None where it is not finite."""
+    return None if value is None or not math.isfinite(value) else float(value)

@@ -17,10 +17,10 @@ import tomli_w
 from optlab.core.errors import InvalidInput
 from optlab.experiment import Experiment
 from optlab.objective.seeding import derived
-from optlab.studies.comparison import statement
+from optlab.studies.comparison import claim as claims
+from optlab.studies.comparison.claim import Claim
 from optlab.studies.comparison.fields import Decision, Measured, Seeds
 from optlab.studies.comparison.grid import Axis, Value, combinations
-from optlab.studies.comparison.statement import Claim
 
 FORMAT = 1
 """Version of the file format; files of a newer version are rejected."""
@@ -118,7 +118,7 @@ class Study:
     @property
     def claim(self) -> Claim:
         """What the statement claims of the arms."""
-        return statement.parse(self.decision.statement, [arm.name for arm in self.arms])
+        return claims.parse(self.decision.statement, [arm.name for arm in self.arms])
 
     @property
     def effort(self) -> int:

@@ -16,8 +16,8 @@ from optlab.studies.comparison.outcomes import Outcome
 from optlab.studies.comparison.plan import Trial
 from optlab.studies.comparison.results import ArmResult
 from optlab.studies.comparison.samples import Sample
+from optlab.studies.comparison.statistics import summary
 from optlab.studies.comparison.study import Study
-from optlab.studies.comparison.summaries import summary
 
 DONE = ("finished", "diverged")
 """Statuses of runs that are complete."""
@@ -83,7 +83,7 @@ class TrialRecords:
         self, trials: Sequence[Trial], tried: Mapping[str, Sequence[TriedSetting]]
     ) -> dict[str, ArmResult]:
         """Return what the arms came to, from the trials that decide."""
-        found = self._outcomes(trials, self._study.measured)
+        found = outcomes.bounded(self._outcomes(trials, self._study.measured))
         ids = self._ids()
         records = self._records([ids[trial.key] for trial in trials])
         results: dict[str, ArmResult] = {}

@@ -9,9 +9,9 @@ import pytest
 
 from optlab.core.errors import InvalidInput
 from optlab.studies.comparison import reading
+from optlab.studies.comparison.claim import PairClaim, TrendClaim, parse
 from optlab.studies.comparison.grid import Axis, combinations
 from optlab.studies.comparison.plan import deciding_trials, populations, rounds, tuning_trials
-from optlab.studies.comparison.statement import PairClaim, TrendClaim, parse
 
 
 def tables(**changes: Any) -> dict[str, Any]:
@@ -251,8 +251,14 @@ REFUSALS: dict[str, tuple[dict[str, Any], str]] = {
         {"tune": {"optimizer.lr": {"from": 0.1, "to": 1.0, "points": 1}}},
         "a whole number from 2 to 1,000",
     ),
-    "too many runs": ({"seeds": {"count": 10_000}, "tune": {**_TUNED, "seeds": 1000}, "arms": {
-        f"a{i}": {} for i in range(256)}}, "more than 100,000"),
+    "too many runs": (
+        {
+            "seeds": {"count": 10_000},
+            "tune": {**_TUNED, "seeds": 1000},
+            "arms": {f"a{i}": {} for i in range(256)},
+        },
+        "more than 100,000",
+    ),
     "a newer format": ({"format": 99}, "a newer OptLab may have written the file"),
     "the axis of a trend in two numbers": (
         {

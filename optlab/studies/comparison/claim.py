@@ -1,4 +1,4 @@
-"""Statements: what a study claims of its arms."""
+"""Claims: what the statement of a study says of its arms."""
 
 from __future__ import annotations
 
