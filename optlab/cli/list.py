@@ -1,4 +1,4 @@
-"""``optlab list``: what the catalogue holds, and beside it the presets and devices."""
+"""``optlab list``: what the catalogue holds, and beside it presets, studies and devices."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from optlab.core.errors import InvalidInput
 from optlab.core.fields import did_you_mean
 from optlab.experiment import Experiment, presets
 from optlab.experiment.pages import page
+from optlab.studies.comparison import shipped
 
 ORDER = 50
 """Rank in the list of commands."""
@@ -26,7 +27,7 @@ def register(app: typer.Typer) -> None:
 
 _HELP = (
     "List what there is of a KIND: "
-    + ", ".join([*registry.plurals().values(), "presets", "devices"])
+    + ", ".join([*registry.plurals().values(), "presets", "studies", "devices"])
     + ".\n\n"
     "Each line gives a name, as files and flags use it, and what it is. Without KIND, list the "
     "kinds. Read more "
@@ -63,7 +64,8 @@ def list_kind(
 
 def _say_kinds(json: bool) -> None:
     kinds = [(plural, len(registry.names(kind))) for kind, plural in registry.plurals().items()] + [
-        ("presets", len(presets.files()))
+        ("presets", len(presets.files())),
+        ("studies", len(shipped.files())),
     ]
     if json:
         say_json(
@@ -80,13 +82,14 @@ def _items(kind: str) -> list[dict[str, Any]]:
     wanted = kind.strip().lower()
     others: Mapping[str, Callable[[], list[dict[str, Any]]]] = {
         "presets": _presets,
+        "studies": _studies,
         "devices": _devices,
     }
     for singular, plural in registry.plurals().items():
         if wanted in (singular, plural):
             return _components(singular)
     for plural, items in others.items():
-        if wanted in (plural, plural.removesuffix("s")):
+        if wanted in (plural, plural.removesuffix("s"), plural.replace("ies", "y")):
             return items()
     known = [*registry.plurals().values(), *others]
     raise InvalidInput(
@@ -136,6 +139,21 @@ def _presets() -> list[dict[str, Any]]:
             "problem": "",
         }
         for path in presets.files()
+    ]
+
+
+def _studies() -> list[dict[str, Any]]:
+    return [
+        {
+            "name": study.name,
+            "label": study.question,
+            "sentence": study.sentence,
+            "kind": "study",
+            "group": "",
+            "fields": [],
+            "problem": "",
+        }
+        for study in shipped.studies()
     ]
 
 

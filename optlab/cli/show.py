@@ -1,4 +1,4 @@
-"""``optlab show``: the page of a component, or the file of a preset."""
+"""``optlab show``: the page of a component, or the file of a preset or study."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from optlab.core.errors import InvalidInput
 from optlab.core.fields import Field
 from optlab.experiment import Experiment, pages, presets
 from optlab.experiment.pages import Page
+from optlab.studies.comparison import shipped
 
 READING_WIDTH = 100
 """Columns that paragraphs are wrapped to where the terminal does not say."""
@@ -37,13 +38,16 @@ _HELP = (
     "to ask for it in a file or by flag.\n\n"
     "NAME is a name that optlab list gives, as momentum. Where several kinds have it, all are "
     "shown; clipping.none "
-    "means one. For a preset, show its file."
+    "means one. For a preset or a study, show its file."
 )
 
 
 def show(
     name: Annotated[
-        str, typer.Argument(help="A component (momentum, clipping.none) or a preset (digits-mlp).")
+        str,
+        typer.Argument(
+            help="A component (momentum, clipping.none), a preset (digits-mlp) or a study."
+        ),
     ],
     json: Annotated[
         bool, typer.Option("--json", help="One JSON array of pages on standard output.")
@@ -71,6 +75,10 @@ def show(
         else:
             say(text)
         return
+    study = next((path for path in shipped.files() if path.stem == name), None)
+    if study is not None:
+        _show_study(shipped.read(study), json)
+        return
     try:
         found = [pages.page(component) for component in pages.find(name.strip())]
     except InvalidInput as error:
@@ -84,6 +92,24 @@ def show(
     else:
         width = min(terminal_width() or READING_WIDTH, READING_WIDTH)
         say("\n\n\n".join("\n".join(lines(page, width)) for page in found))
+
+
+def _show_study(study: shipped.ShippedStudy, json: bool) -> None:
+    text = study.path.read_text(encoding="utf-8").rstrip("\n")
+    if not json:
+        say(text)
+        return
+    say_json(
+        [
+            {
+                "kind": "study",
+                "name": study.name,
+                "label": study.question,
+                "sentence": study.sentence,
+                "example": text,
+            }
+        ]
+    )
 
 
 def page_document(page: Page) -> dict[str, Any]:

@@ -17,19 +17,22 @@ def say_study(document: Mapping[str, Any]) -> None:
     """
     if document["question"]:
         say(document["question"])
+    say_comparison(document)
+    say()
+    say(f"{document['statement']}: {document['verdict']} here.")
+    say(
+        f"Stored as study {document['study']}; show it again by: optlab studies {document['study']}"
+    )
+
+
+def say_comparison(document: Mapping[str, Any]) -> None:
+    """Say how the arms of a study, or stored runs, compare."""
     say(f"Measured: {document['measure']}; {seeds_words(document)}.")
     say()
     say_table(("Arm", "Mean", "Interval", "Runs", ""), arm_rows(document["arms"]), headed=True)
     say()
     for comparison in document["comparisons"]:
         say(comparison_sentence(comparison))
-    say()
-    say(f"{document['statement']}: {document['verdict']} here.")
-    if document.get("study"):
-        say(
-            f"Stored as study {document['study']}; show it again by: optlab studies "
-            f"{document['study']}"
-        )
 
 
 def seeds_words(document: Mapping[str, Any]) -> str:

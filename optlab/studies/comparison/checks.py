@@ -9,6 +9,7 @@ from optlab.core import registry
 from optlab.core.errors import InvalidInput
 from optlab.core.fields import did_you_mean, shown
 from optlab.studies.comparison.claim import TrendClaim
+from optlab.studies.comparison.fields import Measured
 from optlab.studies.comparison.study import Study
 
 MAX_TRIALS = 100_000
@@ -33,7 +34,7 @@ def check(study: Study) -> None:
 
 
 def _problems(study: Study) -> Iterator[InvalidInput]:
-    yield from _measure_problems(study)
+    yield from measure_problems(study.measured)
     yield from _decision_problems(study)
     yield from _tuning_problems(study)
     trials = len(study.arms) * (study.seeds.count + _tuning_runs(study))
@@ -49,12 +50,9 @@ def _tuning_runs(study: Study) -> int:
     return study.effort * study.tuning.seeds if study.tuning is not None else 0
 
 
-def _known_measures() -> list[str]:
-    return [*registry.names(Measure), *END_FIGURES]
-
-
-def _measure_problems(study: Study) -> Iterator[InvalidInput]:
-    measured, known = study.measured, _known_measures()
+def measure_problems(measured: Measured) -> Iterator[InvalidInput]:
+    """Yield what is wrong with what is measured."""
+    known = [*registry.names(Measure), *END_FIGURES]
     if measured.of not in known:
         yield InvalidInput(
             f"measure.of is {shown(measured.of)}, which is no measure"

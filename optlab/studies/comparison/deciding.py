@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from optlab.studies.comparison.claim import TrendClaim
-from optlab.studies.comparison.fields import TO_TARGET
+from optlab.studies.comparison.fields import TO_TARGET, Measured
 from optlab.studies.comparison.outcomes import Unit
 from optlab.studies.comparison.results import ArmResult, StudyResult
 from optlab.studies.comparison.rule import Rule
@@ -52,7 +52,7 @@ def decide(study: Study, arms: Mapping[str, ArmResult], seeds: int, seconds: flo
     return StudyResult(
         question=study.question,
         statement=described(study),
-        unit=measure_words(study),
+        unit=measure_words(study.measured),
         verdict=overall(comparisons),
         seeds=seeds,
         effort=study.effort,
@@ -72,9 +72,8 @@ def described(study: Study) -> str:
     return study.decision.statement or "every two arms differ"
 
 
-def measure_words(study: Study) -> str:
+def measure_words(measured: Measured) -> str:
     """Return what is measured, as a short phrase."""
-    measured = study.measured
     if measured.what in TO_TARGET:
         sign = "≤" if measured.reached == "below" else "≥"
         return f"{Unit[measured.what]} to {measured.of} {sign} {measured.target:g}"

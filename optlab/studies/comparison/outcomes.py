@@ -105,14 +105,12 @@ def bounded(outcomes: Sequence[Outcome]) -> list[Outcome]:
     worst one of the runs that did not diverge, as one that is censored there.
     """
     known = [end for one in outcomes for end in (one.low, one.high) if math.isfinite(end)]
-    result: list[Outcome] = []
-    for one in outcomes:
-        if one.low == one.high == math.inf:
-            one = Outcome(max(known), math.inf) if known else UNKNOWN
-        elif one.low == one.high == -math.inf:
-            one = Outcome(-math.inf, min(known)) if known else UNKNOWN
-        result.append(one)
-    return result
+    worst_high = Outcome(max(known), math.inf) if known else UNKNOWN
+    worst_low = Outcome(-math.inf, min(known)) if known else UNKNOWN
+    return [
+        worst_high if one.low == math.inf else worst_low if one.high == -math.inf else one
+        for one in outcomes
+    ]
 
 
 def _number(value: float | None) -> float:

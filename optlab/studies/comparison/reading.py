@@ -9,13 +9,14 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from optlab.core import paths, toml
+from optlab.core import toml
 from optlab.core.errors import InvalidInput
 from optlab.core.fields import did_you_mean, shown
 from optlab.core.reading import read_at_most
 from optlab.core.toml import LARGEST_DOCUMENT
 from optlab.experiment import Experiment
 from optlab.experiment.named import load as load_experiment
+from optlab.studies.comparison import shipped
 from optlab.studies.comparison.checks import check
 from optlab.studies.comparison.fields import Decision, Measured, Seeds
 from optlab.studies.comparison.grid import Axis, combinations
@@ -27,18 +28,13 @@ MAX_TUNING_SEEDS = 1000
 _SECTIONS = ("set", "arms", "seeds", "tune", "measure", "decide")
 
 
-def shipped() -> list[Path]:
-    """Return the files of the studies that ship with OptLab, sorted by name."""
-    return sorted(paths.studies().glob("*.toml"))
-
-
 def named(source: str) -> Study:
     """Return the study of a file, or the shipped one of that name.
 
     Raises:
         InvalidInput: there is neither, or it is not valid.
     """
-    path, known = Path(source), {file.stem: file for file in shipped()}
+    path, known = Path(source), {file.stem: file for file in shipped.files()}
     if source in known and not path.is_file():
         return load(known[source])
     if path.exists() or path.suffix or path.name != source:

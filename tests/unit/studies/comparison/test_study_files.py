@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from optlab.core.errors import InvalidInput
-from optlab.studies.comparison import reading
+from optlab.studies.comparison import reading, shipped
 from optlab.studies.comparison.claim import PairClaim, TrendClaim, parse
 from optlab.studies.comparison.grid import Axis, combinations
 from optlab.studies.comparison.plan import deciding_trials, populations, rounds, tuning_trials
@@ -26,14 +26,14 @@ def tables(**changes: Any) -> dict[str, Any]:
     }
 
 
-@pytest.mark.parametrize("path", reading.shipped(), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", shipped.files(), ids=lambda path: path.stem)
 def test_that_a_shipped_study_is_valid_and_survives_writing(path: Path) -> None:
     study = reading.load(path)
     assert study.question.endswith("?")
     assert reading.from_toml(study.to_toml()) == study
 
 
-@pytest.mark.parametrize("path", reading.shipped(), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", shipped.files(), ids=lambda path: path.stem)
 def test_that_every_run_of_a_shipped_study_can_be_set_up(path: Path) -> None:
     study = reading.load(path)
     chosen = {arm.name: arm.settings()[0] for arm in study.arms}
