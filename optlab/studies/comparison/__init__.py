@@ -1,0 +1,1 @@
+"""Questions over many runs: arms, seeds, effects with intervals, and verdicts."""
