@@ -19,9 +19,8 @@ from pathlib import Path
 LEFT_OUT = (
     # Parquet files: 85 MB for an export that the program can also write as CSV
     "pyarrow",
-    # its data sets are read from its files, optlab/catalogue/datasets/_scikit.py; SciPy serves only
-    # it
-    "sklearn", "scipy", "joblib", "narwhals",
+    # its data sets are read from its files, optlab/catalogue/datasets/_scikit.py
+    "sklearn", "joblib", "narwhals",
     # other programs' interfaces that libraries can use where they are installed
     "IPython", "matplotlib", "tkinter", "_tkinter", "pandas", "PIL", "pytest", "_pytest", "hypothesis", "cupy", "jax", "jaxlib", "OpenGL", "h5py",
     "tensorboard", "PyQt5", "PyQt6", "PySide2", "jupyter_rfb", "lxml", "pkg_resources", "setuptools", "pip", "wheel", "cffi", "dask", "polars", "numba",
