@@ -28,7 +28,7 @@ class BatchObjective:
     """The objective (with weight decay and auxiliary heads) of R runs on their batches.
 
     Args:
-        objective: the objective. x, y: batches ``[R, m, …]``. seeds: of the runs.
+        objective: that of these runs. x, y: batches ``[R, m, …]``. seeds: of the runs.
         step: number of the current step (0, 1, …), for draws.
     """
 
@@ -56,7 +56,11 @@ class BatchObjective:
         """Return the objective of one run alone; its evaluations count here, too."""
         row = slice(run, run + 1)
         alone = BatchObjective(
-            self._objective, self._x[row], self._y[row], self._seeds[row], self._step
+            self._objective.selected([run]),
+            self._x[row],
+            self._y[row],
+            self._seeds[row],
+            self._step,
         )
         alone._part_of = (self, run)
         return alone
@@ -89,7 +93,9 @@ class BatchObjective:
                     .reshape(runs * size, *t.shape[1:])
                     for t in (self._x, self._y)
                 )
-                values = self._objective.total(part.reshape(runs * size, parameters), x, y)
+                values = self._objective.repeated(size).total(
+                    part.reshape(runs * size, parameters), x, y
+                )
                 chunks.append(values.view(runs, size))
         return torch.cat(chunks, dim=1)
 
@@ -145,7 +151,7 @@ class BatchObjective:
     def fisher(self, theta: torch.Tensor) -> torch.Tensor:
         """Return the matrices ``[R, P, P]`` of :meth:`fisher_product` at ``theta``; for small P."""
         leaf, outputs, probe, pulled = self._pulled(theta)
-        _, m, width = outputs.shape
+        runs, m, width = outputs.shape
         rows: list[torch.Tensor] = []
         for units in _units(theta):
             with explained_failure(self._objective.model.name):
@@ -153,8 +159,9 @@ class BatchObjective:
                     pulled, probe, units, retain_graph=True, is_grads_batched=True
                 )
             predicted = outputs.detach().expand(pushed.shape).reshape(-1, m, width)
+            loss = self._objective.selected([*range(runs)] * len(units)).loss
             weighted = (
-                self._objective.loss.fisher_product(predicted, pushed.reshape(-1, m, width)).view(
+                loss.fisher_product(predicted, pushed.reshape(-1, m, width)).view(
                     pushed.shape
                 )
                 / m

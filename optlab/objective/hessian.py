@@ -169,14 +169,15 @@ class WrittenOutHessian(Hessian):
             t.unsqueeze(1).expand(runs, count, *t.shape[1:]).flatten(0, 1)
             for t in (self.theta, self._x, self._y)
         )
-        at_points = linearized(self._objective, theta, x, y)
+        objective = self._objective.repeated(count)
+        at_points = linearized(objective, theta, x, y)
         if at_points is None:
             raise TypeError(
                 f"{self._objective.model.label} has written-out second derivatives for one run but "
                 "not for several"
             )
         return (
-            WrittenOutHessian(self._objective, theta, x, y, *at_points)
+            WrittenOutHessian(objective, theta, x, y, *at_points)
             ._product(vectors.flatten(0, 1))
             .view(runs, count, parameters)
         )

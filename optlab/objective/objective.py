@@ -6,7 +6,7 @@ gradient.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import NamedTuple
@@ -18,6 +18,9 @@ from optlab.core.data import DataShape
 from optlab.core.layout import Parameter
 from optlab.core.lazy import torch
 from optlab.core.limits import CHUNK_VALUES
+from optlab.objective.run_examples import RunExamples
+from optlab.objective.run_losses import RunLosses
+from optlab.objective.weight_decay import WeightDecay
 
 
 class OwnLoss(NamedTuple):
@@ -51,6 +54,7 @@ class Objective:
     Attributes:
         shape: the shape of the problem, which a model may define differently from the data's.
         layout: how ``theta`` divides into the model's tensors.
+        decay: the weight-decay terms.
         keeping: whether a gradient leaves the layers that it passed through in :attr:`kept`, with
             its parameters, for instruments; nothing is left where it passes through other than
             affine layers.
@@ -62,9 +66,10 @@ class Objective:
         self, model: Model, loss: Loss, shape: DataShape, sample: torch.Tensor | None = None
     ) -> None:
         self.model = model
-        self.loss = loss
+        self.loss: Loss | RunLosses = loss
         self.shape = model.target_shape(shape)
         self.layout = model.layout(shape)
+        self.decay = WeightDecay([loss], self.layout)
         self.sample = sample[:SAMPLE] if sample is not None and model.normalizes() else None
         self._sample = self.sample
         self.uses_surrogate_gradient = model.uses_surrogate_gradient()
@@ -72,7 +77,17 @@ class Objective:
         self.kept: tuple[torch.Tensor, Layers] | None = None
         self._has_own_loss = model.has_own_loss()
         self._branching = model.auxiliary_weight() != 0.0
-        self._decay_mask: torch.Tensor | None = None
+
+    def selected(self, rows: Sequence[int]) -> Objective:
+        """Return the objective of runs of which number i is the run ``rows[i]`` of this one.
+
+        A run may be selected several times: each of its examples or points can be a run of its own.
+        """
+        return self
+
+    def repeated(self, count: int) -> Objective:
+        """Return the objective of R · ``count`` runs: ``count`` of each run, one after another."""
+        return self
 
     def outputs(
         self, theta: torch.Tensor, x: torch.Tensor, context: ForwardContext = EVALUATION
@@ -106,12 +121,7 @@ class Objective:
 
     def penalty(self, theta: torch.Tensor) -> torch.Tensor | None:
         """Return the weight-decay terms ``[R]``, or None where the loss has none."""
-        if self.loss.l1 == 0.0 and self.loss.l2 == 0.0:
-            return None
-        weights = theta * self._mask(theta)
-        return self.loss.l1 * weights.abs().sum(dim=1) + 0.5 * self.loss.l2 * weights.square().sum(
-            dim=1
-        )
+        return self.decay.penalty(theta)
 
     def value_and_gradient(
         self,
@@ -224,19 +234,19 @@ class Objective:
             )
         if self._sample.device != theta.device or self._sample.dtype != theta.dtype:
             self._sample = self.sample.to(theta)
-        sample = self._sample
         widest = max(self.shape.width, *(spec.shape[0] for spec in self.layout.parameters))
         parts: list[list[Moments]] = []
         with torch.no_grad():
-            for some in theta.split(max(1, CHUNK_VALUES // (len(sample) * widest))):
+            begin = 0
+            for some in theta.split(max(1, CHUNK_VALUES // (self._sample_length(self._sample) * widest))):
                 moments: list[Moments] = []
-                inputs = sample.expand(len(some), *sample.shape)
                 self.model.forward(
                     self.layout.split(some),
-                    inputs,
+                    self._sample_of(self._sample, slice(begin, begin + len(some))),
                     ForwardContext(training=True, observe=moments.append),
                 )
                 parts.append(moments)
+                begin += len(some)
         return [
             (
                 torch.cat([mean for mean, _ in layer]),
@@ -244,6 +254,14 @@ class Objective:
             )
             for layer in zip(*parts, strict=True)
         ]
+
+    def _sample_length(self, sample: torch.Tensor) -> int:
+        """Return the number of examples in the sample of a run."""
+        return len(sample)
+
+    def _sample_of(self, sample: torch.Tensor, rows: slice) -> torch.Tensor:
+        """Return the sample of some runs, ``[rows, n, *inputs]``."""
+        return sample.expand(rows.stop - rows.start, *sample.shape)
 
     def _written_out(
         self, theta: torch.Tensor, x: torch.Tensor, y: torch.Tensor
@@ -263,44 +281,45 @@ class Objective:
             layers: Layers | None = [] if self.keeping else None
             self.model.backward(parameters, tape, delta, self.layout.split(gradient), layers)
             self.kept = None if layers is None else (theta, layers)
-            if self.loss.l2 != 0.0:
-                gradient.addcmul_(theta, self._mask(theta), value=self.loss.l2)
-            if self.loss.l1 != 0.0:
-                gradient.addcmul_(theta.sign(), self._mask(theta), value=self.loss.l1)
+            self.decay.add_gradient(gradient, theta)
         return losses, gradient
 
     def decay_gradient(self, theta: torch.Tensor) -> torch.Tensor | None:
         """Return the gradient ``[R, P]`` of the weight-decay terms; None where there are none."""
-        if self.loss.l1 == 0.0 and self.loss.l2 == 0.0:
-            return None
-        if self.loss.l1 == 0.0:
-            return torch.mul(theta, self._mask(theta)).mul_(self.loss.l2)
-        return self._mask(theta) * (self.loss.l2 * theta + self.loss.l1 * theta.sign())
+        return self.decay.gradient(theta)
 
     def decay_product(self, v: torch.Tensor) -> torch.Tensor | None:
         """Return the Hessian of the weight-decay terms times ``v`` ``[R, P]``.
 
         None where it is zero, as that of the L1 term is.
         """
-        return None if self.loss.l2 == 0.0 else self.loss.l2 * self._mask(v) * v
+        return self.decay.product(v)
 
     def weight_norm(self, theta: torch.Tensor) -> torch.Tensor:
         """Return the Euclidean norm ``[R]`` of the weights, without biases."""
-        norm: torch.Tensor = torch.linalg.vector_norm(theta * self._mask(theta), dim=1)
+        norm: torch.Tensor = torch.linalg.vector_norm(theta * self.decay.mask(theta), dim=1)
         return norm
 
-    def evaluate(self, theta: torch.Tensor, x: torch.Tensor, y: torch.Tensor) -> OwnLoss:
+    def evaluate(
+        self,
+        theta: torch.Tensor,
+        x: torch.Tensor,
+        y: torch.Tensor,
+        of: torch.Tensor | None = None,
+    ) -> OwnLoss:
         """Return losses, and for classes 0-1 errors and margins, of each example, each ``[R, n]``.
 
         Args:
             theta: ``[R, P]``. x: ``[n, *inputs]``. y: ``[n]`` or ``[n, outputs]``; shared by all
                 runs.
+            of: where runs have different data, the data set ``[R]`` of each; x and y then are
+                those of all data sets, ``[D, n, …]``.
         """
         losses: list[torch.Tensor] = []
         errors: list[torch.Tensor] = []
         margins: list[torch.Tensor] = []
         with torch.no_grad():
-            for inputs, outputs, targets in self._evaluated(theta, x, y):
+            for inputs, outputs, targets in self._evaluated(theta, RunExamples(x, y, of)):
                 if outputs is None:
                     losses.append(self.model.own_loss(self.layout.split(theta), inputs))
                     continue
@@ -315,13 +334,17 @@ class Objective:
         )
 
     def predictions(
-        self, theta: torch.Tensor, x: torch.Tensor, y: torch.Tensor
+        self,
+        theta: torch.Tensor,
+        x: torch.Tensor,
+        y: torch.Tensor,
+        of: torch.Tensor | None = None,
     ) -> tuple[torch.Tensor, torch.Tensor] | None:
         """Return what the model predicts, and what it should: classes or values of each example.
 
         Args:
             theta: ``[R, P]``. x: ``[n, *inputs]``. y: ``[n]`` or ``[n, outputs]``; shared by all
-                runs.
+                runs. of: see :meth:`evaluate`.
 
         Returns:
             Both ``[R, n]`` int64 for classes, ``[R, n, outputs]`` for regression; None where the
@@ -330,7 +353,7 @@ class Objective:
         predicted: list[torch.Tensor] = []
         right: list[torch.Tensor] = []
         with torch.no_grad():
-            for _, outputs, targets in self._evaluated(theta, x, y):
+            for _, outputs, targets in self._evaluated(theta, RunExamples(x, y, of)):
                 if outputs is None:
                     return None
                 predicted.append(outputs.argmax(2) if self.shape.task == "classes" else outputs)
@@ -338,7 +361,7 @@ class Objective:
         return torch.cat(predicted, dim=1), torch.cat(right, dim=1)
 
     def _evaluated(
-        self, theta: torch.Tensor, x: torch.Tensor, y: torch.Tensor
+        self, theta: torch.Tensor, examples: RunExamples
     ) -> Iterator[tuple[torch.Tensor, torch.Tensor | None, torch.Tensor]]:
         """Yield inputs, outputs and targets ``[R, m, …]``, chunk by chunk.
 
@@ -351,9 +374,8 @@ class Objective:
             if self.model.normalizes()
             else EVALUATION
         )
-        for chunk_x, chunk_y in zip(x.split(rows), y.split(rows), strict=True):
-            inputs = chunk_x.expand(runs, *chunk_x.shape)
-            targets = self.model.targets(inputs, chunk_y.expand(runs, *chunk_y.shape))
+        for inputs, y in examples.chunks(runs, rows):
+            targets = self.model.targets(inputs, y)
             outputs = None if self._has_own_loss else self.outputs(theta, inputs, context)
             yield inputs, outputs, targets
 
@@ -374,9 +396,9 @@ class Objective:
             if symmetry.count * theta.shape[1] > MAX_SYMMETRY_VALUES:
                 continue
             directions = symmetry.directions()
-            turned = symmetry.rotation and self.loss.l1 == 0.0
-            if (self.loss.l1 != 0.0 or self.loss.l2 != 0.0) and not turned:
-                directions = directions[~((directions * self._mask(theta)) != 0.0).any(dim=1)]
+            turned = symmetry.rotation and not self.decay.has_l1
+            if self.decay.active and not turned:
+                directions = directions[~((directions * self.decay.mask(theta)) != 0.0).any(dim=1)]
             if len(directions):
                 found.setdefault(symmetry.name, []).append(directions)
         return {name: torch.cat(parts) for name, parts in found.items()}
@@ -408,20 +430,6 @@ class Objective:
             for spec, offset in zip(self.layout.parameters, self.layout.offsets, strict=True)
             if spec.output
         ]
-
-    def _mask(self, theta: torch.Tensor) -> torch.Tensor:
-        """Return 1 for weights and 0 for biases, ``[P]``."""
-        if (
-            self._decay_mask is None
-            or self._decay_mask.device != theta.device
-            or self._decay_mask.dtype != theta.dtype
-        ):
-            parts = [
-                torch.full((spec.size,), float(spec.role == "weight"))
-                for spec in self.layout.parameters
-            ]
-            self._decay_mask = torch.cat(parts).to(theta)
-        return self._decay_mask
 
 
 def _plus(losses: torch.Tensor, added: torch.Tensor | None) -> torch.Tensor:

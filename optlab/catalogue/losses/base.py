@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Self
 
 from optlab.core.component import Component, Section
 from optlab.core.data import LearningTask
@@ -58,6 +58,10 @@ class Loss(Component):
         slider=(1e-6, 1.0),
         help="Adds λ₁‖W‖₁ to the objective; applies to weights, not to biases.",
     )
+
+    def without_decay(self) -> Self:
+        """Return the loss of an example alone, without weight-decay terms."""
+        return self.model_copy(update={"l1": 0.0, "l2": 0.0})
 
     @abstractmethod
     def per_example(self, outputs: torch.Tensor, y: torch.Tensor) -> torch.Tensor:

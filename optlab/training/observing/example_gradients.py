@@ -85,7 +85,7 @@ def _as_runs(
     for some_x, some_y in zip(x.split(rows, 1), y.split(rows, 1), strict=True):
         count = some_x.shape[1]
         leaf = theta.detach().unsqueeze(1).expand(runs, count, -1).flatten(0, 1).requires_grad_()
-        total = objective.total(
+        total = objective.repeated(count).total(
             leaf, some_x.flatten(0, 1).unsqueeze(1), some_y.flatten(0, 1).unsqueeze(1)
         )
         (gradients,) = torch.autograd.grad(total.sum(), leaf)
