@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 _BREAK = "\n"
 _encode = json.JSONEncoder(default=str).encode
@@ -48,5 +48,32 @@ def is_intact(values: Sequence[object], expected: object) -> bool:
 
 
 def register(connection: sqlite3.Connection) -> None:
-    """Register :func:`checksum` as the SQL function ``optlab_checksum`` of a connection."""
+    """Register :func:`checksum` as the SQL function ``optlab_checksum`` of a connection.
+
+    It cannot be given text that is not UTF-8; :func:`matching` can.
+    """
     connection.create_function("optlab_checksum", -1, checksum, deterministic=True)
+    connection.create_function("optlab_checksum_of_raw", -1, _checksum_of_raw, deterministic=True)
+
+
+def matching(columns: Iterable[str]) -> str:
+    """Return the SQL condition that ``checksum`` is that of the columns, or that there is none.
+
+    A damaged row may hold text that is not UTF-8, on which a function of Python's would fail, and
+    the whole statement with it. So texts are passed as bytes.
+    """
+    raw = ", ".join(
+        f"typeof({name}), CASE typeof({name}) WHEN 'text' THEN CAST({name} AS BLOB) ELSE {name} END"
+        for name in columns
+    )
+    return f"(checksum IS NULL OR checksum = optlab_checksum_of_raw({raw}))"
+
+
+def _checksum_of_raw(*pairs: object) -> int:
+    values = [
+        value.decode("utf-8", "surrogateescape")
+        if kind == "text" and isinstance(value, bytes)
+        else value
+        for kind, value in zip(pairs[::2], pairs[1::2], strict=True)
+    ]
+    return checksum(*values)

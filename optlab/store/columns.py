@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Final, Generic, TypeVar
 
-from optlab.store.checksums import checksums
+from optlab.store.checksums import checksums, matching
 
 Statement = tuple[str, tuple[Any, ...]]
 """SQL, and the values of its parameters."""
@@ -122,7 +122,7 @@ class Table:
     @cached_property
     def intact(self) -> str:
         """The SQL condition that a row is intact."""
-        return f"(checksum IS NULL OR checksum = optlab_checksum({self.columns}))"
+        return matching(self.names)
 
     def write_checksums(
         self, connection: sqlite3.Connection, run: str, *, all_rows: bool = False

@@ -146,8 +146,7 @@ def _add_missing_columns(connection: sqlite3.Connection, path: Path) -> None:
             if name != special
         ]
         if special in present:
-            covered = ", ".join(name for name in present if name != _CHECKSUM)
-            intact = f"{_CHECKSUM} IS NULL OR {_CHECKSUM} = optlab_checksum({covered})"
+            intact = checksums.matching(name for name in present if name != _CHECKSUM)
             shown.append(f"CASE WHEN {intact} THEN NULL ELSE -1 END AS {_CHECKSUM}")
         elif special in wanted:
             shown.append(f"NULL AS {_CHECKSUM}")
@@ -257,21 +256,21 @@ def _checksums_kept(connection: sqlite3.Connection) -> Iterator[None]:
             damaged[table] = [
                 row[0]
                 for row in connection.execute(
-                    f"SELECT rowid FROM {table} WHERE {_CHECKSUM} IS NOT NULL "
-                    f"AND {_CHECKSUM} != optlab_checksum({', '.join(columns)})"
+                    f"SELECT rowid FROM {table} WHERE NOT {checksums.matching(columns)}"
                 )
             ]
     yield
     for table, columns in before.items():
         after = [name for name in _columns(connection, table) if name != _CHECKSUM]
         if after != columns:
-            connection.execute(
-                f"UPDATE {table} SET {_CHECKSUM} = optlab_checksum({', '.join(after)}) "
-                f"WHERE {_CHECKSUM} IS NOT NULL"
-            )
+            # No row has this checksum.
             connection.executemany(
                 f"UPDATE {table} SET {_CHECKSUM} = -1 WHERE rowid = ?",
                 [(rowid,) for rowid in damaged[table]],
+            )
+            connection.execute(
+                f"UPDATE {table} SET {_CHECKSUM} = optlab_checksum({', '.join(after)}) "
+                f"WHERE {_CHECKSUM} >= 0"
             )
 
 

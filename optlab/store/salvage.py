@@ -10,6 +10,7 @@ import functools
 import sqlite3
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from math import inf
 from pathlib import Path
 
 from optlab.store import database, series
@@ -267,7 +268,9 @@ class _Old:
             groups={key[1] for key in missing["bundles"]},
             messages=whole if whole < len(controls) or missing["controls"] or blind else None,
             snapshots=len(missing["snapshots"]),
-            end_known=self.sure[_CHUNKS] or not self.trees[_CHUNKS].problems,
+            # Where a frame of the log is damaged, an older version of its page was read.
+            end_known=not self.pages.damaged_journal
+            and (self.sure[_CHUNKS] or not self.trees[_CHUNKS].problems),
         )
 
     def lost_runs(
@@ -293,10 +296,10 @@ def _rank(values: Row) -> float:
 
 def _copy(old: _Old, table: str, connection: sqlite3.Connection) -> set[Row]:
     """Insert the sound rows of a table; their keys."""
-    saved: set[Row] = set()
+    saved: dict[Row, float] = {}
     names = old.layouts[-1][table].names
     marks = ", ".join("?" * len(names))
-    insert = f"INSERT OR IGNORE INTO {table} ({', '.join(names)}) VALUES ({marks})"
+    insert = f"INSERT OR REPLACE INTO {table} ({', '.join(names)}) VALUES ({marks})"
     groups: dict[str, dict[int, tuple[Spec, ...]]] = {}
     for row in old.rows(table):
         values = old.values(table, row)
@@ -305,7 +308,9 @@ def _copy(old: _Old, table: str, connection: sqlite3.Connection) -> set[Row]:
                 old.named.add(row[0])
             continue
         key = tuple(values[name] for name in KEYS[table])
-        if not _is_key(key) or key in saved:
+        # An older version of a page may still have a row that is on another page by now.
+        age = _rank((values.get(_NEWEST.get(table, "")),))
+        if not _is_key(key) or age <= saved.get(key, -inf):
             continue
         run = str(key[0])
         if table == _CHUNKS:
@@ -322,8 +327,8 @@ def _copy(old: _Old, table: str, connection: sqlite3.Connection) -> set[Row]:
             # The run or the group that it belongs to is lost.
             old.named.add(run)
             continue
-        saved.add(key)
-    return saved
+        saved[key] = age
+    return set(saved)
 
 
 def _is_sound(table: str, values: dict[str, Value]) -> bool:

@@ -14,6 +14,7 @@ import pytest
 from optlab.cli.app import main
 from optlab.core.errors import InvalidInput, StoreError
 from optlab.store import Store, snapshots
+from optlab.store.database import migrations
 from optlab.store.names import is_run_id, is_snapshot_file, run_id
 from optlab.store.records import RUNS, TABLES
 from optlab.training.control import SetValue
@@ -228,6 +229,36 @@ def test_that_text_that_is_no_utf8_hides_no_other_run(home, store, run, other):
     _sql(home, "UPDATE runs SET title = CAST(x'ff41' AS TEXT) WHERE id = ?", run)
     assert [record.id for record in store.runs()] == [other] and "title" in store.hidden
     assert store.run(other[:-1]).id == other
+
+
+@pytest.mark.parametrize("table", ["runs", "studies"])
+@pytest.mark.parametrize("opening", [Store.open, Store.open_readonly])
+def test_that_text_that_is_no_utf8_keeps_nothing_from_being_marked(
+    home, store, experiment, table, opening
+):
+    """The process died, so its rows are checked before they are marked."""
+    for _ in range(2):
+        store.begin([experiment], "thread").close()
+        store.begin_study("", "Is it marked?").close()
+    column = "title" if table == "runs" else "question"
+    _sql(home, f"UPDATE {table} SET {column} = CAST(x'ff41' AS TEXT) WHERE rowid = 1")
+    with opening(home) as opened:
+        shown = opened.runs() if table == "runs" else opened.studies()
+        assert [record.status for record in shown] == ["interrupted"] and column in opened.hidden
+
+
+@pytest.mark.parametrize("opening", [Store.open, Store.open_readonly])
+def test_that_text_that_is_no_utf8_keeps_no_older_store_from_being_read(
+    home, store, run, other, monkeypatch, opening
+):
+    store.close()
+    _sql(home, "UPDATE runs SET title = CAST(x'ff41' AS TEXT) WHERE id = ?", run)
+    scripts = [*migrations(), "ALTER TABLE runs ADD COLUMN note TEXT NOT NULL DEFAULT 'none';\n"]
+    monkeypatch.setattr("optlab.store.database.migrations", lambda: scripts)
+    with opening(home) as opened:
+        rows = opened._rows("SELECT id, checksum FROM runs", ())
+        assert {row[0]: row[1] for row in rows}[run] == -1
+        assert {row[0]: row[1] for row in rows}[other] != -1
 
 
 def test_that_nothing_is_said_of_a_sound_store(store, run, other):

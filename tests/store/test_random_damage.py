@@ -1,5 +1,5 @@
 """Random damage to the files of a store: after each, what is shown is right, or a sentence says what
-is damaged; no run whose row is untouched is lost.
+is damaged; no run or study whose rows are untouched is lost.
 
 ``make test`` takes a few damages of each kind, ``make soak`` many.
 """
@@ -23,8 +23,9 @@ import pytest
 from optlab.cli.app import main
 from optlab.core.errors import StoreError
 from optlab.experiment import Experiment
-from optlab.store import RunRecord, Store, StoredSeries, journal
+from optlab.store import RunRecord, Store, StoredSeries, StudyRecord, StudyRun, journal
 from optlab.store.pages import Pages, Tree
+from optlab.store.records import missing_runs
 from optlab.training.control import SetValue
 from optlab.training.events import MessageApplied
 
@@ -43,8 +44,10 @@ class Sound:
     series: dict[str, dict[str, StoredSeries]]
     controls: dict[str, list[object]]
     snapshots: dict[str, dict[tuple[int, str], np.ndarray]]
+    studies: dict[str, StudyRecord]
+    study_runs: dict[str, list[StudyRun]]
     pages: dict[str, set[int]]
-    """Run → the pages on which anything of it lies."""
+    """Run or study → the pages on which anything of it lies."""
 
 
 def _experiment(title: str) -> Experiment:
@@ -56,9 +59,14 @@ def _experiment(title: str) -> Experiment:
 def _fill(home: Path, source, first: int, runs: int) -> None:
     with Store.open(home) as store:
         for number in range(first, first + runs):
+            if number % 3 == 0:
+                study = store.begin_study(f"# {'long ' * 1500}", f"Study number {number}?")
             writer = store.begin([_experiment(f"Run number {number}")], "thread")
             session = source()
             steps = STEPS if number % 3 == 0 else 40
+            for run in writer.run_ids:
+                entry = StudyRun(run=run, arm="a", role="decides", seed=0, number=number)
+                study.add_runs([entry])
             writer.record(session.started())
             for at in range(0, steps, 20):
                 if at == 20:
@@ -70,6 +78,10 @@ def _fill(home: Path, source, first: int, runs: int) -> None:
             if number % 4:
                 writer.record(session.ended(steps))
             writer.close()
+            if number % 3 == 2:
+                if number % 2:
+                    study.finish("finished", {"verdict": "supported", "effect": 0.25})
+                study.close()
 
 
 def _contents(home: Path) -> Sound:
@@ -85,11 +97,14 @@ def _contents(home: Path) -> Sound:
             }
             for run in records
         }
-    return Sound(home, records, series, controls, snapshots, {})
+        studies = {study.id: study for study in store.studies()}
+        study_runs = {study: store.study_runs(study) for study in studies}
+        assert store.hidden == ""
+    return Sound(home, records, series, controls, snapshots, studies, study_runs, {})
 
 
-def _pages_of_runs(home: Path) -> dict[str, set[int]]:
-    """Find the pages on which anything of a run lies, in a copy without a log."""
+def _pages_of_rows(home: Path) -> dict[str, set[int]]:
+    """Find the pages on which anything of a run or a study lies, in a copy without a log."""
     copy = home.with_name("checkpointed")
     shutil.copytree(home, copy)
     connection = sqlite3.connect(copy / "optlab.sqlite")
@@ -136,8 +151,9 @@ def stores(tmp_path_factory, source) -> list[Sound]:
         copy = home.with_name("read")
         shutil.copytree(home, copy)
         sound = _contents(copy)
-        sound.home, sound.pages = home, _pages_of_runs(home)
-        assert len(sound.records) == RUNS and sound.pages.keys() == sound.records.keys()
+        sound.home, sound.pages = home, _pages_of_rows(home)
+        assert len(sound.records) == RUNS and len(sound.studies) == RUNS // 3
+        assert sound.pages.keys() == sound.records.keys() | sound.studies.keys()
         stores.append(sound)
     return stores
 
@@ -151,7 +167,9 @@ def _touched(path: Path, begin: int, end: int) -> set[int]:
         return set(range(begin // PAGE + 1, (end - 1) // PAGE + 2))
     data = path.read_bytes()
     size = 24 + PAGE
-    frames = range(max(0, begin - 32) // size, max(0, end - 33) // size + 1)
+    # The checksum of a frame goes on from that of the frame before.
+    last = min(max(0, end - 33) // size + 1, (len(data) - 32) // size - 1)
+    frames = range(max(0, begin - 32) // size, last + 1)
     return {int.from_bytes(data[32 + at * size :][:4], "big") for at in frames}
 
 
@@ -288,6 +306,34 @@ def _check(sound: Sound, store: Store, touched: set[int] | None, *, said: bool =
         elif touched is not None:
             assert said, f"{run} is gone without a word"
             assert sound.pages[run] & touched, f"{record.title} is lost although it is untouched"
+    _check_studies(sound, store, touched, said=said)
+
+
+def _check_studies(sound: Sound, store: Store, touched: set[int] | None, *, said: bool) -> None:
+    shown = {study.id: study for study in store.studies()}
+    assert shown.keys() <= sound.studies.keys()
+    said = said or bool(store.hidden)
+    for study, expected in sound.studies.items():
+        if study not in shown:
+            if touched is not None:
+                assert said, f"{study} is gone without a word"
+                assert sound.pages[study] & touched, f"{study} is lost although it is untouched"
+            continue
+        record, entries = shown[study], sound.study_runs[study]
+        own = sound.pages[study].union(*(sound.pages[entry.run] for entry in entries))
+        partial = touched is None or DAMAGED in record.reason
+        if not partial or (touched is not None and not own & touched):
+            assert record == expected
+        assert (record.question, record.document) == (expected.question, expected.document)
+        assert record.result in (expected.result, {})
+        try:
+            found = store.study_runs(study)
+        except StoreError as error:
+            assert study in str(error) and own & (touched or own)
+        else:
+            assert [entry for entry in entries if entry in found] == found
+            assert found == entries or partial or missing_runs(record, found)
+            assert found == entries or touched is None or own & touched
 
 
 def _check_run(

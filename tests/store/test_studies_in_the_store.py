@@ -179,7 +179,7 @@ def test_that_a_study_that_runs_or_has_reached_its_end_is_not_resumed(store):
         store.resume_study(writer.id)
     writer.finish("finished", RESULT)
     writer.close()
-    with pytest.raises(InvalidInput, match="is finished, .*: it has reached its end"):
+    with pytest.raises(InvalidInput, match=r"is finished, .*: it has reached its end"):
         store.resume_study(writer.id)
     assert not list((store.home / "locks").iterdir())
 
