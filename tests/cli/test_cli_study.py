@@ -272,7 +272,10 @@ def test_that_wrong_arguments_are_refused_and_nothing_is_stored(
 
 # --- interruptions --------------------------------------------------------------------------------
 
-_LONG = RATES.replace("steps = 30", "steps = 3000").replace("count = 5", "count = 3")
+_LONG = RATES.replace(
+    "[set.budget]\nsteps = 30", "[set]\nbudget.steps = 2000\nmeasures.evaluate_every = 200"
+)
+_LONG = _LONG.replace("count = 5", "count = 3")
 
 
 def _command(*arguments: str) -> subprocess.Popen[str]:

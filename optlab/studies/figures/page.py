@@ -11,7 +11,7 @@ import logging
 import sys
 import textwrap
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
@@ -70,6 +70,51 @@ def _quiet() -> Iterator[None]:
         yield
     finally:
         log.setLevel(before)
+
+
+@contextmanager
+def style(colors: PlotColors) -> Iterator[None]:
+    """Apply a theme inside the context; restore the settings of matplotlib afterwards."""
+    from matplotlib import rc_context
+
+    def faint(color: str, share: float) -> str:
+        return mixed(color, colors.background, share)
+
+    with (
+        _quiet(),
+        rc_context(
+            {
+                "font.family": "DejaVu Sans",
+                "font.size": 9.0,
+                "axes.titlesize": 10.0,
+                "axes.labelsize": 9.0,
+                "legend.fontsize": 8.5,
+                "legend.frameon": False,
+                "text.color": colors.foreground,
+                "axes.labelcolor": colors.foreground,
+                "axes.edgecolor": faint(colors.foreground, 0.45),
+                "axes.facecolor": colors.background,
+                "figure.facecolor": colors.background,
+                "savefig.facecolor": colors.background,
+                "xtick.color": faint(colors.foreground, 0.3),
+                "ytick.color": faint(colors.foreground, 0.3),
+                "xtick.labelsize": 8.0,
+                "ytick.labelsize": 8.0,
+                "grid.color": colors.grid,
+                "axes3d.xaxis.panecolor": colors.background,
+                "axes3d.yaxis.panecolor": colors.background,
+                "axes3d.zaxis.panecolor": colors.background,
+                "contour.negative_linestyle": "solid",
+                "axes.spines.top": False,
+                "axes.spines.right": False,
+                "lines.solid_capstyle": "round",
+                "mathtext.fontset": "dejavusans",
+                "svg.fonttype": "path",
+                "svg.hashsalt": "optlab",
+            }
+        ),
+    ):
+        yield
 
 
 class Page:
@@ -134,47 +179,9 @@ class Page:
         """Return ``color`` mixed with this share of the background."""
         return mixed(color, self.colors.background, share)
 
-    @contextmanager
-    def style(self) -> Iterator[None]:
+    def style(self) -> AbstractContextManager[None]:
         """Apply the theme inside the context; restore the settings of matplotlib afterwards."""
-        from matplotlib import rc_context
-
-        colors = self.colors
-        with (
-            _quiet(),
-            rc_context(
-                {
-                    "font.family": "DejaVu Sans",
-                    "font.size": 9.0,
-                    "axes.titlesize": 10.0,
-                    "axes.labelsize": 9.0,
-                    "legend.fontsize": 8.5,
-                    "legend.frameon": False,
-                    "text.color": colors.foreground,
-                    "axes.labelcolor": colors.foreground,
-                    "axes.edgecolor": self.faint(colors.foreground, 0.45),
-                    "axes.facecolor": colors.background,
-                    "figure.facecolor": colors.background,
-                    "savefig.facecolor": colors.background,
-                    "xtick.color": self.faint(colors.foreground, 0.3),
-                    "ytick.color": self.faint(colors.foreground, 0.3),
-                    "xtick.labelsize": 8.0,
-                    "ytick.labelsize": 8.0,
-                    "grid.color": colors.grid,
-                    "axes3d.xaxis.panecolor": colors.background,
-                    "axes3d.yaxis.panecolor": colors.background,
-                    "axes3d.zaxis.panecolor": colors.background,
-                    "contour.negative_linestyle": "solid",
-                    "axes.spines.top": False,
-                    "axes.spines.right": False,
-                    "lines.solid_capstyle": "round",
-                    "mathtext.fontset": "dejavusans",
-                    "svg.fonttype": "path",
-                    "svg.hashsalt": "optlab",
-                }
-            ),
-        ):
-            yield
+        return style(self.colors)
 
     def curves(self, axes: Axes, title: str, x: str, y: str) -> None:
         """Style a panel for curves over a grid."""

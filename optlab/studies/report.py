@@ -1,0 +1,329 @@
+"""A study as one page: question, protocol, charts, table and verdict, in a single HTML file.
+
+The page has no script and refers to nothing outside of it, so that it can be sent, archived and
+printed. Everything that people have written is escaped.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from html import escape
+from typing import Any
+
+import numpy as np
+
+from optlab.core.printable import printable
+from optlab.store.records import StudyRecord
+from optlab.studies.comparison.fields import TO_TARGET
+from optlab.studies.comparison.outcomes import Values
+from optlab.studies.comparison.study import Study
+from optlab.studies.figures.charts import (
+    ArmCurves,
+    ArmValues,
+    EffectRow,
+    arms,
+    curves,
+    effects,
+    joined,
+)
+
+Curves = Mapping[str, Sequence[Values]]
+"""Arm → the series of each of its runs."""
+
+
+def page(record: StudyRecord, study: Study, series: Curves) -> str:
+    """Return the page of a finished study as HTML.
+
+    Args:
+        record: with its result. study: what it was asked. series: of the measure, for the curves;
+            an arm without any is left out of them.
+
+    Raises:
+        InvalidInput: matplotlib is not installed.
+    """
+    result = record.result
+    sections = [
+        f"<h1>{_text(study.question or record.name or record.id)}</h1>",
+        _verdict(result),
+        "<h2>Effect</h2>",
+        _figure(_effects_chart(study, result), "Effects with their intervals; the margin is gray."),
+        _table(
+            ("Claim", "Effect", "Interval", "Level", "Adjusted p", "Verdict", "Method"),
+            [_comparison_row(one) for one in result["comparisons"]],
+        ),
+        "<h2>Arms</h2>",
+        _figure(
+            _arms_chart(study, result),
+            f"{result['measure']}: every run, mean and interval. An arrow is a run whose value is "
+            "only known to lie beyond its point.",
+        ),
+        _table(
+            ("Arm", "Mean", "Interval", "Median", "Runs", "Diverged", "Censored", "Setting"),
+            [_arm_row(name, arm) for name, arm in result["arms"].items()],
+        ),
+        *_curves_section(study, series),
+        *_tuning_section(study, result),
+        "<h2>Protocol</h2>",
+        _table(("What", "How"), _protocol(study, result)),
+        *_differences(study),
+        "<h2>Record</h2>",
+        _table(("What", "Value"), _record_rows(record)),
+        "<h2>Study file</h2>",
+        f"<details><summary>The study as a file</summary><pre>{_text(study.to_toml())}</pre>"
+        "</details>",
+    ]
+    title = _text(study.question or record.name or record.id)
+    return _PAGE.format(title=title, style=_STYLE, body="\n".join(sections))
+
+
+def _verdict(result: Mapping[str, Any]) -> str:
+    verdict = result["verdict"]
+    return (
+        f'<p class="verdict {_text(verdict)}"><strong>{_text(result["statement"])}</strong>: '
+        f"{_text(verdict)} here</p>"
+    )
+
+
+def _effects_chart(study: Study, result: Mapping[str, Any]) -> str:
+    ratio = study.decision.effect == "ratio"
+    margin = study.decision.margin
+    rows = [
+        EffectRow(
+            _claim(one),
+            _number(one["effect"], math.nan),
+            _number(one["interval"][0], -math.inf),
+            _number(one["interval"][1], math.inf),
+        )
+        for one in result["comparisons"]
+    ]
+    return effects(
+        rows,
+        (1.0 / margin, margin) if ratio else (-margin, margin),
+        f"{study.decision.effect} of {result['measure']}",
+        log=ratio,
+    )
+
+
+def _arms_chart(study: Study, result: Mapping[str, Any]) -> str:
+    rows = [
+        ArmValues(
+            name,
+            np.array([_number(value, -math.inf) for value in arm["low"]]),
+            np.array([_number(value, math.inf) for value in arm["high"]]),
+            arm["mean"],
+            None
+            if arm["interval"] is None
+            else tuple(_number(e, math.nan) for e in arm["interval"]),
+        )
+        for name, arm in result["arms"].items()
+    ]
+    return arms(rows, result["measure"], log=study.decision.effect in ("ratio", "log-ratio"))
+
+
+def _curves_section(study: Study, series: Curves) -> Iterable[str]:
+    found = []
+    for name, runs in series.items():
+        steps, values = joined([(run.steps, run.values) for run in runs])
+        if len(steps):
+            found.append(ArmCurves(name, steps, values))
+    if not found:
+        return
+    measured = study.measured
+    target = measured.target if measured.what in TO_TARGET else None
+    yield "<h2>Curves</h2>"
+    yield _figure(
+        curves(found, measured.of, target=target),
+        f"{measured.of} over the steps: mean over the seeds, and the range of the middle half.",
+    )
+
+
+def _tuning_section(study: Study, result: Mapping[str, Any]) -> Iterable[str]:
+    if study.tuning is None:
+        return
+    yield "<h2>Tuning</h2>"
+    yield (
+        f"<p>Every arm was given {result['effort']} settings, each run on "
+        f"{study.tuning.seeds} seeds of its own; the one with the {study.tuning.goal} final "
+        f"{_text(study.tuning.by)} decides.</p>"
+    )
+    yield _table(
+        ("Arm", "Setting", study.tuning.by, ""),
+        [
+            (
+                name,
+                _setting(one["setting"]),
+                _shown(one["value"]) if one["value"] is not None else "no value",
+                "chosen" if one["chosen"] else "",
+            )
+            for name, arm in result["arms"].items()
+            for one in arm["tried"]
+        ],
+    )
+
+
+def _protocol(study: Study, result: Mapping[str, Any]) -> list[tuple[str, str]]:
+    seeds, decision = study.seeds, study.decision
+    varied = "start, batches, split and draw of the data" if seeds.data else "start and batches"
+    pairing = "the arms share them seed by seed" if seeds.paired else "each arm draws its own"
+    rows = [
+        ("Measured", result["measure"]),
+        ("Statement", result["statement"]),
+        ("Seeds", f"{result['seeds']} an arm, from master seed {seeds.first}; {pairing}"),
+        ("What a seed decides", varied),
+        ("Effect", f"{decision.effect}, margin {decision.margin:g}"),
+        ("Level", f"{decision.level:g}, kept over all comparisons (Holm) and looks"),
+    ]
+    if decision.looks:
+        looks = ", ".join(map(str, decision.looks))
+        rows.append(("Looks", f"after {looks} seeds"))
+    return rows
+
+
+def _differences(study: Study) -> Iterable[str]:
+    """Yield the table of the fields in which the arms differ."""
+    tables = {arm.name: dict(_flat(arm.experiment.to_dict())) for arm in study.arms}
+    paths = [
+        path
+        for path in dict.fromkeys(path for table in tables.values() for path in table)
+        if path != "title" and len({repr(table.get(path)) for table in tables.values()}) > 1
+    ]
+    if paths:
+        yield "<h2>What differs between the arms</h2>"
+        yield _table(
+            ("Field", *tables),
+            [
+                (
+                    path,
+                    *(_shown(table[path]) if path in table else "–" for table in tables.values()),
+                )
+                for path in paths
+            ],
+        )
+
+
+def _flat(table: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, Any]]:
+    for key, value in table.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
+
+
+def _record_rows(record: StudyRecord) -> list[tuple[str, str]]:
+    return [
+        ("Study", record.id),
+        ("Begun", record.created),
+        ("Ended", record.ended),
+        ("Seconds", f"{record.seconds:,.1f}"),
+        *((f"Version of {name}", version) for name, version in record.versions.items()),
+    ]
+
+
+def _claim(comparison: Mapping[str, Any]) -> str:
+    if not comparison["against"]:
+        return str(comparison["relation"])
+    return f"{comparison['arm']} {comparison['relation']} {comparison['against']}"
+
+
+def _comparison_row(one: Mapping[str, Any]) -> tuple[str, ...]:
+    needed = one["seeds_needed"]
+    more = f" (about {needed:,} seeds would decide)" if needed else ""
+    return (
+        _claim(one),
+        _shown(one["effect"]),
+        _interval(one["interval"]),
+        f"{100.0 * one['level']:.4g} %",
+        _shown(one["p_adjusted"]),
+        f"{one['verdict']}{more}",
+        str(one["method"]),
+    )
+
+
+def _arm_row(name: str, arm: Mapping[str, Any]) -> tuple[str, ...]:
+    return (
+        name,
+        _shown(arm["mean"]),
+        _interval(arm["interval"]),
+        _shown(arm["median"]),
+        str(len(arm["runs"])),
+        str(arm["diverged"]),
+        str(arm["censored"]),
+        _setting(arm["setting"]),
+    )
+
+
+def _setting(setting: Mapping[str, Any]) -> str:
+    return ", ".join(f"{path} = {_shown(value)}" for path, value in setting.items())
+
+
+def _interval(ends: Sequence[float | None] | None) -> str:
+    if ends is None:
+        return "–"
+    low, high = ends
+    return f"[{'−∞' if low is None else _shown(low)}, {'∞' if high is None else _shown(high)}]"
+
+
+def _shown(value: Any) -> str:
+    if value is None:
+        return "–"
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return str(value)
+
+
+def _number(value: float | None, otherwise: float) -> float:
+    return otherwise if value is None else float(value)
+
+
+def _text(value: object) -> str:
+    return escape(printable(str(value), lines=True))
+
+
+def _figure(svg: str, caption: str) -> str:
+    return (
+        f'<figure role="img" aria-label="{_text(caption)}">{svg}'
+        f"<figcaption>{_text(caption)}</figcaption></figure>"
+    )
+
+
+def _table(headers: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    head = "".join(f"<th>{_text(header)}</th>" for header in headers)
+    body = "".join(
+        "<tr>" + "".join(f"<td>{_text(cell)}</td>" for cell in row) + "</tr>" for row in rows
+    )
+    return f'<div class="wide"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
+
+
+_STYLE = """
+:root { color-scheme: light; }
+body { font: 16px/1.5 system-ui, sans-serif; color: #1f2328; background: #fff;
+  max-width: 60rem; margin: 2rem auto; padding: 0 1rem; }
+h1 { font-size: 1.7rem; line-height: 1.25; } h2 { font-size: 1.15rem; margin-top: 2.2rem; }
+.verdict { padding: .7rem 1rem; border-left: .35rem solid #6e7781; background: #f6f8fa; }
+.verdict.supported { border-color: #1a7f37; } .verdict.contradicted { border-color: #cf222e; }
+figure { margin: 1rem 0; } figure svg { max-width: 100%; height: auto; }
+figcaption { color: #57606a; font-size: .9rem; }
+.wide { overflow-x: auto; }
+table { border-collapse: collapse; font-size: .9rem; font-variant-numeric: tabular-nums; }
+th, td { text-align: left; vertical-align: top; padding: .3rem .9rem .3rem 0;
+  border-bottom: 1px solid #d0d7de; }
+pre { overflow-x: auto; background: #f6f8fa; padding: 1rem; font-size: .8rem; }
+@media print { body { margin: 0; max-width: none; } h2 { break-after: avoid; }
+  figure, tr { break-inside: avoid; } }
+"""
+
+_PAGE = """<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="generator" content="OptLab">
+<title>{title}</title>
+<style>{style}</style>
+</head>
+<body>
+{body}
+</body>
+</html>
+"""
