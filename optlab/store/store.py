@@ -253,7 +253,7 @@ class Store(StudyStore):
                         files={path: asdict(identity) for path, identity in files[row].items()},
                     )
                     connection.execute(RUNS.insert, RUNS.values(record))
-                    RUNS.write_checksums(connection, record.id, all_rows=True)
+                    RUNS.write_checksums(connection, record.id)
             undo.pop_all()
         return RunWriter(self.home, connection, lock, [RunCursor(run) for run in ids], documents)
 
@@ -302,7 +302,7 @@ class Store(StudyStore):
                         detail="",
                     )
                     connection.execute(*statement)
-                    RUNS.write_checksums(connection, record.id, all_rows=True)
+                    RUNS.write_checksums(connection, record.id)
                 writer = resuming.writer_for(self.home, connection, lock, runs, self.controls)
             undo.pop_all()
         return writer
