@@ -10,7 +10,7 @@ import dataclasses
 import json as json_
 import re
 import sqlite3
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Final, Generic, TypeVar
@@ -22,6 +22,7 @@ Statement = tuple[str, tuple[Any, ...]]
 
 _CHANGED = re.compile(r"(?:INSERT INTO|INSERT OR REPLACE INTO|UPDATE) (\w+)")
 _INVALID: Final = object()
+_PARAMETERS = 500
 _parser = json_.JSONDecoder()
 
 Record = TypeVar("Record")
@@ -124,20 +125,17 @@ class Table:
         """The SQL condition that a row is intact."""
         return matching(self.names)
 
-    def write_checksums(
-        self, connection: sqlite3.Connection, run: str, *, all_rows: bool = False
-    ) -> None:
-        """Write the checksums of the rows of a run or a study after a change, in the same transaction.
+    def write_checksums(self, connection: sqlite3.Connection, *runs: str) -> None:
+        """Write the checksums that rows of runs, or of studies, lack, in the transaction of a change.
 
-        Args:
-            all_rows: whether rows that have a checksum get a new one.
+        A statement that inserts or changes a row leaves it without one.
         """
-        missing = "" if all_rows else " AND checksum IS NULL"
-        connection.execute(
-            f"UPDATE {self.name} SET checksum = optlab_checksum({self.columns}) "
-            f"WHERE {self.run} = ?{missing}",
-            (run,),
-        )
+        for part in parts(runs):
+            connection.execute(
+                f"UPDATE {self.name} SET checksum = optlab_checksum({self.columns}) "
+                f"WHERE {self.run} IN ({marks(part)}) AND checksum IS NULL",
+                part,
+            )
 
 
 @dataclass(frozen=True)
@@ -150,8 +148,7 @@ class RecordTable(Table, Generic[Record]):
     @cached_property
     def insert(self) -> str:
         """SQL that inserts a row; its parameters are those of :meth:`values`."""
-        marks = ", ".join("?" * len(self.names))
-        return f"INSERT INTO {self.name} ({self.columns}) VALUES ({marks})"
+        return f"INSERT INTO {self.name} ({self.columns}) VALUES ({marks(self.names)})"
 
     @cached_property
     def replace(self) -> str:
@@ -167,7 +164,8 @@ class RecordTable(Table, Generic[Record]):
         by_name = {field.name: field for field in self.fields}
         assignments = ", ".join(f"{name} = ?" for name in changes)
         values = [by_name[name].encode(value) for name, value in changes.items()]
-        return f"UPDATE {self.name} SET {assignments} WHERE {self.run} = ?", (*values, run)
+        changed = f"UPDATE {self.name} SET {assignments}, checksum = NULL WHERE {self.run} = ?"
+        return changed, (*values, run)
 
     def parse(self, rows: Sequence[tuple[Any, ...]]) -> tuple[list[Record], list[str]]:
         """Return the records of intact rows, in order, and what is wrong with each damaged row.
@@ -215,6 +213,18 @@ def table_of(name: str, kind: type[Record], run: str = "run") -> RecordTable[Rec
         if "fits" in field.metadata
     )
     return RecordTable(name, tuple(field.name for field in fields), run, kind, fields)
+
+
+def parts(ids: Collection[str]) -> Iterator[tuple[str, ...]]:
+    """Yield ids in parts that fit into one statement: not every SQLite takes 1,000 parameters."""
+    ordered = tuple(ids)
+    for first in range(0, len(ordered), _PARAMETERS):
+        yield ordered[first : first + _PARAMETERS]
+
+
+def marks(values: Collection[object]) -> str:
+    """Return the parameters of a statement, one a value."""
+    return ", ".join("?" * len(values))
 
 
 def changed_tables(statements: Sequence[str]) -> set[str]:

@@ -76,7 +76,7 @@ def mend(connection: sqlite3.Connection, record: RunRecord, lost: Lost) -> bool:
         what = f"{lost.snapshots} of its snapshots are lost"
     reason = _reason(record.reason, what)
     connection.execute(*RUNS.update(record.id, reason=reason, **changes))
-    RUNS.write_checksums(connection, record.id, all_rows=True)
+    RUNS.write_checksums(connection, record.id)
     return True
 
 
@@ -93,7 +93,7 @@ def mend_study(connection: sqlite3.Connection, record: StudyRecord, lost: int) -
     changes: dict[str, object] = {"status": "interrupted"} if record.going else {}
     reason = _reason(record.reason, f"{lost:,} of its {record.runs:,} runs are lost")
     connection.execute(*STUDIES.update(record.id, reason=reason, **changes))
-    STUDIES.write_checksums(connection, record.id, all_rows=True)
+    STUDIES.write_checksums(connection, record.id)
     return True
 
 

@@ -199,7 +199,7 @@ def _interrupt(connection: sqlite3.Connection, table: RecordTable[Any], owner: s
         f"SELECT id FROM {table.name} WHERE {condition}", (owner, *GOING)
     ).fetchall():
         connection.execute(*table.update(number, status="interrupted", reason=reason))
-        table.write_checksums(connection, number, all_rows=True)
+        table.write_checksums(connection, number)
 
 
 def _process_died(noun: str) -> str:

@@ -6,21 +6,28 @@ returned.
 
 from __future__ import annotations
 
+import itertools
 import json
 import sqlite3
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 from optlab.core.errors import StoreError
 from optlab.core.lazy import numpy as np
-from optlab.store.checksums import is_intact
+from optlab.store.checksums import checksums
 from optlab.store.chunks import Chunk, Table, decode, from_row, steps_of
-from optlab.store.records import GROUPS
+from optlab.store.columns import marks, parts
 from optlab.store.series_groups import Spec, width
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    _Piece = tuple[tuple[str, ...], NDArray[np.int64], Table]
+    """Columns, steps ``[n]`` and values ``[C, n]`` of a series in one group."""
+
+_FEW_GROUPS = 100
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,17 +53,45 @@ def groups(connection: sqlite3.Connection, run: str) -> dict[int, tuple[Spec, ..
     Raises:
         StoreError: the stored names are damaged.
     """
-    rows = connection.execute(
-        f"SELECT {GROUPS.columns}, checksum FROM bundles WHERE run = ? ORDER BY number", (run,)
-    ).fetchall()
-    try:
-        if not all(is_intact(values, checksum) for *values, checksum in rows):
-            raise ValueError("a row does not match its checksum")
-        return {number: specs_of(text) for _, number, text, _ in rows}
-    except (TypeError, ValueError, RecursionError) as error:
-        raise StoreError(
-            f"Run {run}: the names of its series are damaged in the stored file; {_ADVICE}"
-        ) from error
+    return groups_of(connection, [run])[run]
+
+
+def groups_of(
+    connection: sqlite3.Connection, runs: Sequence[str]
+) -> dict[str, dict[int, tuple[Spec, ...]]]:
+    """Return run → its :func:`groups`, of several runs at once.
+
+    Raises:
+        StoreError: the stored names of a run are damaged.
+    """
+    found: dict[str, dict[int, tuple[Spec, ...]]] = {run: {} for run in runs}
+    # The runs of a population have the same.
+    known: dict[str, tuple[Spec, ...]] = {}
+    for part in parts(runs):
+        # As bytes: of text that is no UTF-8 SQLite's error would name no run.
+        stored = connection.execute(
+            "SELECT run, number, CAST(columns AS BLOB), checksum FROM bundles "
+            f"WHERE run IN ({marks(part)}) ORDER BY run, number",
+            part,
+        ).fetchall()
+        rows = [
+            (run, number, (columns or b"").decode("utf-8", "surrogateescape"))
+            for run, number, columns, _ in stored
+        ]
+        for (run, number, text), actual, (*_, expected) in zip(
+            rows, checksums(rows), stored, strict=True
+        ):
+            try:
+                if expected is not None and expected != actual:
+                    raise ValueError("a row does not match its checksum")
+                if text not in known:
+                    known[text] = specs_of(text)
+                found[run][number] = known[text]
+            except (TypeError, ValueError, RecursionError) as error:
+                raise StoreError(
+                    f"Run {run}: the names of its series are damaged in the stored file; {_ADVICE}"
+                ) from error
+    return found
 
 
 def specs_of(text: Any) -> tuple[Spec, ...]:
@@ -91,20 +126,60 @@ def read(
     Raises:
         StoreError: a chunk is damaged or missing.
     """
-    pieces: dict[str, list[tuple[tuple[str, ...], NDArray[np.int64], Table]]] = {}
-    for number, specs in groups(connection, run).items():
-        if names is not None and not any(name in names for name, _ in specs):
-            continue
-        table = _table(connection, run, number, specs)
-        if not table.shape[1]:
-            continue
+    return read_many(connection, [run], names)[run]
+
+
+def read_many(
+    connection: sqlite3.Connection, runs: Sequence[str], names: Collection[str] | None = None
+) -> dict[str, dict[str, StoredSeries]]:
+    """Return run → its series by name, of several runs at once.
+
+    Args:
+        connection: to the database.
+        runs: ids of the runs.
+        names: of the series to read; None for all.
+
+    Raises:
+        StoreError: a chunk of a run is damaged or missing.
+    """
+    wanted = {
+        run: {
+            number: specs
+            for number, specs in own.items()
+            if names is None or any(name in names for name, _ in specs)
+        }
+        for run, own in groups_of(connection, runs).items()
+    }
+    found: dict[str, dict[str, list[_Piece]]] = {run: {} for run in runs}
+    for run, number, table in _tables(connection, wanted):
         steps, at = steps_of(table), 1
-        for name, columns in specs:
+        for name, columns in wanted[run][number]:
             size = len(columns) or 1
             if names is None or name in names:
-                pieces.setdefault(name, []).append((columns, steps, table[at : at + size]))
+                found[run].setdefault(name, []).append((columns, steps, table[at : at + size]))
             at += size
-    return {name: _joined(parts) for name, parts in pieces.items()}
+    return {
+        run: {name: _joined(pieces) for name, pieces in own.items()} for run, own in found.items()
+    }
+
+
+def _tables(
+    connection: sqlite3.Connection, wanted: Mapping[str, Mapping[int, tuple[Spec, ...]]]
+) -> Iterator[tuple[str, int, Table]]:
+    """Yield run, number and table ``[1 + C, n]`` of each group that has chunks, by run."""
+    ids = [run for run, groups in wanted.items() if groups]
+    numbers = sorted({number for run in ids for number in wanted[run]})
+    # Of a few groups the chunks of the others, which may be large, are not even read.
+    chosen = f"AND bundle IN ({marks(numbers)}) " if len(numbers) <= _FEW_GROUPS else ""
+    for part in parts(ids):
+        rows = connection.execute(
+            f"SELECT {_FIELDS} FROM chunks WHERE run IN ({marks(part)}) {chosen}"
+            "ORDER BY run, bundle, number",
+            (*part, *(numbers if chosen else ())),
+        )
+        for (run, number), chunks in itertools.groupby(rows, key=itemgetter(0, 1)):
+            if number in wanted[run]:
+                yield run, number, _table(chunks, wanted[run][number])
 
 
 def last_chunk(
@@ -141,27 +216,18 @@ def chunks_after(
 _FIELDS = "run, bundle, number, first_step, last_step, rows, sealed, checksum, data"
 
 
-def _table(connection: sqlite3.Connection, run: str, number: int, specs: tuple[Spec, ...]) -> Table:
-    # Memory is allocated for the data that exist, not for the counts that rows claim, a sum of
-    # which could also overflow 64 bits.
-    size = "SELECT coalesce(sum(length(data)), 0) FROM chunks WHERE run = ? AND bundle = ?"
-    total = connection.execute(size, (run, number)).fetchone()[0] // (8 * (1 + width(specs)))
-    table = np.empty((1 + width(specs), total))
-    at = 0
-    rows = connection.execute(
-        f"SELECT {_FIELDS} FROM chunks WHERE run = ? AND bundle = ? ORDER BY number", (run, number)
-    )
+def _table(rows: Iterable[tuple[Any, ...]], specs: tuple[Spec, ...]) -> Table:
+    """Return the table ``[1 + C, n]`` of a group from the rows of its chunks, in order."""
+    tables: list[Table] = []
     for index, row in enumerate(rows):
         chunk = _chunk(row, specs)
-        part = _verified(chunk, specs)
+        tables.append(_verified(chunk, specs))
         if chunk.number != index:
             raise StoreError(
-                f"Run {run}: steps before {chunk.first_step:,} of {_listed(specs)} are missing "
-                f"from the stored file; {_ADVICE}"
+                f"Run {chunk.run}: steps before {chunk.first_step:,} of {_listed(specs)} are "
+                f"missing from the stored file; {_ADVICE}"
             )
-        table[:, at : at + chunk.rows] = part
-        at += chunk.rows
-    return table
+    return np.concatenate(tables, axis=1)
 
 
 def _chunk(row: tuple[Any, ...], specs: tuple[Spec, ...]) -> Chunk:
@@ -192,7 +258,7 @@ def _listed(specs: tuple[Spec, ...]) -> str:
     return ", ".join(name for name, _ in specs)
 
 
-def _joined(pieces: list[tuple[tuple[str, ...], NDArray[np.int64], Table]]) -> StoredSeries:
+def _joined(pieces: list[_Piece]) -> StoredSeries:
     columns = tuple(dict.fromkeys(name for names, _, _ in pieces for name in names))
     if len(pieces) == 1:
         _, steps, table = pieces[0]

@@ -13,12 +13,14 @@ import os
 import shutil
 import sqlite3
 import stat
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from optlab.core.errors import StoreError
 from optlab.core.lazy import numpy as np
 from optlab.store.checksums import is_intact
+from optlab.store.columns import marks, parts
 from optlab.store.database import SNAPSHOT_FOLDER
 from optlab.store.names import is_snapshot_file, run_id
 from optlab.store.records import SNAPSHOTS, SnapshotRecord
@@ -26,6 +28,8 @@ from optlab.training.snapshot import Snapshot
 
 CHECKPOINTS = 2
 """Checkpoints that are kept of a run; snapshots for other reasons are all kept."""
+_FLUSHES = 8
+"""Files that are flushed to the disk at the same time."""
 _UNFINISHED = ".part"
 _STATE = "state."
 
@@ -35,11 +39,23 @@ def records(connection: sqlite3.Connection, run: str) -> list[SnapshotRecord]:
 
     A damaged row without a step counts as one of step −1.
     """
-    rows = connection.execute(
-        f"SELECT {SNAPSHOTS.columns}, checksum FROM snapshots WHERE run = ? ORDER BY step, rowid",
-        (run,),
-    )
-    return [_record(values, checksum) for *values, checksum in rows]
+    return records_of(connection, [run])[run]
+
+
+def records_of(
+    connection: sqlite3.Connection, runs: Sequence[str]
+) -> dict[str, list[SnapshotRecord]]:
+    """Return run → its snapshots as :func:`records` does, of several runs at once."""
+    found: dict[str, list[SnapshotRecord]] = {run: [] for run in runs}
+    for part in parts(runs):
+        rows = connection.execute(
+            f"SELECT {SNAPSHOTS.columns}, checksum FROM snapshots WHERE run IN ({marks(part)}) "
+            "ORDER BY step, rowid",
+            part,
+        )
+        for *values, checksum in rows:
+            found[values[0]].append(_record(values, checksum))
+    return found
 
 
 def _record(values: list[Any], checksum: object) -> SnapshotRecord:
@@ -147,6 +163,27 @@ def write(home: Path, run: str, snapshot: Snapshot, used: set[str]) -> SnapshotR
     )
 
 
+def write_all(home: Path, taken: Sequence[tuple[str, Snapshot, set[str]]]) -> list[SnapshotRecord]:
+    """Write the files of several snapshots as :func:`write` does, and return their records.
+
+    Several are flushed at the same time, as the system then brings them to the disk together.
+
+    Args:
+        home: the OptLab folder.
+        taken: run, snapshot, and the names of files that rows refer to, of each.
+
+    Raises:
+        OSError: one cannot be written; some of the others may have been.
+        StoreError: the folder of a run is a link.
+    """
+    if len(taken) == 1:
+        return [write(home, *taken[0])]
+    from concurrent.futures import ThreadPoolExecutor  # a list of runs does not wait for it
+
+    with ThreadPoolExecutor(min(_FLUSHES, len(taken)), "optlab-snapshots") as pool:
+        return list(pool.map(lambda one: write(home, *one), taken))
+
+
 def _write_atomically(path: Path, data: bytes) -> None:
     unfinished = path.with_name(path.name + _UNFINISHED)
     try:
@@ -228,7 +265,13 @@ def _damaged(record: SnapshotRecord, path: Path) -> StoreError:
     )
 
 
-def outdated(records: list[SnapshotRecord]) -> list[SnapshotRecord]:
+def superseded(before: list[SnapshotRecord], new: SnapshotRecord) -> list[SnapshotRecord]:
+    """Return the snapshots of a run that a new one replaces: at its step, or older checkpoints."""
+    replaced = [old for old in before if (old.step, old.reason) == (new.step, new.reason)]
+    return replaced + _outdated([*(old for old in before if old not in replaced), new])
+
+
+def _outdated(records: list[SnapshotRecord]) -> list[SnapshotRecord]:
     """Return the checkpoints that newer ones replace."""
     checkpoints = sorted(
         (record for record in records if record.reason == "checkpoint"),

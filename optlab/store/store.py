@@ -162,6 +162,21 @@ class Store(StudyStore):
         with self._readable_errors(), database.reading(self._connection):
             return series.read(self._connection, run_id, names)
 
+    def series_of(
+        self, run_ids: Collection[str], names: Collection[str] | None = None
+    ) -> dict[str, dict[str, StoredSeries]]:
+        """Return the series of several runs, id → name → series, in one read.
+
+        Args:
+            run_ids: the complete ids. A run that is not stored has no series.
+            names: of the series to read; None for all.
+
+        Raises:
+            StoreError: stored data are damaged; the message names run, series and steps.
+        """
+        with self._readable_errors(), database.reading(self._connection):
+            return series.read_many(self._connection, list(run_ids), names)
+
     def snapshots(self, run_id: str) -> list[SnapshotRecord]:
         """Return the metadata of the snapshots of a run, by step."""
         with self._readable_errors():
@@ -269,7 +284,7 @@ class Store(StudyStore):
                         files={path: asdict(identity) for path, identity in files[row].items()},
                     )
                     connection.execute(RUNS.insert, RUNS.values(record))
-                    RUNS.write_checksums(connection, record.id, all_rows=True)
+                    RUNS.write_checksums(connection, record.id)
             undo.pop_all()
         return RunWriter(self.home, connection, lock, [RunCursor(run) for run in ids], documents)
 
@@ -318,7 +333,7 @@ class Store(StudyStore):
                         detail="",
                     )
                     connection.execute(*statement)
-                    RUNS.write_checksums(connection, record.id, all_rows=True)
+                    RUNS.write_checksums(connection, record.id)
                 writer = resuming.writer_for(self.home, connection, lock, runs, self.controls)
             undo.pop_all()
         return writer

@@ -126,7 +126,7 @@ class StudyStore(OpenedStore):
                     versions=records.versions(),
                 )
                 connection.execute(STUDIES.insert, STUDIES.values(record))
-                STUDIES.write_checksums(connection, record.id, all_rows=True)
+                STUDIES.write_checksums(connection, record.id)
             undo.pop_all()
         return StudyWriter(self.home, connection, lock, record.id)
 
@@ -176,6 +176,6 @@ class StudyStore(OpenedStore):
                     result={},
                 )
                 connection.execute(*statement)
-                STUDIES.write_checksums(connection, record.id, all_rows=True)
+                STUDIES.write_checksums(connection, record.id)
             undo.pop_all()
         return StudyWriter(self.home, connection, lock, record.id, record.seconds)

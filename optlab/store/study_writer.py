@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from optlab.core.errors import StoreError
-from optlab.store.columns import Statement
+from optlab.store.columns import Statement, marks, parts
 from optlab.store.database import readable_errors, transaction
 from optlab.store.locks import RunLock
 from optlab.store.persistence import Persistence, Watcher
@@ -22,8 +22,6 @@ from optlab.store.records import STUDIES, STUDY_RUNS, StudyRun, StudyStatus, now
 
 PROGRESS_SECONDS = 1.0
 """Seconds between two commits of the time that a study has taken."""
-PARAMETERS = 500
-"""Values in one statement: builds of SQLite differ in how many they accept, all accept 999."""
 
 # A transaction that is retried may have been committed already: a network folder can lose the
 # reply. So every statement can be repeated.
@@ -149,7 +147,7 @@ class StudyWriter:
     def _execute(self, *statements: Statement) -> None:
         for statement, values in statements:
             self._connection.execute(statement, values)
-        STUDIES.write_checksums(self._connection, self.id, all_rows=True)
+        STUDIES.write_checksums(self._connection, self.id)
 
     def _add(self, runs: Sequence[StudyRun]) -> None:
         ids = {entry.run for entry in runs}
@@ -175,7 +173,7 @@ class StudyWriter:
             self._count(-len(present))
 
     def _count(self, more: int) -> None:
-        counted = "UPDATE studies SET runs = runs + ? WHERE id = ?"
+        counted = "UPDATE studies SET runs = runs + ?, checksum = NULL WHERE id = ?"
         self._execute((counted, (more, self.id)))
 
     def _present(self, ids: set[str]) -> set[str]:
@@ -184,10 +182,7 @@ class StudyWriter:
     def _found(self, query: str, ids: set[str], *values: str) -> set[str]:
         """Return those of the ids that a query finds, which ends with the column of the ids."""
         found: set[str] = set()
-        ordered = sorted(ids)
-        for first in range(0, len(ordered), PARAMETERS):
-            part = ordered[first : first + PARAMETERS]
-            marks = ", ".join("?" * len(part))
-            rows = self._connection.execute(f"{query} IN ({marks})", (*values, *part))
+        for part in parts(ids):
+            rows = self._connection.execute(f"{query} IN ({marks(part)})", (*values, *part))
             found |= {row[0] for row in rows}
         return found

@@ -3,6 +3,7 @@
 Rows wait in memory and are committed together a few times per second, in one short transaction, so
 that several sessions can share one file. Committed rows survive a kill of the process. A snapshot is
 committed only together with all rows up to its step, so a run that is resumed from it has no gap.
+Those that the runs of a population have at one moment are kept together, in one transaction.
 
 A write that fails is retried (:mod:`optlab.store.persistence`). Where that does not help, recording
 stops permanently, since a record with a gap would look complete. The runs are then interrupted,
@@ -17,6 +18,7 @@ import sqlite3
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from optlab.core.errors import StoreError
 from optlab.core.lazy import numpy as np
@@ -43,6 +45,9 @@ from optlab.training.events import (
 )
 from optlab.training.snapshot import Snapshot
 
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
 COMMIT_SECONDS = 0.25
 """Seconds between commits: the most that a kill of the process loses, while commits are quick."""
 COMMIT_SHARE = 0.05
@@ -51,6 +56,8 @@ CHECKPOINT_SHARE = 0.1
 """Maximum share of the time spent in checkpoints; those of a large model are less frequent."""
 _MAX_PENDING = 8 << 20
 """Bytes of full chunks that force a commit: a bound on the memory of pending rows."""
+_MAX_WAITING = 64 << 20
+"""Bytes of snapshots that wait for those of other runs: a bound on their memory."""
 
 # A transaction that is retried may have been committed already: a network folder can lose the
 # reply. So every statement can be repeated.
@@ -104,6 +111,8 @@ class RunWriter:
         self._checkpoint_step = -1
         self._checkpoint_cost = 0.0
         self._persist = Persistence(home)
+        self._waiting: list[tuple[RunCursor, Snapshot]] = []
+        self._waiting_bytes = 0
         self._stored_steps = max((cursor.steps for cursor in self._cursors), default=0)
         self._problem = ""
         self._closed = False
@@ -141,7 +150,7 @@ class RunWriter:
             StoreError: it cannot be written.
         """
         if not self._closed:
-            self._unless_broken(lambda: self._end_all("interrupted", reason, ""))
+            self._unless_broken(lambda: self._interrupt(reason))
 
     def close(self) -> None:
         """Commit pending rows and release the runs. Safe to call twice.
@@ -154,13 +163,21 @@ class RunWriter:
         if self._closed:
             return
         try:
-            self._unless_broken(self._commit)
+            self._unless_broken(self._commit_all)
         finally:
             self._closed = True
             if self._problem:
                 self._mark_incomplete()
             self._connection.close()
             self._lock.release()
+
+    def _interrupt(self, reason: str) -> None:
+        self._keep_waiting()
+        self._end_all("interrupted", reason, "")
+
+    def _commit_all(self) -> None:
+        self._keep_waiting()
+        self._commit()
 
     def _unless_broken(self, act: Callable[[], None]) -> None:
         if self._problem:
@@ -176,13 +193,14 @@ class RunWriter:
     def _mark_incomplete(self) -> None:
         """Store the reason why the record is incomplete."""
         change = (
-            "UPDATE runs SET status = 'interrupted', reason = ? WHERE id = ? AND status IN (?, ?)"
+            "UPDATE runs SET status = 'interrupted', reason = ?, checksum = NULL "
+            "WHERE id = ? AND status IN (?, ?)"
         )
         try:
             with transaction(self._connection):
                 for cursor in self._cursors:
                     self._connection.execute(change, (self._problem, cursor.id, *GOING))
-                    RUNS.write_checksums(self._connection, cursor.id, all_rows=True)
+                RUNS.write_checksums(self._connection, *self.run_ids)
         except sqlite3.Error:
             # Nothing can be written, this included; once the lock is released the runs count as
             # interrupted all the same.
@@ -191,6 +209,13 @@ class RunWriter:
     # --- events ----------------------------------------------------------------------------------
 
     def _record(self, event: Event) -> None:
+        if isinstance(event, SnapshotTaken):
+            self._take(self._cursors[event.run], event.snapshot)
+        else:
+            self._keep_waiting()
+            self._record_other(event)
+
+    def _record_other(self, event: Event) -> None:
         match event:
             case SeriesBlock():
                 self._add(event)
@@ -203,8 +228,6 @@ class RunWriter:
             case ActivityChanged():
                 self._set_status(event.activity)
                 self._commit()
-            case SnapshotTaken():
-                self._keep(self._cursors[event.run], event.snapshot)
             case RunEnded():
                 self._run_ended(self._cursors[event.run], event)
             case SessionEnded():
@@ -230,11 +253,10 @@ class RunWriter:
 
     def _add(self, block: SeriesBlock) -> None:
         for packed in self._groups.pack(block.series, self._tracked):
-            for cursor, table in zip(self._cursors, packed.table, strict=True):
+            lengths = _lengths(packed.table)
+            for cursor, table, length in zip(self._cursors, packed.table, lengths, strict=True):
                 if not cursor.ended:
-                    self._append(
-                        cursor, packed, table if len(self._cursors) == 1 else _without_ended(table)
-                    )
+                    self._append(cursor, packed, table[:, :length])
         for cursor in self._cursors:
             if not cursor.ended and block.step > cursor.steps:
                 cursor.steps, cursor.seconds, cursor.dirty = block.step, block.seconds, True
@@ -314,30 +336,53 @@ class RunWriter:
 
     # --- snapshots -------------------------------------------------------------------------------
 
-    def _keep(self, cursor: RunCursor, snapshot: Snapshot) -> None:
-        checkpoint = snapshot.reason == "checkpoint"
+    def _take(self, cursor: RunCursor, snapshot: Snapshot) -> None:
+        """Keep a snapshot together with those that the other runs have at the same moment."""
+        at = (snapshot.step, snapshot.reason)
+        if any((waiting.step, waiting.reason) != at for _, waiting in self._waiting[:1]):
+            self._keep_waiting()
+        self._waiting.append((cursor, snapshot))
+        self._waiting_bytes += snapshot.theta.nbytes + sum(
+            value.nbytes for value in snapshot.state.values()
+        )
+        going = sum(not cursor.ended for cursor in self._cursors)
+        if len(self._waiting) >= going or self._waiting_bytes > _MAX_WAITING:
+            self._keep_waiting()
+
+    def _keep_waiting(self) -> None:
+        """Keep the snapshots that wait: all of one step, for one reason."""
+        taken, self._waiting, self._waiting_bytes = self._waiting, [], 0
+        if not taken:
+            return
+        step, checkpoint = taken[0][1].step, taken[0][1].reason == "checkpoint"
         began = time.monotonic()
-        if checkpoint and snapshot.step != self._checkpoint_step:
+        if checkpoint and step != self._checkpoint_step:
             # Decided once per step: the runs of a population can be resumed together only from
             # snapshots of the same step.
             if began < self._checkpoint_at:
                 return
-            self._checkpoint_step, self._checkpoint_cost = snapshot.step, 0.0
-        before = self._persist(lambda: snapshots.records(self._connection, cursor.id))
-        record = self._persist(
-            lambda: snapshots.write(self._home, cursor.id, snapshot, {old.file for old in before})
+            self._checkpoint_step, self._checkpoint_cost = step, 0.0
+        ids = [cursor.id for cursor, _ in taken]
+        before = self._persist(lambda: snapshots.records_of(self._connection, ids))
+        written = self._persist(
+            lambda: snapshots.write_all(
+                self._home,
+                [
+                    (cursor.id, snapshot, {old.file for old in before[cursor.id]})
+                    for cursor, snapshot in taken
+                ],
+            )
         )
-        replaced = [old for old in before if (old.step, old.reason) == (record.step, record.reason)]
-        superseded = replaced + snapshots.outdated(
-            [*(old for old in before if old not in replaced), record]
-        )
+        superseded = [
+            old for record in written for old in snapshots.superseded(before[record.run], record)
+        ]
         delete = "DELETE FROM snapshots WHERE run = ? AND file = ?"
         self._commit(
             *((delete, (old.run, old.file)) for old in superseded),
-            (SNAPSHOTS.replace, SNAPSHOTS.values(record)),
+            *((SNAPSHOTS.replace, SNAPSHOTS.values(record)) for record in written),
         )
         for old in superseded:
-            snapshots.discard(self._home, cursor.id, old.file)
+            snapshots.discard(self._home, old.run, old.file)
         if checkpoint:
             done = time.monotonic()
             self._checkpoint_cost += done - began
@@ -376,6 +421,8 @@ class RunWriter:
             ]
         )
         self._pending_bytes = 0
+        self._waiting: list[tuple[RunCursor, Snapshot]] = []
+        self._waiting_bytes = 0
         self._stored_steps = max((cursor.steps for cursor in self._cursors), default=0)
         done = time.monotonic()
         self._commit_at = done + max(COMMIT_SECONDS, (done - began) / COMMIT_SHARE)
@@ -389,18 +436,18 @@ class RunWriter:
             for statement, values in statements:
                 self._connection.execute(statement, values)
             for name in changed_tables([statement for statement, _ in statements]) & TABLES.keys():
-                for cursor in self._cursors:
-                    TABLES[name].write_checksums(
-                        self._connection, cursor.id, all_rows=name == RUNS.name
-                    )
+                TABLES[name].write_checksums(self._connection, *self.run_ids)
 
 
-def _without_ended(table: Table) -> Table:
-    """Remove rows without values at the end of ``[1 + C, n]``.
+def _lengths(tables: NDArray[np.float64]) -> list[int]:
+    """Return how many rows of each table ``[R, 1 + C, n]`` there are before those of an ended run.
 
-    The run had ended while others of its population continued.
+    Where a run had ended while others of its population continued, its rows have no values.
     """
-    if not np.isnan(table[1:, -1]).all():
-        return table
-    present = np.flatnonzero(~np.isnan(table[1:]).all(axis=0))
-    return table[:, : present[-1] + 1 if len(present) else 0]
+    runs, _, rows = tables.shape
+    lengths = [rows] * runs
+    if runs > 1:
+        for run in np.flatnonzero(np.isnan(tables[:, 1:, -1]).all(axis=1)).tolist():
+            present = np.flatnonzero(~np.isnan(tables[run, 1:]).all(axis=0))
+            lengths[run] = int(present[-1]) + 1 if len(present) else 0
+    return lengths

@@ -412,23 +412,28 @@ class _Session:
             self._costs_at = 0.0
         yield from self._block()
         finals = final_results(self._trainer)
+        ended: list[Event] = []
         for run in new:
             ending = self._trainer.endings[run]
             snapshot = self._trainer.snapshot(
                 run, self._clock.seconds(), "last_finite" if ending.status == "diverged" else "end"
             )
-            yield SnapshotTaken(run, snapshot)
-            yield RunEnded(
-                run=run,
-                status=ending.status,
-                steps=ending.step,
-                seconds=snapshot.seconds,
-                final=finals[run].values,
-                confusion=finals[run].confusion,
-                theta_sha256=snapshot.theta_sha256,
-                reason=ending.reason,
-                non_finite_tensor=ending.non_finite_tensor,
+            ended.append(
+                RunEnded(
+                    run=run,
+                    status=ending.status,
+                    steps=ending.step,
+                    seconds=snapshot.seconds,
+                    final=finals[run].values,
+                    confusion=finals[run].confusion,
+                    theta_sha256=snapshot.theta_sha256,
+                    reason=ending.reason,
+                    non_finite_tensor=ending.non_finite_tensor,
+                )
             )
+            yield SnapshotTaken(run, snapshot)
+        # All snapshots come first, so that they are stored together.
+        yield from ended
 
     def _finish(self) -> Iterator[Event]:
         trainer = self._trainer

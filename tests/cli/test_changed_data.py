@@ -116,7 +116,7 @@ def _mark_stopped(run: str) -> None:
     connection = database.connect(paths.home() / database.NAME)
     sql, values = RUNS.update(run, status="stopped")
     connection.execute(sql, values)
-    RUNS.write_checksums(connection, run, all_rows=True)
+    RUNS.write_checksums(connection, run)
     connection.close()
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from optlab.core.errors import StoreError
-from optlab.store import Store
+from optlab.store import Store, StoredSeries
 from optlab.store.chunks import ROWS
 from optlab.store.series import _joined
 from optlab.store.series_groups import SeriesGroups
@@ -230,3 +230,74 @@ def test_that_values_of_groups_that_overlap_are_read_in_the_order_of_their_steps
     assert vectors.columns == ("u", "v") and vectors.steps.tolist() == [0, 4, 8, 80]
     nan = np.nan
     np.testing.assert_array_equal(vectors.values, [[0, nan], [nan, 4], [nan, 8], [80, nan]])
+
+
+def _stored(store, experiment, source, runs: int, steps: int) -> tuple[str, ...]:
+    session = source(runs)
+    writer = store.begin([experiment] * runs, "thread")
+    writer.record(session.started())
+    for first in range(1, steps, 500):
+        writer.record(session.block(first, min(first + 499, steps)))
+    writer.close()
+    return writer.run_ids
+
+
+def _equal(found: dict[str, StoredSeries], expected: dict[str, StoredSeries]) -> None:
+    assert list(found) == list(expected)
+    for name, one in expected.items():
+        np.testing.assert_array_equal(found[name].steps, one.steps)
+        np.testing.assert_array_equal(found[name].values, one.values)
+        assert found[name].columns == one.columns
+
+
+@pytest.mark.parametrize("names", [None, ["batch_loss"], ["train_loss", "weights"], ["none"], []])
+def test_that_the_series_of_many_runs_are_those_of_each(store, experiment, source, names):
+    ids = [
+        *_stored(store, experiment, source, 5, 2600),
+        *_stored(store, experiment, source, 1, 30),
+        *_stored(store, experiment, source, 2, 0),
+    ]
+    found = store.series_of([*ids[::-1], "20260101-000000-none"], names)
+    assert list(found) == [*ids[::-1], "20260101-000000-none"]
+    assert found.pop("20260101-000000-none") == {}
+    for run, own in found.items():
+        _equal(own, store.series(run, names))
+    assert store.series_of([]) == {}
+    if names is None:
+        loss = found[ids[3]]["batch_loss"]
+        np.testing.assert_array_equal(
+            loss.values, source(5).loss(np.arange(1, 2601, dtype=np.int64))[:, 3]
+        )
+
+
+def test_that_the_series_of_a_thousand_runs_are_read_by_few_statements(
+    store, experiment, source, monkeypatch
+):
+    ids = _stored(store, experiment, source, 1100, 12)
+    asked: list[str] = []
+    store._connection.set_trace_callback(asked.append)
+    found = store.series_of(ids, ["batch_loss"])
+    store._connection.set_trace_callback(None)
+    assert len(found) == 1100 and len([sql for sql in asked if sql.startswith("SELECT")]) == 6
+    for row in (0, 499, 500, 1099):
+        np.testing.assert_array_equal(
+            found[ids[row]]["batch_loss"].values, source(1100).loss(np.arange(1, 13))[:, row]
+        )
+
+
+@pytest.mark.parametrize("statement", [
+    "UPDATE chunks SET data = zeroblob(length(data)) WHERE run = ?",
+    "UPDATE chunks SET rows = rows + 1 WHERE run = ?",
+    "DELETE FROM chunks WHERE number = 0 AND run = ?",
+    "UPDATE bundles SET columns = '[]' WHERE run = ?",
+    "UPDATE bundles SET columns = CAST(x'ff41' AS TEXT) WHERE run = ?",
+])  # fmt: skip
+def test_that_damage_names_its_run_among_many(home, store, experiment, source, statement):
+    ids = _stored(store, experiment, source, 3, 1100)
+    connection = sqlite3.connect(home / "optlab.sqlite", isolation_level=None)
+    connection.execute(statement, (ids[1],))
+    connection.close()
+    for read in (lambda: store.series_of(ids), lambda: store.series(ids[1])):
+        with pytest.raises(StoreError, match=f"Run {ids[1]}: .* (damaged|missing)"):
+            read()
+    assert len(store.series_of([ids[0], ids[2]])) == 2
