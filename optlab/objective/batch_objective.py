@@ -161,10 +161,7 @@ class BatchObjective:
             predicted = outputs.detach().expand(pushed.shape).reshape(-1, m, width)
             loss = self._objective.selected([*range(runs)] * len(units)).loss
             weighted = (
-                loss.fisher_product(predicted, pushed.reshape(-1, m, width)).view(
-                    pushed.shape
-                )
-                / m
+                loss.fisher_product(predicted, pushed.reshape(-1, m, width)).view(pushed.shape) / m
             )
             rows.append(
                 torch.autograd.grad(

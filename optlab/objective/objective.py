@@ -238,7 +238,9 @@ class Objective:
         parts: list[list[Moments]] = []
         with torch.no_grad():
             begin = 0
-            for some in theta.split(max(1, CHUNK_VALUES // (self._sample_length(self._sample) * widest))):
+            for some in theta.split(
+                max(1, CHUNK_VALUES // (self._sample_length(self._sample) * widest))
+            ):
                 moments: list[Moments] = []
                 self.model.forward(
                     self.layout.split(some),
