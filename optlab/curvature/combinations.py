@@ -75,8 +75,7 @@ class Combinations:
 
     def _penalties(self, coefficients: torch.Tensor) -> torch.Tensor | None:
         """Return the weight-decay terms ``[K]``; None where there are none."""
-        loss = self._objective.loss
-        if loss.l1 == 0.0:
+        if not self._objective.decay.has_l1:
             # A quadratic form of the coefficients.
             basis = torch.cat([self._origin.unsqueeze(0), self._directions])
             decay = self._objective.decay_product(basis)

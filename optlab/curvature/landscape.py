@@ -70,10 +70,19 @@ class ObjectiveLandscape(Landscape):
     Args:
         x, y: one batch a run, ``[R, m, *inputs]``, or examples that all runs share, ``[n,
             *inputs]``.
+        of: where runs share several data sets, that of each run, ``[R]``; x and y then are
+            ``[D, n, …]``.
     """
 
-    def __init__(self, objective: Objective, x: torch.Tensor, y: torch.Tensor) -> None:
+    def __init__(
+        self,
+        objective: Objective,
+        x: torch.Tensor,
+        y: torch.Tensor,
+        of: torch.Tensor | None = None,
+    ) -> None:
         self._objective = objective
+        self._of = of
         self._x, self._y = x, y
         self._shared = x.dim() == 1 + len(objective.shape.inputs)
 
@@ -123,7 +132,9 @@ class ObjectiveLandscape(Landscape):
         total = self._x.shape[axis]
         for x, y in zip(self._x.split(rows, axis), self._y.split(rows, axis), strict=True):
             share = x.shape[axis] / total
-            if self._shared:
+            if self._of is not None:
+                yield x[self._of], y[self._of], share
+            elif self._shared:
                 yield x.expand(runs, *x.shape), y.expand(runs, *y.shape), share
             else:
                 yield x, y, share

@@ -24,9 +24,14 @@ class RunExamples(NamedTuple):
     of: torch.Tensor | None = None
 
     @property
-    def count(self) -> int:
+    def size(self) -> int:
         """The number n of examples of a run."""
         return self.x.shape[0 if self.of is None else 1]
+
+    @property
+    def width(self) -> int:
+        """The number of input values of one example."""
+        return self.x[(0,) * (1 if self.of is None else 2)].numel()
 
     def first(self, n: int) -> RunExamples:
         """Return the first ``n`` examples of each run."""

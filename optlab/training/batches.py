@@ -15,6 +15,7 @@ from optlab.catalogue.batches.base import Batches as Order
 from optlab.catalogue.batches.base import Examples
 from optlab.core.lazy import torch
 from optlab.core.limits import CHUNK_VALUES
+from optlab.objective.run_examples import RunExamples
 from optlab.objective.seeding import generators
 
 _PIECE_VALUES = 65_536
@@ -31,33 +32,39 @@ class BatchStream:
     """Batches of a training set.
 
     Args:
-        x: inputs ``[n, *inputs]``; y: targets ``[n]`` or ``[n, outputs]``; on the run's device.
+        examples: the training examples of the runs, on their device.
         orders: each run's sampling order, all with the same batch size.
-        seeds: each run's seed. Runs with the same order and seed share their batches.
-        draw: where fresh examples come from; needed where an order streams.
+        seeds: each run's seed. Runs with the same data, order and seed share their batches.
+        draws: where fresh examples of each data set come from; needed where an order streams.
     """
 
     def __init__(
         self,
-        x: torch.Tensor,
-        y: torch.Tensor,
+        examples: RunExamples,
         orders: Sequence[Order],
         seeds: Sequence[int],
-        draw: Draw | None = None,
+        draws: Sequence[Draw] = (),
     ) -> None:
-        self._x, self._y = x, y
-        self._examples = Examples(x, y)
+        sets = [0] * len(orders) if examples.of is None else examples.of.tolist()
+        self._n = examples.size
+        # The data sets one after another, so that a batch is one selection of rows.
+        x, y = examples.x, examples.y
+        self._x, self._y = (x, y) if examples.of is None else (x.flatten(0, 1), y.flatten(0, 1))
+        self._examples = [
+            Examples(*part)
+            for part in zip(self._x.split(self._n), self._y.split(self._n), strict=True)
+        ]
         self._runs = len(orders)
-        distinct = list(dict.fromkeys(zip(orders, seeds, strict=True)))
-        self._streams = list(zip(orders, seeds, strict=True)) if len(distinct) > 1 else distinct
-        self._n = len(x)
+        everyone = list(zip(orders, seeds, sets, strict=True))
+        distinct = list(dict.fromkeys(everyone))
+        self._streams = everyone if len(distinct) > 1 else distinct
         self._size = orders[0].batch_size(self._n)
         self.steps_per_epoch = orders[0].steps_per_epoch(self._n)
-        values = max(1, x[0].numel()) * self._size * len(self._streams)
+        values = max(1, self._x[0].numel()) * self._size * len(self._streams)
         self._steps_held = max(1, min(self.steps_per_epoch, CHUNK_VALUES // values))
-        self._draw = draw
+        self._draws = list(draws)
         self._streaming = any(order.streams for order in orders)
-        self._piece_length = max(1, _PIECE_VALUES // max(1, x[0].numel()))
+        self._piece_length = max(1, _PIECE_VALUES // max(1, self._x[0].numel()))
         self._pieces: dict[int, tuple[int, torch.Tensor, torch.Tensor]] = {}
         self._held = (-1, -1)
         self._order_epoch = -1
@@ -91,8 +98,9 @@ class BatchStream:
         """Return the indices of the stored examples of a block, ``[streams, steps × m]``."""
         if self._order_epoch != epoch:
             orders = [
-                order.epoch_order(self._examples, epoch, generators(seed))
-                for order, seed in self._streams
+                order.epoch_order(self._examples[number], epoch, generators(seed))
+                + number * self._n
+                for order, seed, number in self._streams
             ]
             self._order = torch.stack(orders).to(self._x.device)
             self._order_epoch = epoch
@@ -108,12 +116,16 @@ class BatchStream:
         begin, end = block * length, min((block + 1) * length, self._n)
         parts = []
         stored = (
-            None if all(order.streams for order, _ in self._streams) else self._rows(epoch, block)
+            None
+            if all(order.streams for order, _, _ in self._streams)
+            else self._rows(epoch, block)
         )
-        for index, (order, seed) in enumerate(self._streams):
+        for index, (order, seed, number) in enumerate(self._streams):
             if order.streams:
                 parts.append(
-                    self._streamed(index, seed, epoch * self._n + begin, epoch * self._n + end)
+                    self._streamed(
+                        index, seed, number, epoch * self._n + begin, epoch * self._n + end
+                    )
                 )
             else:
                 assert stored is not None
@@ -123,23 +135,23 @@ class BatchStream:
         return torch.stack([x for x, _ in parts]), torch.stack([y for _, y in parts])
 
     def _streamed(
-        self, index: int, seed: int, begin: int, end: int
+        self, index: int, seed: int, number: int, begin: int, end: int
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Return examples ``begin`` to ``end`` of an endless stream, ``[end − begin, …]``.
 
-        The last piece is kept, because the next block continues in it.
+        They are drawn from the distribution of data set ``number``. The last piece is kept, because the next block continues in it.
         """
-        assert self._draw is not None, "an order that streams needs draws"
+        assert self._draws, "an order that streams needs draws"
         parts = []
-        for number in range(begin // self._piece_length, (end - 1) // self._piece_length + 1):
-            if index not in self._pieces or self._pieces[index][0] != number:
+        for piece in range(begin // self._piece_length, (end - 1) // self._piece_length + 1):
+            if index not in self._pieces or self._pieces[index][0] != piece:
                 self._pieces[index] = (
-                    number,
-                    *self._draw(seed, f"streaming/{number}", self._piece_length),
+                    piece,
+                    *self._draws[number](seed, f"streaming/{piece}", self._piece_length),
                 )
             _, x, y = self._pieces[index]
             rows = slice(
-                max(begin - number * self._piece_length, 0), end - number * self._piece_length
+                max(begin - piece * self._piece_length, 0), end - piece * self._piece_length
             )
             parts.append((x[rows], y[rows]))
         if len(parts) == 1:

@@ -127,7 +127,7 @@ class DivergenceGuard:
         for run in self.alive:
             if not bool(lasting[run]):
                 tensor_name = first_non_finite(
-                    self._objective,
+                    self._objective.selected([run]),
                     *(
                         tensor[run : run + 1]
                         for tensor in (proposed.point, x, y, proposed.gradient, proposed.after)
@@ -174,7 +174,7 @@ class DivergenceGuard:
             proposed = alone.propose(x, y)
             alone.accept(proposed)
         return first_non_finite(
-            self._objective, proposed.point, x, y, proposed.gradient, proposed.after
+            self._objective.selected([run]), proposed.point, x, y, proposed.gradient, proposed.after
         )
 
     def end(self, run: int, status: Status, reason: str) -> None:
@@ -218,7 +218,7 @@ def first_non_finite(
     step.
 
     Args:
-        objective: that is trained. point: where the diverging step evaluated its gradient,
+        objective: of the run. point: where the diverging step evaluated its gradient,
             ``[1, P]``. x, y: its batch, with a run axis of 1. gradient: that of the step,
             ``[1, P]``. after: parameters after it, ``[1, P]``.
     """

@@ -6,32 +6,31 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from optlab.catalogue.measures.base import Evaluation, EvaluationMeasure
-from optlab.core.data import Data
 from optlab.core.lazy import torch
 from optlab.experiment import Experiment
 from optlab.objective.objective import Objective
-from optlab.training.fresh import FreshExamples, tensors
+from optlab.objective.run_examples import RunExamples
 from optlab.training.full_gradient import FullGradient
 from optlab.training.held_out import HeldOutPerformance, held_out_performance
+from optlab.training.run_data import RunData
 
 
 class Evaluator:
     """Evaluates parameters ``[R, P]`` on the parts of a data set.
 
     Args:
-        experiments: one a run. measures: what :meth:`evaluate` computes.
+        experiments: one a run. data: theirs. measures: what :meth:`evaluate` computes.
 
     Attributes:
-        training, validation: inputs and targets ``[n, …]`` on the device; validation is None where
-            the part is empty.
-        fresh: draws new examples of an endless data set; None for any other.
+        training, validation: examples on the device; validation is None where the part is empty.
+        fresh: draw new examples of each data set where they are endless; empty for any other.
     """
 
     def __init__(
         self,
         experiments: Sequence[Experiment],
         objective: Objective,
-        data: Data,
+        data: RunData,
         measures: Sequence[EvaluationMeasure],
         device: str,
         dtype: torch.dtype,
@@ -40,14 +39,13 @@ class Evaluator:
         self._objective = objective
         self._measures = list(measures)
         self._device, self._dtype = device, dtype
-        self._data_seed = first.dataset.seed
+        self._data = data
         self._fresh_examples = first.measures.fresh
-        self.training = tensors(data.training, device, dtype)
-        self.validation = tensors(data.validation, device, dtype) if len(data.validation) else None
-        self._test = data.test
-        self.fresh = (
-            FreshExamples(first.dataset, data, device, dtype) if first.dataset.endless else None
+        self.training = data.part("training", device, dtype)
+        self.validation = (
+            data.part("validation", device, dtype) if len(data.first.validation) else None
         )
+        self.fresh = data.fresh(device, dtype)
         self._full_gradient = FullGradient(
             objective, self.training, [e.batches.streams for e in experiments], self._held_out
         )
@@ -89,10 +87,10 @@ class Evaluator:
 
         Nothing that chooses may ask for it.
         """
-        if not len(self._test):
+        if not len(self._data.first.test):
             return None
         return held_out_performance(
-            self._objective, theta, *tensors(self._test, self._device, self._dtype)
+            self._objective, theta, *self._data.part("test", self._device, self._dtype)
         )
 
     def _on_parts(self, theta: torch.Tensor) -> Evaluation:
@@ -108,26 +106,36 @@ class Evaluator:
         evaluation.weight_norm = self._objective.weight_norm(theta)
         return evaluation
 
-    def _held_out(self, number: int) -> tuple[torch.Tensor, torch.Tensor]:
-        """Draw examples that no run is trained on, the same for all runs, by the data's seed."""
-        assert self.fresh is not None, "only an endless data set can be streamed"
-        return self.fresh.draw(self._data_seed, "full gradient", number)
+    def _held_out(self, number: int) -> RunExamples:
+        """Draw examples that no run is trained on, by the seed of the data of each run."""
+        assert self.fresh, "only an endless data set can be streamed"
+        return self._data.examples(
+            [
+                fresh.draw(seed, "full gradient", number)
+                for fresh, seed in zip(self.fresh, self._data.seeds, strict=True)
+            ]
+        )
 
     def _risk(
         self, theta: torch.Tensor, step: int
     ) -> tuple[torch.Tensor | None, torch.Tensor | None]:
         """Return mean loss and 0-1 error ``[R]`` on fresh examples.
 
-        Both are None where none are drawn, and the error for regression. All runs see the same
-        draws, by the data's seed and the step: alone or together, whatever their own seeds.
+        Both are None where none are drawn, and the error for regression. Runs with the same data
+        see the same draws, by the data's seed and the step: alone or together, whatever their own
+        seeds.
         """
         number = self._fresh_examples
-        if self.fresh is None or number == 0:
+        if not self.fresh or number == 0:
             return None, None
         loss = torch.zeros_like(theta[:, 0])
         error: torch.Tensor | None = None
-        for x, y in self.fresh.pieces(self._data_seed, f"risk/{step}", number):
-            losses, errors, _ = self._objective.evaluate(theta, x, y)
+        pieces = [
+            fresh.pieces(seed, f"risk/{step}", number)
+            for fresh, seed in zip(self.fresh, self._data.seeds, strict=True)
+        ]
+        for piece in zip(*pieces, strict=True):
+            losses, errors, _ = self._objective.evaluate(theta, *self._data.examples(piece))
             loss += losses.sum(dim=1) / number
             if errors is not None:
                 share = errors.sum(dim=1) / number

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -52,6 +53,8 @@ def final_results(trainer: Trainer) -> list[FinalResult]:
     for run in range(trainer.runs):
         values: dict[str, float | None] = dict.fromkeys(ALWAYS)
         values |= {name: column[run] for name, column in columns.items()}
+        if math.isnan(values.get("test_r2") or 0.0):
+            del values["test_r2"]  # the test part of this run does not vary
         values["gradient_norm_at_start"] = trainer.norms_at_start[run]
         values |= gaps(values)
         clipped = trainer.clipped_share(run)

@@ -11,9 +11,8 @@ from collections.abc import Callable, Sequence
 from optlab.core.lazy import torch
 from optlab.core.limits import CHUNK_VALUES
 from optlab.objective.objective import SAMPLE, Objective
+from optlab.objective.run_examples import RunExamples
 from optlab.objective.seeding import random_units
-
-Examples = tuple["torch.Tensor", "torch.Tensor"]
 
 HELD = 10_000
 """Fresh examples that replace the training set where training streams and has none."""
@@ -35,7 +34,7 @@ class FullGradient:
     which evaluations compute the moments, too.
 
     Args:
-        objective: the objective. training: all training examples ``[n, …]``.
+        objective: the objective. training: all training examples.
         streams: of each run, whether it trains on fresh examples.
         held: draws that many examples; needed where a run streams.
     """
@@ -43,15 +42,15 @@ class FullGradient:
     def __init__(
         self,
         objective: Objective,
-        training: Examples,
+        training: RunExamples,
         streams: Sequence[bool],
-        held: Callable[[int], Examples] | None = None,
+        held: Callable[[int], RunExamples] | None = None,
     ) -> None:
         self._objective = objective
         self._training = training
         self._streams = tuple(streams)
         self._draw = held
-        self._held: Examples | None = None
+        self._held: RunExamples | None = None
         self._last: tuple[torch.Tensor, torch.Tensor] | None = None
 
     def norms(self, theta: torch.Tensor) -> torch.Tensor:
@@ -66,49 +65,55 @@ class FullGradient:
 
     def _computed(self, theta: torch.Tensor) -> torch.Tensor:
         if not any(self._streams):
-            return self._norms_on(theta, *self._training)
+            return self._norms_on(self._objective, theta, self._training)
         if self._held is None:
             assert self._draw is not None
             self._held = self._draw(HELD)
         if all(self._streams):
-            return self._norms_on(theta, *self._held)
+            return self._norms_on(self._objective, theta, self._held)
         norms = torch.empty_like(theta[:, 0])
         for streams, examples in ((False, self._training), (True, self._held)):
             rows = [row for row, its in enumerate(self._streams) if its == streams]
-            norms[rows] = self._norms_on(theta[rows], *examples)
+            norms[rows] = self._norms_on(
+                self._objective.selected(rows), theta[rows], examples.selected(rows)
+            )
         return norms
 
-    def _norms_on(self, theta: torch.Tensor, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-        one_batch = self._objective.model.normalizes()
+    def _norms_on(
+        self, objective: Objective, theta: torch.Tensor, examples: RunExamples
+    ) -> torch.Tensor:
         gradient = (
-            self._on_one_batch(theta, x[:SAMPLE], y[:SAMPLE])
-            if one_batch
-            else self._by_chunks(theta, x, y)
+            self._on_one_batch(objective, theta, examples.first(SAMPLE))
+            if objective.model.normalizes()
+            else self._by_chunks(objective, theta, examples)
         )
         norms: torch.Tensor = torch.linalg.vector_norm(gradient, dim=1)
         return norms
 
-    def _by_chunks(self, theta: torch.Tensor, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-        runs, draws = theta.shape[0], self._objective.uses_surrogate_gradient
+    def _by_chunks(
+        self, objective: Objective, theta: torch.Tensor, examples: RunExamples
+    ) -> torch.Tensor:
+        runs, draws = theta.shape[0], objective.uses_surrogate_gradient
         # What a model draws must not depend on how many runs there are, so neither must its chunks.
-        rows = max(1, CHUNK_VALUES // ((_RUNS_OF_A_DRAW if draws else runs) * max(1, x[0].numel())))
+        of_runs = _RUNS_OF_A_DRAW if draws else runs
+        rows = max(1, CHUNK_VALUES // (of_runs * max(1, examples.width)))
         total = torch.zeros_like(theta)
-        for part_x, part_y in zip(x.split(rows), y.split(rows), strict=True):
-            batch = (part_x.expand(runs, *part_x.shape), part_y.expand(runs, *part_y.shape))
-            uniforms = random_units([0], "surrogate", batch[0]) if draws else None
+        for x, y in examples.chunks(runs, rows):
+            uniforms = random_units([0], "surrogate", x) if draws else None
             # Weight decay is part of every chunk's gradient, and the chunks' shares add up to one.
-            total += self._objective.value_and_gradient(theta, *batch, uniforms)[1] * (
-                len(part_x) / len(x)
+            total += objective.value_and_gradient(theta, x, y, uniforms)[1] * (
+                x.shape[1] / examples.size
             )
         return total
 
-    def _on_one_batch(self, theta: torch.Tensor, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+    def _on_one_batch(
+        self, objective: Objective, theta: torch.Tensor, examples: RunExamples
+    ) -> torch.Tensor:
         """Return the gradients, one run at a time, to bound the memory."""
-        return torch.cat(
-            [
-                self._objective.value_and_gradient(
-                    one.unsqueeze(0), x.unsqueeze(0), y.unsqueeze(0)
-                )[1]
-                for one in theta
-            ]
-        )
+        gradients = []
+        for run in range(len(theta)):
+            ((x, y),) = examples.selected([run]).chunks(1, examples.size)
+            gradients.append(
+                objective.selected([run]).value_and_gradient(theta[run : run + 1], x, y)[1]
+            )
+        return torch.cat(gradients)

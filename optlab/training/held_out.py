@@ -25,7 +25,8 @@ class HeldOutPerformance:
         confusion: number of examples of class i that are predicted to be of class j, ``[R, C, C]``
             int64; None for regression.
         r2: share of the variance of the targets that is predicted, ``[R]``; 1 − Σ(y − f)²/Σ(y − ȳ)²
-            over all outputs. None for classes, and where the targets do not vary.
+            over all outputs. None for classes, and where the targets of no run
+            vary; NaN for one whose targets do not.
         mean_absolute_error: mean of |y − f| over examples and outputs, ``[R]``; None for classes.
     """
 
@@ -48,16 +49,21 @@ class HeldOutPerformance:
 
 
 def held_out_performance(
-    objective: Objective, theta: torch.Tensor, x: torch.Tensor, y: torch.Tensor
+    objective: Objective,
+    theta: torch.Tensor,
+    x: torch.Tensor,
+    y: torch.Tensor,
+    of: torch.Tensor | None = None,
 ) -> HeldOutPerformance:
     """Return the performance of ``theta`` ``[R, P]`` on examples.
 
     Args:
-        objective: of the runs. x: ``[n, *inputs]``. y: ``[n]`` or ``[n, outputs]``.
+        objective: of the runs. x: ``[n, *inputs]``. y: ``[n]`` or ``[n, outputs]``. of: the data
+            set of each run where they differ; x and y then are ``[D, n, …]``.
     """
-    losses, errors, _ = objective.evaluate(theta, x, y)
+    losses, errors, _ = objective.evaluate(theta, x, y, of)
     confusion = r2 = absolute = None
-    found = objective.predictions(theta, x, y)
+    found = objective.predictions(theta, x, y, of)
     if found is not None and objective.shape.task == "classes":
         confusion = _confusion(*found, objective.shape.outputs)
     elif found is not None:
@@ -65,10 +71,11 @@ def held_out_performance(
         residual = right - predicted
         absolute = residual.abs().mean(dim=(1, 2))
         spread = (right - right.mean(dim=1, keepdim=True)).square().sum(dim=(1, 2))
-        if bool((spread > 0.0).all()):
+        if bool((spread > 0.0).any()):
             r2 = 1.0 - residual.square().sum(dim=(1, 2)) / spread
+            r2 = torch.where(spread > 0.0, r2, float("nan"))
     return HeldOutPerformance(
-        len(x),
+        losses.shape[1],
         losses.mean(dim=1),
         None if errors is None else errors.mean(dim=1),
         confusion,

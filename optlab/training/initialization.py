@@ -16,12 +16,13 @@ from optlab.experiment import Experiment
 from optlab.objective.objective import Objective
 from optlab.objective.seeding import generator
 from optlab.training.pretraining import pretrained
+from optlab.training.run_data import RunData
 
 
 def starts(
     experiments: Sequence[Experiment],
     objective: Objective,
-    training: Part,
+    data: RunData,
     *,
     pretrain: bool = True,
 ) -> tuple[torch.Tensor, dict[int, str]]:
@@ -30,6 +31,7 @@ def starts(
     Runs that start alike share the work.
 
     Args:
+        objective: of the runs. data: theirs.
         pretrain: whether to pretrain where the experiment requests it; not needed where other
             parameters replace these.
     """
@@ -37,11 +39,18 @@ def starts(
     rows: list[torch.Tensor] = []
     notes: dict[int, str] = {}
     for run, experiment in enumerate(experiments):
-        key = (experiment.general.seed, experiment.initializer, experiment.pretraining)
+        key = (
+            experiment.general.seed,
+            experiment.initializer,
+            experiment.pretraining,
+            experiment.loss,
+            data.of[run],
+        )
         if key not in known:
-            theta, note = start(experiment, objective, training), ""
+            own, training = objective.selected([run]), data.of_run(run).training
+            theta, note = start(experiment, own, training), ""
             if pretrain and experiment.pretraining.active:
-                done = pretrained(experiment, objective, training, theta)
+                done = pretrained(experiment, own, training, theta)
                 theta, note = done.theta, done.words
             known[key] = (theta, note)
         theta, note = known[key]

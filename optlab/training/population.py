@@ -1,9 +1,9 @@
 """A population: R runs on one ``theta [R, P]``, and what may differ between them.
 
-Runs share data, model, loss, batch size, budget and device; they may differ in seed, start,
-optimizer and its hyperparameters, schedule, clipping and sampling order. The trainer, races on a
-surface and demonstrations all drive their runs through a population: it proposes a step, they
-decide for which runs to accept it.
+Runs share model, loss, batch size, budget and device; they may differ in seed, start, optimizer
+and its hyperparameters, schedule, clipping and sampling order, and in their data where shapes and
+numbers of examples agree. The trainer, races on a surface and demonstrations all drive their runs
+through a population: it proposes a step, they decide for which runs to accept it.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def population_key(experiment: Experiment) -> Hashable:
 
     Experiments can be run as one population if and only if their keys are equal.
     """
-    return tuple(_shared(experiment).values())
+    return tuple(_shared(experiment).items())
 
 
 def check_compatible(experiments: Sequence[Experiment]) -> None:
@@ -54,7 +54,14 @@ def check_compatible(experiments: Sequence[Experiment]) -> None:
 
 def _shared(experiment: Experiment) -> dict[str, Hashable]:
     """Return path → value of everything that is the same in all runs of a population."""
+    dataset = experiment.dataset
     return {
+        "dataset.name": dataset.name,
+        **{
+            f"dataset.{field.name}": getattr(dataset, field.name)
+            for field in dataset.fields()
+            if field.name not in dataset.value_fields
+        },
         **{section: getattr(experiment, section) for section in _WHOLE_SECTIONS},
         **{field: getattr(experiment.general, field) for field in _GENERAL_FIELDS},
         "batches.size": experiment.batches.size,
@@ -160,7 +167,9 @@ class Population:
         """Return a population of one run alone, in its current state, before step ``step``."""
         group, row = self.group_of(run)
         theta = self.theta[run : run + 1]
-        alone = Population(self._objective, [member], theta, self._continuation, step)
+        alone = Population(
+            self._objective.selected([run]), [member], theta, self._continuation, step
+        )
         (single,) = alone.groups
         single.state = {name: value[row : row + 1] for name, value in group.state.items()}
         single.memories = [group.memories[row]]

@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 
+from optlab.catalogue.losses.base import Loss
 from optlab.catalogue.pretraining.base import Layer
 from optlab.core.data import Part
 from optlab.core.layout import layout, linear
@@ -59,7 +60,9 @@ def pretrained(
             if topmost
             else _head(experiment, parts[weight].shape[0], objective.shape.outputs, source),
             activate=stack.activate,
-            cost=lambda outputs, targets, weights: _cost(objective, outputs, targets, weights),
+            cost=lambda outputs, targets, weights: _cost(
+                experiment.loss, outputs, targets, weights
+            ),
             generator=lambda purpose, source=source: generator(
                 experiment.general.seed, f"{source}/{purpose}"
             ),  # type: ignore[misc]
@@ -90,10 +93,9 @@ def _head(
 
 
 def _cost(
-    objective: Objective, outputs: torch.Tensor, y: torch.Tensor, weights: list[torch.Tensor]
+    loss: Loss, outputs: torch.Tensor, y: torch.Tensor, weights: list[torch.Tensor]
 ) -> torch.Tensor:
     """Return the objective of a network with outputs ``[m, outputs]`` and weights, a scalar."""
-    loss = objective.loss
     cost = loss.per_example(outputs.unsqueeze(0), y.unsqueeze(0)).mean()
     for weight in weights:
         if loss.l2 != 0.0:

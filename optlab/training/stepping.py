@@ -122,11 +122,12 @@ class Stepper:
         for group in self._groups:
             its_theta, its_x, its_y = group.select(theta), group.select(x), group.select(y)
             if group.needs_objective:
+                objective = self._objective.selected(group.rows)
                 outcome = group.step_on_objective(
-                    its_theta, BatchObjective(self._objective, its_x, its_y, group.seeds, step)
+                    its_theta, BatchObjective(objective, its_x, its_y, group.seeds, step)
                 )
                 point, loss, gradient = its_theta, outcome.loss, outcome.gradient
-                added = self._objective.added(its_theta, its_x, its_y)
+                added = objective.added(its_theta, its_x, its_y)
                 if added is not None:
                     # Part of the value that the rule saw, but not of the reported loss.
                     loss = loss - added
@@ -136,7 +137,9 @@ class Stepper:
                 }
             else:
                 point = group.point(its_theta, step)
-                loss, gradient = self._objective.value_and_gradient(point, its_x, its_y)
+                loss, gradient = self._objective.selected(group.rows).value_and_gradient(
+                    point, its_x, its_y
+                )
                 after, state = group.update(
                     its_theta, gradient, torch.linalg.vector_norm(gradient, dim=1)
                 )

@@ -17,7 +17,6 @@ from optlab.core.errors import InvalidInput
 from optlab.core.lazy import torch
 from optlab.experiment import Experiment
 from optlab.objective.device import resolve
-from optlab.objective.objective import Objective
 from optlab.training.batches import BatchStream
 from optlab.training.divergence import DivergenceGuard
 from optlab.training.evaluation import Evaluator
@@ -35,6 +34,7 @@ from optlab.training.restoring import (
     stacked_parameters,
     stopping_memory,
 )
+from optlab.training.run_data import RunData, numbered, objective_of
 from optlab.training.snapshot import CLIPPED, NORM_AT_START, Snapshot
 
 
@@ -74,14 +74,11 @@ class Trainer:
         torch.set_num_threads(first.general.threads)
         self.requested = tuple(experiments)
         self.effective = list(experiments)
-        data = first.dataset.load()
-        for experiment in experiments:
-            experiment.check_data(data)
-        self.objective = Objective(
-            first.model, first.loss, data.shape, torch.from_numpy(data.training.x)
-        )
+        data = RunData(experiments)
+        self.objective = objective_of(experiments, data)
         self.layout = self.objective.layout
-        self.batch = first.batches.batch_size(len(data.training))
+        examples = len(data.first.training)
+        self.batch = first.batches.batch_size(examples)
         work = len(experiments) * self.layout.total * self.batch
         self.device = resolve(first.general.device, work, first.general.precision)
         self.dtype: torch.dtype = getattr(torch, first.general.precision)
@@ -100,19 +97,16 @@ class Trainer:
             self.device,
             self.dtype,
         )
-        fresh = self._evaluator.fresh
         self._stream = BatchStream(
-            *self._evaluator.training,
+            self._evaluator.training,
             [e.batches for e in experiments],
             [e.general.seed for e in experiments],
-            fresh.draw if fresh is not None else None,
+            [fresh.draw for fresh in self._evaluator.fresh],
         )
         self.steps_per_epoch = self._stream.steps_per_epoch
-        self.last_batch = len(data.training) - (self.steps_per_epoch - 1) * self.batch
+        self.last_batch = examples - (self.steps_per_epoch - 1) * self.batch
 
-        drawn, self.notes = starts(
-            experiments, self.objective, data.training, pretrain=snapshots is None
-        )
+        drawn, self.notes = starts(experiments, self.objective, data, pretrain=snapshots is None)
         self.memories: list[dict[str, float]] = [{} for _ in experiments]
         self.norms_at_start: list[float | None] = [None] * len(experiments)
         self.population = self._populated(drawn, snapshots)
@@ -143,7 +137,8 @@ class Trainer:
             self._evaluator.training,
             self._evaluator.validation,
             follows,
-            tuple(e.batches.expected_order(len(data.training)) for e in experiments),
+            tuple(e.batches.expected_order(examples) for e in experiments),
+            numbered([(e.dataset, e.loss) for e in experiments]),
         )
         self._last: tuple[torch.Tensor, torch.Tensor] | None = None
         self.instrument_runner = InstrumentRunner(self.recorder, self.context_at_rest)

@@ -38,11 +38,16 @@ class Dataset(Component):
         chapter="What is optimized",
         order=10,
         form_order=10,
-        shared=True,
         opened=True,
     )
     endless: ClassVar[bool] = False
     """Whether the distribution is known, so that :meth:`draw` can draw any number of examples."""
+
+    value_fields: ClassVar[tuple[str, ...]] = ("seed", "standardize", "unit_range")
+    """Fields that change the values alone, neither shapes nor the number of examples of a part.
+
+    Runs that differ in no other field of their data can be trained together.
+    """
 
     validation: float = number(
         0.2,

@@ -24,6 +24,7 @@ class Circles(Dataset):
     group: ClassVar[str] = "Generated, known distribution"
     sort_order: ClassVar[int] = 63
     endless: ClassVar[bool] = True
+    value_fields: ClassVar[tuple[str, ...]] = (*Dataset.value_fields, "radius", "noise")
     rule: ClassVar[tuple[str, ...]] = (
         r"x = r_y\,(\cos t,\ \sin t) + \sigma n,\quad r_0 = 1,\quad r_1 = r",
     )

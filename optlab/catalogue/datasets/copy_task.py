@@ -24,6 +24,7 @@ class CopyTask(Dataset):
     group: ClassVar[str] = "Generated, sequences"
     sort_order: ClassVar[int] = 71
     endless: ClassVar[bool] = True
+    value_fields: ClassVar[tuple[str, ...]] = (*Dataset.value_fields, "noise")
     rule: ClassVar[tuple[str, ...]] = (
         r"x_1 = e_y,\quad x_2, \ldots, x_{D+1} = 0,\quad x_{D+2} = e_{k+1}",
         r"x_t \leftarrow x_t + \sigma n",

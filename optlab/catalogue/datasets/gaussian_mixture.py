@@ -23,6 +23,7 @@ class GaussianMixture(Dataset):
     group: ClassVar[str] = "Generated, known distribution"
     sort_order: ClassVar[int] = 62
     endless: ClassVar[bool] = True
+    value_fields: ClassVar[tuple[str, ...]] = (*Dataset.value_fields, "distance")
     rule: ClassVar[tuple[str, ...]] = (r"x \mid y \sim N\left(d\,u_y,\ I\right)",)
     symbols: ClassVar[dict[str, str]] = {
         "u_y": "a random unit vector for class y, fixed by the data seed"

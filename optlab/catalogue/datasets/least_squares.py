@@ -28,6 +28,7 @@ class LeastSquares(Dataset):
     group: ClassVar[str] = "Generated, known distribution"
     sort_order: ClassVar[int] = 65
     endless: ClassVar[bool] = True
+    value_fields: ClassVar[tuple[str, ...]] = (*Dataset.value_fields, "condition", "noise")
     rule: ClassVar[tuple[str, ...]] = (
         r"\frac{1}{n} \sum_i x_i x_i^\top = "
         r"Q\, \text{diag}\left(1, \ldots, \kappa^{-1}\right) Q^\top,\quad \sum_i x_i = 0",

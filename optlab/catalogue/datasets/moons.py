@@ -20,6 +20,7 @@ class Moons(Dataset):
     group: ClassVar[str] = "Generated, known distribution"
     sort_order: ClassVar[int] = 60
     endless: ClassVar[bool] = True
+    value_fields: ClassVar[tuple[str, ...]] = (*Dataset.value_fields, "noise")
     rule: ClassVar[tuple[str, ...]] = (
         r"x \mid y{=}0 = (\cos t,\ \sin t) + \sigma n",
         r"x \mid y{=}1 = (1 - \cos t,\ \tfrac{1}{2} - \sin t) + \sigma n",

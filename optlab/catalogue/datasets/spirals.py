@@ -23,6 +23,7 @@ class Spirals(Dataset):
     group: ClassVar[str] = "Generated, known distribution"
     sort_order: ClassVar[int] = 61
     endless: ClassVar[bool] = True
+    value_fields: ClassVar[tuple[str, ...]] = (*Dataset.value_fields, "turns", "noise")
     rule: ClassVar[tuple[str, ...]] = (
         r"x = r\,(\cos\phi,\ \sin\phi) + \sigma n,\quad \phi = 2\pi\left(T r + y / C\right)",
     )

@@ -25,6 +25,7 @@ class Teacher(Dataset):
     group: ClassVar[str] = "Generated, known distribution"
     sort_order: ClassVar[int] = 64
     endless: ClassVar[bool] = True
+    value_fields: ClassVar[tuple[str, ...]] = (*Dataset.value_fields, "hidden", "noise")
     rule: ClassVar[tuple[str, ...]] = (
         r"x \sim N(0, I),\quad "
         r"s = \frac{1}{\sqrt{h}}\, V \tanh\left(\frac{2}{\sqrt{d}}\, W x\right) + \sigma n",

@@ -158,6 +158,10 @@ class StepContext(Protocol):
         """
 
     @property
+    def objectives(self) -> Sequence[int]:
+        """Return for each run a number that it shares with the runs of the same data and loss."""
+
+    @property
     def gradient(self) -> torch.Tensor:
         """Return the gradient ``[R, P]`` of the objective on the batch at ``theta``."""
 
@@ -237,7 +241,8 @@ class StepContext(Protocol):
         """Compute predicted class probabilities at ``after``.
 
         Returns:
-            Probabilities ``[R, n, classes]`` and classes ``[n]``; None where the part is empty.
+            Probabilities ``[R, n, classes]``, and classes ``[n]``, or ``[R, n]`` where runs have
+            different data; None where the part is empty.
         """
 
     def margins(self, part: PartName) -> torch.Tensor | None:

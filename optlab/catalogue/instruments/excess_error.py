@@ -31,8 +31,8 @@ class ExcessError(Instrument):
     of the excess, bends down on these axes; that share is reported, too. Both are fitted to the
     last decade of steps. The picture shows the bounds of theory for comparison.
 
-    Where the minimum is not known, the smallest objective that any run of the population has
-    reached so far replaces it. The excess is then too small near the end, and the slope too steep:
+    Where the minimum is not known, the smallest value that any run of the population with the same
+    objective (data and loss) has reached so far replaces it. The excess is then too small near the end, and the slope too steep:
     continue training for a while beyond the part that you want to examine.
     """
 
@@ -89,11 +89,10 @@ class ExcessError(Instrument):
         kept = memory["points"]
         steps = torch.tensor([float(step) for step, _, _ in kept], dtype=torch.float64)
         values = torch.stack([value for _, value, _ in kept]).double().cpu()
-        lowest = values.nan_to_num(float("inf")).amin()
-        memory["best"] = best = min(
-            float(lowest),
-            float(value.nan_to_num(float("inf")).amin()),
-            memory.get("best", float("inf")),
+        lowest = torch.cat([values, value.double().cpu().unsqueeze(0)]).nan_to_num(float("inf"))
+        memory["best"] = best = torch.minimum(
+            _of_same(lowest.amin(dim=0), context.objectives),
+            memory.get("best", torch.tensor(float("inf"), dtype=torch.float64)),
         )
         excess = values - (self.minimum if self.known else best)
         slope, level, left, first = self._fitted(steps, excess)
@@ -186,6 +185,15 @@ class ExcessError(Instrument):
             "1/k²": e0 * ratio.square(),
             "linear": e0 * left.unsqueeze(1) ** (k - k0),
         }
+
+
+def _of_same(lowest: torch.Tensor, objectives: Sequence[int]) -> torch.Tensor:
+    """Return for each run ``[R]`` the lowest value of all runs with the same objective."""
+    best = lowest.clone()
+    for objective in set(objectives):
+        rows = [run for run, its in enumerate(objectives) if its == objective]
+        best[rows] = lowest[rows].amin()
+    return best
 
 
 def _line(x: torch.Tensor, y: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

@@ -21,6 +21,7 @@ from optlab.curvature.landscape import ObjectiveLandscape
 from optlab.curvature.spectrum import density_of, trace_of
 from optlab.objective.hessian import Hessian
 from optlab.objective.objective import Objective
+from optlab.objective.run_examples import RunExamples
 from optlab.training.observing.example_gradients import example_gradients
 from optlab.training.stepping import ProposedStep
 
@@ -30,24 +31,37 @@ _STATE = re.compile(r"state\.(\d+)")
 
 @dataclass(frozen=True)
 class Surroundings:
-    """What stays the same between readings: the objective, and the parts of the data ``[n, …]``.
+    """What stays the same between readings: the objective, and the parts of the data.
 
     Attributes:
         follows: whether training follows the gradient of the objective itself, not of a surrogate
             or of a blurred objective.
         expected_orders: of each run, the order in which the excess error falls with rates
             proportional to 1/k, by its sampling order; None where there is none.
+        objectives: of each run, a number that it shares with the runs of the same data and loss.
     """
 
     objective: Objective
-    training: Examples
-    validation: Examples | None
+    training: RunExamples
+    validation: RunExamples | None
     follows: bool = True
     expected_orders: tuple[float | None, ...] = ()
+    objectives: tuple[int, ...] = ()
 
-    def part(self, name: PartName) -> Examples | None:
-        """Return the examples of a part ``[n, …]``; None where it is empty."""
+    def part(self, name: PartName) -> RunExamples | None:
+        """Return the examples of a part; None where it is empty."""
         return self.training if name == "training" else self.validation
+
+    def of_run(self, run: int) -> Surroundings:
+        """Return those of one run alone."""
+        return Surroundings(
+            self.objective.selected([run]),
+            self.training.selected([run]),
+            None if self.validation is None else self.validation.selected([run]),
+            self.follows,
+            self.expected_orders[run : run + 1],
+            self.objectives[run : run + 1],
+        )
 
 
 class TrainingStepContext:
@@ -88,6 +102,11 @@ class TrainingStepContext:
     def expected_orders(self) -> tuple[float | None, ...]:
         """See :class:`optlab.catalogue.instruments.base.StepContext`."""
         return self._surroundings.expected_orders
+
+    @property
+    def objectives(self) -> tuple[int, ...]:
+        """See :class:`optlab.catalogue.instruments.base.StepContext`."""
+        return self._surroundings.objectives
 
     @classmethod
     def after_step(
@@ -194,9 +213,8 @@ class TrainingStepContext:
             if examples == 0:
                 landscape = self._on_batch
             else:
-                x, y = self._surroundings.training
                 landscape = ObjectiveLandscape(
-                    self._surroundings.objective, x[:examples], y[:examples]
+                    self._surroundings.objective, *self._surroundings.training.first(examples)
                 )
             self._hessians[examples] = landscape.hessian(self.theta)
         return self._hessians[examples]
@@ -276,7 +294,7 @@ class TrainingStepContext:
     def _only(self, run: int) -> TrainingStepContext:
         row = slice(run, run + 1)
         return TrainingStepContext(
-            self._surroundings,
+            self._surroundings.of_run(run),
             self.step,
             self.theta[row],
             (self._x[row], self._y[row]),
@@ -353,7 +371,6 @@ class TrainingStepContext:
         examples = self._surroundings.part(part)
         if examples is None:
             return None
-        x, y = examples
         objective = self._surroundings.objective
         runs = len(self.after)
         rows = max(1, CHUNK_VALUES // (runs * max(1, objective.shape.width)))
@@ -364,13 +381,14 @@ class TrainingStepContext:
             else EVALUATION
         )
         with torch.no_grad():
-            for some in x.split(rows):
+            for some, _ in examples.chunks(runs, rows):
                 predicted = objective.loss.probabilities(
-                    objective.outputs(self.after, some.expand(runs, *some.shape), context)
+                    objective.outputs(self.after, some, context)
                 )
                 if predicted is None:
                     return None
                 parts.append(predicted)
+        y = examples.y if examples.of is None else examples.y[examples.of]
         return torch.cat(parts, dim=1), y
 
     def margins(self, part: PartName) -> torch.Tensor | None:

@@ -9,6 +9,7 @@ import torch
 
 from optlab.catalogue.batches.base import Batches
 from optlab.core import registry
+from optlab.objective.run_examples import RunExamples
 from optlab.objective.seeding import generator
 from optlab.training import batches as module
 from optlab.training.batches import BatchStream
@@ -18,7 +19,7 @@ N = 23
 
 def stream(*orders: Batches, seeds: tuple[int, ...] = (0,)) -> BatchStream:
     x = torch.arange(N, dtype=torch.float64).unsqueeze(1)
-    return BatchStream(x, torch.arange(N), orders, seeds, draw)
+    return BatchStream(RunExamples(x, torch.arange(N)), orders, seeds, [draw])
 
 
 def draw(seed: int, purpose: str, n: int) -> tuple[torch.Tensor, torch.Tensor]:

@@ -115,7 +115,8 @@ def test_that_snapshots_of_a_population_resume_as_the_population(
 @pytest.mark.parametrize(
     ("change", "field"),
     [
-        ({"dataset": {"name": "moons", "size": 130}}, "dataset"),
+        ({"dataset": {"name": "circles", "size": 120}}, "dataset.name"),
+        ({"dataset": {"name": "moons", "size": 130}}, "dataset.size"),
         ({"model": {"name": "mlp", "hidden": [6]}}, "model"),
         ({"loss": {"name": "cross_entropy", "l2": 0.1}}, "loss"),
         ({"budget": {"steps": 61}}, "budget"),

@@ -17,6 +17,7 @@ from optlab.core import registry
 from optlab.core.errors import InvalidInput
 from optlab.experiment import Experiment
 from optlab.objective.objective import Objective
+from optlab.objective.run_examples import RunExamples
 from optlab.training import batches as module
 from optlab.training.batches import BatchStream
 from optlab.training.fresh import FreshExamples, tensors
@@ -31,7 +32,8 @@ def stream_of(name: str, size: int, seed: int = 0, dataset: Any = LINE) -> Batch
     data = dataset.load()
     fresh = FreshExamples(dataset, data, "cpu", torch.float64)
     order: Any = registry.build("batches", {"name": name, "size": size})
-    return BatchStream(*tensors(data.training, "cpu", torch.float64), [order], [seed], fresh.draw)
+    examples = RunExamples(*tensors(data.training, "cpu", torch.float64))
+    return BatchStream(examples, [order], [seed], [fresh.draw])
 
 
 def batch_gradients(

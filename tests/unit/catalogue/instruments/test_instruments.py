@@ -655,8 +655,11 @@ def test_that_margins_are_those_of_the_outputs(
 class Falling:
     """A step context of an objective that falls as a known function of the steps, in two runs."""
 
-    def __init__(self, step: int, values: list[float]) -> None:
+    def __init__(
+        self, step: int, values: list[float], objectives: tuple[int, ...] = (0, 0)
+    ) -> None:
         self.step = step
+        self.objectives = objectives[: len(values)]
         self._values = torch.tensor(values, dtype=torch.float64)
         self.rate = torch.full_like(self._values, 1.0 / max(step, 1))
         self.expected_orders = [-1.0, None][: len(values)]
@@ -698,6 +701,14 @@ def test_that_the_smallest_value_replaces_an_unknown_minimum() -> None:
     assert numbers(reading, "excess").tolist() == [1.5, 0.0]
     assert reading.picture["excess"].tolist() == [[3.0, 1.0, 1.5], [7.0, 2.0, 0.0]]
     assert bool(numbers(reading, "slope").isnan().all()), "three points are too few for a line"
+
+
+def test_that_a_run_with_another_objective_has_a_minimum_of_its_own() -> None:
+    taken: Any = instrument("excess_error")
+    memory: dict[str, Any] = {}
+    for step, pair in ((0, [5.0, 9.0]), (10, [3.0, 4.0]), (20, [3.5, 2.0])):
+        reading = taken.read(Falling(step, pair, objectives=(0, 1)), memory)
+    assert numbers(reading, "excess").tolist() == [0.5, 0.0]
 
 
 def test_that_a_long_run_keeps_a_bounded_number_of_points(monkeypatch: pytest.MonkeyPatch) -> None:
