@@ -28,13 +28,13 @@ from optlab.store import (
     series,
     snapshots,
 )
+from optlab.store.columns import marks, parts
 from optlab.store.persistence import Persistence
 from optlab.store.records import CONTROLS, RUNS, RunRecord, SnapshotRecord
 from optlab.store.run_cursors import RunCursor
 from optlab.store.series import StoredSeries
 from optlab.store.soundness import DamagedStore
 from optlab.store.study_store import StudyStore
-from optlab.store.study_writer import PARAMETERS
 from optlab.store.writer import RunWriter
 from optlab.training.control import Message
 from optlab.training.snapshot import Snapshot
@@ -130,12 +130,9 @@ class Store(StudyStore):
         Raises:
             StoreError: the database is damaged.
         """
-        ids = sorted(set(run_ids))
         found: dict[str, RunRecord] = {}
-        for first in range(0, len(ids), PARAMETERS):
-            part = ids[first : first + PARAMETERS]
-            marks = ", ".join("?" * len(part))
-            records, _ = self._read(RUNS, f"WHERE id IN ({marks})", *part)
+        for part in parts(run_ids):
+            records, _ = self._read(RUNS, f"WHERE id IN ({marks(part)})", *part)
             found |= {record.id: record for record in records}
         return found
 
