@@ -1,0 +1,162 @@
+"""What is measured of a run, against values worked out by hand."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from optlab.studies.comparison import reading
+from optlab.studies.comparison.choosing import choose
+from optlab.studies.comparison.fields import Measured
+from optlab.studies.comparison.outcomes import UNKNOWN, Outcome, bounded, outcome, series_of
+
+
+@dataclass(frozen=True)
+class Run:
+    """A stored run with one series."""
+
+    steps: tuple[int, ...] = (0, 10, 20, 30)
+    values: tuple[float, ...] = (4.0, 1.0, 2.0, 3.0)
+    final: Mapping[str, float | None] = field(default_factory=dict)
+    diverged: bool = False
+    taken: int = 30
+
+
+@dataclass(frozen=True)
+class Stored:
+    steps: NDArray[np.int64]
+    values: NDArray[np.float64]
+
+
+def value_of(run: Run, **fields: Any) -> Outcome:
+    measured = Measured.build({"of": "train_loss", **fields}, "measure")
+    series = {"train_loss": Stored(np.array(run.steps), np.array(run.values, float))}
+    return outcome(
+        measured,
+        series,
+        run.final,
+        diverged=run.diverged,
+        steps=run.taken,
+        steps_per_epoch=4,
+    )
+
+
+def exactly(value: float) -> Outcome:
+    return Outcome(value, value)
+
+
+def test_that_the_final_value_is_that_of_the_end_or_else_the_last_of_the_series() -> None:
+    assert value_of(Run(final={"train_loss": 2.5})) == exactly(2.5)
+    assert value_of(Run()) == exactly(3.0)
+    assert value_of(Run(final={"train_loss": None})) == exactly(3.0)
+
+
+def test_that_the_best_value_depends_on_which_side_is_better() -> None:
+    assert value_of(Run(), what="best") == exactly(1.0)
+    assert value_of(Run(), what="best", reached="above") == exactly(4.0)
+
+
+@pytest.mark.parametrize("step, value", [(0, 4.0), (9, 4.0), (10, 1.0), (29, 2.0), (99, 3.0)])
+def test_that_the_value_at_a_step_is_the_last_one_until_then(step: int, value: float) -> None:
+    assert value_of(Run(), what="at", step=step) == exactly(value)
+
+
+def test_that_the_mean_weighs_values_by_the_steps_between_them() -> None:
+    run = Run(steps=(0, 10, 40), values=(4.0, 2.0, 2.0))
+    assert value_of(run, what="mean").low == pytest.approx((3.0 * 10 + 2.0 * 30) / 40)
+
+
+@pytest.mark.parametrize("target, step", [(4.0, 0), (1.5, 10), (1.0, 10)])
+def test_that_a_target_is_reached_at_the_first_value_at_or_below_it(
+    target: float, step: int
+) -> None:
+    assert value_of(Run(), what="steps_to", target=target) == exactly(float(step))
+    assert value_of(Run(), what="epochs_to", target=target) == exactly(step / 4)
+
+
+def test_that_a_target_above_is_reached_from_below() -> None:
+    run = Run(values=(1.0, 2.0, 3.0, 4.0))
+    assert value_of(run, what="steps_to", target=3.0, reached="above") == exactly(20.0)
+
+
+def test_that_a_missed_target_is_censored_where_the_run_ended() -> None:
+    assert value_of(Run(), what="steps_to", target=0.5) == Outcome(30.0, math.inf)
+    assert value_of(Run(values=(math.nan,) * 4), what="steps_to", target=9.0).high == math.inf
+
+
+def test_that_a_run_that_diverged_is_worse_than_any_other() -> None:
+    diverged = Run(diverged=True, final={"train_loss": 0.1})
+    assert value_of(diverged) == exactly(math.inf)
+    assert value_of(diverged, reached="above") == exactly(-math.inf)
+    # What it reached before it diverged counts.
+    assert value_of(diverged, what="steps_to", target=1.0) == exactly(10.0)
+    assert value_of(diverged, what="steps_to", target=0.5) == exactly(math.inf)
+
+
+def test_that_what_was_not_measured_is_unknown() -> None:
+    assert value_of(Run(values=(math.nan,) * 4)) == UNKNOWN
+    assert value_of(Run(values=(math.nan,) * 4), what="best") == UNKNOWN
+    measured = Measured.build({"of": "risk_loss"}, "measure")
+    found = outcome(measured, {}, {}, diverged=False, steps=3, steps_per_epoch=1)
+    assert found == UNKNOWN
+
+
+def test_that_diverged_runs_count_as_at_least_the_worst_known_value() -> None:
+    found = bounded([exactly(1.0), exactly(math.inf), Outcome(7.0, math.inf), UNKNOWN])
+    assert found == [exactly(1.0), Outcome(7.0, math.inf), Outcome(7.0, math.inf), UNKNOWN]
+    assert bounded([exactly(2.0), exactly(-math.inf)]) == [exactly(2.0), Outcome(-math.inf, 2.0)]
+    assert bounded([exactly(math.inf)] * 2) == [UNKNOWN] * 2
+
+
+def test_that_counted_series_are_read_beside_the_measure() -> None:
+    assert series_of(Measured.build({"of": "train_loss"}, "measure")) == ("train_loss",)
+    counted = Measured.build({"what": "evaluations_to", "of": "train_loss"}, "measure")
+    assert series_of(counted) == ("train_loss", "gradient_evaluations")
+
+
+# --- tuning ---------------------------------------------------------------------------------------
+
+
+def _study(**tune: Any) -> Any:
+    return reading.from_dict(
+        {
+            "base": "iris-softmax",
+            "arms": {"a": {}, "b": {"optimizer": {"name": "momentum"}}},
+            "measure": {"of": "validation_error"},
+            "tune": {"optimizer.lr": [0.1, 0.2, 0.3], "by": "validation_loss", **tune},
+        }
+    )
+
+
+def _values(a: list[list[float]]) -> dict[Any, list[float]]:
+    return {
+        (arm, (("optimizer.lr", rate),)): values
+        for arm in ("a", "b")
+        for rate, values in zip([0.1, 0.2, 0.3], a, strict=True)
+    }
+
+
+def _chosen(study: Any, values: list[list[float]]) -> float:
+    tried = choose(study, _values(values))
+    (best,) = [one for one in tried["a"] if one.chosen]
+    return float(best.setting["optimizer.lr"])
+
+
+def test_that_the_setting_with_the_best_mean_is_chosen() -> None:
+    values = [[1.0, 9.0], [4.0, 4.0], [6.0, 6.0]]
+    assert _chosen(_study(seeds=2), values) == 0.2
+    assert _chosen(_study(seeds=2, goal="highest"), values) == 0.3
+
+
+def test_that_a_setting_that_failed_once_is_not_chosen() -> None:
+    assert _chosen(_study(seeds=2), [[0.1, math.nan], [4.0, 4.0], [6.0, 6.0]]) == 0.2
+    assert (
+        _chosen(_study(seeds=2, goal="highest"), [[9.9, math.nan], [4.0, 4.0], [1.0, 1.0]]) == 0.2
+    )
+    assert _chosen(_study(seeds=1), [[math.nan]] * 3) == 0.1
