@@ -25,7 +25,7 @@ LEFT_OUT = (
     "IPython", "matplotlib", "tkinter", "_tkinter", "pandas", "PIL", "pytest", "_pytest", "hypothesis", "cupy", "jax", "jaxlib", "OpenGL", "h5py",
     "tensorboard", "PyQt5", "PyQt6", "PySide2", "jupyter_rfb", "lxml", "pkg_resources", "setuptools", "pip", "wheel", "cffi", "dask", "polars", "numba",
     # what libraries need to test and to build themselves
-    "numpy.f2py", "doctest", "pydoc_data", "lib2to3", "ensurepip", "torch.utils.benchmark",
+    "doctest", "pydoc_data", "lib2to3", "ensurepip", "torch.utils.benchmark",
     "torch.utils.bottleneck", "torch.utils.model_dump", "readline", "chardet", "attr",
     # writing models for other programs, and compiling them: a compiler is nothing that a package
     # can bring along

@@ -8,6 +8,7 @@ import datetime
 import importlib.util
 import re
 import struct
+import subprocess
 import sys
 import tomllib
 from pathlib import Path
@@ -193,3 +194,27 @@ def test_that_a_template_with_a_forgotten_place_is_refused(
     assert filled(tmp_path / "page", VERSION="1", DATE="today") == "version 1 of today"
     with pytest.raises(ValueError, match="@DATE@"):
         filled(tmp_path / "page", VERSION="1")
+
+
+def test_that_comparisons_need_nothing_that_the_package_leaves_out() -> None:
+    """SciPy imports all of NumPy by ``exec``, where nobody who reads imports sees it."""
+    code = f"""
+import sys
+sys.path.insert(0, {str(PACKAGING)!r})
+import parts
+sys.modules.update(dict.fromkeys(parts.LEFT_OUT))
+from optlab.studies.comparison.rule import Rule
+from optlab.studies.comparison.samples import Sample
+from optlab.studies.comparison.statistics import compare
+arms = {{"a": Sample.exact([1, 2, 4]), "b": Sample([0, 5, 1], [0, float("inf"), 1])}}
+for arm, method in (("a", "t"), ("a", "bootstrap"), ("b", "auto")):
+    rule = Rule("difference", 0.0, method=method, paired=False)
+    print(compare(arms, [("a", "<", arm)], rule)[0].method)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert [line.split(", ")[-1].split()[0] for line in done.stdout.splitlines()] == [
+        "Welch",
+        "at",
+        "Mann-Whitney",
+    ]

@@ -89,7 +89,7 @@ def paired(arms: Sequence[Sample], weights: Sequence[float], rule: Rule, noun: s
             size = size + abs(weight) * np.maximum(
                 np.abs(arm.low), 1.0 if rule.logarithmic else 0.0
             )
-    if any(arm.censored.any() for arm in arms):
+    if (low < high).any():
         return Ranks.paired(low, high)
     return _means(rule)([low], [1.0], noun, _ROUNDING * float(size.max()))
 

@@ -7,9 +7,9 @@ References:
     B. L. Welch, The generalization of "Student's" problem, Biometrika 34 (1947).
     B. Efron, Better bootstrap confidence intervals, JASA 82 (1987).
     T. C. Hesterberg, What teachers should know about the bootstrap, The American Statistician 69
-    (2015), section 4.2: with few values a percentile interval is too short, because resamples have
-    the spread of n values with the divisor n and because quantiles are those of the normal
-    distribution. Both are mended by asking for wider percentiles.
+    (2015): with few values a percentile interval is too short, because resamples spread as the
+    variance with the divisor n does, and because quantiles are those of the normal distribution.
+    Expanded percentiles mend both.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ RESAMPLES = 99_999
 """Number of bootstrap resamples: with 8 seeds they resolve levels up to 0.989."""
 _BEYOND = 10
 """Least number of resamples beyond an end of an interval."""
+_ROUNDING = 16.0 * float(np.finfo(np.float64).eps)
 
 
 class Means(Student):
@@ -55,9 +56,14 @@ class Means(Student):
         noun: str,
         rounding: float = 0.0,
     ) -> None:
-        self._groups, self._weights = groups, np.array(weights, dtype=np.float64)
+        # In a unit that is a power of two, so that squares neither overflow nor vanish.
+        self._unit = 2.0 ** math.frexp(max(float(np.abs(g).max()) for g in groups))[1]
+        # In an order of their own, so that exchanged arms share their resamples, too.
+        order = sorted(range(len(groups)), key=lambda index: groups[index].tolist())
+        groups = self._groups = [groups[index] / self._unit for index in order]
+        self._weights = np.array([weights[index] for index in order], dtype=np.float64)
         self._sizes = np.array([group.size for group in groups], dtype=np.float64)
-        flat = [float(np.ptp(group)) <= rounding for group in groups]
+        flat = [float(np.ptp(group)) <= rounding / self._unit for group in groups]
         # The mean of equal values is rounded; their median is not.
         means = [np.median(g) if same else np.mean(g) for g, same in zip(groups, flat, strict=True)]
         self._variances = np.array(
@@ -67,7 +73,10 @@ class Means(Student):
             ]
         )
         error, freedom = self._welch(self._sizes)
-        super().__init__(float(self._weights @ np.array(means)), error, freedom, noun, self._kind)
+        kind = f"Welch {self._kind}" if len(groups) == 2 and self._kind[0] == "t" else self._kind
+        super().__init__(
+            self._unit * float(self._weights @ np.array(means)), error, freedom, noun, kind
+        )
 
     def _welch(self, sizes: Floats) -> tuple[float, float]:
         if (self._sizes < 2).any():
@@ -77,7 +86,9 @@ class Means(Student):
         if total == 0.0:
             return 0.0, math.inf
         # As shares of the whole: squares of small variances would underflow.
-        return math.sqrt(total), float(1.0 / ((parts / total) ** 2 / (sizes - 1)).sum())
+        return self._unit * math.sqrt(total), float(
+            1.0 / ((parts / total) ** 2 / (sizes - 1)).sum()
+        )
 
     def _planned(self, seeds: int) -> tuple[float, float]:
         return self._welch(np.full(len(self._groups), float(seeds)))
@@ -86,13 +97,17 @@ class Means(Student):
 class BootstrapMeans(Means):
     """The same effect with a bias-corrected and accelerated (BCa) bootstrap interval.
 
-    The percentiles are Efron's, at the level that Hesterberg's expansion asks for, so that equal
-    data give equal intervals (the resamples have a fixed seed) and few seeds keep the level nearly.
-    An end beyond which fewer than ten resamples lie is not known: the interval is unbounded. The
-    number of seeds that would decide is that of the t interval.
+    Efron's percentiles alone hold the effect far too rarely with few seeds: of 8 values at the
+    level 0.95 in 0.88 (normal), 0.82 (Laplace) and 0.79 (lognormal) of the cases. They are taken at
+    the level that Hesterberg's expansion asks for, and the interval is at least the t interval:
+    then it is 0.98, 0.96 and 0.96. (The t interval alone: 0.95, 0.95 and 0.81.)
+
+    Equal data give equal intervals, because the resamples have a fixed seed. An end beyond which
+    fewer than ten resamples lie is not known, hence infinite. The number of seeds that would decide
+    is that of the t interval.
     """
 
-    _kind = "BCa bootstrap interval"
+    _kind = "BCa bootstrap interval, at least the t interval"
 
     @cached_property
     def _resampled(self) -> Floats:
@@ -105,12 +120,14 @@ class BootstrapMeans(Means):
                 rows = min(step, RESAMPLES - first)
                 picked = random.integers(0, group.size, (rows, group.size))
                 effects[first : first + rows] += weight * group[picked].mean(axis=1)
-        return np.sort(effects)
+        return np.sort(effects) * self._unit
 
     @cached_property
     def _bias(self) -> float:
-        below = np.searchsorted(self._resampled, self.effect, "left")
-        up_to = np.searchsorted(self._resampled, self.effect, "right")
+        # Resamples with the very mean of the values differ from it by rounding.
+        tie = _ROUNDING * self._unit * float(np.abs(self._weights).sum())
+        below = np.searchsorted(self._resampled, self.effect - tie, "left")
+        up_to = np.searchsorted(self._resampled, self.effect + tie, "right")
         return normal_quantile((below + up_to) / 2 / RESAMPLES)
 
     @cached_property
@@ -124,7 +141,7 @@ class BootstrapMeans(Means):
         return third / (6.0 * math.pow(second, 1.5))
 
     def percentiles(self, tail: float) -> Interval:
-        """Return the BCa interval with so much in each tail, without the expansion."""
+        """Return Efron's BCa interval with so much in each tail."""
         low, high = (self._share(z) for z in (normal_quantile(tail), -normal_quantile(tail)))
         known = _BEYOND / RESAMPLES
         return (
@@ -150,9 +167,11 @@ class BootstrapMeans(Means):
         if not self._estimable or self._flat:
             return super().interval(alpha)
         parts = self._weights**2 * self._variances * (self._sizes - 1.0) / self._sizes**2
-        resampled_error = math.sqrt(float(parts.sum()))
+        resampled_error = self._unit * math.sqrt(float(parts.sum()))
         reach = t_quantile(alpha, self._freedom) * self._error / resampled_error
-        return self.percentiles(normal_probability(-reach))
+        percentiles = self.percentiles(normal_probability(-reach))
+        low, high = super().interval(alpha)
+        return min(low, percentiles[0]), max(high, percentiles[1])
 
     def p_value(self, criterion: Criterion) -> float:
         if not self._estimable or self._flat:

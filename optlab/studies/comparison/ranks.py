@@ -18,13 +18,14 @@ Kaplan-Meier medians have the first fault, too. What that costs is that undeterm
 against a decision.
 
 References:
-    E. L. Lehmann, Nonparametrics (1975), sections 2.6 and 4.6.
+    E. L. Lehmann, Nonparametrics: statistical methods based on ranks (1975).
     G. E. Noether, Wilcoxon confidence intervals for location parameters in the discrete case, JASA
     62 (1967): with ties the closed intervals hold the effect with at least their level.
 """
 
 from __future__ import annotations
 
+import bisect
 import math
 from collections.abc import Callable
 
@@ -39,7 +40,7 @@ from optlab.studies.comparison.estimate import UNBOUNDED, fewest
 from optlab.studies.comparison.samples import Floats
 from optlab.studies.comparison.statement import Criterion, Interval
 
-_ROUNDING = 1e-12
+_ROUNDING = 1e-9
 _COUNTED = 64
 """Largest number of seeds for which the plan for more seeds counts ranks exactly."""
 
@@ -67,8 +68,8 @@ class Ranks:
         self._low, self._high = np.sort(low), np.sort(high)
         self._tails = tails
         self._planned = planned
-        least, most = _median(self._low), _median(self._high)
-        self.effect, bound = _middle(least, most)
+        least, most = middle(self._low), middle(self._high)
+        self.effect, bound = _effect(least, most)
         self.method = noun + bound
 
     @classmethod
@@ -102,10 +103,9 @@ class Ranks:
         return UNBOUNDED if k < 0 else self._ends(min(k, (self._low.size - 1) // 2))
 
     def p_value(self, criterion: Criterion) -> float:
-        for k in range((self._low.size - 1) // 2 + 1):
-            if criterion.decided(self._ends(k)):
-                return float(self._tails[k])
-        return 1.0
+        widths = range((self._low.size - 1) // 2 + 1)
+        k = bisect.bisect_left(widths, True, key=lambda k: criterion.decided(self._ends(k)))
+        return float(self._tails[k]) if k < len(widths) else 1.0
 
     def seeds_needed(self, criterion: Criterion, alpha: float) -> int | None:
         pairs = self._low.size
@@ -114,11 +114,11 @@ class Ranks:
 
         def decides(seeds: int) -> bool:
             share = self._planned(seeds, alpha)
-            return share >= 0.0 and criterion.decided(self._ends(int(share * pairs)))
+            return share >= 0.0 and criterion.decided(self._ends(int(share * pairs + _ROUNDING)))
 
         found = fewest(decides)
         # What an interval leaves out grows with the seeds by whole numbers, hence not evenly.
-        while found is not None and found > 2 and any(map(decides, range(found - 3, found))):
+        while found is not None and any(map(decides, range(max(2, found - 3), found))):
             found -= 1
         return found
 
@@ -142,12 +142,14 @@ def _planned_arms(seeds: int, alpha: float) -> float:
     return 0.5 + normal_quantile(alpha / 2) * spread - 0.5 / pairs
 
 
-def _median(ordered: Floats) -> float:
+def middle(values: Floats) -> float:
+    """Return the median of values ``[N]``, which may be infinite on one side."""
+    ordered = np.sort(values)
     low, high = ordered[(ordered.size - 1) // 2], ordered[ordered.size // 2]
     return float(low if low == high else low / 2 + high / 2)
 
 
-def _middle(least: float, most: float) -> tuple[float, str]:
+def _effect(least: float, most: float) -> tuple[float, str]:
     """Return an effect that is known between two ends, and words for what it is."""
     if least == most:
         return least, ""

@@ -11,6 +11,8 @@ from numpy.typing import ArrayLike, NDArray
 from optlab.core.errors import InvalidInput
 
 Floats = NDArray[np.float64]
+_LARGEST = 1e300
+"""Size beyond which a value is only bounded, so that differences and means stay finite."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -19,7 +21,8 @@ class Sample:
 
     A value that is known has ``low == high``. One that was watched in vain up to a bound is
     right-censored: ``low`` is the bound and ``high`` is infinite. Of one that is unknown, ``low``
-    is -inf and ``high`` inf. Shape ``[n]`` each, float64, and read-only.
+    is -inf and ``high`` inf. Shape ``[n]`` each, float64, and read-only. An end beyond ±1e300, as of
+    a run that was diverging, becomes that bound and infinity.
 
     Raises:
         InvalidInput: the ends have different lengths or none, are not numbers, or do not enclose a
@@ -31,9 +34,7 @@ class Sample:
 
     def __post_init__(self) -> None:
         for name in ("low", "high"):
-            ends = np.array(getattr(self, name), dtype=np.float64)
-            ends.setflags(write=False)
-            object.__setattr__(self, name, ends)
+            object.__setattr__(self, name, np.array(getattr(self, name), dtype=np.float64))
         if self.low.ndim != 1 or self.low.shape != self.high.shape or not self.low.size:
             raise InvalidInput(
                 "a sample needs one lower and one upper end a seed and at least one seed, not "
@@ -47,6 +48,12 @@ class Sample:
                 f"seed {seed} of a sample has the ends {self.low[seed]:g} and {self.high[seed]:g}, "
                 "between which no finite value lies; give a value that is unknown as -inf, inf"
             )
+
+        low = np.where(self.low < -_LARGEST, -np.inf, np.minimum(self.low, _LARGEST))
+        high = np.where(self.high > _LARGEST, np.inf, np.maximum(self.high, -_LARGEST))
+        for name, ends in (("low", low), ("high", high)):
+            ends.setflags(write=False)
+            object.__setattr__(self, name, ends)
 
     @classmethod
     def exact(cls, values: ArrayLike | Iterable[float]) -> Sample:

@@ -18,6 +18,7 @@ from optlab.studies.comparison.adjustment import step_down
 from optlab.studies.comparison.effects import Scale, effect_of
 from optlab.studies.comparison.estimate import Estimate
 from optlab.studies.comparison.means import Means
+from optlab.studies.comparison.ranks import middle
 from optlab.studies.comparison.rule import Relation, Rule, Verdict
 from optlab.studies.comparison.samples import Sample
 from optlab.studies.comparison.statement import Interval, Statement
@@ -82,6 +83,7 @@ class _Case:
     statement: Statement
     scale: Scale
     estimate: Estimate
+    seeds: int
 
 
 def compare(
@@ -108,7 +110,9 @@ def compare(
         arms = [(name, _sample(samples, name)) for name in (arm, against)]
         statement = Statement.of(relation, rule.margins)
         scale = Scale(rule, statement)
-        cases.append(_Case(arm, against, relation, statement, scale, effect_of(arms, rule)))
+        seeds = min(sample.n for _, sample in arms)
+        estimate = effect_of(arms, rule)
+        cases.append(_Case(arm, against, relation, statement, scale, estimate, seeds))
     names = dict.fromkeys(name for arm, _, against in pairs for name in (arm, against))
     return _decide(cases, rule, [samples[name] for name in names])
 
@@ -153,7 +157,9 @@ def trend(
     statement = Statement.of(relation, (center - rule.margin, center + rule.margin))
     arms = sorted(samples, key=lambda name: x.get(name, 0.0))
     estimate = slope_of(samples, x, rule, log_x=log_x, log_y=log_y)
-    case = _Case(", ".join(arms), "", relation, statement, Scale(rule, statement), estimate)
+    seeds = min(sample.n for sample in samples.values())
+    scale = Scale(rule, statement)
+    case = _Case(", ".join(arms), "", relation, statement, scale, estimate, seeds)
     return _decide([case], rule, list(samples.values()))[0]
 
 
@@ -180,9 +186,7 @@ def _decide(cases: list[_Case], rule: Rule, samples: Iterable[Sample]) -> list[C
                 p,
                 min(1.0, looks * p_adjusted),
                 verdict,
-                case.estimate.seeds_needed(case.scale.criterion, alpha)
-                if verdict == "undecided"
-                else None,
+                _seeds_needed(case, alpha) if verdict == "undecided" else None,
                 case.estimate.method,
             )
         )
@@ -191,6 +195,12 @@ def _decide(cases: list[_Case], rule: Rule, samples: Iterable[Sample]) -> list[C
 
 def _decides(case: _Case, alpha: float) -> bool:
     return case.scale.criterion.decided(case.estimate.interval(alpha))
+
+
+def _seeds_needed(case: _Case, alpha: float) -> int | None:
+    found = case.estimate.seeds_needed(case.scale.criterion, alpha)
+    # The plan is less exact than the interval that has just not decided.
+    return None if found is None else max(found, case.seeds + 1)
 
 
 def _sample(samples: Mapping[str, Sample], name: str) -> Sample:
@@ -208,25 +218,16 @@ def summary(sample: Sample, level: float) -> ArmSummary:
     With censored values the mean is the restricted mean: of the smaller of value and bound, where
     the bound is the smallest one at which a value was censored. It is known for every seed.
     """
+    censored = int(sample.censored.sum())
+    least, most = middle(sample.low), middle(sample.high)
+    median = least if least == most else None
     bound = float(sample.low[sample.censored].min(initial=np.inf))
+    if bound == -np.inf:
+        return ArmSummary(None, None, median, censored, sample.n, "no mean: a value is unknown")
     means = Means([np.minimum(sample.low, bound)], [1.0], "mean")
-    median = float(np.median(sample.low))
-    known = np.isfinite(bound) or not sample.censored.any()
-    ends = means.interval(1.0 - level)
-    return ArmSummary(
-        mean=means.effect if known else None,
-        interval=ends if known and sample.n > 1 else None,
-        median=median if median == float(np.median(sample.high)) else None,
-        censored=int(sample.censored.sum()),
-        n=sample.n,
-        method=(
-            "mean"
-            if not sample.censored.any()
-            else f"restricted mean of min(value, {bound:g})"
-            if known
-            else "no mean: a value is unknown"
-        ),
-    )
+    interval = means.interval(1.0 - level) if sample.n > 1 else None
+    method = f"restricted mean of min(value, {bound:g})" if censored else "mean"
+    return ArmSummary(means.effect, interval, median, censored, sample.n, method)
 
 
 def overall(comparisons: Iterable[Comparison]) -> Verdict:
