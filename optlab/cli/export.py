@@ -1,4 +1,4 @@
-"""``optlab export``: a stored run as a file for other programs."""
+"""``optlab export``: stored runs as a file for other programs."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import typer
 from optlab.cli.output import say
 from optlab.store import Store
 from optlab.store.export import FORMATS
-from optlab.store.export import export as export_run
+from optlab.store.export import export as export_runs
 
 ORDER = 80
 """Rank in the list of commands."""
@@ -18,34 +18,46 @@ ORDER = 80
 
 def register(app: typer.Typer) -> None:
     """Add the command to the application."""
-    app.command("export", help=_HELP, short_help="Write a stored run to a CSV or Parquet file.")(
+    app.command("export", help=_HELP, short_help="Write stored runs to a CSV or Parquet file.")(
         export
     )
 
 
 _HELP = (
     "Write the series of a stored RUN to a file: one row a step, one column a series, followed "
-    "weights by name.\n\n"
+    "weights by name. Several RUNs go into one file, which is read and written once: the column "
+    "'run' tells them apart, as data frames group them.\n\n"
     "A cell is empty where the series has no value at that step. The file is written whole or not "
     "at all. Parquet also "
-    "carries the experiment and the run's end as metadata, and needs pyarrow."
+    "carries the experiment and the run's end as metadata (of several runs as JSON under "
+    "'optlab.runs'), and needs pyarrow."
 )
 
 
 def export(
-    run: Annotated[
-        str,
+    runs: Annotated[
+        list[str],
         typer.Argument(
-            metavar="RUN", help="A run's name, or the beginning of it; see optlab runs."
+            metavar="RUN...",
+            help="The names of one or more runs, or the beginning of each; see optlab runs.",
         ),
     ],
     format: Annotated[
         str, typer.Option("--format", metavar="|".join(FORMATS), help="What to write.")
     ],
     to: Annotated[Path, typer.Option("--to", metavar="PATH", help="The file to write.")],
+    population: Annotated[
+        bool,
+        typer.Option("--population", help="All runs that were trained together with RUN."),
+    ] = False,
     force: Annotated[bool, typer.Option("--force", help="Replace the file if it exists.")] = False,
 ) -> None:
     """Run the command."""
     with Store.open_readonly() as store:
-        table = export_run(store, run, format, to, force=force)
-    say(f"{to}: {len(table.steps):,} rows, {len(table.columns)} series of run {table.about['run']}")
+        if population:
+            found = [record.id for run in runs for record in store.population(run)]
+            runs = list(dict.fromkeys(found))
+        alone = len(runs) == 1 and not population
+        table = export_runs(store, runs[0] if alone else runs, format, to, force=force)
+    of = f"run {table.about['run']}" if table.runs is None else f"{len(table.runs):,} runs"
+    say(f"{to}: {len(table.steps):,} rows, {len(table.columns)} series of {of}")

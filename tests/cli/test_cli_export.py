@@ -16,7 +16,8 @@ import pytest
 from optlab.cli.app import main
 from optlab.experiment import Experiment
 from optlab.store import Store, StoredSeries
-from optlab.store.export.table import tabulate
+from optlab.store.export import csv as csv_format
+from optlab.store.export.table import stack, tabulate
 from optlab.training.control import Inbox
 from optlab.training.session import session
 
@@ -120,7 +121,6 @@ def test_that_a_measured_nan_is_reported_from_an_empty_cell(tmp_path: Path) -> N
         [0, 1, 0, 0],
         [0, 0, 0, 1],
     ]
-    from optlab.store.export import csv as csv_format
     from optlab.store.export import parquet
 
     csv_format.write(table, tmp_path / "t.csv")
@@ -136,6 +136,106 @@ def test_that_a_measured_nan_is_reported_from_an_empty_cell(tmp_path: Path) -> N
 def test_that_a_run_without_series_is_an_empty_table() -> None:
     table = tabulate({}, {})
     assert table.steps.tolist() == [] and table.columns == ()
+
+
+@pytest.fixture
+def population() -> list[str]:
+    """Three runs that were trained together."""
+    experiment = Experiment.from_toml(DOCUMENT)
+    experiments = [experiment.with_value("seed", seed) for seed in range(3)]
+    with Store.open() as store:
+        writer = store.begin(experiments, "thread")
+    for event in session(experiments, Inbox()):
+        writer.record(event)
+    writer.close()
+    return list(writer.run_ids)
+
+
+def other_run() -> str:
+    """A run of another model, so of other weights, and shorter."""
+    document = DOCUMENT.replace("hidden = [3]", "hidden = [2, 2]").replace(
+        "steps = 30", "steps = 9"
+    )
+    experiment = Experiment.from_toml(document)
+    with Store.open() as store:
+        writer = store.begin([experiment], "thread")
+    for event in session([experiment], Inbox()):
+        writer.record(event)
+    writer.close()
+    return writer.run_ids[0]
+
+
+def rows_by_run(path: Path) -> dict[str, dict[str, dict[int, float]]]:
+    """Run → column → step → value of a CSV file; in the order of the file."""
+    found: dict[str, dict[str, dict[int, float]]] = {}
+    with path.open(encoding="utf-8", newline="") as file:
+        for row in csv.DictReader(file):
+            run, step = row.pop("run"), int(row.pop("step"))
+            own = found.setdefault(run, {})
+            for name, text in row.items():
+                if text != "":
+                    own.setdefault(name, {})[step] = float(text)
+    return found
+
+
+@pytest.mark.parametrize("format", ["csv", "parquet"])
+def test_that_several_runs_are_one_table_with_every_number_of_each(
+    run: str,
+    population: list[str],
+    format: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    path = tmp_path / f"runs.{format}"
+    runs = [population[1], other_run(), run]
+    assert main(["export", *runs, "--format", format, "--to", str(path)]) == 0
+    assert "72 rows" in capsys.readouterr().out
+    expected = {one: columns_of(stored(one)) for one in runs}
+    if format == "csv":
+        found = rows_by_run(path)
+    else:
+        table = pyarrow.parquet.read_table(path)
+        assert table.column_names[:2] == ["run", "step"]
+        about = json.loads(table.schema.metadata[b"optlab.runs"])
+        assert [one["run"] for one in about] == runs
+        assert Experiment.from_toml(about[2]["experiment"]) == Experiment.from_toml(DOCUMENT)
+        found = {}
+        for row in table.to_pylist():
+            own, step = found.setdefault(row.pop("run"), {}), row.pop("step")
+            for name, value in row.items():
+                if value is not None:
+                    own.setdefault(name, {})[step] = value
+    assert list(found) == runs and found == expected
+
+
+def test_that_a_population_is_exported_by_the_name_of_one_of_its_runs(
+    run: str, population: list[str], tmp_path: Path
+) -> None:
+    path = tmp_path / "population.csv"
+    arguments = ["export", population[2], "--population", "--format", "csv", "--to", str(path)]
+    assert main(arguments) == 0
+    assert rows_by_run(path) == {one: columns_of(stored(one)) for one in population}
+    # A run that was trained alone is a population as well: the form does not depend on the number.
+    arguments = ["export", run, "--population", "--format", "csv", "--to", str(path), "--force"]
+    assert main(arguments) == 0
+    assert list(rows_by_run(path)) == [run]
+
+
+def test_that_a_run_that_is_named_twice_is_refused(
+    run: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "runs.csv"
+    assert main(["export", run, run[:-1], "--format", "csv", "--to", str(path)]) == 2
+    assert f"Run {run} is named twice" in capsys.readouterr().err and not path.exists()
+    assert main(["export", run, "none", "--format", "csv", "--to", str(path)]) == 2
+    assert "begins with 'none'" in capsys.readouterr().err and not path.exists()
+
+
+def test_that_series_with_the_names_of_key_columns_are_told_apart(tmp_path: Path) -> None:
+    series = {"run": StoredSeries(np.array([1]), np.array([2.0]))}
+    table = stack({"x": tabulate(series, {}), "y": tabulate({}, {})}, {})
+    csv_format.write(table, tmp_path / "t.csv")
+    assert (tmp_path / "t.csv").read_text() == "run,step,run (2)\nx,1,2.0\n"
 
 
 def test_that_an_existing_file_is_kept_unless_reported_otherwise(

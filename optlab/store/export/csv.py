@@ -7,30 +7,44 @@ has no value at that step; ``nan`` and ``inf`` are measured values.
 from __future__ import annotations
 
 import csv
+from collections.abc import Iterable
+from itertools import repeat
 from pathlib import Path
 
 from optlab.core.files import replacing
-from optlab.store.export.table import Table
+from optlab.store.export.table import Column, Table
 
 ROWS_AT_ONCE = 10_000
 """Rows that are converted at a time: a bound on the memory for a long run."""
 
 
 def write(table: Table, path: Path) -> None:
-    """Write the table; the first row names the columns, the first column is ``step``.
+    """Write the table; the first row names the columns.
+
+    The first column is ``step``; where the table is of several runs, ``run`` stands before it.
 
     Raises:
         StoreError: the file cannot be written.
     """
     with replacing(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["step", *(column.name for column in table.columns)])
-        for first in range(0, len(table.steps), ROWS_AT_ONCE):
-            rows = slice(first, first + ROWS_AT_ONCE)
-            cells: list[list[object]] = [list(table.steps[rows].tolist())]
-            for column in table.columns:
-                pairs = zip(
-                    column.values[rows].tolist(), column.present[rows].tolist(), strict=True
-                )
-                cells.append([value if present else "" for value, present in pairs])
-            writer.writerows(zip(*cells, strict=True))
+        key = [] if table.runs is None else ["run"]
+        writer.writerow([*key, "step", *(column.name for column in table.columns)])
+        end = 0
+        for run, length in table.runs or ((None, len(table.steps)),):
+            begin, end = end, end + length
+            for first in range(begin, end, ROWS_AT_ONCE):
+                rows = slice(first, min(first + ROWS_AT_ONCE, end))
+                steps = table.steps[rows].tolist()
+                cells: list[Iterable[object]] = [] if run is None else [repeat(run, len(steps))]
+                cells += [steps, *(_cells(column, rows) for column in table.columns)]
+                writer.writerows(zip(*cells, strict=True))
+
+
+def _cells(column: Column, rows: slice) -> Iterable[object]:
+    values, present = column.values[rows].tolist(), column.present[rows]
+    if present.all():
+        return values
+    if not present.any():
+        return repeat("", len(values))
+    return [value if there else "" for value, there in zip(values, present.tolist(), strict=True)]

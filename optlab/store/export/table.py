@@ -1,12 +1,14 @@
-"""A run as one table: one row per step, one column per series.
+"""Runs as one table: one row per step, one column per series.
 
 Series are recorded at different steps, so the rows are the union of all their steps, and a column is
 empty where its series has no value. A series of several numbers (the followed weights) becomes
-several columns, named after the numbers.
+several columns, named after the numbers. The rows of several runs follow one another, with the run in
+a column of its own, as data frames expect them.
 """
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -34,17 +36,20 @@ class Column:
 
 @dataclass(frozen=True)
 class Table:
-    """The series of a run.
+    """The series of a run, or of several.
 
     Attributes:
-        steps: ``[n]``, ascending.
+        steps: ``[n]``, ascending within a run.
         columns: of the table.
-        about: metadata of the run, key → text.
+        about: metadata, key → text.
+        runs: id and number of rows of each run, in order; None where the table is of one run and
+            has no column for it.
     """
 
     steps: NDArray[np.int64]
     columns: tuple[Column, ...]
     about: Mapping[str, str]
+    runs: tuple[tuple[str, int], ...] | None = None
 
 
 def tabulate(series: Mapping[str, StoredSeries], about: Mapping[str, str]) -> Table:
@@ -73,6 +78,33 @@ def tabulate(series: Mapping[str, StoredSeries], about: Mapping[str, str]) -> Ta
     return Table(steps, _with_unique_names(columns), dict(about))
 
 
+def stack(tables: Mapping[str, Table], about: Mapping[str, str]) -> Table:
+    """Return one table of several runs; a column is empty where a run has no such series.
+
+    Args:
+        tables: id of a run → its table.
+        about: metadata, key → text.
+    """
+    lengths = [len(table.steps) for table in tables.values()]
+    height = sum(lengths)
+    found: dict[str, Column] = {}
+    for end, table in zip(itertools.accumulate(lengths), tables.values(), strict=True):
+        rows = slice(end - len(table.steps), end)
+        for one in table.columns:
+            column = found.get(one.name)
+            if column is None:
+                column = Column(one.name, np.full(height, np.nan), np.zeros(height, dtype=bool))
+                found[one.name] = column
+            column.values[rows], column.present[rows] = one.values, one.present
+    steps = [table.steps for table in tables.values()]
+    return Table(
+        np.concatenate(steps) if steps else np.empty(0, dtype=np.int64),
+        tuple(found.values()),
+        dict(about),
+        tuple(zip(tables, lengths, strict=True)),
+    )
+
+
 def _column(
     name: str,
     rows: NDArray[np.intp],
@@ -87,7 +119,7 @@ def _column(
 
 def _with_unique_names(columns: list[Column]) -> tuple[Column, ...]:
     """Return the columns with unique names: repeated names get a number."""
-    counts: dict[str, int] = {}
+    counts = {"run": 1, "step": 1}
     renamed: list[Column] = []
     for column in columns:
         counts[column.name] = counts.get(column.name, 0) + 1
