@@ -23,7 +23,9 @@ LEFT_OUT = (
     "sklearn", "joblib", "narwhals",
     # other programs' interfaces that libraries can use where they are installed
     "IPython", "matplotlib", "tkinter", "_tkinter", "pandas", "PIL", "pytest", "_pytest", "hypothesis", "cupy", "jax", "jaxlib", "OpenGL", "h5py",
-    "tensorboard", "PyQt5", "PyQt6", "PySide2", "jupyter_rfb", "lxml", "pkg_resources", "setuptools", "pip", "wheel", "cffi", "dask", "polars", "numba",
+    "tensorboard", "PyQt5", "PyQt6", "PySide2", "jupyter_rfb", "lxml", "pkg_resources", "setuptools", "pip", "wheel", "cffi", "polars", "numba",
+    # clusters, which only OptLab installed with pip reaches
+    "dask", "distributed", "yaml", "cryptography",
     # what libraries need to test and to build themselves
     "doctest", "pydoc_data", "lib2to3", "ensurepip", "torch.utils.benchmark",
     "torch.utils.bottleneck", "torch.utils.model_dump", "readline", "chardet", "attr",

@@ -74,7 +74,7 @@ class JobHandle:
 
     @property
     def runner(self) -> str:
-        """Where the job runs, ``thread`` or ``process``."""
+        """Where the job runs, ``thread``, ``process`` or ``cluster``."""
         return self._runner.name
 
     @property

@@ -8,7 +8,13 @@ from __future__ import annotations
 
 import time
 
-from optlab.runners.notices import StepCompleted, StepOverdue, WorkerResponds, WorkerSilent
+from optlab.runners.notices import (
+    JobProgress,
+    StepCompleted,
+    StepOverdue,
+    WorkerResponds,
+    WorkerSilent,
+)
 from optlab.runners.runner import Runner
 from optlab.training.control import Advance, Message, Resume
 from optlab.training.events import ActivityChanged, Event, SessionStarted, TaskProgress
@@ -54,11 +60,11 @@ class JobWatch:
     def on_event(self, event: Event) -> None:
         """Note an event of the job that is about to be delivered."""
         self._delivering = True
-        if isinstance(event, SessionStarted):
+        if isinstance(event, SessionStarted) or (isinstance(event, JobProgress) and event.done):
             self._started = True
         elif isinstance(event, ActivityChanged):
             self._paused = event.activity == "paused"
-        if not isinstance(event, TaskProgress):
+        if isinstance(event, JobProgress) or not isinstance(event, TaskProgress):
             self._received += 1
 
     def on_delivered(self) -> None:

@@ -26,3 +26,7 @@ class StepCompleted(TaskProgress):
 
 class WorkerOutput(TaskProgress):
     """Text in ``words`` that code in the worker has printed; the first lines of a job only."""
+
+
+class JobProgress(TaskProgress):
+    """How far a job is whose events arrive only at its end; ``words`` say where. A sign of life."""

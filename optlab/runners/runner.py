@@ -9,7 +9,7 @@ from optlab.runners.jobs import Job
 from optlab.training.control import Inbox
 from optlab.training.events import Event
 
-RunnerName = Literal["thread", "process"]
+RunnerName = Literal["thread", "process", "cluster"]
 
 
 class Runner(Protocol):

@@ -66,7 +66,7 @@ class Worker:
             self._output = output.OutputPipe(printed)
             lent.append(their_output)
         self._process = context.Process(target=_work, args=lent, name="optlab-worker", daemon=True)
-        with _interrupts_blocked():
+        with interrupts_blocked():
             self._process.start()
         # Otherwise the pipes would stay open when the worker dies.
         for end in lent:
@@ -155,7 +155,7 @@ class Worker:
 
 
 @contextlib.contextmanager
-def _interrupts_blocked() -> Iterator[None]:
+def interrupts_blocked() -> Iterator[None]:
     """Start processes inside with Ctrl-C blocked: the parent handles it and ends them properly."""
     if not hasattr(signal, "pthread_sigmask"):
         yield

@@ -116,7 +116,7 @@ class RunRecord:
         status: see :data:`RunStatus`.
         owner: name of the lock that the process of the run holds.
         created, ended: UTC, ISO 8601; ``ended`` is "" while the run has not ended.
-        runner: where it ran, ``thread`` or ``process``.
+        runner: where it ran, ``thread``, ``process`` or ``cluster``.
         device, device_name: what it computed on.
         versions: of optlab, torch, numpy and python.
         population: id of the first run of its population (its own where it ran alone).

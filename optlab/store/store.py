@@ -242,7 +242,7 @@ class Store(StudyStore):
 
         Args:
             experiments: those of a population.
-            runner: where the session will run, ``thread`` or ``process``.
+            runner: where the session will run, ``thread``, ``process`` or ``cluster``.
 
         Raises:
             InvalidInput: a file that an experiment reads cannot be read.

@@ -86,7 +86,10 @@ def _versions() -> Iterable[Finding]:
             "" if version else f"pip install {distribution}",
             essential=True,
         )
-    for distribution, purpose in (("pyarrow", "export to Parquet"),):
+    for distribution, purpose in (
+        ("pyarrow", "export to Parquet"),
+        ("distributed", "a cluster (pip install 'optlab[cluster]')"),
+    ):
         yield Finding(
             distribution, _installed(distribution) or f"not installed; only {purpose} needs it"
         )
