@@ -13,8 +13,10 @@ from optlab.experiment.own_code import own_code
 from optlab.runners.choice import choose
 from optlab.runners.job_handle import JobHandle
 from optlab.runners.jobs import TrainJob
+from optlab.runners.joined import JoinedRunner, joined
 from optlab.runners.pool import WorkerPool
 from optlab.runners.process import ProcessRunner
+from optlab.runners.ranks import RanksRunner
 from optlab.runners.runner import Runner, RunnerName
 from optlab.runners.thread import ThreadRunner
 from optlab.store.store import Store
@@ -32,6 +34,7 @@ def train(
     pool: WorkerPool | None = None,
     log: Sequence[tuple[int, Message]] = (),
     capacity: int = 4096,
+    ranks: int | None = None,
 ) -> JobHandle:
     """Train experiments together as one population, and return the handle of the started job.
 
@@ -44,18 +47,21 @@ def train(
         pool: from which worker processes are taken.
         log: messages to apply, each with the number of completed steps before it.
         capacity: see :class:`~optlab.runners.job_handle.JobHandle`.
+        ranks: number of processes that share every batch, in place of ``runner``; None for a run
+            that is not shared. See :func:`optlab.training.data_parallel.check_shareable`.
 
     Raises:
         StoreError: the runs cannot be recorded.
     """
     documents = tuple(experiment.to_toml() for experiment in experiments)
-    name = choose(runner, draw_share, own_code=any(map(own_code, documents)))
+    shared = _shared_runner(ranks)
+    name = shared.name if shared is not None else choose(runner, draw_share, own_code=any(map(own_code, documents)))
     writer = None
     if store is not None:
         with _opened(store) as opened:
             writer = opened.begin(experiments, name)
     job = TrainJob(documents, None, tuple(log))
-    return _started(JobHandle(job, _runner(name, pool), writer, capacity))
+    return _started(JobHandle(job, shared or _runner(name, pool), writer, capacity))
 
 
 def resume(
@@ -68,6 +74,7 @@ def resume(
     log: Sequence[tuple[int, Message]] = (),
     capacity: int = 4096,
     changed_data: bool = False,
+    ranks: int | None = None,
 ) -> JobHandle:
     """Resume stored runs under the same ids, and return the handle of the started job.
 
@@ -79,6 +86,7 @@ def resume(
         runner, draw_share, pool, capacity: see :func:`train`.
         log: messages to apply in addition to the stored ones.
         changed_data: whether to go on although the files that a run has read have changed.
+        ranks: see :func:`train`; the number may be another one than before.
 
     Raises:
         InvalidInput: there is no such run, it cannot be resumed (it is finished, diverged, or in
@@ -91,10 +99,21 @@ def resume(
             if record.resumable and not changed_data:
                 experiment_of(record.id, record.experiment, record.identities)
         foreign = any(own_code(record.experiment) for record in found)
-        name = choose(runner, draw_share, own_code=foreign)
+        shared = _shared_runner(ranks)
+        name = shared.name if shared is not None else choose(runner, draw_share, own_code=foreign)
         writer = opened.resume(run_ids, name)
     job = TrainJob(writer.experiments, writer.snapshots, (*writer.log, *log))
-    return _started(JobHandle(job, _runner(name, pool), writer, capacity))
+    return _started(JobHandle(job, shared or _runner(name, pool), writer, capacity))
+
+
+def _shared_runner(ranks: int | None) -> Runner | None:
+    """Return the runner of a shared run; None for a run that is not shared.
+
+    In a process that ``torchrun`` has started it joins the ranks that are there.
+    """
+    if ranks is None:
+        return None
+    return JoinedRunner() if joined() else RanksRunner(ranks)
 
 
 def _started(job: JobHandle) -> JobHandle:

@@ -66,7 +66,7 @@ class Worker:
             self._output = output.OutputPipe(printed)
             lent.append(their_output)
         self._process = context.Process(target=_work, args=lent, name="optlab-worker", daemon=True)
-        with _interrupts_blocked():
+        with interrupts_blocked():
             self._process.start()
         # Otherwise the pipes would stay open when the worker dies.
         for end in lent:
@@ -123,12 +123,7 @@ class Worker:
 
     def suspended(self) -> bool:
         """Return whether the process is suspended; False where the system does not say."""
-        try:
-            state = Path(f"/proc/{self.pid}/stat").read_text(encoding="ascii", errors="replace")
-        except OSError:
-            return False
-        # The name of the program, in parentheses, may hold anything.
-        return state.rpartition(")")[2].split()[:1] in (["T"], ["t"])
+        return process_state(self.pid) in ("T", "t")
 
     def _code(self) -> int | None:
         self._process.join(1.0)
@@ -154,8 +149,18 @@ class Worker:
             self._output.close()
 
 
+def process_state(pid: int) -> str:
+    """Return the letter of a process's state (T: suspended), or "" where the system says none."""
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace")
+    except OSError:
+        return ""
+    # The name of the program, in parentheses, may hold anything.
+    return "".join(state.rpartition(")")[2].split()[:1])
+
+
 @contextlib.contextmanager
-def _interrupts_blocked() -> Iterator[None]:
+def interrupts_blocked() -> Iterator[None]:
     """Start processes inside with Ctrl-C blocked: the parent handles it and ends them properly."""
     if not hasattr(signal, "pthread_sigmask"):
         yield
