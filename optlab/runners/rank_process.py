@@ -17,7 +17,7 @@ import sys
 import threading
 import time
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -169,11 +169,8 @@ def work(ends: Sequence[RankEnds], store: str) -> None:
         target=_listen, args=(pipe, jobs, inbox), name="optlab-listener", daemon=True
     ).start()
     try:
-        import torch  # noqa: F401 - before the first sign of being ready
-
-        heartbeat.ready()
         pipe.send(RankReady(os.getpid()))
-        done = _performed(rank, pipe, jobs, inbox, store)
+        done = _performed(rank, pipe, jobs, inbox, store, heartbeat.ready)
         output.flush()
         pipe.send(done)
     except OSError:
@@ -186,13 +183,20 @@ def work(ends: Sequence[RankEnds], store: str) -> None:
 
 
 def _performed(
-    rank: int, pipe: Connection, jobs: queue.SimpleQueue[TrainJob], inbox: Inbox, store: str
+    rank: int,
+    pipe: Connection,
+    jobs: queue.SimpleQueue[TrainJob],
+    inbox: Inbox,
+    store: str,
+    on_joined: Callable[[], None],
 ) -> RankDone:
     failure: SessionFailed | None = None
     try:
         ranks = join(inbox.waiting, store)
     except OptLabError as error:
         return RankDone(SessionFailed(str(error)))
+    # Until then a rank that waits for another one, which starts later, may give no sign of life.
+    on_joined()
     try:
         job = None if rank else jobs.get()
         for event in perform_shared(job, SharedControls(ranks, inbox)):
