@@ -193,9 +193,7 @@ def _fresh(
     return experiment, begin
 
 
-def _sound(
-    source: str, changes: list[str], runner: RunnerChoice, ranks: int | None
-) -> Experiment:
+def _sound(source: str, changes: list[str], runner: RunnerChoice, ranks: int | None) -> Experiment:
     """The experiment asked for, checked; in a worker where that executes code of the user's.
 
     Raises:

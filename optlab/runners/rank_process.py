@@ -29,7 +29,7 @@ from optlab.runners.heartbeat import Heartbeat
 from optlab.runners.jobs import TrainJob, unexpected
 from optlab.runners.shared_job import SharedControls, perform_shared
 from optlab.training.control import Inbox
-from optlab.training.events import SessionFailed
+from optlab.training.events import SessionFailed, SessionStarted
 
 _LOOPBACK = {"linux": "lo", "darwin": "lo0"}
 _PARTED_SECONDS = 20.0
@@ -99,6 +99,8 @@ def launch(
         # Standard output is the command's, which may owe one JSON document to a program.
         os.dup2(2, 1)
     os.environ["TORCH_ELASTIC_SHUTDOWN_TIMEOUT"] = "5"
+    # It would be a server on every interface, which the ranks of one machine do not need.
+    os.environ["TORCH_DISABLE_SHARE_RDZV_TCP_STORE"] = "1"
     for name in ("GLOO_SOCKET_IFNAME", "NCCL_SOCKET_IFNAME"):
         if sys.platform in _LOOPBACK:
             os.environ[name] = _LOOPBACK[sys.platform]
@@ -117,7 +119,7 @@ def _launched(ends: Sequence[RankEnds], folder: Path) -> LaunchFailed:
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
     # What it would say is said by the parent, in words.
-    logging.getLogger("torch.distributed").setLevel(logging.CRITICAL + 1)
+    logging.disable(logging.CRITICAL)
     config = LaunchConfig(
         min_nodes=1,
         max_nodes=1,
@@ -188,18 +190,19 @@ def _performed(
     jobs: queue.SimpleQueue[TrainJob],
     inbox: Inbox,
     store: str,
-    on_joined: Callable[[], None],
+    on_started: Callable[[], None],
 ) -> RankDone:
     failure: SessionFailed | None = None
     try:
         ranks = join(inbox.waiting, store)
     except OptLabError as error:
         return RankDone(SessionFailed(str(error)))
-    # Until then a rank that waits for another one, which starts later, may give no sign of life.
-    on_joined()
     try:
         job = None if rank else jobs.get()
         for event in perform_shared(job, SharedControls(ranks, inbox)):
+            # Until the first event a rank waits for others that start later, and imports libraries.
+            if isinstance(event, SessionStarted):
+                on_started()
             if isinstance(event, SessionFailed):
                 failure = event
             elif not rank:

@@ -8,6 +8,7 @@ import multiprocessing
 import os
 import shutil
 import signal
+import sys
 import tempfile
 import threading
 import time
@@ -28,6 +29,9 @@ from optlab.training.events import Event, SessionFailed
 _LOG = logging.getLogger(__name__)
 _LISTEN_SECONDS = 0.02
 """Maximum delay of a control message while the ranks send no events."""
+_STARTING_SECONDS = 60.0
+"""Patience with a rank that has not started yet: the launcher starts first."""
+_QUIET_TRACKER = "ignore:resource_tracker:UserWarning"
 _END_SECONDS = 10.0
 """How long the launcher may take to end the other ranks once one has failed; then it is killed."""
 
@@ -108,7 +112,7 @@ class _Launch:
             ours, theirs = context.Pipe(duplex=True)
             beats, their_beats = context.Pipe(duplex=False)
             self._pipes[ours] = rank
-            self._monitors.append(HeartbeatMonitor(beats))
+            self._monitors.append(HeartbeatMonitor(beats, _STARTING_SECONDS))
             lent.append(RankEnds(theirs, their_beats))
         self._first = next(iter(self._pipes))
         self._report, report = context.Pipe(duplex=False)
@@ -127,6 +131,10 @@ class _Launch:
             args=(tuple(lent), report, printed, self._folder),
             name="optlab-launcher",
         )
+        # Of a launcher that was killed the system's semaphores are left, which are cleaned up with a
+        # warning on standard error.
+        if _QUIET_TRACKER not in sys.warnoptions:
+            sys.warnoptions.append(_QUIET_TRACKER)
         with interrupts_blocked():
             self._process.start()
         # Otherwise the pipes would stay open when the ranks die.
@@ -145,6 +153,11 @@ class _Launch:
             for message in inbox.receive(0):
                 self.send(message)
             yield from self._arrived(_LISTEN_SECONDS)
+            if len(self._done) == len(self._monitors) and not self._failing:
+                # Nothing is left to do but to leave their interpreters, which takes a while.
+                self._process.terminate()
+                self._process.join(_END_SECONDS)
+                break
             if self._failing:
                 give_up = give_up or time.monotonic() + _END_SECONDS
                 if time.monotonic() > give_up:
@@ -199,12 +212,14 @@ class _Launch:
             if done.failure is not None and not done.parted:
                 return done.failure
         whose = f" It executed code of your own ({', '.join(parts)})." if parts else ""
+        if len(self._done) == len(self._monitors) and not self._failing:
+            return None
         resume = f"{whose} The run can be resumed from its last snapshot."
         if self._reported is None:
             return SessionFailed(f"The launcher of the ranks was ended, and they with it.{resume}")
         for rank, code in self._reported.codes.items():
             return SessionFailed(
-                f"Rank {rank} of {len(self._monitors)} {self._ended(rank, code)}. The other ranks "
+                f"Rank {rank} of {len(self._monitors)}{self._ended(rank, code)}. The other ranks "
                 f"cannot go on without it and were ended.{resume}"
             )
         if self._reported.problem:
@@ -217,17 +232,23 @@ class _Launch:
     def _ended(self, rank: int, code: int) -> str:
         which = f" (process {self._pids[rank]})" if rank in self._pids else ""
         if code >= 0:
-            return f"ended{which} with exit code {code}"
+            return f"{which} ended with exit code {code}"
         try:
             name = signal.Signals(-code).name
         except ValueError:
             name = "unknown"
         why = "; the system does this when memory runs out" if name == "SIGKILL" else ""
-        return f"was killed{which} by signal {-code}, {name}{why}"
+        return f"{which} was killed by signal {-code}, {name}{why}"
 
     def silence(self) -> float:
-        """Return the seconds since the last sign of life of the rank that is silent longest."""
-        return max(monitor.silence() for monitor in self._monitors)
+        """Return the seconds since the last sign of life of the rank that is silent longest.
+
+        A rank that has done its job owes none.
+        """
+        silent = [monitor.silence() for monitor in self._monitors]
+        return max(
+            (seconds for rank, seconds in enumerate(silent) if rank not in self._done), default=0.0
+        )
 
     def suspended(self) -> list[int]:
         """Return the processes of ranks that are suspended."""
@@ -235,6 +256,7 @@ class _Launch:
 
     def kill(self) -> None:
         """Kill the launcher and the ranks, even if they are suspended (any thread)."""
+        # A group of its own: see launch.
         if self._process.pid is not None and hasattr(os, "killpg"):
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(self._process.pid, signal.SIGKILL)
@@ -246,7 +268,7 @@ class _Launch:
             pipe.close()
         self._pipes = {}
         self._process.join(_END_SECONDS)
-        if self._process.is_alive() or self._process.exitcode:
+        if self._process.is_alive() or self._process.exitcode == -signal.SIGKILL:
             # Ranks may have outlived their launcher.
             self.kill()
             self._process.join()

@@ -55,7 +55,11 @@ def train(
     """
     documents = tuple(experiment.to_toml() for experiment in experiments)
     shared = _shared_runner(ranks)
-    name = shared.name if shared is not None else choose(runner, draw_share, own_code=any(map(own_code, documents)))
+    name = (
+        shared.name
+        if shared is not None
+        else choose(runner, draw_share, own_code=any(map(own_code, documents)))
+    )
     writer = None
     if store is not None:
         with _opened(store) as opened:

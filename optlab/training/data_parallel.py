@@ -160,8 +160,7 @@ def agreed_values(ranks: Ranks, values: Mapping[str, torch.Tensor]) -> dict[str,
     table = torch.stack([value.to(first) for value in values.values()])
     agreed = ranks.from_first(table)
     return {
-        name: row.to(value.dtype)
-        for (name, value), row in zip(values.items(), agreed, strict=True)
+        name: row.to(value.dtype) for (name, value), row in zip(values.items(), agreed, strict=True)
     }
 
 
