@@ -27,7 +27,7 @@ from optlab.objective.device import resolve
 from optlab.outside.own_models import deferral
 from optlab.runners import JobHandle, train
 from optlab.runners import resume as go_on
-from optlab.runners.train import RunnerChoice
+from optlab.runners.train import RunnerChoice, shared_runner
 from optlab.store import Store
 from optlab.tasks.checking import CheckTask
 from optlab.tasks.run_figures import further_figures
@@ -183,12 +183,13 @@ def _fresh(
             "presets), or --resume with a stored run."
         )
     experiment = _sound(source, changes, runner, ranks)
+    where = runner if ranks is None else shared_runner(ranks)
 
     def begin() -> JobHandle:
         if no_store:
-            return train([experiment], runner=runner, ranks=ranks)
+            return train([experiment], runner=where)
         with Store.open() as store:
-            return train([experiment], runner=runner, store=store, ranks=ranks)
+            return train([experiment], runner=where, store=store)
 
     return experiment, begin
 
@@ -249,9 +250,8 @@ def _resumed(
 
     def begin() -> JobHandle:
         with Store.open() as store:
-            return go_on(
-                [record.id], runner=runner, store=store, changed_data=changed_data, ranks=ranks
-            )
+            where = runner if ranks is None else shared_runner(ranks)
+            return go_on([record.id], runner=where, store=store, changed_data=changed_data)
 
     experiment = experiment_of(
         record.id,

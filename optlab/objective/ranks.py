@@ -166,7 +166,7 @@ class JoinedRanks(Ranks):
         self._communicate(lambda: self._group.all_reduce(table))
         return [rank for rank in range(self.size) if not torch.equal(table[rank], table[0])]
 
-    def agreed(self, over: bool) -> bool:
+    def agreed(self, over: bool) -> bool:  # noqa: FBT001 - as above
         self._over_here = over
         return self._over
 

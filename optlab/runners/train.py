@@ -17,7 +17,7 @@ from optlab.runners.joined import JoinedRunner, joined
 from optlab.runners.pool import WorkerPool
 from optlab.runners.process import ProcessRunner
 from optlab.runners.ranks import RanksRunner
-from optlab.runners.runner import Runner, RunnerName
+from optlab.runners.runner import Runner
 from optlab.runners.thread import ThreadRunner
 from optlab.store.store import Store
 from optlab.training.control import Message
@@ -28,57 +28,49 @@ RunnerChoice = Literal["auto", "thread", "process"]
 def train(
     experiments: Sequence[Experiment],
     *,
-    runner: RunnerChoice = "auto",
+    runner: RunnerChoice | Runner = "auto",
     draw_share: float = 0.0,
     store: Store | Path | None = None,
     pool: WorkerPool | None = None,
     log: Sequence[tuple[int, Message]] = (),
     capacity: int = 4096,
-    ranks: int | None = None,
 ) -> JobHandle:
     """Train experiments together as one population, and return the handle of the started job.
 
     Args:
         experiments: to train.
         runner: ``auto`` for a process where code of the user's is executed, and else to measure;
-            see :func:`optlab.runners.choice.choose`.
+            see :func:`optlab.runners.choice.choose`. Or a runner for this job only.
         draw_share: share of the time that this process spends drawing.
         store: a store or an OptLab folder in which the runs are recorded, or None.
         pool: from which worker processes are taken.
         log: messages to apply, each with the number of completed steps before it.
         capacity: see :class:`~optlab.runners.job_handle.JobHandle`.
-        ranks: number of processes that share every batch, in place of ``runner``; None for a run
-            that is not shared. See :func:`optlab.training.data_parallel.check_shareable`.
 
     Raises:
         StoreError: the runs cannot be recorded.
     """
     documents = tuple(experiment.to_toml() for experiment in experiments)
-    shared = _shared_runner(ranks)
-    name = (
-        shared.name
-        if shared is not None
-        else choose(runner, draw_share, own_code=any(map(own_code, documents)))
-    )
+    if isinstance(runner, str):
+        runner = _chosen(runner, draw_share, documents, pool)
     writer = None
     if store is not None:
         with _opened(store) as opened:
-            writer = opened.begin(experiments, name)
+            writer = opened.begin(experiments, runner.name)
     job = TrainJob(documents, None, tuple(log))
-    return _started(JobHandle(job, shared or _runner(name, pool), writer, capacity))
+    return _started(JobHandle(job, runner, writer, capacity))
 
 
 def resume(
     run_ids: Sequence[str],
     *,
     store: Store | Path,
-    runner: RunnerChoice = "auto",
+    runner: RunnerChoice | Runner = "auto",
     draw_share: float = 0.0,
     pool: WorkerPool | None = None,
     log: Sequence[tuple[int, Message]] = (),
     capacity: int = 4096,
     changed_data: bool = False,
-    ranks: int | None = None,
 ) -> JobHandle:
     """Resume stored runs under the same ids, and return the handle of the started job.
 
@@ -90,7 +82,6 @@ def resume(
         runner, draw_share, pool, capacity: see :func:`train`.
         log: messages to apply in addition to the stored ones.
         changed_data: whether to go on although the files that a run has read have changed.
-        ranks: see :func:`train`; the number may be another one than before.
 
     Raises:
         InvalidInput: there is no such run, it cannot be resumed (it is finished, diverged, or in
@@ -102,21 +93,20 @@ def resume(
         for record in found:
             if record.resumable and not changed_data:
                 experiment_of(record.id, record.experiment, record.identities)
-        foreign = any(own_code(record.experiment) for record in found)
-        shared = _shared_runner(ranks)
-        name = shared.name if shared is not None else choose(runner, draw_share, own_code=foreign)
-        writer = opened.resume(run_ids, name)
+        if isinstance(runner, str):
+            documents = [record.experiment for record in found]
+            runner = _chosen(runner, draw_share, documents, pool)
+        writer = opened.resume(run_ids, runner.name)
     job = TrainJob(writer.experiments, writer.snapshots, (*writer.log, *log))
-    return _started(JobHandle(job, shared or _runner(name, pool), writer, capacity))
+    return _started(JobHandle(job, runner, writer, capacity))
 
 
-def _shared_runner(ranks: int | None) -> Runner | None:
-    """Return the runner of a shared run; None for a run that is not shared.
+def shared_runner(ranks: int) -> Runner:
+    """Return a runner of so many processes that share every batch.
 
-    In a process that ``torchrun`` has started it joins the ranks that are there.
+    In a process that ``torchrun`` has started it joins the ranks that are there. Whether an
+    experiment can be shared is said by :func:`optlab.training.data_parallel.check_shareable`.
     """
-    if ranks is None:
-        return None
     return JoinedRunner() if joined() else RanksRunner(ranks)
 
 
@@ -125,7 +115,10 @@ def _started(job: JobHandle) -> JobHandle:
     return job
 
 
-def _runner(name: RunnerName, pool: WorkerPool | None) -> Runner:
+def _chosen(
+    runner: RunnerChoice, draw_share: float, documents: Sequence[str], pool: WorkerPool | None
+) -> Runner:
+    name = choose(runner, draw_share, own_code=any(map(own_code, documents)))
     return ThreadRunner() if name == "thread" else ProcessRunner(pool)
 
 
