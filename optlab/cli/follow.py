@@ -43,6 +43,7 @@ class Outcome:
         recorded: whether all of it is stored; None where it was not to be stored. recording_error:
             why it is not, one sentence.
         switched_off: instrument → why it switched itself off.
+        ranks: number of processes that share every batch.
         ended: whether it has come to its end, so that what happens to others of its population does
             not concern it.
     """
@@ -65,6 +66,7 @@ class Outcome:
     recorded: bool | None = True
     recording_error: str = ""
     switched_off: dict[str, str] = field(default_factory=dict)
+    ranks: int = 1
     ended: bool = False
 
     @property
@@ -83,6 +85,7 @@ class Outcome:
             "steps_per_second": self.steps_per_second,
             "device": self.device or None,
             "runner": self.runner or None,
+            "ranks": self.ranks,
             "parameters": self.parameters,
             "reason": self.reason or None,
             "broken": self.broken or None,

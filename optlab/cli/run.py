@@ -13,6 +13,7 @@ import typer
 from optlab.cli.follow import Outcome, follow
 from optlab.cli.output import say, say_json
 from optlab.cli.progress import view
+from optlab.cli.ranks import Ranks, check_devices, check_ranks, follow_first_rank, shared_by
 from optlab.cli.test_part import say_confusion, say_gaps
 from optlab.core.errors import InvalidInput
 from optlab.core.printable import printable
@@ -25,11 +26,12 @@ from optlab.objective.device import resolve
 from optlab.outside.own_models import deferral
 from optlab.runners import JobHandle, train
 from optlab.runners import resume as go_on
-from optlab.runners.train import RunnerChoice
+from optlab.runners.train import RunnerChoice, shared_runner
 from optlab.store import Store
 from optlab.tasks.checking import CheckTask
 from optlab.tasks.run_figures import further_figures
 from optlab.tasks.test_part import class_names
+from optlab.training.data_parallel import check_shareable
 
 RUNNERS: tuple[RunnerChoice, ...] = get_args(RunnerChoice)
 
@@ -111,6 +113,7 @@ def run(
         str,
         typer.Option(metavar="|".join(RUNNERS), help="Train in this process or in one of its own."),
     ] = "auto",
+    ranks: Ranks = "",
     resume: Annotated[
         str,
         typer.Option(metavar="RUN", help="Resume a stopped or interrupted run, in place of FILE."),
@@ -148,13 +151,18 @@ def run(
         ),
     ]
     given += [change for word in instruments or [] for change in switched(word)]
+    number, count = shared_by(ranks, asked)
+    if number:
+        return follow_first_rank()
     if resume:
-        experiment, begin = _resumed(resume, source, given, asked, no_store, changed_data)
+        experiment, begin = _resumed(resume, source, given, asked, no_store, changed_data, count)
     elif changed_data:
         raise InvalidInput(ONLY_STORED, "changed_data")
     else:
-        experiment, begin = _fresh(source, given, asked, no_store)
-    outcome = follow(begin, Outcome(experiment.title()), view(experiment, silent=json))
+        experiment, begin = _fresh(source, given, asked, no_store, count)
+    outcome = follow(
+        begin, Outcome(experiment.title(), ranks=count or 1), view(experiment, silent=json)
+    )
     if json:
         say_json(outcome.document())
     else:
@@ -165,7 +173,7 @@ def run(
 
 
 def _fresh(
-    source: str, changes: list[str], runner: RunnerChoice, no_store: bool
+    source: str, changes: list[str], runner: RunnerChoice, no_store: bool, ranks: int | None
 ) -> tuple[Experiment, Callable[[], JobHandle]]:
     """The experiment asked for, found to be sound, and what begins it."""
     if not source:
@@ -173,18 +181,19 @@ def _fresh(
             "What is to be run is missing; give an experiment file or a preset (optlab list "
             "presets), or --resume with a stored run."
         )
-    experiment = _sound(source, changes, runner)
+    experiment = _sound(source, changes, runner, ranks)
+    where = runner if ranks is None else shared_runner(ranks)
 
     def begin() -> JobHandle:
         if no_store:
-            return train([experiment], runner=runner)
+            return train([experiment], runner=where)
         with Store.open() as store:
-            return train([experiment], runner=runner, store=store)
+            return train([experiment], runner=where, store=store)
 
     return experiment, begin
 
 
-def _sound(source: str, changes: list[str], runner: RunnerChoice) -> Experiment:
+def _sound(source: str, changes: list[str], runner: RunnerChoice, ranks: int | None) -> Experiment:
     """The experiment asked for, checked; in a worker where that executes code of the user's.
 
     Raises:
@@ -198,7 +207,7 @@ def _sound(source: str, changes: list[str], runner: RunnerChoice) -> Experiment:
             contextlib.nullcontext() if runner == "thread" else deferral.left_to_worker(),
         ):
             experiment = changed(load(source), changes)
-            check_surroundings(experiment)
+            check_surroundings(experiment, ranks)
             return experiment
     except deferral.ForWorker:
         # Imported here: most runs do not need it.
@@ -210,6 +219,7 @@ def _sound(source: str, changes: list[str], runner: RunnerChoice) -> Experiment:
             tables,
             fit_loss=bool(changes) and not any(change.startswith("loss.") for change in changes),
             load_data=True,
+            shared=ranks is not None,
         )
         result = answer(task, lambda text: print(text, end="", file=sys.stderr))
         if result.problem:
@@ -224,6 +234,7 @@ def _resumed(
     runner: RunnerChoice,
     no_store: bool,
     changed_data: bool,
+    ranks: int | None,
 ) -> tuple[Experiment, Callable[[], JobHandle]]:
     """The experiment of a stored run, and what goes on with it."""
     if source or changes or no_store:
@@ -238,7 +249,8 @@ def _resumed(
 
     def begin() -> JobHandle:
         with Store.open() as store:
-            return go_on([record.id], runner=runner, store=store, changed_data=changed_data)
+            where = runner if ranks is None else shared_runner(ranks)
+            return go_on([record.id], runner=where, store=store, changed_data=changed_data)
 
     experiment = experiment_of(
         record.id,
@@ -248,6 +260,8 @@ def _resumed(
         # The worker checks what executes code of the user's.
         check=runner == "thread" or not own_code(record.experiment),
     )
+    if ranks is not None:
+        check_ranks(experiment, ranks)
     return experiment, begin
 
 
@@ -291,17 +305,22 @@ def switched(word: str) -> list[str]:
     return [f"instruments.{name}.every={every}" if colon else f"instruments.{name}=on"]
 
 
-def check_surroundings(experiment: Experiment) -> None:
+def check_surroundings(experiment: Experiment, ranks: int | None = None) -> None:
     """Check before a run is stored what only this machine can tell.
 
-    Whether the device is there, the data can be had, and the experiment fits them.
+    Whether the device is there, the data can be had, the experiment fits them, and, with ``ranks``,
+    whether these can share it.
 
     Raises:
         InvalidInput: one of these does not hold.
     """
     if experiment.general.device not in ("auto", "cpu"):
         resolve(experiment.general.device, 0, experiment.general.precision)
-    experiment.check_data(experiment.dataset.load())
+    data = experiment.dataset.load()
+    experiment.check_data(data)
+    if ranks is not None:
+        check_devices(experiment, ranks)
+        check_shareable(experiment, data)
 
 
 def _say(outcome: Outcome, experiment: Experiment) -> None:
@@ -313,14 +332,14 @@ def _say(outcome: Outcome, experiment: Experiment) -> None:
         if outcome.run:
             say(
                 f"{outcome.status}: stored as {outcome.run}; resume it with: optlab run --resume "
-                f"{outcome.run}"
+                f"{outcome.run}{_with_ranks(outcome)}"
             )
         return
     say(f"{printable(outcome.title)}: {outcome.status}, {outcome.reason}")
     speed = f" ({outcome.steps_per_second:,.0f} steps/s)" if outcome.steps_per_second else ""
     say(
         f"  steps              {outcome.steps:,} in {outcome.seconds:.2f} s{speed}, "
-        f"{outcome.device}, {outcome.runner}"
+        f"{outcome.device}, {f'{outcome.ranks} ranks' if outcome.ranks > 1 else outcome.runner}"
     )
     for part, label in (
         ("train", "training loss"),
@@ -355,4 +374,8 @@ def _say(outcome: Outcome, experiment: Experiment) -> None:
             + (" (only in part)" if outcome.recorded is False else "")
         )
         if outcome.status == "stopped" or outcome.recorded is False:
-            say(f"Resume it with: optlab run --resume {outcome.run}")
+            say(f"Resume it with: optlab run --resume {outcome.run}{_with_ranks(outcome)}")
+
+
+def _with_ranks(outcome: Outcome) -> str:
+    return f" --ranks {outcome.ranks}" if outcome.ranks > 1 else ""

@@ -48,12 +48,16 @@ class Heartbeat:
 
 
 class HeartbeatMonitor:
-    """The parent's end, for one thread at a time that looks again and again."""
+    """The parent's end, for one thread at a time that looks again and again.
 
-    def __init__(self, pipe: Connection) -> None:
+    Args:
+        patience: additional patience, in seconds, until the first sign of life.
+    """
+
+    def __init__(self, pipe: Connection, patience: float = STARTING_SECONDS) -> None:
         self._pipe = pipe
         self._lock = threading.Lock()
-        self._silence = -STARTING_SECONDS
+        self._silence = -patience
         self._looked_at = time.monotonic()
 
     def silence(self) -> float:

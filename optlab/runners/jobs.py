@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from optlab.core.errors import InvalidInput, OptLabError
 from optlab.experiment import Experiment
 from optlab.experiment.own_code import blame, own_code
+from optlab.objective.ranks import ALONE, Ranks
 from optlab.tasks.task import Task
 from optlab.training.control import Controls, Message, Replay
 from optlab.training.events import Event, SessionFailed, TaskResult
@@ -41,7 +42,7 @@ The results of a task come as :class:`~optlab.training.events.TaskResult`.
 """
 
 
-def perform(job: Job, controls: Controls) -> Iterator[Event]:
+def perform(job: Job, controls: Controls, ranks: Ranks = ALONE) -> Iterator[Event]:
     """Execute a job and yield its events.
 
     An error becomes a :class:`~optlab.training.events.SessionFailed`, which is then the last event.
@@ -49,6 +50,7 @@ def perform(job: Job, controls: Controls) -> Iterator[Event]:
     Args:
         job: to execute.
         controls: the messages to it.
+        ranks: the processes that train together, each of which performs the job.
     """
     parts: tuple[str, ...] = ()
     try:
@@ -57,7 +59,10 @@ def perform(job: Job, controls: Controls) -> Iterator[Event]:
                 parts = own_parts(job)
                 experiments = [Experiment.from_toml(text) for text in job.experiments]
                 yield from session(
-                    experiments, Replay(job.log, controls) if job.log else controls, job.snapshots
+                    experiments,
+                    Replay(job.log, controls) if job.log else controls,
+                    job.snapshots,
+                    ranks,
                 )
             case Task():
                 for result in job.run(controls):

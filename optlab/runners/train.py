@@ -13,9 +13,11 @@ from optlab.experiment.own_code import own_code
 from optlab.runners.choice import choose
 from optlab.runners.job_handle import JobHandle
 from optlab.runners.jobs import TrainJob
+from optlab.runners.joined import JoinedRunner, joined
 from optlab.runners.pool import WorkerPool
 from optlab.runners.process import ProcessRunner
-from optlab.runners.runner import Runner, RunnerName
+from optlab.runners.ranks import RanksRunner
+from optlab.runners.runner import Runner
 from optlab.runners.thread import ThreadRunner
 from optlab.store.store import Store
 from optlab.training.control import Message
@@ -26,7 +28,7 @@ RunnerChoice = Literal["auto", "thread", "process"]
 def train(
     experiments: Sequence[Experiment],
     *,
-    runner: RunnerChoice = "auto",
+    runner: RunnerChoice | Runner = "auto",
     draw_share: float = 0.0,
     store: Store | Path | None = None,
     pool: WorkerPool | None = None,
@@ -38,7 +40,7 @@ def train(
     Args:
         experiments: to train.
         runner: ``auto`` for a process where code of the user's is executed, and else to measure;
-            see :func:`optlab.runners.choice.choose`.
+            see :func:`optlab.runners.choice.choose`. Or a runner for this job only.
         draw_share: share of the time that this process spends drawing.
         store: a store or an OptLab folder in which the runs are recorded, or None.
         pool: from which worker processes are taken.
@@ -49,20 +51,21 @@ def train(
         StoreError: the runs cannot be recorded.
     """
     documents = tuple(experiment.to_toml() for experiment in experiments)
-    name = choose(runner, draw_share, own_code=any(map(own_code, documents)))
+    if isinstance(runner, str):
+        runner = _chosen(runner, draw_share, documents, pool)
     writer = None
     if store is not None:
         with _opened(store) as opened:
-            writer = opened.begin(experiments, name)
+            writer = opened.begin(experiments, runner.name)
     job = TrainJob(documents, None, tuple(log))
-    return _started(JobHandle(job, _runner(name, pool), writer, capacity))
+    return _started(JobHandle(job, runner, writer, capacity))
 
 
 def resume(
     run_ids: Sequence[str],
     *,
     store: Store | Path,
-    runner: RunnerChoice = "auto",
+    runner: RunnerChoice | Runner = "auto",
     draw_share: float = 0.0,
     pool: WorkerPool | None = None,
     log: Sequence[tuple[int, Message]] = (),
@@ -90,11 +93,21 @@ def resume(
         for record in found:
             if record.resumable and not changed_data:
                 experiment_of(record.id, record.experiment, record.identities)
-        foreign = any(own_code(record.experiment) for record in found)
-        name = choose(runner, draw_share, own_code=foreign)
-        writer = opened.resume(run_ids, name)
+        if isinstance(runner, str):
+            documents = [record.experiment for record in found]
+            runner = _chosen(runner, draw_share, documents, pool)
+        writer = opened.resume(run_ids, runner.name)
     job = TrainJob(writer.experiments, writer.snapshots, (*writer.log, *log))
-    return _started(JobHandle(job, _runner(name, pool), writer, capacity))
+    return _started(JobHandle(job, runner, writer, capacity))
+
+
+def shared_runner(ranks: int) -> Runner:
+    """Return a runner of so many processes that share every batch.
+
+    In a process that ``torchrun`` has started it joins the ranks that are there. Whether an
+    experiment can be shared is said by :func:`optlab.training.data_parallel.check_shareable`.
+    """
+    return JoinedRunner() if joined() else RanksRunner(ranks)
 
 
 def _started(job: JobHandle) -> JobHandle:
@@ -102,7 +115,10 @@ def _started(job: JobHandle) -> JobHandle:
     return job
 
 
-def _runner(name: RunnerName, pool: WorkerPool | None) -> Runner:
+def _chosen(
+    runner: RunnerChoice, draw_share: float, documents: Sequence[str], pool: WorkerPool | None
+) -> Runner:
+    name = choose(runner, draw_share, own_code=any(map(own_code, documents)))
     return ThreadRunner() if name == "thread" else ProcessRunner(pool)
 
 

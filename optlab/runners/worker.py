@@ -123,12 +123,7 @@ class Worker:
 
     def suspended(self) -> bool:
         """Return whether the process is suspended; False where the system does not say."""
-        try:
-            state = Path(f"/proc/{self.pid}/stat").read_text(encoding="ascii", errors="replace")
-        except OSError:
-            return False
-        # The name of the program, in parentheses, may hold anything.
-        return state.rpartition(")")[2].split()[:1] in (["T"], ["t"])
+        return process_state(self.pid) in ("T", "t")
 
     def _code(self) -> int | None:
         self._process.join(1.0)
@@ -152,6 +147,16 @@ class Worker:
         self._monitor.close()
         if self._output is not None:
             self._output.close()
+
+
+def process_state(pid: int) -> str:
+    """Return the letter of a process's state (T: suspended), or "" where the system says none."""
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace")
+    except OSError:
+        return ""
+    # The name of the program, in parentheses, may hold anything.
+    return "".join(state.rpartition(")")[2].split()[:1])
 
 
 @contextlib.contextmanager

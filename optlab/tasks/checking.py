@@ -16,6 +16,7 @@ from optlab.experiment import Experiment, suited_loss
 from optlab.experiment.own_code import own_code_of
 from optlab.tasks.task import Task
 from optlab.training.control import Controls
+from optlab.training.data_parallel import check_shareable
 
 
 @dataclass(frozen=True)
@@ -48,12 +49,13 @@ class CheckTask(Task):
 
     Attributes:
         tables: of the experiment.
-        fit_loss, load_data: see :func:`check`.
+        fit_loss, load_data, shared: see :func:`check`.
     """
 
     tables: Mapping[str, Any]
     fit_loss: bool
     load_data: bool = False
+    shared: bool = False
 
     def own_parts(self) -> tuple[str, ...]:
         """Return the model where it is the user's own; see :class:`~optlab.tasks.task.Task`."""
@@ -65,10 +67,14 @@ class CheckTask(Task):
         Args:
             controls: not used.
         """
-        yield check(self.tables, fit_loss=self.fit_loss, load_data=self.load_data)
+        yield check(
+            self.tables, fit_loss=self.fit_loss, load_data=self.load_data, shared=self.shared
+        )
 
 
-def check(tables: Mapping[str, Any], *, fit_loss: bool, load_data: bool = False) -> ExperimentCheck:
+def check(
+    tables: Mapping[str, Any], *, fit_loss: bool, load_data: bool = False, shared: bool = False
+) -> ExperimentCheck:
     """Check the experiment of these tables; problems are in the result.
 
     Args:
@@ -81,8 +87,11 @@ def check(tables: Mapping[str, Any], *, fit_loss: bool, load_data: bool = False)
     try:
         loss = _fitted(tables) if fit_loss else loss
         experiment = Experiment.from_dict({**tables, "loss": loss})
-        if load_data:
-            experiment.check_data(experiment.dataset.load())
+        if load_data or shared:
+            data = experiment.dataset.load()
+            experiment.check_data(data)
+            if shared:
+                check_shareable(experiment, data)
         layout = experiment.layout()
         task = experiment.target_shape().task
     except OptLabError as error:

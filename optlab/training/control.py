@@ -97,6 +97,10 @@ class Inbox:
         self._messages.append(message)
         self._arrived.set()
 
+    def waiting(self) -> bool:
+        """Return whether messages have arrived (any thread)."""
+        return bool(self._messages)
+
     def receive(self, step: int) -> list[Message]:
         """Return all messages that have arrived."""
         if not self._messages:

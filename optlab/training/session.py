@@ -17,6 +17,7 @@ from optlab.core.errors import InvalidInput
 from optlab.experiment import Experiment
 from optlab.objective.device import describe
 from optlab.objective.memory import keep_freed_memory
+from optlab.objective.ranks import ALONE, Ranks
 from optlab.training.control import (
     Advance,
     Controls,
@@ -29,6 +30,7 @@ from optlab.training.control import (
     SwitchInstrument,
     TakeSnapshot,
 )
+from optlab.training.data_parallel import described
 from optlab.training.events import (
     ActivityChanged,
     Event,
@@ -69,6 +71,7 @@ def session(
     experiments: Sequence[Experiment],
     controls: Controls,
     snapshots: Sequence[Snapshot] | None = None,
+    ranks: Ranks = ALONE,
 ) -> Iterator[Event]:
     """Train experiments as one population and yield what happens.
 
@@ -76,12 +79,15 @@ def session(
         experiments: one a run.
         controls: where messages come from.
         snapshots: state of each run to resume from.
+        ranks: the processes that train the runs together. Each goes through the same session; the
+            events of the first count.
 
     Raises:
         InvalidInput: the experiments cannot be run; raised before the first event.
     """
     keep_freed_memory()
-    yield from _Session(Trainer(experiments, snapshots), controls, snapshots).timed_events()
+    trainer = Trainer(experiments, snapshots, ranks=ranks)
+    yield from _Session(trainer, controls, snapshots).timed_events()
 
 
 @dataclass
@@ -148,7 +154,7 @@ class _Session:
             runs=trainer.runs,
             parameters=trainer.layout.total,
             device=trainer.device,
-            device_name=describe(trainer.device),
+            device_name=described(trainer.ranks, describe(trainer.device)),
             steps=first.budget.steps,
             steps_per_epoch=trainer.steps_per_epoch,
             batch=trainer.batch,
@@ -186,7 +192,7 @@ class _Session:
     def _over(self) -> bool:
         if not self._trainer.alive or self._trainer.step >= self._budget.steps:
             return True
-        return 0.0 < self._budget.seconds <= self._clock.seconds()
+        return self._trainer.ranks.agreed(0.0 < self._budget.seconds <= self._clock.seconds())
 
     def _after_step(self) -> Iterator[Event]:
         trainer = self._trainer

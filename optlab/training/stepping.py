@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from optlab.catalogue.continuation.base import Continuation
 from optlab.catalogue.optimizers.base import State
 from optlab.core.lazy import torch
-from optlab.objective.batch_objective import BatchObjective
 from optlab.objective.objective import Objective
 from optlab.objective.seeding import generator, random_units
+from optlab.objective.shared import batch_objective
 from optlab.training.groups import Group
 
 
@@ -124,7 +124,7 @@ class Stepper:
             if group.needs_objective:
                 objective = self._objective.selected(group.rows)
                 outcome = group.step_on_objective(
-                    its_theta, BatchObjective(objective, its_x, its_y, group.seeds, step)
+                    its_theta, batch_objective(objective, its_x, its_y, group.seeds, step)
                 )
                 point, loss, gradient = its_theta, outcome.loss, outcome.gradient
                 added = objective.added(its_theta, its_x, its_y)

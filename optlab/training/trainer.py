@@ -17,7 +17,14 @@ from optlab.core.errors import InvalidInput
 from optlab.core.lazy import torch
 from optlab.experiment import Experiment
 from optlab.objective.device import resolve
+from optlab.objective.ranks import ALONE, Ranks
 from optlab.training.batches import BatchStream
+from optlab.training.data_parallel import (
+    agreed_values,
+    check_same_data,
+    compare_parameters,
+    shared_objective,
+)
 from optlab.training.divergence import DivergenceGuard
 from optlab.training.evaluation import Evaluator
 from optlab.training.events import Status
@@ -47,12 +54,15 @@ class Trainer:
             their initializers.
         deferred: whether the check for finite values is left on the device; by default on a GPU
             only.
+        ranks: the processes that train the runs together, each on its share of the batches. Where
+            there are several, the check for finite values is never deferred.
 
     Raises:
         InvalidInput: the experiments do not fit each other, the device is not available, or a
             snapshot is of another model or optimizer.
 
     Attributes:
+        ranks: see above.
         requested: the experiments as they were requested. effective: the same with the changes
             made during the run.
         population: the runs, with their parameters and groups.
@@ -68,6 +78,7 @@ class Trainer:
         snapshots: Sequence[Snapshot] | None = None,
         *,
         deferred: bool | None = None,
+        ranks: Ranks = ALONE,
     ) -> None:
         check_compatible(experiments)
         first = experiments[0]
@@ -75,14 +86,19 @@ class Trainer:
         self.requested = tuple(experiments)
         self.effective = list(experiments)
         data = RunData(experiments)
+        self.ranks = ranks
+        check_same_data(ranks, first, data.first)
         self.objective = objective_of(experiments, data)
+        self._shared = shared_objective(self.objective, data.first.shape, ranks)
         self.layout = self.objective.layout
         examples = len(data.first.training)
         self.batch = first.batches.batch_size(examples)
         work = len(experiments) * self.layout.total * self.batch
-        self.device = resolve(first.general.device, work, first.general.precision)
+        self.device = resolve(ranks.device(first.general.device), work, first.general.precision)
         self.dtype: torch.dtype = getattr(torch, first.general.precision)
         self.deferred = self.device != "cpu" if deferred is None else deferred
+        if ranks.together:
+            self.deferred = False  # all ranks must learn in the same step that a run has ended
 
         measures = [
             measure()
@@ -91,7 +107,7 @@ class Trainer:
         ]
         self._evaluator = Evaluator(
             experiments,
-            self.objective,
+            self._shared,
             data,
             [measure for measure in measures if isinstance(measure, EvaluationMeasure)],
             self.device,
@@ -106,7 +122,13 @@ class Trainer:
         self.steps_per_epoch = self._stream.steps_per_epoch
         self.last_batch = examples - (self.steps_per_epoch - 1) * self.batch
 
-        drawn, self.notes = starts(experiments, self.objective, data, pretrain=snapshots is None)
+        drawn, self.notes = starts(
+            experiments,
+            self.objective,
+            data,
+            pretrain=snapshots is None and ranks.first,
+        )
+        drawn = ranks.from_first(drawn)
         self.memories: list[dict[str, float]] = [{} for _ in experiments]
         self.norms_at_start: list[float | None] = [None] * len(experiments)
         self.population = self._populated(drawn, snapshots)
@@ -142,7 +164,8 @@ class Trainer:
         )
         self._last: tuple[torch.Tensor, torch.Tensor] | None = None
         self.instrument_runner = InstrumentRunner(self.recorder, self.context_at_rest)
-        self.instrument_runner.restore(experiments, drawn.to(self.theta), snapshots)
+        if ranks.first:
+            self.instrument_runner.restore(experiments, drawn.to(self.theta), snapshots)
 
     def _populated(self, drawn: torch.Tensor, snapshots: Sequence[Snapshot] | None) -> Population:
         """Return the population at the drawn starts ``[R, P]``, or as the snapshots have it."""
@@ -157,7 +180,7 @@ class Trainer:
                     self.effective[run] = self.effective[run].with_value(path, value)
         theta = drawn.to(device=self.device, dtype=self.dtype)
         continuation = self.requested[0].continuation
-        population = Population(self.objective, self.effective, theta, continuation, step)
+        population = Population(self._shared, self.effective, theta, continuation, step)
         if snapshots is not None:
             restore_groups(population.groups, snapshots)
         return population
@@ -248,6 +271,7 @@ class Trainer:
                 clipped[list(self.endings)] = 0.0
             self._clipped = self._clipped + clipped
         self._guard.accept(proposed, row, x, y)
+        compare_parameters(self.ranks, self.theta, number + 1, self.requested[0].budget.steps)
         if proposed.notes:
             self.notes.update(proposed.notes)
         if self.instrument_runner.on:
@@ -324,6 +348,8 @@ class Trainer:
         self.effective[:] = [
             experiment.with_instrument(name, values) for experiment in self.effective
         ]
+        if not self.ranks.first:
+            return
         if values is None:
             self.instrument_runner.switch_off(name)
         else:
@@ -366,6 +392,7 @@ class Trainer:
         values = self._evaluator.evaluate(
             self.theta, self.step, self.population.averaged(), gradient=gradient
         )
+        values = agreed_values(self.ranks, values)
         if gradient and self.step == 0:
             self.norms_at_start = self.full_gradient_norm().tolist()
         return values
@@ -398,7 +425,7 @@ class Trainer:
 
     def full_gradient_norm(self) -> torch.Tensor:
         """Return the norm ``[R]`` of the gradient on the entire training set."""
-        return self._evaluator.full_gradient_norm(self.theta)
+        return self.ranks.from_first(self._evaluator.full_gradient_norm(self.theta))
 
     # --- snapshots --------------------------------------------------------------------------------
 

@@ -6,12 +6,24 @@ scale a unit. Each run uses the moments of its own batch, so no run depends on a
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from optlab.catalogue.models.capabilities import Moments
 from optlab.core.lazy import torch
 
 
-def moments(z: torch.Tensor) -> Moments:
-    """Return mean and variance (over m, not m − 1) ``[R, 1, units]`` of ``z`` ``[R, m, units]``."""
+def moments(
+    z: torch.Tensor, batch_mean: Callable[[torch.Tensor], torch.Tensor] | None = None
+) -> Moments:
+    """Return mean and variance (over m, not m − 1) ``[R, 1, units]`` of ``z`` ``[R, m, units]``.
+
+    Args:
+        z: values of the batch, or of the part of it that ``batch_mean`` completes; see
+            :class:`~optlab.catalogue.models.base.ForwardContext`.
+    """
+    if batch_mean is not None:
+        mean = batch_mean(z)
+        return mean, batch_mean((z - mean).square())
     mean = z.mean(dim=1, keepdim=True)
     return mean, (z - mean).square().mean(dim=1, keepdim=True)
 

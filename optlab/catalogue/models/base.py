@@ -48,6 +48,8 @@ class ForwardContext:
         observe: called with the moments that each normalization over the batch uses.
         branch: called with the outputs ``[R, m, outputs]`` of each auxiliary head; None not to
             compute them.
+        batch_mean: maps values ``[R, m, units]`` of these examples to their means ``[R, 1, units]``
+            over the batch that they are a part of; None where they are the batch.
     """
 
     training: bool = True
@@ -55,6 +57,7 @@ class ForwardContext:
     statistics: Sequence[Moments] | None = None
     observe: Callable[[Moments], None] | None = None
     branch: Callable[[torch.Tensor], None] | None = None
+    batch_mean: Callable[[torch.Tensor], torch.Tensor] | None = None
 
 
 TRAINING = ForwardContext(training=True)

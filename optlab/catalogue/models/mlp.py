@@ -172,7 +172,7 @@ class MLP(Model):
                 z = torch.bmm(next(rest), h.transpose(1, 2)).transpose(1, 2)
                 if trace is not None:
                     trace(f"layers.{index}", z)
-                used = moments(z) if statistics is None else statistics[index]
+                used = moments(z, context.batch_mean) if statistics is None else statistics[index]
                 if context.observe is not None:
                     context.observe(used)
                 z = normalized(z, used, next(rest), next(rest), self.epsilon)
