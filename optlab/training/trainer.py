@@ -251,7 +251,7 @@ class Trainer:
             if self.endings:
                 clipped = clipped.clone()
                 clipped[list(self.endings)] = 0.0
-            self._clipped = self._clipped + clipped
+            self._clipped += clipped
         self._guard.accept(proposed, row, x, y)
         if proposed.notes:
             self.notes.update(proposed.notes)
