@@ -18,6 +18,7 @@ import logging
 import multiprocessing
 import os
 import re
+import sqlite3
 import sys
 import threading
 import time
@@ -52,6 +53,63 @@ def pytest_xvfb_disable(config: pytest.Config) -> bool:
 @pytest.fixture(autouse=True)
 def _own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPTLAB_HOME", str(tmp_path / "optlab-home"))
+
+
+@pytest.fixture
+def make_older() -> Callable[[Path, int], None]:
+    """Turn the store of a folder into one of an older version: what the later migrations brought is
+    removed, and checksums cover what is left.
+    """
+
+    def make(home: Path, version: int) -> None:
+        from optlab.store.checksums import register
+        from optlab.store.database import NAME, migrations
+
+        schema = sqlite3.connect(":memory:")
+        connection = sqlite3.connect(home / NAME, isolation_level=None)
+        register(schema)
+        register(connection)
+        for script in migrations()[:version]:
+            schema.executescript(script)
+        for index in _indexes(connection) - _indexes(schema):
+            connection.execute(f"DROP INDEX {index}")
+        before = _schema(schema)
+        for table, columns in _schema(connection).items():
+            if table not in before:
+                connection.execute(f"DROP TABLE {table}")
+                continue
+            later = [name for name in columns if name not in before[table]]
+            for name in later:
+                connection.execute(f"ALTER TABLE {table} DROP COLUMN {name}")
+            if later and "checksum" in before[table]:
+                covered = ", ".join(name for name in before[table] if name != "checksum")
+                connection.execute(f"UPDATE {table} SET checksum = optlab_checksum({covered})")
+        connection.execute(f"PRAGMA user_version = {version}")
+        if version == 0:
+            connection.execute("PRAGMA application_id = 0")
+        connection.execute("PRAGMA journal_mode = DELETE")
+        connection.close()
+        schema.close()
+
+    return make
+
+
+def _indexes(connection: sqlite3.Connection) -> set[str]:
+    """The names of the indexes that a statement has created."""
+    found = connection.execute(
+        "SELECT name FROM sqlite_master WHERE type = 'index' AND sql IS NOT NULL"
+    )
+    return {name for (name,) in found}
+
+
+def _schema(connection: sqlite3.Connection) -> dict[str, list[str]]:
+    """The columns of each table."""
+    tables = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
+    return {
+        table: [row[1] for row in connection.execute(f"PRAGMA table_info({table})")]
+        for (table,) in tables
+        if not table.startswith("sqlite_")
+    }
 
 
 @pytest.fixture(autouse=True, scope="module")

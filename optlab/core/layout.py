@@ -75,7 +75,8 @@ class Layout:
     def split(self, theta: torch.Tensor) -> list[torch.Tensor]:
         """Return views ``[R, *shape]`` of ``theta`` ``[R, P]``, one for each tensor."""
         runs = theta.shape[0]
-        parts = theta.split(self.sizes, 1)
+        # Twice in every step: the method is torch's own, where `split` is a function in Python.
+        parts = theta.split_with_sizes(self.sizes, 1)
         return [
             part.view(runs, *spec.shape) for part, spec in zip(parts, self.parameters, strict=True)
         ]

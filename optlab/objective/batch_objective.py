@@ -133,6 +133,9 @@ class BatchObjective:
         mean Jᵀ S J`` with J the Jacobian of the outputs and S the Fisher matrix of the predicted
         distribution. For these losses it is also the Gauss–Newton matrix.
         """
+        written_out = self._written_out_fisher_product(theta)
+        if written_out is not None:
+            return written_out
         leaf, outputs, probe, pulled = self._pulled(theta)
         predicted = outputs.detach()
         m = outputs.shape[1]
@@ -144,6 +147,27 @@ class BatchObjective:
                 (pushed,) = torch.autograd.grad(pulled, probe, v, retain_graph=True)
             weighted = self._objective.loss.fisher_product(predicted, pushed) / m
             (result,) = torch.autograd.grad(outputs, leaf, weighted, retain_graph=True)
+            return result
+
+        return product
+
+    def _written_out_fisher_product(self, theta: torch.Tensor) -> Product | None:
+        """Return :meth:`fisher_product` without autograd; None where the model needs it."""
+        objective = self._objective
+        split = objective.layout.split
+        with torch.no_grad():
+            at_point = objective.model.linearized(split(theta.detach()), self._x)
+        if at_point is None:
+            return None
+
+        def weighted(u: torch.Tensor) -> torch.Tensor:
+            return objective.loss.fisher_product(at_point.outputs, u).div_(self._x.shape[1])
+
+        def product(v: torch.Tensor) -> torch.Tensor:
+            self._count(2)
+            with torch.no_grad():
+                result = torch.empty_like(theta)
+                at_point.gauss_newton_product(split(v), weighted, split(result))
             return result
 
         return product

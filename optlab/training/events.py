@@ -27,7 +27,16 @@ weights were not finite. Failed: an error.
 
 
 @dataclass(frozen=True)
-class SessionStarted:
+class Event:
+    """Base of all events.
+
+    A new event is one class that derives from it. It passes runners, processes and queues as it is;
+    whoever shows or stores it matches its type.
+    """
+
+
+@dataclass(frozen=True)
+class SessionStarted(Event):
     """The session is set up and about to take its first step.
 
     Attributes:
@@ -67,7 +76,7 @@ class Series:
 
 
 @dataclass(frozen=True)
-class SeriesBlock:
+class SeriesBlock(Event):
     """The values measured since the last block: series name → new values.
 
     ``step`` and ``seconds`` say how far the session is.
@@ -79,7 +88,7 @@ class SeriesBlock:
 
 
 @dataclass(frozen=True)
-class WeightPath:
+class WeightPath(Event):
     """The path of one run through parameter space, in the plane of two principal components.
 
     Attributes:
@@ -100,7 +109,7 @@ class WeightPath:
 
 
 @dataclass(frozen=True)
-class InstrumentImage:
+class InstrumentImage(Event):
     """Arrays of an instrument to be drawn, of one run, after ``step`` steps; the latest only.
 
     Attributes:
@@ -115,7 +124,7 @@ class InstrumentImage:
 
 
 @dataclass(frozen=True)
-class InstrumentCosts:
+class InstrumentCosts(Event):
     """The time that instruments take, as measured until ``step``.
 
     Attributes:
@@ -129,7 +138,7 @@ class InstrumentCosts:
 
 
 @dataclass(frozen=True)
-class MessageApplied:
+class MessageApplied(Event):
     """A message was applied after ``step`` steps; ``problem`` says why it was refused, else ""."""
 
     step: int
@@ -138,7 +147,7 @@ class MessageApplied:
 
 
 @dataclass(frozen=True)
-class ActivityChanged:
+class ActivityChanged(Event):
     """The session was paused or resumed."""
 
     step: int
@@ -146,7 +155,7 @@ class ActivityChanged:
 
 
 @dataclass(frozen=True)
-class SnapshotTaken:
+class SnapshotTaken(Event):
     """A snapshot of a run."""
 
     run: int
@@ -154,7 +163,7 @@ class SnapshotTaken:
 
 
 @dataclass(frozen=True)
-class StepWarning:
+class StepWarning(Event):
     """A step was not what its method promises (no descent, a line search that gave up).
 
     ``words`` say why; the same text is not repeated while it stays so. At step 0 they describe
@@ -167,7 +176,7 @@ class StepWarning:
 
 
 @dataclass(frozen=True)
-class RunEnded:
+class RunEnded(Event):
     """One run is over.
 
     Attributes:
@@ -193,12 +202,12 @@ class RunEnded:
 
 
 @dataclass(frozen=True)
-class SessionEnded:
+class SessionEnded(Event):
     """The last event of a session."""
 
 
 @dataclass(frozen=True)
-class SessionFailed:
+class SessionFailed(Event):
     """The session failed; the last event.
 
     ``message`` is for the user, ``detail`` (a traceback) for a report, "" where the message is
@@ -213,7 +222,7 @@ class SessionFailed:
 
 
 @dataclass(frozen=True)
-class TaskProgress:
+class TaskProgress(Event):
     """Progress of a longer task other than training; ``done`` from 0 to 1."""
 
     done: float
@@ -221,25 +230,7 @@ class TaskProgress:
 
 
 @dataclass(frozen=True)
-class TaskResult:
+class TaskResult(Event):
     """The result of a task other than training; ``value`` has NumPy arrays and plain values."""
 
     value: Any = field(default=None)
-
-
-Event = (
-    SessionStarted
-    | SeriesBlock
-    | WeightPath
-    | InstrumentImage
-    | InstrumentCosts
-    | MessageApplied
-    | ActivityChanged
-    | SnapshotTaken
-    | StepWarning
-    | RunEnded
-    | SessionEnded
-    | SessionFailed
-    | TaskProgress
-    | TaskResult
-)

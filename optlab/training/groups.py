@@ -149,16 +149,16 @@ class Group:
         """Return the points ``[len(rows), P]`` of the group's gradients, from its ``theta``."""
         return self.optimizer.point(self._stale(theta, step), self._own(), self.h)
 
-    def update(
-        self, theta: torch.Tensor, g: torch.Tensor, norm: torch.Tensor
-    ) -> tuple[torch.Tensor, State]:
-        """Return parameters and state after a step, from gradients ``g`` and their norms.
+    def clip(self, g: torch.Tensor, norm: torch.Tensor) -> torch.Tensor:
+        """Return gradients ``g`` ``[len(rows), P]`` of norms ``[len(rows)]`` after clipping."""
+        return self.clipping.clip(g, norm, self.clip_h) if self.clipping.active else g
+
+    def update(self, theta: torch.Tensor, g: torch.Tensor) -> tuple[torch.Tensor, State]:
+        """Return parameters and state after a step.
 
         Args:
-            theta, g: ``[len(rows), P]``. norm: ``[len(rows)]``.
+            theta: ``[len(rows), P]``. g: gradients after clipping, of the same shape.
         """
-        if self.clipping.active:
-            g = self.clipping.clip(g, norm, self.clip_h)
         after, own = self.optimizer.update(theta, g, self._own(), self.h)
         return after, self._with_strategies(theta, after, own)
 
@@ -166,18 +166,16 @@ class Group:
         """Return the share ``[len(rows)]`` of the gradients' components that are clipped."""
         return self.clipping.clipped_share(g, norm, self.clip_h)
 
-    def accepts(self, g: torch.Tensor, norm: torch.Tensor) -> torch.Tensor:
+    def accepts(self, g: torch.Tensor) -> torch.Tensor:
         """Return, per run, whether the rule can use a gradient: ``[len(rows)]``, of type bool.
 
         It cannot where the gradient is not finite after clipping, unless the rule does without.
 
         Args:
-            g: gradients ``[len(rows), P]``. norm: their norms ``[len(rows)]``.
+            g: gradients ``[len(rows), P]`` after clipping.
         """
         if isinstance(self.optimizer, ObjectiveOptimizer) and self.optimizer.gradient_free:
-            return torch.ones_like(norm, dtype=torch.bool)
-        if self.clipping.active:
-            g = self.clipping.clip(g, norm, self.clip_h)
+            return torch.ones(len(g), dtype=torch.bool, device=g.device)
         return torch.isfinite(g).all(dim=1)
 
     def step_on_objective(self, theta: torch.Tensor, objective: BatchObjective) -> Outcome:

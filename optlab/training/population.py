@@ -9,7 +9,7 @@ through a population: it proposes a step, they decide for which runs to accept i
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from optlab.catalogue.continuation.base import Continuation
 from optlab.catalogue.instruments.base import INSTRUMENTS
@@ -68,8 +68,7 @@ def _shared(experiment: Experiment) -> dict[str, Hashable]:
     }
 
 
-@dataclass(frozen=True)
-class PopulationState:
+class PopulationState(NamedTuple):
     """The state of a population between two steps.
 
     Attributes:
@@ -130,12 +129,16 @@ class Population:
         Args:
             fallback: the state that the other runs get; by default they keep their own.
         """
-        state = PopulationState(proposed.after, proposed.states)
+        theta, states = proposed.after, proposed.states
         if mask is not None:
-            state = self.where(mask, state, self.state if fallback is None else fallback)
-        self.theta = state.theta
-        for group, group_state in zip(self.groups, state.groups, strict=True):
-            group.state = group_state
+            theta, states = self.where(
+                mask,
+                PopulationState(theta, states),
+                self.state if fallback is None else fallback,
+            )
+        self.theta = theta
+        for group, state in zip(self.groups, states, strict=True):
+            group.state = state
         self.step += 1
 
     @property

@@ -6,7 +6,7 @@ It is a pure function of the parameters, the groups' states and the batch.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from optlab.catalogue.continuation.base import Continuation
 from optlab.catalogue.optimizers.base import State
@@ -17,13 +17,13 @@ from optlab.objective.shared import batch_objective
 from optlab.training.groups import Group
 
 
-@dataclass(frozen=True)
-class ProposedStep:
+class ProposedStep(NamedTuple):
     """A step that was computed but not yet accepted.
 
     Attributes:
         point: where the gradients were evaluated, ``[R, P]``. loss: batch loss there, ``[R]``.
-            gradient: ``[R, P]``; norm: ``[R]``, before clipping.
+            gradient: ``[R, P]``; norm: ``[R]``, before clipping. used: gradients after clipping,
+            ``[rows, P]`` of each group.
         after: new parameters ``[R, P]``. states: new states, one a group. rates: learning rates,
             one a run.
         notes: run → why its step is not what the method promises.
@@ -35,6 +35,7 @@ class ProposedStep:
     loss: torch.Tensor
     gradient: torch.Tensor
     norm: torch.Tensor
+    used: list[torch.Tensor]
     after: torch.Tensor
     states: list[State]
     rates: list[float]
@@ -78,9 +79,10 @@ class Stepper:
         )
         loss, gradient = self._gradient(point, step, x, y)
         norm = torch.linalg.vector_norm(gradient, dim=1)
+        used = [group.clip(group.select(gradient), group.select(norm)) for group in self._groups]
         updated = [
-            group.update(group.select(theta), group.select(gradient), group.select(norm))
-            for group in self._groups
+            group.update(group.select(theta), g)
+            for group, g in zip(self._groups, used, strict=True)
         ]
         after = self._joined(theta, [after for after, _ in updated])
         return ProposedStep(
@@ -88,6 +90,7 @@ class Stepper:
             loss,
             gradient,
             norm,
+            used,
             after,
             [state for _, state in updated],
             rates,
@@ -107,17 +110,14 @@ class Stepper:
         """Return, per run, whether its rule can use the gradient of a step: ``[R]`` of type bool."""
         return self._joined(
             torch.ones_like(proposed.norm, dtype=torch.bool),
-            [
-                group.accepts(group.select(proposed.gradient), group.select(proposed.norm))
-                for group in self._groups
-            ],
+            [group.accepts(g) for group, g in zip(self._groups, proposed.used, strict=True)],
         )
 
     def _mixed(
         self, theta: torch.Tensor, step: int, x: torch.Tensor, y: torch.Tensor, rates: list[float]
     ) -> ProposedStep:
         """Compute a step in which some rules evaluate the objective: each group on its own rows."""
-        points, losses, gradients, afters, states = [], [], [], [], []
+        points, losses, gradients, used, afters, states = [], [], [], [], [], []
         notes: dict[int, str] = {}
         for group in self._groups:
             its_theta, its_x, its_y = group.select(theta), group.select(x), group.select(y)
@@ -131,7 +131,7 @@ class Stepper:
                 if added is not None:
                     # Part of the value that the rule saw, but not of the reported loss.
                     loss = loss - added
-                after, state = outcome.theta, outcome.state
+                g, after, state = gradient, outcome.theta, outcome.state
                 notes |= {
                     row: note for row, note in zip(group.rows, outcome.notes, strict=False) if note
                 }
@@ -140,21 +140,20 @@ class Stepper:
                 loss, gradient = self._objective.selected(group.rows).value_and_gradient(
                     point, its_x, its_y
                 )
-                after, state = group.update(
-                    its_theta, gradient, torch.linalg.vector_norm(gradient, dim=1)
-                )
+                g = group.clip(gradient, torch.linalg.vector_norm(gradient, dim=1))
+                after, state = group.update(its_theta, g)
             points.append(point)
             losses.append(loss.unsqueeze(1))
             gradients.append(gradient)
+            used.append(g)
             afters.append(after)
             states.append(state)
         loss = self._joined(theta[:, :1], losses).squeeze(1)
         gradient = self._joined(theta, gradients)
         norm = torch.linalg.vector_norm(gradient, dim=1)
         point, after = self._joined(theta, points), self._joined(theta, afters)
-        return ProposedStep(
-            point, loss, gradient, norm, after, states, rates, notes, self._clipped(gradient, norm)
-        )
+        clipped = self._clipped(gradient, norm)
+        return ProposedStep(point, loss, gradient, norm, used, after, states, rates, notes, clipped)
 
     def _clipped(self, gradient: torch.Tensor, norm: torch.Tensor) -> torch.Tensor | None:
         """Return the share of clipped components; see :class:`ProposedStep`."""

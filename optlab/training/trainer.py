@@ -269,7 +269,7 @@ class Trainer:
             if self.endings:
                 clipped = clipped.clone()
                 clipped[list(self.endings)] = 0.0
-            self._clipped = self._clipped + clipped
+            self._clipped += clipped
         self._guard.accept(proposed, row, x, y)
         compare_parameters(self.ranks, self.theta, number + 1, self.requested[0].budget.steps)
         if proposed.notes:

@@ -1,7 +1,7 @@
 """The window against what it must not cost: speed kept while it draws, lateness of its timers, and
 time to its first paint.
 
-Run it under a virtual screen: ``xvfb-run -a python tests/benchmarks/demonstration_window.py
+Run it under a virtual screen: ``xvfb-run -a python tests/benchmarks/bench_window.py
 [--turns 5] [--json]``. Speeds are ratios of turns that alternate between a run without a window and
 the same run with the window drawing its default plots.
 """

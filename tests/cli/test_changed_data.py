@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -232,14 +231,10 @@ def test_a_table_with_other_columns_is_said_to_have_changed(tmp_path: Path, capf
 
 
 def test_runs_of_an_older_store_have_no_files_and_are_not_refused(
-    tmp_path: Path, capfd: Output
+    tmp_path: Path, capfd: Output, make_older: Callable[[Path, int], None]
 ) -> None:
     run, _ = _trained("csv", tmp_path, capfd)
-    connection = sqlite3.connect(paths.home() / "optlab.sqlite", isolation_level=None)
-    connection.execute("UPDATE runs SET checksum = NULL")
-    connection.execute("ALTER TABLE runs DROP COLUMN files")
-    connection.execute("PRAGMA user_version = 2")
-    connection.close()
+    make_older(paths.home(), 2)
     _write_csv(tmp_path, 1)
     with Store.open_readonly() as store:
         assert store.run(run).files == {}

@@ -191,9 +191,7 @@ def test_that_three_ranks_share_whatever_the_batch_and_the_model(tmp_path):
 
 
 def test_that_messages_reach_all_ranks_before_the_same_step(tmp_path):
-    experiment = Experiment.from_dict(
-        {**_DIGITS, "budget": {"steps": 120}, "precision": "float64"}
-    )
+    experiment = Experiment.from_dict({**_DIGITS, "budget": {"steps": 120}, "precision": "float64"})
     changes = [(30, SetValue("optimizer.lr", 0.01)), (70, SetValue("optimizer.momentum", 0.5))]
     whole = train([experiment], store=tmp_path, runner=RanksRunner(2), log=changes)
     expected = _end(whole)

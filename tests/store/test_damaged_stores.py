@@ -381,15 +381,8 @@ def test_that_the_commands_say_what_was_done(home, runs, monkeypatch, capsys):
     assert capsys.readouterr().err == ""
 
 
-def test_that_an_old_store_is_salvaged_into_the_present_version(home, runs):
-    connection = sqlite3.connect(home / "optlab.sqlite", isolation_level=None)
-    for table in ("study_runs", "studies"):
-        connection.execute(f"DROP TABLE {table}")
-    for table in ("runs", "bundles", "snapshots", "controls"):
-        connection.execute(f"ALTER TABLE {table} DROP COLUMN checksum")
-    connection.execute("ALTER TABLE runs DROP COLUMN files")
-    connection.execute("PRAGMA user_version = 1")
-    connection.close()
+def test_that_an_old_store_is_salvaged_into_the_present_version(home, runs, make_older):
+    make_older(home, 1)
     _zero_page(home, _root(home, "sqlite_autoindex_chunks_1"))
     with Store.open(home) as store:
         assert {record.id for record in store.runs()} == set(runs) and store.notice

@@ -16,7 +16,7 @@ from optlab.core.errors import InvalidInput, StoreError
 from optlab.store import Store, snapshots
 from optlab.store.database import migrations
 from optlab.store.names import is_run_id, is_snapshot_file, run_id
-from optlab.store.records import RUNS, TABLES
+from optlab.store.records import RUNS
 from optlab.training.control import SetValue
 from optlab.training.events import MessageApplied
 
@@ -395,14 +395,11 @@ def test_that_a_damaged_row_is_not_made_sound_by_marking_it(home, store, experim
     assert store.runs() == [] and "checksum" in store.hidden
 
 
-def test_that_a_store_without_checksums_is_brought_up_to_date_and_read(home, store, run, other):
+def test_that_a_store_without_checksums_is_brought_up_to_date_and_read(
+    home, store, run, other, make_older
+):
     store.close()
-    for table in ("study_runs", "studies"):
-        _sql(home, f"DROP TABLE {table}")
-    for table in TABLES.keys() - {"study_runs", "studies"}:
-        _sql(home, f"ALTER TABLE {table} DROP COLUMN checksum")
-    _sql(home, "ALTER TABLE runs DROP COLUMN files")
-    _sql(home, "PRAGMA user_version = 1")
+    make_older(home, 1)
     with Store.open(home) as opened:
         assert {record.id for record in opened.runs()} == {run, other} and opened.hidden == ""
         assert (

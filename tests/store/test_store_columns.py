@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import dataclasses
 import shutil
 import sqlite3
@@ -14,7 +15,7 @@ import pytest
 import optlab
 from optlab.core.errors import InvalidInput, StoreError
 from optlab.store import RunRecord, SnapshotRecord, Store, StudyRecord, StudyRun
-from optlab.store.checksums import checksum, checksums, register
+from optlab.store.checksums import checksum, checksums
 from optlab.store.database import connect, migrations
 from optlab.store.records import RUNS, STUDIES, STUDY_RUNS, TABLES
 
@@ -35,32 +36,6 @@ def _bytes(home: Path) -> dict[str, bytes]:
         # SQLite's own files, by which the readers of a database coordinate.
         if path.is_file() and not path.name.endswith(("-shm", "-wal"))
     }
-
-
-def _older(home: Path, version: int) -> None:
-    """Turn a store into one of an older version: 0 is an empty file, 1 has no checksums, 2
-    does not know the files of a run, 3 no studies.
-    """
-    path = home / "optlab.sqlite"
-    connection = sqlite3.connect(path, isolation_level=None)
-    if version == 0:
-        for table in ("study_runs", "chunks", *(TABLES.keys() - {"study_runs"})):
-            connection.execute(f"DROP TABLE {table}")
-        connection.execute("PRAGMA application_id = 0")
-    if version in (1, 2, 3):
-        connection.execute("DROP TABLE study_runs")
-        connection.execute("DROP TABLE studies")
-    if version in (1, 2):
-        covered = ", ".join(name for name in RUNS.names if name != "files")
-        register(connection)
-        connection.execute("ALTER TABLE runs DROP COLUMN files")
-        connection.execute(f"UPDATE runs SET checksum = optlab_checksum({covered})")
-    if version == 1:
-        for table in TABLES.keys() - {"study_runs", "studies"}:
-            connection.execute(f"ALTER TABLE {table} DROP COLUMN checksum")
-    connection.execute(f"PRAGMA user_version = {version}")
-    connection.execute("PRAGMA journal_mode = DELETE")
-    connection.close()
 
 
 @pytest.fixture
@@ -91,24 +66,38 @@ def test_that_each_field_of_a_record_is_a_column():
     assert [*TABLES["snapshots"].names, "intact"] == names
 
 
-def test_that_a_new_run_has_the_defaults_of_the_schema(home, store, experiment):
-    writer = store.begin([experiment], "thread")
+def test_that_a_new_record_has_the_defaults_of_the_schema(home, store):
+    ours = {}
+    for field, column in zip(dataclasses.fields(RunRecord), RUNS.fields, strict=True):
+        if field.default is not dataclasses.MISSING:
+            ours[field.name] = column.encode(field.default)
+        elif field.default_factory is not dataclasses.MISSING:
+            ours[field.name] = column.encode(field.default_factory())
     connection = sqlite3.connect(home / "optlab.sqlite", isolation_level=None)
     defaults = {
         row[1]: row[4]
         for row in connection.execute("PRAGMA table_info(runs)")
         if row[4] is not None
     }
+    assert defaults.keys() == ours.keys() and {"final", "tracked"} < ours.keys()
     for name, default in defaults.items():
-        same = connection.execute(f"SELECT {name} IS {default} FROM runs").fetchone()
+        same = connection.execute(f"SELECT {default} IS ?", (ours[name],)).fetchone()
         assert same == (1,), name
     connection.close()
-    writer.close()
-    assert "final" in defaults and "tracked" in defaults
 
 
-_FIELD = """    files: Mapping[str, Mapping[str, Any]] = column(_is_identities_by_path, json=True, default={})
-"""
+def _with_field_at_the_end(source: str, field: str) -> str:
+    """The source of the records with one field more in ``RunRecord``."""
+    (record,) = (
+        node
+        for node in ast.parse(source).body
+        if isinstance(node, ast.ClassDef) and node.name == "RunRecord"
+    )
+    last = max(node.end_lineno for node in record.body if isinstance(node, ast.AnnAssign))
+    lines = source.splitlines(keepends=True)
+    return "".join([*lines[:last], field, *lines[last:]])
+
+
 _NEW_FIELD = '    labels: tuple[str, ...] = column(_is_texts, json=True, default=("a",))\n'
 _MIGRATION = "ALTER TABLE runs ADD COLUMN labels TEXT NOT NULL DEFAULT '[\"a\"]';\n"
 _SCRIPT = """
@@ -147,8 +136,7 @@ def test_that_a_new_column_needs_a_field_and_a_migration_only(home, run, tmp_pat
     )
     records = package / "store" / "records.py"
     text = records.read_text(encoding="utf-8")
-    assert text.count(_FIELD) == 1
-    records.write_text(text.replace(_FIELD, _FIELD + _NEW_FIELD), encoding="utf-8")
+    records.write_text(_with_field_at_the_end(text, _NEW_FIELD), encoding="utf-8")
     number = len(migrations()) + 1
     (package / "store" / "migrations" / f"{number:04}_labels.sql").write_text(_MIGRATION)
     done = subprocess.run(
@@ -192,8 +180,8 @@ def test_that_a_migration_extends_checksums_and_keeps_damaged_rows_damaged(
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-def test_that_opening_an_older_store_to_read_changes_nothing(home, run, version):
-    _older(home, version)
+def test_that_opening_an_older_store_to_read_changes_nothing(home, run, version, make_older):
+    make_older(home, version)
     before = _bytes(home)
     with Store.open_readonly(home) as store:
         if version:

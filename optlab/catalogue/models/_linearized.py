@@ -111,21 +111,14 @@ class LinearizedLayers(Linearized):
         return z1.transpose(1, 2), (torch.zeros_like(z1) if z2 is None else z2).transpose(1, 2)
 
     def product(
-        self, directions: list[torch.Tensor], bend: OutputHessian, out: list[torch.Tensor]
+        self,
+        directions: list[torch.Tensor],
+        output_hessian: OutputHessian,
+        out: list[torch.Tensor],
     ) -> None:
         grouped = self._grouped(directions)
-        moved: list[torch.Tensor | None] = [None]
-        changes: list[torch.Tensor] = []
-        for number, (weight, bias) in enumerate(grouped):
-            z1 = _affine(weight, self._inputs[number], bias)
-            before = moved[number]
-            if before is not None:
-                z1 = torch.baddbmm(z1, self._weights[number], before)
-            changes.append(z1)
-            if number < len(self._weights) - 1:
-                slope = self._slopes[number]
-                moved.append(z1 if slope is None else z1 * slope)
-        delta = bend(changes[-1].transpose(1, 2)).transpose(1, 2)
+        moved, changes = self._pushed(grouped)
+        delta = output_hessian(changes[-1].transpose(1, 2)).transpose(1, 2)
         targets = self._grouped(out)
         for number in range(len(self._weights) - 1, -1, -1):
             weight, bias = targets[number]
@@ -143,6 +136,46 @@ class LinearizedLayers(Linearized):
             delta = before if slope is None else before.mul_(slope)
             if fold is not None:
                 delta = delta.addcmul_(fold, changes[number - 1])
+
+    def gauss_newton_product(
+        self,
+        directions: list[torch.Tensor],
+        output_matrix: OutputHessian,
+        out: list[torch.Tensor],
+    ) -> None:
+        _, changes = self._pushed(self._grouped(directions))
+        delta = output_matrix(changes[-1].transpose(1, 2)).transpose(1, 2)
+        targets = self._grouped(out)
+        for number in range(len(self._weights) - 1, -1, -1):
+            weight, bias = targets[number]
+            torch.bmm(delta, self._inputs[number].transpose(1, 2), out=weight)
+            if bias is not None:
+                torch.sum(delta, dim=2, out=bias)
+            if number > 0:
+                delta = torch.bmm(self._weights[number].transpose(1, 2), delta)
+                slope = self._slopes[number - 1]
+                delta = delta if slope is None else delta.mul_(slope)
+
+    def _pushed(
+        self, directions: list[Layer]
+    ) -> tuple[list[torch.Tensor | None], list[torch.Tensor]]:
+        """Return the derivatives along the directions of what each layer gets and of its ``z``.
+
+        The first are ``[R, in, m]``, None for the inputs of the model, which do not change; the
+        second ``[R, out, m]``.
+        """
+        moved: list[torch.Tensor | None] = [None]
+        changes: list[torch.Tensor] = []
+        for number, (weight, bias) in enumerate(directions):
+            z1 = _affine(weight, self._inputs[number], bias)
+            before = moved[number]
+            if before is not None:
+                z1 = torch.baddbmm(z1, self._weights[number], before)
+            changes.append(z1)
+            if number < len(self._weights) - 1:
+                slope = self._slopes[number]
+                moved.append(z1 if slope is None else z1 * slope)
+        return moved, changes
 
     def _grouped(self, parts: list[torch.Tensor]) -> list[Layer]:
         """Group tensors in the layout's order to (weight, bias) of each layer."""

@@ -24,7 +24,7 @@ Tape = list["torch.Tensor"]
 Layers = list[tuple["torch.Tensor", "torch.Tensor"]]
 """Inputs ``[R, m, in]`` of affine layers, and gradient ``[R, m, out]`` by their outputs."""
 OutputHessian = Callable[["torch.Tensor"], "torch.Tensor"]
-"""``u [R, m, outputs]`` → the Hessian of the loss by the outputs, times u."""
+"""``u [R, m, outputs]`` → the Hessian of the loss by the outputs (or what stands for it), times u."""
 
 
 @dataclass(frozen=True)
@@ -296,6 +296,22 @@ class Linearized(ABC):
         Args:
             directions: tensors ``[R, *shape]``.
             output_hessian: multiplies by the Hessian of the loss by the outputs.
+            out: tensors ``[R, *shape]`` to write to.
+        """
+
+    @abstractmethod
+    def gauss_newton_product(
+        self,
+        directions: list[torch.Tensor],
+        output_matrix: OutputHessian,
+        out: list[torch.Tensor],
+    ) -> None:
+        """Write ``Jᵀ S J`` times the directions to ``out``, with J the Jacobian of the outputs.
+
+        Args:
+            directions: tensors ``[R, *shape]``.
+            output_matrix: multiplies by S: the Hessian of the loss by the outputs for the
+                Gauss–Newton matrix, the Fisher matrix of the predictions for that of the model.
             out: tensors ``[R, *shape]`` to write to.
         """
 

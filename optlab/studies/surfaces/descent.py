@@ -416,13 +416,9 @@ def place(point: Sequence[float]) -> str:
 
 def _clipped(walk: Walk, taken: ProposedStep) -> torch.Tensor:
     """Return the gradients after clipping, ``[R, d]``."""
-    clipped = taken.gradient.clone()
-    for group in walk.population.groups:
-        if group.clipping.active:
-            rows = torch.tensor(group.rows)
-            clipped[rows] = group.clipping.clip(
-                taken.gradient[rows], taken.norm[rows], group.clip_h
-            )
+    clipped = torch.empty_like(taken.gradient)
+    for group, g in zip(walk.population.groups, taken.used, strict=True):
+        clipped[group.rows] = g
     return clipped
 
 

@@ -4,12 +4,13 @@ softmax regression.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import torch
 
 from optlab.catalogue.losses.base import Loss
+from optlab.catalogue.models._activations import Activation
 from optlab.core import registry
 from optlab.core.data import DataShape
 from optlab.core.errors import InvalidInput
@@ -204,6 +205,44 @@ def test_that_products_exist_for_every_model_of_the_catalogue(name: str) -> None
     theirs = (asked.gradient(theta + h * v)[1] - asked.gradient(theta - h * v)[1]) / (2.0 * h)
     torch.testing.assert_close(asked.hessian_product(theta)(v), theirs, rtol=1e-5, atol=1e-6)
     assert ((asked.fisher_product(theta)(v) * v).sum(dim=1) >= 0.0).all()
+
+
+WRITTEN_OUT: list[dict[str, Any]] = [
+    {"name": "linear"},
+    {"name": "deep_linear", "depth": 3, "width": 4},
+    {"name": "mlp", "hidden": []},
+    *(
+        {"name": "mlp", "hidden": [5, 4], "activation": activation}
+        for activation in get_args(Activation)
+    ),
+]
+
+
+@pytest.mark.parametrize(
+    ("model", "loss"),
+    [(model, loss) for model in WRITTEN_OUT for loss in LOSSES]
+    + [({"name": "autoencoder", "hidden": [5], "activation": "softplus"}, "squared_error")],
+    ids=str,
+)
+def test_that_written_out_fisher_products_agree_with_those_of_autograd(
+    model: dict[str, Any], loss: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task = "regression" if model["name"] == "autoencoder" else "classes"
+    objective = build(model, loss, task=task, l2=0.3)
+    theta, x, y = draw(objective)
+    v = torch.randn(theta.shape, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    ours, by_autograd = batch_objective(objective, x, y), batch_objective(objective, x, y)
+    with monkeypatch.context() as patch:
+        # Autograd is not available to what is written out.
+        patch.setattr(torch.autograd, "grad", None)
+        product = ours.fisher_product(theta)
+        results = [product(v), product(-0.5 * v)]
+    monkeypatch.setattr(type(objective.model), "linearized", lambda *_: None)
+    theirs = by_autograd.fisher_product(theta)(v)
+    assert theirs.abs().max() > 1e-3
+    torch.testing.assert_close(results[0], theirs, rtol=1e-10, atol=1e-10)
+    torch.testing.assert_close(results[1], -0.5 * theirs, rtol=1e-10, atol=1e-10)
+    assert list(ours.gradients) == [4, 4, 4] and list(by_autograd.gradients) == [2, 2, 2]
 
 
 @pytest.mark.parametrize("l2", [0.0, 0.3])

@@ -1,0 +1,93 @@
+"""What a step costs beside its arithmetic, counted and not timed, so that it cannot creep up."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from types import FrameType
+from typing import Any
+
+import pytest
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from optlab.catalogue.clipping.norm import ClipByNorm
+from optlab.experiment import Experiment
+from optlab.training.trainer import Trainer
+
+Build = Callable[..., Experiment]
+STEPS = 20
+
+
+def warmed_up(experiment: Experiment) -> Trainer:
+    trainer = Trainer([experiment])
+    for _ in range(3):
+        trainer.advance()
+    return trainer
+
+
+def calls_a_step(trainer: Trainer) -> float:
+    """Calls of Python functions and of functions in C, those inside torch's Python code, too."""
+    count = 0
+
+    def profile(frame: FrameType, event: str, argument: object) -> None:
+        nonlocal count
+        count += event in ("call", "c_call")
+
+    before = sys.getprofile()
+    sys.setprofile(profile)
+    try:
+        for _ in range(STEPS):
+            trainer.advance()
+    finally:
+        sys.setprofile(before)
+    return count / STEPS
+
+
+def operations_a_step(trainer: Trainer) -> float:
+    """Operations of torch."""
+    count = 0
+
+    class Counting(TorchDispatchMode):
+        def __torch_dispatch__(
+            self, func: Any, types: Any, args: Any = (), kwargs: Any = None
+        ) -> Any:
+            nonlocal count
+            count += 1
+            return func(*args, **(kwargs or {}))
+
+    with Counting():
+        for _ in range(STEPS):
+            trainer.advance()
+    return count / STEPS
+
+
+def test_that_a_step_makes_few_calls_and_operations(build: Build) -> None:
+    """The bounds are today's numbers, 149, 56, 167 and 66, with room for one or two more."""
+    plain = warmed_up(build())
+    assert calls_a_step(plain) <= 158
+    assert operations_a_step(plain) <= 58
+    clipped = warmed_up(build(clipping={"name": "norm"}))
+    assert calls_a_step(clipped) <= 176
+    assert operations_a_step(clipped) <= 68
+
+
+@pytest.mark.parametrize("deferred", [False, True])
+def test_that_a_gradient_is_clipped_once_a_step(
+    build: Build, monkeypatch: pytest.MonkeyPatch, deferred: bool
+) -> None:
+    """Also where the check for finite values is left on the device, or a run has ended."""
+    clip, calls = ClipByNorm.clip, []
+
+    def counted(self: ClipByNorm, g: torch.Tensor, *rest: Any) -> torch.Tensor:
+        calls.append(len(g))
+        return clip(self, g, *rest)
+
+    monkeypatch.setattr(ClipByNorm, "clip", counted)
+    trainer = Trainer(
+        [build(seed=seed, clipping={"name": "norm"}) for seed in (1, 2)], deferred=deferred
+    )
+    trainer.advance()
+    trainer.end(0, "stopped", "for a test")
+    trainer.advance()
+    assert calls == [2, 2]
