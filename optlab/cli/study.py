@@ -16,7 +16,7 @@ from optlab.cli.run import RUNNERS
 from optlab.cli.study_text import say_study
 from optlab.cli.study_view import StudyView, study_view
 from optlab.core.errors import InvalidInput
-from optlab.runners.study import LocalLauncher
+from optlab.runners.study import ClusterLauncher, LocalLauncher
 from optlab.runners.train import RunnerChoice
 from optlab.store import Store
 from optlab.store.records import StudyRecord
@@ -70,6 +70,20 @@ def study(
             help="Train in worker processes, one a core, or in this process.",
         ),
     ] = "auto",
+    cluster: Annotated[
+        str,
+        typer.Option(
+            metavar="ADDRESS",
+            help="Train on a cluster by Dask: local:N, tls://HOST:PORT, tcp://127.0.0.1:PORT, or a "
+            "FILE.yaml with scheduler and certificates; needs: pip install 'optlab[cluster]'.",
+        ),
+    ] = "",
+    insecure: Annotated[
+        bool,
+        typer.Option(
+            "--insecure", help="With --cluster: reach another machine without encryption."
+        ),
+    ] = False,
     resume: Annotated[
         str,
         typer.Option(metavar="STUDY", help="Go on with a stored study, in place of FILE."),
@@ -98,7 +112,11 @@ def study(
         asked_study = reading.from_toml(record.document)
     else:
         asked_study = _asked(source, seeds, first)
-    with Store.open() as store, _launched(store, asked, asked_study) as launcher:
+    if cluster and asked != "auto":
+        raise InvalidInput("--cluster takes the place of --runner; give one of them.", "cluster")
+    if insecure and not cluster:
+        raise InvalidInput("--insecure goes with --cluster only.", "insecure")
+    with Store.open() as store, _launched(store, asked, asked_study, cluster, insecure) as launcher:
         ending, identity, stopped = _follow(
             asked_study,
             store,
@@ -162,7 +180,18 @@ def _whole(text: str, option: str) -> int:
 
 
 @contextlib.contextmanager
-def _launched(store: Store, runner: RunnerChoice, asked: Study) -> Iterator[Launcher]:
+def _launched(
+    store: Store, runner: RunnerChoice, asked: Study, cluster: str, insecure: bool
+) -> Iterator[Launcher]:
+    if cluster:
+        # Imported here: most studies need no cluster.
+        from optlab.runners.cluster_connection import connect
+
+        with connect(cluster, insecure=insecure) as connection:
+            for note in connection.notes:
+                print(note, file=sys.stderr)
+            yield ClusterLauncher(store, connection, asked)
+        return
     launcher = LocalLauncher(store, runner, asked)
     try:
         yield launcher

@@ -6,6 +6,8 @@ import os
 from collections.abc import Sequence
 
 from optlab.experiment import Experiment
+from optlab.runners.cluster import ClusterRunner
+from optlab.runners.cluster_connection import ClusterConnection
 from optlab.runners.job_handle import JobHandle
 from optlab.runners.pool import WorkerPool
 from optlab.runners.train import RunnerChoice, resume, train
@@ -57,6 +59,33 @@ class LocalLauncher:
         """End the spare workers. Safe to call twice."""
         if self._pool is not None:
             self._pool.close()
+
+
+class ClusterLauncher:
+    """Trains the populations of a study on a cluster; this process records them.
+
+    Args:
+        store: in which the runs are recorded. connection: to the cluster, which stays open.
+
+    Attributes:
+        slots: populations that are trained at the same time.
+    """
+
+    def __init__(self, store: Store, connection: ClusterConnection, study: Study) -> None:
+        self._store = store
+        self._connection = connection
+        self.slots = 1 if study.is_timed else max(1, connection.slots)
+
+    def start(self, experiments: Sequence[Experiment]) -> JobHandle:
+        """See :class:`optlab.studies.comparison.conduct.Launcher`."""
+        return train(experiments, runner=ClusterRunner(self._connection), store=self._store)
+
+    def resume(self, run_ids: Sequence[str]) -> JobHandle:
+        """See :class:`optlab.studies.comparison.conduct.Launcher`."""
+        return resume(run_ids, runner=ClusterRunner(self._connection), store=self._store)
+
+    def close(self) -> None:
+        """Do nothing: the connection belongs to who has opened it."""
 
 
 def usable_cores() -> int:
