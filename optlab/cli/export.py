@@ -1,4 +1,4 @@
-"""``optlab export``: stored runs as a file for other programs."""
+"""``optlab export``: stored runs, or a study, as a file for other programs and people."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from typing import Annotated
 import typer
 
 from optlab.cli.output import say
+from optlab.core.errors import InvalidInput
 from optlab.store import Store
-from optlab.store.export import FORMATS
 from optlab.store.export import export as export_runs
+from optlab.store.names import STUDY
 
 ORDER = 80
 """Rank in the list of commands."""
@@ -18,9 +19,7 @@ ORDER = 80
 
 def register(app: typer.Typer) -> None:
     """Add the command to the application."""
-    app.command("export", help=_HELP, short_help="Write stored runs to a CSV or Parquet file.")(
-        export
-    )
+    app.command("export", help=_HELP, short_help="Write stored runs or a study to a file.")(export)
 
 
 _HELP = (
@@ -30,7 +29,10 @@ _HELP = (
     "A cell is empty where the series has no value at that step. The file is written whole or not "
     "at all. Parquet also "
     "carries the experiment and the run's end as metadata (of several runs as JSON under "
-    "'optlab.runs'), and needs pyarrow."
+    "'optlab.runs'), and needs pyarrow.\n\n"
+    "In place of RUN, the name of a study (optlab studies): html writes one self-contained page "
+    "with question, protocol, charts and verdict (needs: pip install 'optlab[figures]'), csv the "
+    "value of each of its runs."
 )
 
 
@@ -38,12 +40,13 @@ def export(
     runs: Annotated[
         list[str],
         typer.Argument(
-            metavar="RUN...",
-            help="The names of one or more runs, or the beginning of each; see optlab runs.",
+            metavar="RUN...|STUDY",
+            help="The names of one or more runs, or the beginning of each; see optlab runs. Or the "
+            "name of one study; see optlab studies.",
         ),
     ],
     format: Annotated[
-        str, typer.Option("--format", metavar="|".join(FORMATS), help="What to write.")
+        str, typer.Option("--format", metavar="csv|parquet|html", help="What to write.")
     ],
     to: Annotated[Path, typer.Option("--to", metavar="PATH", help="The file to write.")],
     population: Annotated[
@@ -54,6 +57,9 @@ def export(
 ) -> None:
     """Run the command."""
     with Store.open_readonly() as store:
+        if any(run.startswith(STUDY) for run in runs):
+            _export_study(store, runs, format, to, force)
+            return
         if population:
             found = [record.id for run in runs for record in store.population(run)]
             runs = list(dict.fromkeys(found))
@@ -61,3 +67,13 @@ def export(
         table = export_runs(store, runs[0] if alone else runs, format, to, force=force)
     of = f"run {table.about['run']}" if table.runs is None else f"{len(table.runs):,} runs"
     say(f"{to}: {len(table.steps):,} rows, {len(table.columns)} series of {of}")
+
+
+def _export_study(store: Store, names: list[str], format: str, to: Path, force: bool) -> None:
+    # Imported here: runs do not need it.
+    from optlab.tasks.study_export import export_study
+
+    if len(names) > 1:
+        raise InvalidInput("One study goes into one file; name it alone.", "runs")
+    record = export_study(store, names[0], format, to, force=force)
+    say(f"{to}: study {record.id}")

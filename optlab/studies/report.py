@@ -43,6 +43,7 @@ def page(record: StudyRecord, study: Study, series: Curves) -> str:
         InvalidInput: matplotlib is not installed.
     """
     result = record.result
+    tuned = ("Setting",) if study.tuning is not None else ()
     sections = [
         f"<h1>{_text(study.question or record.name or record.id)}</h1>",
         _verdict(result),
@@ -59,8 +60,8 @@ def page(record: StudyRecord, study: Study, series: Curves) -> str:
             "only known to lie beyond its point.",
         ),
         _table(
-            ("Arm", "Mean", "Interval", "Median", "Runs", "Diverged", "Censored", "Setting"),
-            [_arm_row(name, arm) for name, arm in result["arms"].items()],
+            ("Arm", "Mean", "Interval", "Median", "Runs", "Diverged", "Censored", *tuned),
+            [_arm_row(name, arm)[: 7 + len(tuned)] for name, arm in result["arms"].items()],
         ),
         *_curves_section(study, series),
         *_tuning_section(study, result),
@@ -134,7 +135,8 @@ def _curves_section(study: Study, series: Curves) -> Iterable[str]:
     yield "<h2>Curves</h2>"
     yield _figure(
         curves(found, measured.of, target=target),
-        f"{measured.of} over the steps: mean over the seeds, and the range of the middle half.",
+        f"{measured.of} over the steps: mean of the runs that are still going, and the range of the "
+        "middle half.",
     )
 
 

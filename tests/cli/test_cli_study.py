@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 import signal
 import subprocess
 import sys
 import time
+from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
@@ -268,6 +270,89 @@ def test_that_wrong_arguments_are_refused_and_nothing_is_stored(
     assert words in capsys.readouterr().err
     with Store.open_readonly() as store:
         assert store.studies() == [] and store.runs() == []
+
+
+# --- export ---------------------------------------------------------------------------------------
+
+
+def test_that_a_study_is_exported_as_one_page_without_scripts_or_references(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = RATES.replace("Does a larger rate", "Does <script>alert(1)</script> a larger rate")
+    text = text.replace("[arms.slow]", '[arms."<b>slow</b>"]').replace(
+        "fast < slow", "fast < <b>slow</b>"
+    )
+    # The first "<" of the statement is the relation, so the arm's name may hold others.
+    found = document(["study", written(tmp_path, text)], capsys)
+    page = tmp_path / "page.html"
+    assert main(["export", found["study"], "--format", "html", "--to", str(page)]) == 0
+    html = page.read_text()
+    parsed = _Page()
+    parsed.feed(html)
+    assert not parsed.tags & {"script", "link", "img", "iframe", "object", "b"}
+    assert not [value for value in parsed.references if not value.startswith("#")]
+    assert "&lt;script&gt;" in html and "&lt;b&gt;slow&lt;/b&gt;" in html
+    assert parsed.tags >= {"svg", "table", "h1", "figure"}
+    words = " ".join(parsed.words)
+    for expected in ("supported here", "train_loss", "paired", "optlab"):
+        assert expected in words
+    (comparison,) = found["comparisons"]
+    assert f"{comparison['effect']:.4g}" in words
+    # It stays as it is without --force.
+    assert main(["export", found["study"], "--format", "html", "--to", str(page)]) == 2
+    assert "already exists" in capsys.readouterr().err
+
+
+def test_that_the_values_of_a_study_are_exported_as_a_table(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = document(["study", written(tmp_path)], capsys)
+    table = tmp_path / "values.csv"
+    assert main(["export", found["study"], "--format", "csv", "--to", str(table)]) == 0
+    with table.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 10
+    for name, arm in found["arms"].items():
+        mine = [row for row in rows if row["arm"] == name]
+        assert [float(row["low"]) for row in mine] == arm["low"]
+        assert [row["run"] for row in mine] == arm["runs"]
+        assert [int(row["seed"]) for row in mine] == list(range(5))
+
+
+@pytest.mark.parametrize(
+    "arguments, words",
+    [
+        (["study-1", "--format", "html"], "There is no study whose id begins with 'study-1'"),
+        (["study-1", "study-2", "--format", "html"], "One study goes into one file"),
+        (["study-1", "--format", "parquet"], "it must be one of html, csv"),
+    ],
+)
+def test_that_an_export_that_cannot_be_is_refused(
+    arguments: list[str], words: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    target = tmp_path / "file"
+    assert main(["export", *arguments, "--to", str(target)]) == 2
+    assert words in capsys.readouterr().err
+    assert not target.exists()
+
+
+class _Page(HTMLParser):
+    """Tags, references and words of a page."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tags: set[str] = set()
+        self.references: list[str] = []
+        self.words: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.add(tag)
+        self.references += [
+            value or "" for name, value in attrs if name in ("src", "href", "xlink:href")
+        ]
+
+    def handle_data(self, data: str) -> None:
+        self.words += data.split()
 
 
 # --- interruptions --------------------------------------------------------------------------------

@@ -17,6 +17,7 @@ from optlab.studies.figures.page import require, style
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
 
 _WIDTH = 7.2
 """Inches of a chart."""
@@ -98,6 +99,8 @@ def effects(
             if math.isfinite(row.effect):
                 axes.plot([row.effect], [place], "o", color=colors.palette[0], markersize=6)
         axes.set_xlim(*ends)
+        if log:
+            _plain_numbers(axes.xaxis, *ends)
         axes.set_yticks(range(len(rows)), [row.label for row in rows])
         axes.set_ylim(len(rows) - 0.4, -0.6)
         axes.set_xlabel(label)
@@ -126,6 +129,8 @@ def arms(rows: Sequence[ArmValues], label: str, *, log: bool) -> str:
                 axes.plot(row.interval, [place, place], color=colors.foreground, linewidth=1.6)
             if row.mean is not None:
                 axes.plot([row.mean], [place], "|", color=colors.foreground, markersize=12)
+        if log:
+            _plain_numbers(axes.xaxis, *axes.get_xlim())
         axes.set_yticks(range(len(rows)), [row.name for row in rows])
         axes.set_ylim(len(rows) - 0.4, -0.6)
         axes.set_xlabel(label)
@@ -134,12 +139,15 @@ def arms(rows: Sequence[ArmValues], label: str, *, log: bool) -> str:
 
 
 def curves(series: Sequence[ArmCurves], label: str, *, target: float | None = None) -> str:
-    """Return the chart of a series over the steps: mean and range of the middle half, as SVG."""
+    """Return the chart of a series over the steps as SVG: mean, and range of the middle half.
+
+    Both are of the runs that are still going; where fewer than half are, the curve ends.
+    """
     with _chart(3.4) as (axes, colors, result):
         positive = True
         for number, one in enumerate(series):
             color = colors.palette[number % len(colors.palette)]
-            there = ~np.isnan(one.values).all(axis=1)
+            there = (~np.isnan(one.values)).mean(axis=1) >= 0.5
             steps, values = one.steps[there], one.values[there]
             if not len(steps):
                 continue
@@ -150,6 +158,7 @@ def curves(series: Sequence[ArmCurves], label: str, *, target: float | None = No
             axes.fill_between(steps, below, above, color=color, alpha=0.18, linewidth=0.0)
         if positive:
             axes.set_yscale("log")
+            _plain_numbers(axes.yaxis, *axes.get_ylim())
         if target is not None:
             axes.axhline(target, color=colors.foreground, linewidth=0.8, linestyle="--")
         axes.set_xlabel("step")
@@ -157,6 +166,19 @@ def curves(series: Sequence[ArmCurves], label: str, *, target: float | None = No
         axes.grid(True, linewidth=0.6)
         axes.legend(loc="best")
     return result[0]
+
+
+def _plain_numbers(axis: Axis, low: float, high: float) -> None:
+    """Write the numbers of a logarithmic axis as 0.05 and 1.2, enough of them on a short one."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
+
+    decades = math.log10(high / low)
+    if decades < 1.0:
+        axis.set_major_locator(MaxNLocator(6))
+    else:
+        axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if decades < 3.0 else (1.0,)))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axis.set_minor_formatter(NullFormatter())
 
 
 def joined(
