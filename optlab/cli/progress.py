@@ -91,14 +91,15 @@ class RunProgress:
     """The progress of a run as text, for the bar and for plain lines."""
 
     def __init__(self, experiment: Experiment) -> None:
-        self._budget = experiment.budget
+        self._seconds_allowed = experiment.budget.seconds
+        self._steps = max(1, experiment.budget.steps)
         self._latest: dict[str, float] = {}
         self._step = 0
         self._seconds = 0.0
 
     def started(self, event: SessionStarted) -> str:
         """The first line."""
-        self._step = event.step
+        self._step, self._steps = event.step, max(1, event.steps)
         origin = f" from step {event.step:,}" if event.step else ""
         return f"{event.parameters:,} parameters, {event.steps:,} steps{origin}, {event.steps_per_epoch:,} an epoch, on {event.device_name}"
 
@@ -115,15 +116,15 @@ class RunProgress:
     @property
     def share(self) -> float:
         """How much of the budget, in steps or in seconds, is spent; from 0 to 1."""
-        limit = self._budget.seconds
+        limit = self._seconds_allowed
         return min(
-            1.0, max(self._step / self._budget.steps, self._seconds / limit if limit > 0.0 else 0.0)
+            1.0, max(self._step / self._steps, self._seconds / limit if limit > 0.0 else 0.0)
         )
 
     @property
     def place(self) -> str:
         """The current step."""
-        return f"step {self._step:,} of {self._budget.steps:,}"
+        return f"step {self._step:,} of {self._steps:,}"
 
     @property
     def words(self) -> str:

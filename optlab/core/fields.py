@@ -25,6 +25,11 @@ from optlab.core.errors import InvalidInput
 
 Kind = Literal["number", "integer", "flag", "choice", "sizes", "names", "text"]
 
+StepUnit = Literal["steps", "epochs"]
+"""What a number of steps counts: updates, or passes through the training set."""
+STEPS_OR_EPOCHS = "steps or epochs"
+"""Unit of the fields that count what the field ``unit`` of their section says."""
+
 MAX_SIZE = 65_536
 """Units that a layer may have: more is a typing error, and would exhaust memory before the first
 step.
@@ -196,6 +201,18 @@ def flag(default: bool, label: str, *, help: str = "", why: str = "") -> Any:
 def choice(default: str, label: str, *, symbol: str = "", help: str = "", why: str = "") -> Any:
     """Declare a choice among the texts in the ``Literal`` of the annotation."""
     return _declare(default, dict(label=label, symbol=symbol, help=help, why=why))
+
+
+def step_unit() -> Any:
+    """Declare what the fields with the unit :data:`STEPS_OR_EPOCHS` count."""
+    return choice(
+        "steps",
+        "Counts",
+        help="Whether the numbers of steps in this section are updates, or epochs: passes through "
+        "the training set.",
+        why="Epochs compare batch sizes at equal numbers of examples, steps at equal numbers of "
+        "updates.",
+    )
 
 
 def sizes(

@@ -10,7 +10,18 @@ from optlab.catalogue.models.base import Model
 from optlab.core import registry
 from optlab.core.component import Section
 from optlab.core.data import LearningTask
-from optlab.core.fields import FieldSet, Texts, choice, integer, names, number, text
+from optlab.core.fields import (
+    STEPS_OR_EPOCHS,
+    FieldSet,
+    StepUnit,
+    Texts,
+    choice,
+    integer,
+    names,
+    number,
+    step_unit,
+    text,
+)
 
 
 class PlainSection(FieldSet):
@@ -63,8 +74,16 @@ class Budget(PlainSection):
     section: ClassVar[Section] = Section(title="Budget", order=140, form_order=140, shared=True)
 
     steps: int = integer(
-        2000, "Steps", ge=1, le=10**12, log=True, slider=(10, 1_000_000), help="Number of updates."
+        2000,
+        "Steps",
+        unit=STEPS_OR_EPOCHS,
+        ge=1,
+        le=10**12,
+        log=True,
+        slider=(10, 1_000_000),
+        help="Number of updates, or of passes through the training set.",
     )
+    unit: StepUnit = step_unit()
     seconds: float = number(
         0.0,
         "Seconds",
@@ -83,22 +102,24 @@ class MeasurePlan(PlainSection):
         0,
         "Evaluate every",
         ge=0,
-        unit="steps",
-        help="Steps between evaluations on the entire training and validation sets; 0 for once an "
-        "epoch.",
+        unit=STEPS_OR_EPOCHS,
+        help="Steps, or epochs, between evaluations on the entire training and validation sets; 0 "
+        "for once an epoch.",
     )
     gradient_every: int = integer(
         0,
         "Full gradient every",
         ge=0,
-        unit="steps",
-        help="Steps between evaluations of the gradient on the entire training set, which the "
+        unit=STEPS_OR_EPOCHS,
+        help="Steps, or epochs, between evaluations of the gradient on the entire training set, "
+        "which the "
         "gradient-norm test needs. It is computed at the first evaluation after each multiple, at "
         "the start and at the end; 0 for every 20 epochs.",
         why="It costs a forward and a backward pass through the training set. Every 20 epochs, it "
         "processes at most a twentieth of the examples that training does, in less of the time, "
         "because large batches are fast.",
     )
+    unit: StepUnit = step_unit()
     fresh: int = integer(
         0,
         "Fresh examples",

@@ -6,6 +6,7 @@ import os
 from collections.abc import Sequence
 
 from optlab.experiment import Experiment
+from optlab.experiment.epochs import in_steps
 from optlab.runners.cluster import ClusterRunner
 from optlab.runners.cluster_connection import ClusterConnection
 from optlab.runners.job_handle import JobHandle
@@ -104,5 +105,12 @@ def estimated_seconds(study: Study) -> float:
         experiment = arm.experiment
         operations = 6.0 * experiment.layout().total * max(1, experiment.batches.size) * runs
         step = _STEP_SECONDS + operations / _OPERATIONS_PER_SECOND
-        seconds += experiment.budget.steps * step
+        seconds += _steps(experiment) * step
     return seconds
+
+
+def _steps(experiment: Experiment) -> int:
+    if experiment.budget.unit == "steps":
+        return experiment.budget.steps
+    examples = len(experiment.dataset.load().training)
+    return in_steps(experiment, experiment.batches.steps_per_epoch(examples)).budget.steps

@@ -16,6 +16,7 @@ from optlab.core import registry
 from optlab.core.errors import InvalidInput
 from optlab.core.lazy import torch
 from optlab.experiment import Experiment
+from optlab.experiment.epochs import in_steps, steps_of_one
 from optlab.objective.device import resolve
 from optlab.objective.ranks import ALONE, Ranks
 from optlab.training.batches import BatchStream
@@ -63,7 +64,8 @@ class Trainer:
 
     Attributes:
         ranks: see above.
-        requested: the experiments as they were requested. effective: the same with the changes
+        requested: the experiments as they were requested, epochs converted to steps. effective:
+            the same with the changes
             made during the run.
         population: the runs, with their parameters and groups.
         norms_at_start: one a run, the norm of the full gradient before the first step; None where
@@ -83,9 +85,15 @@ class Trainer:
         check_compatible(experiments)
         first = experiments[0]
         torch.set_num_threads(first.general.threads)
+        data = RunData(experiments)
+        self._in_own_units = tuple(experiments)
+        experiments = [
+            in_steps(experiment, experiment.batches.steps_per_epoch(len(data.first.training)))
+            for experiment in experiments
+        ]
+        first = experiments[0]
         self.requested = tuple(experiments)
         self.effective = list(experiments)
-        data = RunData(experiments)
         self.ranks = ranks
         check_same_data(ranks, first, data.first)
         self.objective = objective_of(experiments, data)
@@ -329,8 +337,9 @@ class Trainer:
                     f"{path} cannot be changed during a run; these can: {', '.join(live)}.",
                     path,
                 )
+            own = value * steps_of_one(self._in_own_units[member], path, self.steps_per_epoch)
             changed[member] = self.effective[member].with_value(
-                path, int(value) if live[path].kind == "integer" else float(value)
+                path, int(own) if live[path].kind == "integer" else float(own)
             )
         for member, experiment in changed.items():
             self.effective[member] = experiment

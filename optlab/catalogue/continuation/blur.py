@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 from optlab.catalogue.continuation.base import Continuation
-from optlab.core.fields import integer, number
+from optlab.core.fields import STEPS_OR_EPOCHS, StepUnit, integer, number, step_unit
 
 
 class Blur(Continuation):
@@ -46,7 +46,7 @@ class Blur(Continuation):
     length: int = integer(
         200,
         "Length of a stage",
-        unit="steps",
+        unit=STEPS_OR_EPOCHS,
         ge=1,
         log=True,
         slider=(10, 10_000),
@@ -60,6 +60,7 @@ class Blur(Continuation):
         slider=(1, 32),
         help="Number of draws of the noise that a step averages; each costs one gradient.",
     )
+    unit: StepUnit = step_unit()
 
     def width(self, step: int) -> float:
         return self.sigma * max(0.0, 1.0 - (step // self.length) / self.stages)

@@ -6,7 +6,7 @@ import math
 from typing import ClassVar
 
 from optlab.catalogue.schedules.base import Schedule
-from optlab.core.fields import integer, number
+from optlab.core.fields import STEPS_OR_EPOCHS, StepUnit, integer, number, step_unit
 
 
 class CosineDecay(Schedule):
@@ -38,7 +38,7 @@ class CosineDecay(Schedule):
         2000,
         "Last step of the decay",
         symbol="τ",
-        unit="steps",
+        unit=STEPS_OR_EPOCHS,
         ge=1,
         log=True,
         slider=(10, 100_000),
@@ -53,6 +53,7 @@ class CosineDecay(Schedule):
         slider=(0.0, 1.0),
         help="The last rate as a share of the first.",
     )
+    unit: StepUnit = step_unit()
 
     @property
     def sum_diverges(self) -> bool:

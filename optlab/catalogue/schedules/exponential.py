@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 from optlab.catalogue.schedules.base import Schedule
-from optlab.core.fields import integer
+from optlab.core.fields import STEPS_OR_EPOCHS, StepUnit, integer, step_unit
 
 
 class ExponentialDecay(Schedule):
@@ -27,12 +27,13 @@ class ExponentialDecay(Schedule):
         500,
         "Half-life",
         symbol="h",
-        unit="steps",
+        unit=STEPS_OR_EPOCHS,
         ge=1,
         log=True,
         slider=(10, 100_000),
         help="Number of steps after which the rate has halved.",
     )
+    unit: StepUnit = step_unit()
 
     @property
     def sum_diverges(self) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 from optlab.catalogue.schedules.base import Schedule
-from optlab.core.fields import integer
+from optlab.core.fields import STEPS_OR_EPOCHS, StepUnit, integer, step_unit
 
 
 class InverseDecay(Schedule):
@@ -27,12 +27,13 @@ class InverseDecay(Schedule):
         200,
         "Half-rate step",
         symbol="τ",
-        unit="steps",
+        unit=STEPS_OR_EPOCHS,
         ge=1,
         log=True,
         slider=(10, 100_000),
         help="Step at which the rate is half of its initial value.",
     )
+    unit: StepUnit = step_unit()
 
     @property
     def sum_diverges(self) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 from optlab.catalogue.schedules.base import Schedule
-from optlab.core.fields import integer, number
+from optlab.core.fields import STEPS_OR_EPOCHS, StepUnit, integer, number, step_unit
 
 
 class LinearDecay(Schedule):
@@ -35,7 +35,7 @@ class LinearDecay(Schedule):
         1000,
         "Last step of the decay",
         symbol="τ",
-        unit="steps",
+        unit=STEPS_OR_EPOCHS,
         ge=1,
         log=True,
         slider=(10, 100_000),
@@ -53,6 +53,7 @@ class LinearDecay(Schedule):
         help="The last rate as a share of the first.",
         why="About 1%, as the notes advise.",
     )
+    unit: StepUnit = step_unit()
 
     @property
     def sum_diverges(self) -> bool:

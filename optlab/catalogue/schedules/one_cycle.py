@@ -6,7 +6,7 @@ import math
 from typing import ClassVar
 
 from optlab.catalogue.schedules.base import Schedule
-from optlab.core.fields import integer, number
+from optlab.core.fields import STEPS_OR_EPOCHS, StepUnit, integer, number, step_unit
 
 
 class OneCycle(Schedule):
@@ -36,7 +36,7 @@ class OneCycle(Schedule):
         2000,
         "Length",
         symbol="τ",
-        unit="steps",
+        unit=STEPS_OR_EPOCHS,
         ge=2,
         log=True,
         slider=(10, 100_000),
@@ -60,6 +60,7 @@ class OneCycle(Schedule):
         slider=(2.0, 1000.0),
         help="Ratio of the peak to the initial rate.",
     )
+    unit: StepUnit = step_unit()
 
     @property
     def sum_diverges(self) -> bool:

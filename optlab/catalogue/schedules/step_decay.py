@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 from optlab.catalogue.schedules.base import Schedule
-from optlab.core.fields import integer, number
+from optlab.core.fields import STEPS_OR_EPOCHS, StepUnit, integer, number, step_unit
 
 
 class StepDecay(Schedule):
@@ -27,7 +27,7 @@ class StepDecay(Schedule):
         500,
         "Interval",
         symbol="s",
-        unit="steps",
+        unit=STEPS_OR_EPOCHS,
         ge=1,
         log=True,
         slider=(10, 100_000),
@@ -42,6 +42,7 @@ class StepDecay(Schedule):
         slider=(0.01, 1.0),
         help="Factor by which a drop multiplies the rate.",
     )
+    unit: StepUnit = step_unit()
 
     @property
     def sum_diverges(self) -> bool:

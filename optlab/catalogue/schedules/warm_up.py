@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 from optlab.catalogue.schedules.base import Schedule
-from optlab.core.fields import integer, number
+from optlab.core.fields import STEPS_OR_EPOCHS, StepUnit, integer, number, step_unit
 
 
 class WarmUp(Schedule):
@@ -29,7 +29,7 @@ class WarmUp(Schedule):
         200,
         "Warm-up steps",
         symbol="w",
-        unit="steps",
+        unit=STEPS_OR_EPOCHS,
         ge=1,
         log=True,
         slider=(1, 10_000),
@@ -45,6 +45,7 @@ class WarmUp(Schedule):
         log=True,
         help="The initial rate as a share of the full rate.",
     )
+    unit: StepUnit = step_unit()
 
     @property
     def sum_diverges(self) -> bool:

@@ -30,7 +30,7 @@ from optlab.studies.comparison.results import StudyResult
 from optlab.studies.comparison.study import Study
 from optlab.studies.comparison.trial_records import TrialRecords
 from optlab.training.control import Controls, Message, Stop
-from optlab.training.events import Event, SeriesBlock, SessionFailed, TaskProgress
+from optlab.training.events import Event, SeriesBlock, SessionFailed, SessionStarted, TaskProgress
 
 MAX_ATTEMPTS = 3
 """Times that a population is started before its failure ends the study."""
@@ -187,10 +187,12 @@ class _Population:
     job: Job | None = None
     step: int = 0
     problem: str = ""
+    begun_steps: int = 0
 
     @property
     def steps(self) -> int:
-        return max(experiment.budget.steps for _, experiment in self.members)
+        """Steps that it takes, as far as they are known."""
+        return self.begun_steps or max(one.budget.steps for _, one in self.members)
 
 
 class _Conductor:
@@ -267,7 +269,7 @@ class _Conductor:
     def _train(self, trials: Sequence[Trial], words: str) -> Iterator[StudyEvent]:
         """Train those of the trials that the store does not have."""
         waiting = self._pending(trials)
-        total = sum(population.steps * len(population.members) for population in waiting)
+        everything = list(waiting)
         done = 0
         while waiting or self._active:
             self._check_stop()
@@ -286,6 +288,7 @@ class _Conductor:
             now = time.monotonic()
             if now >= self._progress_at:
                 self._progress_at = now + _PROGRESS_SECONDS
+                total = sum(one.steps * len(one.members) for one in everything)
                 share = (done + going) / total if total else 1.0
                 ids = tuple(run for one in self._active for run in one.run_ids)
                 self._writer.note_progress(self._seconds())
@@ -340,6 +343,8 @@ class _Conductor:
         assert population.job is not None
         for event in population.job.drain():
             match event:
+                case SessionStarted():
+                    population.begun_steps = event.steps
                 case SeriesBlock():
                     population.step = event.step
                 case SessionFailed():

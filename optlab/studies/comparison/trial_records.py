@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
+import numpy as np
+
 from optlab.experiment import Experiment
 from optlab.store.records import RunRecord
 from optlab.store.store import Store
@@ -147,4 +149,6 @@ def _steps_per_epoch(experiment: Experiment) -> int:
 
 def sample_of(its_outcomes: Sequence[Outcome]) -> Sample:
     """Return the outcomes of an arm as a sample."""
-    return Sample([one.low for one in its_outcomes], [one.high for one in its_outcomes])
+    return Sample(
+        np.array([one.low for one in its_outcomes]), np.array([one.high for one in its_outcomes])
+    )

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from optlab.core.errors import InvalidInput
 from optlab.experiment import Experiment
+from optlab.experiment.epochs import in_steps
 from optlab.studies.tuning.range_test import (
     MAX_REGAINED_SHARE,
     GeometricSchedule,
@@ -143,7 +144,8 @@ def short_runs(
         between = np.geomspace(runs.rates[best], top, len(rates) + 2)[1:-1]
         between = between[~np.isclose(between[:, None], runs.rates).any(axis=1)]
         runs = runs.merged(_run_constant_rates(experiment, between, steps, on_progress, 0.5))
-    return _advise(runs, steps, max(1, min(experiment.budget.steps, PASSES * runs.steps_per_epoch)))
+    budget = in_steps(experiment, runs.steps_per_epoch).budget.steps
+    return _advise(runs, steps, max(1, min(budget, PASSES * runs.steps_per_epoch)))
 
 
 def _run_constant_rates(
