@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from optlab.core.errors import InvalidInput
 
@@ -56,9 +56,9 @@ class Sample:
             object.__setattr__(self, name, ends)
 
     @classmethod
-    def exact(cls, values: ArrayLike | Iterable[float]) -> Sample:
+    def exact(cls, values: Iterable[float]) -> Sample:
         """Return a sample of known values, shape ``[n]``."""
-        known = np.array(values if isinstance(values, np.ndarray) else list(values), dtype=float)  # type: ignore[arg-type]
+        known = np.fromiter(values, dtype=np.float64)
         return cls(known, known)
 
     @property

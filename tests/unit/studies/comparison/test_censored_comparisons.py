@@ -58,7 +58,7 @@ def test_that_the_arms_of_the_leukemia_trial_decide_as_the_log_rank_test() -> No
     )
     assert log_rank.statistic**2 == pytest.approx(16.79, abs=0.005)  # as published
     for effect, margin in (("difference", 0.0), ("ratio", 1.0)):
-        rule = Rule(effect, margin, paired=False)  # type: ignore[arg-type]
+        rule = Rule(effect, margin, paired=False)
         (found,) = compare(LEUKEMIA, [("placebo", "<", "treated")], rule)
         assert found.verdict == "supported"
         # the ranks need no assumption about why patients left, and pay for it
@@ -222,12 +222,12 @@ def test_that_the_seeds_needed_decide_if_the_ranks_stay_as_they_are(paired: bool
     a = np.array([1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 30.0, 31.0])
     b = np.array([11.0, 12.5, 13.2, 14.7, 15.1, 16.3, 7.0, 8.0])
     arms = [Sample.exact(a), censored_at(b, 16.0)]
-    seeds = compared(*arms, paired=paired).seeds_needed  # type: ignore[arg-type]
+    seeds = compared(*arms, paired=paired).seeds_needed
     assert seeds is not None and seeds > 8
 
     def repeated(times: int) -> Comparison:
         return compared(
-            *[Sample(np.tile(x.low, times), np.tile(x.high, times)) for x in arms],  # type: ignore[arg-type]
+            *[Sample(np.tile(x.low, times), np.tile(x.high, times)) for x in arms],
             paired=paired,
         )
 

@@ -77,7 +77,7 @@ def test_that_a_look_has_its_share_of_the_level() -> None:
     assert thrice.p == once.p and thrice.p_adjusted == pytest.approx(3 * once.p)
     assert (once.verdict, thrice.verdict) == ("supported", "undecided")
     both = [*pairs, ("base", "<", "near")]
-    assert compare(samples, both, Rule("difference", 0.0, looks=(8, 16)))[0].level == (  # type: ignore[arg-type]
+    assert compare(samples, both, Rule("difference", 0.0, looks=(8, 16)))[0].level == (
         pytest.approx(1 - 0.05 / 4)
     )
 

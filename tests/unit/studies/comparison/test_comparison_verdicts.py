@@ -75,8 +75,8 @@ def test_that_the_boundaries_of_a_ratio_are_the_margin_and_its_inverse() -> None
     for paired in (True, False):
         for (arm, relation, against, margin), verdict in expected.items():
             for effect, bound in (("ratio", margin), ("log-ratio", math.log(margin))):
-                rule = Rule(effect, bound, paired=paired)  # type: ignore[arg-type]
-                (found,) = compare(arms, [(arm, relation, against)], rule)  # type: ignore[list-item]
+                rule = Rule(effect, bound, paired=paired)
+                (found,) = compare(arms, [(arm, relation, against)], rule)
                 assert found.verdict == verdict, (arm, relation, against, effect, margin)
 
 
@@ -120,7 +120,7 @@ def studies(draw: st.DrawFn) -> tuple[dict[str, Sample], list[Any], Rule]:
             st.lists(st.sampled_from([("a", "b"), ("a", "c"), ("c", "b")]), min_size=1, max_size=3)
         )
     ]
-    return arms, pairs, Rule(effect, margin, level, paired, method, looks)  # type: ignore[arg-type]
+    return arms, pairs, Rule(effect, margin, level, paired, method, looks)
 
 
 MIRRORED: dict[Relation, Relation] = {"<": ">", ">": "<", "~": "~", "!=": "!="}
@@ -197,7 +197,7 @@ def test_that_the_seeds_needed_are_the_fewest_with_which_this_effect_and_spread_
 def test_that_no_number_of_seeds_decides_an_effect_at_the_margin() -> None:
     arms = {"a": Sample.exact([1.0, 3.0, 2.0]), "b": Sample.exact([0.0, 0.0, 0.0])}
     for relation, verdict in ((">", U), ("~", U), ("<", C)):
-        (found,) = compare(arms, [("a", relation, "b")], Rule("difference", 2.0))  # type: ignore[list-item]
+        (found,) = compare(arms, [("a", relation, "b")], Rule("difference", 2.0))
         assert (found.verdict, found.seeds_needed) == (verdict, None)
 
 
