@@ -27,24 +27,8 @@ def in_steps(experiment: Experiment, steps_per_epoch: int) -> Experiment:
     return dataclasses.replace(experiment, **converted) if converted else experiment
 
 
-def steps_of_one(experiment: Experiment, path: str, steps_per_epoch: int) -> int:
-    """Return what one unit of a field counts in steps: 1, or the steps of an epoch.
-
-    Args:
-        path: of a field, as ``"schedule.tau"``.
-    """
-    section, _, name = path.rpartition(".")
-    part = getattr(experiment, section or "general")
-    counted = part.field(name).unit == STEPS_OR_EPOCHS and _in_epochs(part)
-    return steps_per_epoch if counted else 1
-
-
-def _in_epochs(part: FieldSet) -> bool:
-    return getattr(part, "unit", "steps") == "epochs"
-
-
 def _converted(part: Part, steps_per_epoch: int) -> Part:
-    if not _in_epochs(part):
+    if getattr(part, "unit", "steps") != "epochs":
         return part
     counted = {
         field.name: getattr(part, field.name) * steps_per_epoch

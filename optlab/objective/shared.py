@@ -9,7 +9,9 @@ objective, and the shares add up to one. All ranks get the same bits.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import cast
 
+from optlab.catalogue.losses.base import Loss
 from optlab.catalogue.models.base import ForwardContext
 from optlab.catalogue.models.capabilities import Uniforms
 from optlab.core.data import DataShape
@@ -31,7 +33,8 @@ class SharedObjective(Objective):
     """
 
     def __init__(self, whole: Objective, shape: DataShape, ranks: Ranks) -> None:
-        super().__init__(whole.model, whole.loss, shape, whole.sample)
+        # One run has one loss.
+        super().__init__(whole.model, cast(Loss, whole.loss), shape, whole.sample)
         self.whole = whole
         self.ranks = ranks
 
@@ -99,10 +102,17 @@ class SharedObjective(Objective):
         own.register_hook(lambda gradient: self.ranks.sum(gradient)[0])
         return total + (own - own.detach())
 
-    def evaluate(self, theta: torch.Tensor, x: torch.Tensor, y: torch.Tensor) -> OwnLoss:
+    def evaluate(
+        self,
+        theta: torch.Tensor,
+        x: torch.Tensor,
+        y: torch.Tensor,
+        of: torch.Tensor | None = None,
+    ) -> OwnLoss:
         n = len(x)
-        if n < self.ranks.size:
-            return super().evaluate(theta, x, y)
+        # Ranks share the batches of one run, so its data are all there are.
+        if n < self.ranks.size or of is not None:
+            return super().evaluate(theta, x, y, of)
         rows = self.ranks.rows(n)
         own = super().evaluate(theta, x[rows], y[rows])
         values = torch.stack([part.to(theta) for part in own if part is not None])

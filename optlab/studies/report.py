@@ -113,13 +113,18 @@ def _arms_chart(study: Study, result: Mapping[str, Any]) -> str:
             np.array([_number(value, -math.inf) for value in arm["low"]]),
             np.array([_number(value, math.inf) for value in arm["high"]]),
             arm["mean"],
-            None
-            if arm["interval"] is None
-            else tuple(_number(e, math.nan) for e in arm["interval"]),
+            _ends(arm["interval"]),
         )
         for name, arm in result["arms"].items()
     ]
     return arms(rows, result["measure"], log=study.decision.effect in ("ratio", "log-ratio"))
+
+
+def _ends(interval: Sequence[float | None] | None) -> tuple[float, float] | None:
+    if interval is None:
+        return None
+    low, high = interval
+    return _number(low, -math.inf), _number(high, math.inf)
 
 
 def _curves_section(study: Study, series: Curves) -> Iterable[str]:

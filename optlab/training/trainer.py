@@ -16,7 +16,7 @@ from optlab.core import registry
 from optlab.core.errors import InvalidInput
 from optlab.core.lazy import torch
 from optlab.experiment import Experiment
-from optlab.experiment.epochs import in_steps, steps_of_one
+from optlab.experiment.epochs import in_steps
 from optlab.objective.device import resolve
 from optlab.objective.ranks import ALONE, Ranks
 from optlab.training.batches import BatchStream
@@ -86,7 +86,6 @@ class Trainer:
         first = experiments[0]
         torch.set_num_threads(first.general.threads)
         data = RunData(experiments)
-        self._in_own_units = tuple(experiments)
         experiments = [
             in_steps(experiment, experiment.batches.steps_per_epoch(len(data.first.training)))
             for experiment in experiments
@@ -337,9 +336,8 @@ class Trainer:
                     f"{path} cannot be changed during a run; these can: {', '.join(live)}.",
                     path,
                 )
-            own = value * steps_of_one(self._in_own_units[member], path, self.steps_per_epoch)
             changed[member] = self.effective[member].with_value(
-                path, int(own) if live[path].kind == "integer" else float(own)
+                path, int(value) if live[path].kind == "integer" else float(value)
             )
         for member, experiment in changed.items():
             self.effective[member] = experiment
