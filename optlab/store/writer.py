@@ -421,8 +421,6 @@ class RunWriter:
             ]
         )
         self._pending_bytes = 0
-        self._waiting: list[tuple[RunCursor, Snapshot]] = []
-        self._waiting_bytes = 0
         self._stored_steps = max((cursor.steps for cursor in self._cursors), default=0)
         done = time.monotonic()
         self._commit_at = done + max(COMMIT_SECONDS, (done - began) / COMMIT_SHARE)

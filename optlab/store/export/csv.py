@@ -42,7 +42,8 @@ def write(table: Table, path: Path) -> None:
 
 
 def _cells(column: Column, rows: slice) -> Iterable[object]:
-    values, present = column.values[rows].tolist(), column.present[rows]
+    values: list[float] = column.values[rows].tolist()
+    present = column.present[rows]
     if present.all():
         return values
     if not present.any():
