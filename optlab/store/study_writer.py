@@ -112,6 +112,7 @@ class StudyWriter:
             detail: the traceback of a failed study.
 
         Raises:
+            ValueError: the status is ``running``.
             StoreError: it cannot be written.
         """
         if status == "running":

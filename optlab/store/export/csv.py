@@ -42,7 +42,7 @@ def write(table: Table, path: Path) -> None:
 
 
 def _cells(column: Column, rows: slice) -> Iterable[object]:
-    values: list[object] = column.values[rows].tolist()
+    values: list[float] = column.values[rows].tolist()
     present = column.present[rows]
     if present.all():
         return values

@@ -26,7 +26,7 @@ def export(
 
     Args:
         store: with the runs.
-        runs: an id, or a unique prefix of it; or several, which are told apart by a column.
+        runs: an id, or a unique prefix of it; or several, with a column for the run.
         format: one of :data:`FORMATS`.
         path: of the file.
         force: whether an existing file is replaced.
