@@ -281,7 +281,11 @@ async def _workers(distributed: Any, where: ClusterAddress, security: Any, scrat
             threads_per_worker=1,
             host="127.0.0.1",
             dashboard_address=None,
-            scheduler_kwargs={"dashboard_address": "127.0.0.1:0", "dashboard": False},
+            scheduler_kwargs={
+                "dashboard_address": "127.0.0.1:0",
+                "dashboard": False,
+                "local_directory": scratch,
+            },
             memory_limit=0,
             security=security,
             silence_logs=logging.CRITICAL,
