@@ -281,7 +281,11 @@ async def _workers(distributed: Any, where: ClusterAddress, security: Any, scrat
             threads_per_worker=1,
             host="127.0.0.1",
             dashboard_address=None,
-            scheduler_kwargs={"dashboard_address": "127.0.0.1:0", "dashboard": False},
+            scheduler_kwargs={
+                "dashboard_address": "127.0.0.1:0",
+                "dashboard": False,
+                "local_directory": scratch,
+            },
             memory_limit=0,
             security=security,
             silence_logs=logging.CRITICAL,
@@ -295,17 +299,21 @@ async def _workers(distributed: Any, where: ClusterAddress, security: Any, scrat
 
 
 async def _client(distributed: Any, target: Any, where: ClusterAddress, security: Any) -> Any:
+    client = distributed.Client(
+        target,
+        security=security,
+        timeout=CONNECT_SECONDS,
+        set_as_default=False,
+        direct_to_workers=False,
+        name="optlab",
+        asynchronous=True,
+    )
     try:
-        return await distributed.Client(
-            target,
-            security=security,
-            timeout=CONNECT_SECONDS,
-            set_as_default=False,
-            direct_to_workers=False,
-            name="optlab",
-            asynchronous=True,
-        )
+        # What accepts a connection and then says nothing has no time limit of Dask's.
+        return await asyncio.wait_for(client, CONNECT_SECONDS + 1.0)
     except (OSError, ValueError, RuntimeError) as error:
+        with contextlib.suppress(OSError):
+            await client.close(timeout=1.0)
         raise ClusterError(
             f"No Dask scheduler can be reached at {where} within {CONNECT_SECONDS:g} seconds "
             f"({_reason(error)}); start one with: dask scheduler, or look at the address and the "
