@@ -395,7 +395,7 @@ def test_that_ranks_share_own_data_and_an_own_model(tmp_path):
     for ranks in ("2", "1"):
         done = _optlab(home, "run", str(path), "--ranks", ranks, "--json")
         assert done.returncode == 0, done.stderr
-        assert done.stderr.count("a pass\n") <= 20
+        assert done.stderr.count("a pass\n") <= 40  # the check prints, and the first rank
         told[ranks] = json.loads(done.stdout)
     assert (told["2"]["ranks"], told["1"]["ranks"]) == (2, 1)
     for name, value in told["1"]["final"].items():
