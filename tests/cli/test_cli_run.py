@@ -36,6 +36,7 @@ FACTS = {
     "broken",
     "device",
     "runner",
+    "ranks",
     "parameters",
 }
 KEYS = FACTS | {

@@ -4,6 +4,7 @@ that dies ends the run in words and leaves nothing running.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -18,7 +19,9 @@ import numpy as np
 import psutil
 import pytest
 
-from optlab.core.errors import StoreError
+from optlab.catalogue.optimizers.base import ObjectiveOptimizer
+from optlab.core import registry
+from optlab.core.errors import InvalidInput, StoreError
 from optlab.experiment import Experiment
 from optlab.runners import resume, train
 from optlab.runners.ranks import RanksRunner
@@ -192,19 +195,18 @@ def test_that_three_ranks_share_whatever_the_batch_and_the_model(tmp_path):
 
 def test_that_messages_reach_all_ranks_before_the_same_step(tmp_path):
     experiment = Experiment.from_dict({**_DIGITS, "budget": {"steps": 120}, "precision": "float64"})
-    changes = [(30, SetValue("optimizer.lr", 0.01)), (70, SetValue("optimizer.momentum", 0.5))]
-    whole = train([experiment], store=tmp_path, runner=RanksRunner(2), log=changes)
-    expected = _end(whole)
-    assert expected.status == "finished"
-    first = train(
-        [experiment], store=tmp_path, runner=RanksRunner(2), log=[*changes, (101, Stop())]
-    )
-    assert (_end(first).status, first.runner) == ("stopped", "process")
-    again = _end(resume(first.run_ids, store=tmp_path, runner=RanksRunner(2)))
-    assert again.theta_sha256 == expected.theta_sha256
-    assert again.final == expected.final
-    alone = _end(train([experiment], store=tmp_path, runner="thread", log=changes))
-    assert again.final["train_loss"] == pytest.approx(alone.final["train_loss"], rel=1e-12)
+    log = [
+        (30, SetValue("optimizer.lr", 0.01)),
+        (70, SetValue("optimizer.momentum", 0.5)),
+        (101, Stop()),
+    ]
+    job = train([experiment], store=tmp_path, runner=RanksRunner(2), log=log)
+    shared, alone = _end(job), _end(train([experiment], runner="thread", log=log))
+    assert (shared.status, shared.steps, job.runner) == ("stopped", 101, "process")
+    assert (alone.status, alone.steps) == ("stopped", 101)
+    assert shared.final["train_loss"] == pytest.approx(alone.final["train_loss"], rel=1e-12)
+    with Store.open(tmp_path) as store:
+        assert store.controls(job.run_ids[0]) == log
 
 
 @contextmanager
@@ -253,7 +255,7 @@ def _ranks(family: list[psutil.Process]) -> list[psutil.Process]:
 
 def test_that_ctrl_c_stops_all_ranks_and_that_nothing_listened_but_on_this_machine(tmp_path):
     home = tmp_path / "home"
-    with _training(home, _file(tmp_path, budget={"steps": 10**6})) as (process, family, run):
+    with _training(home, _file(tmp_path, budget={"steps": 10**6})) as (process, family, _):
         listening = [
             connection.laddr.ip
             for one in (psutil.Process(process.pid), *family)
@@ -271,7 +273,7 @@ def test_that_ctrl_c_stops_all_ranks_and_that_nothing_listened_but_on_this_machi
 
 def test_that_a_killed_rank_ends_the_run_in_words_and_that_it_goes_on_bit_for_bit(tmp_path):
     home = tmp_path / "home"
-    path = _file(tmp_path, budget={"steps": 3000})
+    path = _file(tmp_path, budget={"steps": 1000})
     with _training(home, path) as (process, family, run):
         ranks = _ranks(family)
         ranks[1].kill()
@@ -295,14 +297,17 @@ def test_that_a_killed_rank_ends_the_run_in_words_and_that_it_goes_on_bit_for_bi
     assert again.final == whole.final
 
 
-def test_that_no_rank_outlives_the_command_or_the_launcher(tmp_path):
+def test_that_no_rank_outlives_the_command(tmp_path):
     path = _file(tmp_path, budget={"steps": 10**6})
-    with _training(tmp_path / "one", path) as (process, family, _):
+    with _training(tmp_path / "home", path) as (process, family, _):
         process.kill()
         assert not psutil.wait_procs(family, timeout=20)[1]
-    with _training(tmp_path / "two", path) as (process, family, _):
-        ranks = _ranks(family)
-        launcher = next(one for one in family if one.pid == ranks[0].ppid())
+
+
+def test_that_no_rank_outlives_the_launcher(tmp_path):
+    path = _file(tmp_path, budget={"steps": 10**6})
+    with _training(tmp_path / "home", path) as (process, family, _):
+        launcher = psutil.Process(_ranks(family)[0].ppid())
         launcher.kill()
         output, errors = process.communicate(timeout=60)
         assert not psutil.wait_procs(family, timeout=20)[1]
@@ -344,3 +349,151 @@ def test_that_one_rank_is_an_ordinary_run(tmp_path):
     assert done.returncode == 0, done.stderr
     told = json.loads(done.stdout)
     assert (told["ranks"], told["runner"], told["steps"]) == (1, "thread", 5)
+
+
+# --- the user's own data and models ----------------------------------------------------------------
+
+_MODULE = """
+import torch
+
+class Net(torch.nn.Module):
+    def __init__(self, inputs, outputs):
+        super().__init__()
+        self.first = torch.nn.Linear(inputs, 6)
+        self.last = torch.nn.Linear(6, outputs)
+
+    def forward(self, x):
+        print("a pass")
+        h = torch.tanh(self.first(x))
+        return self.last({hidden})
+"""
+
+
+def _own(tmp_path: Path, hidden: str) -> tuple[Path, Path]:
+    """A home with a registered module, and an experiment of it on a table."""
+    home, net, table = tmp_path / "home", tmp_path / "net.py", tmp_path / "table.csv"
+    net.write_text(_MODULE.format(hidden=hidden), encoding="utf-8")
+    done = _optlab(home, "model", "register", str(net), "--name", "net", "--yes")
+    assert done.returncode == 0, done.stderr
+    source = np.random.default_rng(0)
+    rows = [
+        f"{a:.6f},{b:.6f},{'yes' if a * b > 0 else 'no'}" for a, b in source.normal(size=(97, 2))
+    ]
+    table.write_text("\n".join(["a,b,sign", *rows]) + "\n", encoding="utf-8")
+    path = tmp_path / "own.toml"
+    path.write_text(
+        f'precision = "float64"\ndataset = {{ name = "csv_file", path = "{table}" }}\n'
+        'model.name = "own.net"\noptimizer.name = "adam"\nbatches.size = 16\nbudget.steps = 60\n',
+        encoding="utf-8",
+    )
+    return home, path
+
+
+def test_that_ranks_share_own_data_and_an_own_model(tmp_path):
+    home, path = _own(tmp_path, "h")
+    told = {}
+    for ranks in ("2", "1"):
+        done = _optlab(home, "run", str(path), "--ranks", ranks, "--json")
+        assert done.returncode == 0, done.stderr
+        assert done.stderr.count("a pass\n") <= 40  # the check prints, and the first rank
+        told[ranks] = json.loads(done.stdout)
+    assert (told["2"]["ranks"], told["1"]["ranks"]) == (2, 1)
+    for name, value in told["1"]["final"].items():
+        assert told["2"]["final"][name] == pytest.approx(value, rel=1e-11, abs=1e-12), name
+
+
+def test_that_an_own_model_that_mixes_a_batch_in_training_is_refused(tmp_path):
+    home, path = _own(tmp_path, "h - h.mean(0) if self.training else h")
+    done = _optlab(home, "run", str(path), "--ranks", "2", "--json")
+    assert done.returncode == 2
+    assert "'own.net'" in done.stderr and "not the mean of those on parts" in done.stderr
+    with Store.open(home) as store:
+        assert store.runs() == []
+
+
+# --- ranks that torchrun has started -------------------------------------------------------------
+
+
+def test_that_torchrun_starts_ranks_of_one_run(tmp_path):
+    path = _file(tmp_path, budget={"steps": 60}, precision="float64")
+    home = tmp_path / "home"
+    command = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "-m", "optlab"]
+    done = subprocess.run(
+        [sys.executable, *command, "run", str(path), "--json"],
+        capture_output=True,
+        text=True,
+        env={**_environment(home), "OMP_NUM_THREADS": "1"},
+        timeout=100,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+    assert (told["status"], told["ranks"], told["steps"]) == ("finished", 2, 60)
+    with Store.open(home) as store:
+        assert [record.id for record in store.runs()] == [told["run"]]
+    alone = _end(train([Experiment.load(path)], runner="thread"))
+    assert told["final"]["train_loss"] == pytest.approx(alone.final["train_loss"], rel=1e-12)
+
+
+# --- the catalogue --------------------------------------------------------------------------------
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize(
+    ("precision", "tolerance"), [("float64", 1e-12), ("float32", 1e-6)], ids=["float64", "float32"]
+)
+def test_that_every_rule_that_uses_gradients_gives_the_same_for_500_steps(
+    tmp_path, precision, tolerance
+):
+    digits = {
+        **_DIGITS,
+        "model": {"name": "mlp", "hidden": [16]},
+        "precision": precision,
+        "budget": {"steps": 500},
+    }
+    cases = {
+        rule.name: {**digits, "optimizer": {"name": rule.name}}
+        for rule in registry.components("optimizer")
+        if rule.elementwise
+    }
+    _check(_cases(tmp_path, 2, cases), tolerance)
+
+
+@pytest.mark.soak
+def test_that_every_component_can_be_shared(tmp_path):
+    cases = {}
+    for kind in ("batches", "clipping", "continuation", "delay", "averaging", "schedule"):
+        for component in registry.components(kind):
+            table = {"name": component.name} | ({"size": 25} if kind == "batches" else {})
+            data = {"name": "moons" if component.name == "streaming" else "iris"}
+            cases[f"{kind} {component.name}"] = _small(**{kind: table, "dataset": data})
+    for component in registry.components("model"):
+        for data in ("iris", "digits", "diabetes", "adding_problem", "copy_task"):
+            dataset = {"name": data} | ({"unit_range": True} if component.name == "rbm" else {})
+            case = _small(model={"name": component.name}, dataset=dataset)
+            with contextlib.suppress(InvalidInput):  # not every model takes all data
+                Experiment.from_dict(case)
+                cases[f"{component.name} on {data}"] = case
+    assert len(cases) > 50
+    _check(_cases(tmp_path, 3, cases))
+
+
+@pytest.mark.soak
+def test_that_rules_that_evaluate_the_objective_see_the_same_one(tmp_path):
+    """What such a rule asks for is shared exactly; it may magnify the last bits, by solving nearly
+    singular systems and by searching along lines. So few steps are compared, and convex ones.
+    """
+    base = _small(model={"name": "linear"}, loss={"name": "cross_entropy", "l2": 0.1})
+    cases = {
+        f"{rule.name} {size}": {
+            **base,
+            "optimizer": {"name": rule.name},
+            "batches": {"name": "shuffled", "size": size},
+            "budget": {"steps": 5},
+        }
+        for rule in registry.components("optimizer")
+        if issubclass(rule, ObjectiveOptimizer)
+        for size in (1, 2, 25, 105)
+    }
+    assert len(cases) >= 40
+    _check(_cases(tmp_path, 3, cases), 1e-10)
