@@ -3,7 +3,7 @@
 A failure that a person can do something about is one sentence on standard error; a defect of OptLab
 itself leaves a report in the data folder and says where. With ``--json`` standard output is one
 document in every case: a failure gives ``{"error": sentence, "field": path or null}`` there, beside
-the sentence on standard error. Exit codes: 0 fine, 1 the run or OptLab failed, 2 bad usage or bad
+the sentence on standard error. Exit codes: 0 success, 1 the run or OptLab failed, 2 bad usage or bad
 input, 130 stopped by Ctrl-C.
 """
 
@@ -43,12 +43,11 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
     help=(
-        "A laboratory in which deep-learning optimization can be seen.\n\nWithout a command, or "
-        "with one experiment "
-        "file, optlab opens its window. "
-        "A first run without it: optlab run digits-mlp. What there is to try: optlab list."
+        "A laboratory for watching deep-learning optimization at work.\n\nWithout a command, or with "
+        "one experiment file, optlab opens its window. "
+        "A first run without it: optlab run digits-mlp. To see what there is: optlab list."
     ),
-    epilog="Exit codes: 0 fine, 1 the run failed or diverged, 2 bad usage or bad input, 130 "
+    epilog="Exit codes: 0 success, 1 the run failed or diverged, 2 bad usage or bad input, 130 "
     "stopped by Ctrl-C. "
     "OPTLAB_HOME names the folder for runs; OPTLAB_DEBUG=1 shows tracebacks.",
 )
@@ -66,7 +65,7 @@ def _begin(
     version: Annotated[
         bool,
         typer.Option(
-            "--version", callback=_show_version, is_eager=True, help="Print the version and leave."
+            "--version", callback=_show_version, is_eager=True, help="Print the version and exit."
         ),
     ] = False,
 ) -> None:
@@ -217,7 +216,7 @@ def _debugging() -> bool:
 def _report(words: Sequence[str], error: BaseException) -> str:
     """Write a report about a defect; the sentence that says where it is."""
     lines = "".join(traceback.format_exception(error))
-    what = f"OptLab failed because of a defect of its own ({type(error).__name__})"
+    what = f"OptLab failed because of a bug in OptLab ({type(error).__name__})"
     if _debugging():
         print(lines, file=sys.stderr)
         return f"{what}; please report the lines above."
@@ -233,4 +232,4 @@ def _report(words: Sequence[str], error: BaseException) -> str:
         return (
             f"{what}; a report could not be written ({problem}), so please report the lines above."
         )
-    return f"{what}; what happened is written in {path}, please report it."
+    return f"{what}; the details are in {path}, please report them."

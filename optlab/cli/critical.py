@@ -33,14 +33,14 @@ def register(app: typer.Typer) -> None:
 
 _HELP = (
     "Go from the weights of a stored RUN, or of an experiment FILE or PRESET trained for --steps "
-    "first, to a critical point of its objective near by, and "
+    "first, to a nearby critical point of its objective, and "
     "name it by the eigenvalues of the Hessian: minimum, maximum, saddle (with its index), "
     "degenerate or flat.\n\n"
     "The point is sought as a zero of the gradient on the training examples, whatever its kind: "
     "saddles attract as minima do. Everything is computed in "
     "double precision. An eigenvalue counts as zero where it is at most --zero times the largest. "
     "Directions in which the model is known to be flat, such as the shift of all outputs that a "
-    "softmax ignores, are counted apart. Where classes can be separated there is no minimum, and "
+    "softmax ignores, are counted separately. Where classes can be separated there is no minimum, and "
     "the search runs off to infinity, which is reported. "
     "Try: optlab critical iris-softmax --steps 50 --set loss.l2=0.01."
 )
@@ -51,7 +51,7 @@ def critical(
         list[str],
         typer.Argument(
             metavar="FILE|PRESET|RUN…",
-            help="Where to begin; several are looked at one after another.",
+            help="Where to begin; several are treated one after another.",
         ),
     ],
     changes: Annotated[

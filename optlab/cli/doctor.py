@@ -17,13 +17,13 @@ ORDER = 190
 def register(app: typer.Typer) -> None:
     """Add the command to the application."""
     app.command(
-        "doctor", help=_HELP, short_help="Say what works here, and what to do about what does not."
+        "doctor", help=_HELP, short_help="Report what works here, and how to fix what does not."
     )(doctor)
 
 
 _HELP = (
-    "Say what works on this machine and what to do about what does not: versions, devices, "
-    "display, data folder, stored runs.\n\n"
+    "Report what works on this machine, and how to fix what does not: versions, devices, display, "
+    "data folder, stored runs.\n\n"
     "Nothing is changed. The exit code is 0 unless something is broken that training needs; then "
     "it is 1."
 )

@@ -60,7 +60,7 @@ def explore(
     name: Annotated[
         str,
         typer.Argument(
-            metavar="list|NAME", help="A demonstration, as symmetry; list shows all of them."
+            metavar="list|NAME", help="A demonstration, such as symmetry; list shows all."
         ),
     ] = "list",
     changes: Annotated[

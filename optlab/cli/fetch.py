@@ -27,14 +27,12 @@ _HELP = (
     "Fetch the public data set NAME from OpenML and keep it in the data folder.\n\n"
     'Try: optlab fetch credit-g, then optlab run FILE with name = "openml" and set = "credit-g" '
     "below [dataset]. Ctrl-C cancels, "
-    "and nothing half-fetched is kept. Only this command uses the network; a run never does."
+    "and no partial download is kept. Only this command uses the network; a run never does."
 )
 
 
 def fetch(
-    name: Annotated[
-        str, typer.Argument(help="Name of the set at OpenML, as mnist_784 or credit-g.")
-    ],
+    name: Annotated[str, typer.Argument(help="Name of the set at OpenML, such as credit-g.")],
     version: Annotated[int, typer.Option(metavar="N", help="Version of the set.")] = 1,
     json: Annotated[
         bool,

@@ -39,7 +39,7 @@ def figures(
     to: Annotated[
         Path,
         typer.Option(
-            "--to", metavar="DIR", help="The folder to write to; it is made if it is not there."
+            "--to", metavar="DIR", help="The folder to write to; created if it does not exist."
         ),
     ],
     only: Annotated[
@@ -107,14 +107,13 @@ def _prepare(to: Path, files: list[Path], force: bool) -> None:
         to.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InvalidInput(
-            f"--to is {to}, which cannot be made a folder ({error.strerror or error}); choose "
-            "another.",
+            f"--to is {to}, which cannot be created ({error.strerror or error}); choose another.",
             "to",
         ) from None
     there = [path.name for path in files if path.exists()]
     if there and not force:
         raise InvalidInput(
-            f"{to} has {', '.join(there)} already; choose another folder, or replace them with "
+            f"{to} already contains {', '.join(there)}; choose another folder, or overwrite with "
             "--force.",
             "to",
         )

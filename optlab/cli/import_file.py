@@ -126,7 +126,7 @@ def import_file(
     place = Path(to).expanduser() if to else Path(f"{Path(seen.path).stem or 'experiment'}.toml")
     if place.exists() and (not force or not place.is_file()):
         raise InvalidInput(
-            f"{place} is there already; choose another place (--to), or replace it (--force).", "to"
+            f"{place} already exists; choose another path (--to), or overwrite it (--force).", "to"
         )
     if not place.parent.is_dir():
         raise InvalidInput(f"{place} cannot be written: there is no folder {place.parent}.", "to")

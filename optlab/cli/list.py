@@ -93,8 +93,8 @@ def _items(kind: str) -> list[dict[str, Any]]:
             return items()
     known = [*registry.plurals().values(), *others]
     raise InvalidInput(
-        f"'{kind}' is no kind of thing that OptLab lists{did_you_mean(wanted, known)}; the kinds "
-        f"are: {', '.join(known)}."
+        f"OptLab has no list of '{kind}'{did_you_mean(wanted, known)}; its lists are: "
+        f"{', '.join(known)}."
     )
 
 

@@ -44,10 +44,10 @@ def register(app: typer.Typer) -> None:
 _HELP = (
     "Take instruments of an experiment FILE or PRESET while it is trained for --steps, or of a "
     "stored RUN from its latest weights on.\n\n"
-    "Each is taken on its schedule, and those that were not due in the last step once more at the "
-    "end, of the parameters as they stand. "
-    "Without --instruments, those that the experiment asks for, "
-    "or else the usual ones. Nothing is stored, and a stored run stays as it is. Try: optlab "
+    "Each is read on its schedule, and those that were not due in the last step once more at the "
+    "end, at the final parameters. "
+    "Without --instruments, those that the experiment names, "
+    "or else the default ones. Nothing is stored, and a stored run stays as it is. Try: optlab "
     "measure digits-mlp --instruments gradient_noise,spectrum "
     "--steps 200. What there is: optlab list instruments; fields: --set instruments.spectrum.top=3.\n\n"
     "With --test: the performance on the test part, 20% of all examples unless dataset.test says otherwise."
@@ -74,7 +74,7 @@ def measure(
         bool,
         typer.Option(
             "--test",
-            help="Evaluate a stored RUN on its test part instead, which nothing is chosen by: loss, "
+            help="Evaluate a stored RUN on its test part instead, on which no choice is based: loss, "
             "0-1 error and confusion matrix, or R² and mean absolute error.",
         ),
     ] = False,
@@ -121,7 +121,7 @@ def _test(source: str, *, json: bool, others: bool, changed_data: bool) -> int:
     if others:
         raise InvalidInput(
             "--test evaluates the weights of a stored run as they are: --instruments, --set and "
-            "--steps do not go with it."
+            "--steps cannot be combined with it."
         )
     if Path(source).is_file() or source in {path.stem for path in presets.files()}:
         raise InvalidInput(
@@ -168,7 +168,7 @@ def _trainer(source: str, words: str, changes: list[str], changed_data: bool) ->
     if others:
         raise InvalidInput(
             f"'{source}' is a stored run, which is measured as it is: only instruments can be "
-            f"set, and --set {others[0]} does not go with it."
+            f"set, and --set {others[0]} cannot be combined with it."
         )
     experiment = experiment_of(
         record.id, record.experiment, record.identities, changed_data=changed_data

@@ -55,7 +55,7 @@ def register_model(
         str,
         typer.Option(
             metavar="N,N,…",
-            help="Shape of the examples to try it on, as 1,28,28; by default several usual ones.",
+            help="Shape of the examples to try it on, such as 1,28,28; by default several.",
         ),
     ] = "",
     outputs: Annotated[
@@ -178,8 +178,8 @@ def _show(source: Source, name: str) -> None:
 def _confirmed() -> bool:
     if not sys.stdin.isatty():
         raise InvalidInput(
-            "A model is registered only after you have confirmed it, and nobody can be asked "
-            "here; give --yes if you have looked at it.",
+            "A model is registered only after you have confirmed it, and there is no terminal to "
+            "ask on; pass --yes once you have read the file.",
             "yes",
         )
     return typer.confirm("Execute and register it?", err=True)
@@ -194,7 +194,7 @@ def _shape(inputs: str, outputs: int) -> DataShape:
         or len(parts) > 7
     ):
         raise InvalidInput(
-            f"--inputs is '{inputs}', but it must be a shape as 64 or 1,28,28.", "inputs"
+            f"--inputs is '{inputs}', but it must be a shape such as 64 or 1,28,28.", "inputs"
         )
     if not 1 <= outputs <= 1_000_000:
         raise InvalidInput(

@@ -81,7 +81,7 @@ def race(
         typer.Option(
             "--set",
             metavar="PATH=VALUE[,VALUE…]",
-            help="Change a field, or race its values, as optimizer.lr=0.1,0.01; may be repeated.",
+            help="Change a field, or race its values: optimizer.lr=0.1,0.01; may be repeated.",
         ),
     ] = None,
     steps: Annotated[

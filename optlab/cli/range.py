@@ -42,7 +42,7 @@ def register(app: typer.Typer) -> None:
 
 
 _HELP = (
-    "Find a learning rate for what an experiment FILE or a PRESET asks for.\n\n"
+    "Find a learning rate for an experiment FILE or a PRESET.\n\n"
     "A range test raises the rate through one short run until the loss explodes. Then rates "
     "around its suggestion are held constant, each in a short run "
     "from the same start on the same batches. The advice is a rate above the one that is best "
@@ -63,7 +63,7 @@ def find_range(
         typer.Option(
             "--set",
             metavar="PATH=VALUE",
-            help="Change a field, as optimizer.name=adam; may be repeated.",
+            help="Change a field, such as optimizer.name=adam; may be repeated.",
         ),
     ] = None,
     first: Annotated[

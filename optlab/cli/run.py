@@ -1,4 +1,4 @@
-"""``optlab run``: train what a file or a preset asks for, and say what came of it."""
+"""``optlab run``: train a file or a preset, and report the result."""
 
 from __future__ import annotations
 
@@ -39,13 +39,13 @@ ORDER = 10
 """Rank in the list of commands."""
 
 ONLY_STORED = (
-    "--changed-data goes with a stored run only; an experiment reads its files as they are."
+    "--changed-data applies to stored runs only; an experiment reads its files as they are."
 )
 ChangedData = Annotated[
     bool,
     typer.Option(
         "--changed-data",
-        help="With a stored run: go on although files that it has read have changed since.",
+        help="With a stored run: continue although files that it read have changed since.",
     ),
 ]
 
@@ -58,13 +58,13 @@ def register(app: typer.Typer) -> None:
 
 
 _HELP = (
-    "Train what an experiment FILE or a PRESET asks for, and store the run.\n\n"
+    "Train an experiment FILE or a PRESET, and store the run.\n\n"
     "Try: optlab run digits-mlp, then optlab run digits-mlp --set optimizer.lr=0.5 --steps 500. "
     "Presets: optlab list presets. "
     "Fields that --set can change: optlab show NAME; all changes are applied together, in any "
     "order. Giving a section another name "
     "(--set optimizer.name=adam) starts it from that component's defaults.\n\n"
-    "Ctrl-C stops the run between two steps; it is kept, and --resume goes on with it. Exit "
+    "Ctrl-C stops the run between two steps; it is kept, and --resume continues it. Exit "
     "codes: 0 finished, 1 failed, diverged or "
     "not recorded to its end (a full disk is waited for), 2 bad input (then nothing was stored), "
     "130 stopped by Ctrl-C."
@@ -83,7 +83,7 @@ def run(
         typer.Option(
             "--set",
             metavar="PATH=VALUE",
-            help="Change a field, as optimizer.lr=0.1; may be repeated.",
+            help="Change a field, such as optimizer.lr=0.1; may be repeated.",
         ),
     ] = None,
     steps: Annotated[
@@ -178,8 +178,8 @@ def _fresh(
     """The experiment asked for, found to be sound, and what begins it."""
     if not source:
         raise InvalidInput(
-            "What is to be run is missing; give an experiment file or a preset (optlab list "
-            "presets), or --resume with a stored run."
+            "There is nothing to run; give an experiment file or a preset (optlab list presets), "
+            "or --resume with a stored run."
         )
     experiment = _sound(source, changes, runner, ranks)
     where = runner if ranks is None else shared_runner(ranks)
@@ -240,8 +240,8 @@ def _resumed(
     if source or changes or no_store:
         extra = source or (f"--set {changes[0]}" if changes else "--no-store")
         raise InvalidInput(
-            f"--resume goes on with a stored run as it was asked for, so '{extra}' cannot be "
-            "given with it."
+            f"--resume continues a stored run as it was started, so '{extra}' cannot be combined "
+            "with it."
         )
     # Read first: a name that is not there must not create a store.
     with Store.open_readonly() as store:
@@ -294,7 +294,7 @@ def assignment(change: str) -> tuple[str, str]:
     path, equals, value = change.partition("=")
     if not equals or not path.strip():
         raise InvalidInput(
-            f"--set is '{change}', but it must be of the form path=value, as optimizer.lr=0.1."
+            f"--set is '{change}', but it must be of the form path=value, such as optimizer.lr=0.1."
         )
     return path.strip(), value
 

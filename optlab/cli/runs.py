@@ -25,9 +25,8 @@ def register(app: typer.Typer) -> None:
 
 _HELP = (
     "List the stored runs, the newest first.\n\n"
-    "The name in the first column is what optlab export and optlab run --resume take; its "
-    "beginning is enough "
-    "where no other run begins alike."
+    "The name in the first column is what optlab export and optlab run --resume take; a prefix "
+    "that no other run shares is enough."
 )
 
 

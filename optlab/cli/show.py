@@ -35,8 +35,8 @@ def register(app: typer.Typer) -> None:
 
 _HELP = (
     "Show the page of NAME: its rule, symbols, fields with defaults and bounds, source, and how "
-    "to ask for it in a file or by flag.\n\n"
-    "NAME is a name that optlab list gives, as momentum. Where several kinds have it, all are "
+    "to select it in a file or by flag.\n\n"
+    "NAME is a name that optlab list gives, such as momentum. Where several kinds have it, all are "
     "shown; clipping.none "
     "means one. For a preset or a study, show its file."
 )
@@ -125,7 +125,7 @@ def page_document(page: Page) -> dict[str, Any]:
 
 
 def lines(page: Page, width: int) -> Iterator[str]:
-    """A page as text of at most ``width`` columns, save for what cannot be broken."""
+    """A page as text of at most ``width`` columns, except for what cannot be broken."""
     title = f"{page.label} ({page.kind}.{page.name})"
     yield from (title, "=" * len(title))
     for paragraph in (page.sentence, *page.explanation):

@@ -98,9 +98,9 @@ def slice_(
         )
     if bool(to) != (along == "runs") and along != "line":
         raise InvalidInput(
-            "--along runs needs the other end, as --to RUN."
+            "--along runs needs the other end: --to RUN."
             if along == "runs"
-            else f"--to does not go with --along {along}."
+            else f"--to cannot be combined with --along {along}."
         )
     here = subject(
         source,
@@ -204,6 +204,6 @@ def _say(document: dict[str, Any]) -> None:
         )
     elif path["points"] <= MAX_TRIVIAL_POINTS:
         say(
-            f"  {path['points']} points say nothing of how much of the path's variance the plane "
-            "holds: any such points lie in a plane"
+            f"  {path['points']} points do not tell how much of the path's variance the plane "
+            "holds: so few points always lie in a plane"
         )

@@ -84,8 +84,8 @@ def spectrum(
     """
     if top < 0 or bottom < 0 or top + bottom < 1 or not tolerance > 0.0 or probes < 0:
         raise InvalidInput(
-            "--top and --bottom must ask for one eigenvalue at least, --tolerance be above 0 and "
-            "--probes 0 or more."
+            "--top and --bottom must add up to at least 1, --tolerance must be above 0, and "
+            "--probes must be 0 or more."
         )
     looked_at = subject(
         source, changes or [], steps, examples, path=convexity, changed_data=changed_data

@@ -30,7 +30,7 @@ def register(app: typer.Typer) -> None:
 
 
 _HELP = (
-    "Show the starting point of what an experiment FILE or a PRESET asks for, layer by layer: "
+    "Show the starting point of an experiment FILE or a PRESET, layer by layer: "
     "weights, activations on the first minibatch, and gradients.\n\n"
     "Activations and gradients should keep their scale from layer to layer; a dead unit is zero "
     "for every example of the minibatch. "
@@ -51,7 +51,7 @@ def start(
         typer.Option(
             "--set",
             metavar="PATH=VALUE",
-            help="Change a field, as initializer.name=he; may be repeated.",
+            help="Change a field, such as initializer.name=he; may be repeated.",
         ),
     ] = None,
     compare: Annotated[
@@ -76,8 +76,8 @@ def start(
     names = [name.strip() for name in compare.split(",") if name.strip()]
     if compare and len(set(names)) < 2:
         raise InvalidInput(
-            f"--compare is '{compare}', but it must name two initializers or more, as "
-            "he,normalized.",
+            f"--compare is '{compare}', but it must name two initializers or more, such "
+            "as he,normalized.",
             "compare",
         )
     tables = (
@@ -87,7 +87,7 @@ def start(
         say_json({"title": experiment.title(), "starts": [_document(table) for table in tables]})
         return
     say(
-        f"{printable(experiment.title())}: start with seed {experiment.general.seed}, looked at on a "
+        f"{printable(experiment.title())}: start with seed {experiment.general.seed}, on a "
         f"minibatch of {tables[0].examples:,} examples\n"
     )
     if names:

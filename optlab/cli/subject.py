@@ -56,8 +56,8 @@ def subject(
             raise
     if changes or steps:
         raise InvalidInput(
-            f"'{source}' is a stored run, whose latest weights are looked at as they are: --set "
-            "and --steps do not go with it."
+            f"'{source}' is a stored run, whose latest weights are used as they are: --set and "
+            "--steps cannot be combined with it."
         )
     look_up = with_path if path else stored
     return look_up(source, examples, changed_data=changed_data)

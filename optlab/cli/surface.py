@@ -195,7 +195,7 @@ def _tables(changes: Sequence[str]) -> dict[str, dict[str, str]]:
         if not equals or not dot or section not in _SECTIONS:
             raise InvalidInput(
                 f"--set is {shown(change)}, but it must be PATH=VALUE with a path in "
-                f"{', '.join(_SECTIONS)}, as surface.condition=20.",
+                f"{', '.join(_SECTIONS)}, such as surface.condition=20.",
                 path,
             )
         found[section][field] = text.strip()
@@ -270,7 +270,7 @@ def _starts(ground: Surface, words: str) -> tuple[Start, ...]:
     except ValueError:
         labels = [start.label for start in own]
         raise InvalidInput(
-            f"--start is {shown(words)}, but it must be coordinates, as "
+            f"--start is {shown(words)}, but it must be coordinates, such as "
             f"{','.join(f'{x:g}' for x in own[0].point)}, or one of: all, {', '.join(labels)}.",
             "start",
         ) from None

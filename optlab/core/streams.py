@@ -71,7 +71,7 @@ class _Output(_Descriptor):
         raise OutputLost(
             "Standard output cannot be written "
             f"({'it is closed' if closed else error.strerror or error}); send it to a file or "
-            "terminal that can take it."
+            "terminal that can be written to."
         ) from None
 
 

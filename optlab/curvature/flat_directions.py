@@ -4,7 +4,7 @@ There are two kinds:
 
 * those in which a continuous symmetry leaves the point (:meth:`Landscape.symmetries`): the function
   is constant along the orbit, so at a critical point they are in the null space of the Hessian;
-* parameters without effect near the point, as those of units that no example switches on: their
+* parameters without effect near the point, such as those of units that no example activates: their
   rows of gradient and Hessian are exactly zero, and moving them changes no digit of the gradient.
   The second condition excludes points such as 0 of x⁴, where the derivatives only happen to vanish.
 

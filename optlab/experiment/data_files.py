@@ -10,7 +10,7 @@ from optlab.core.identity import FileIdentity, identify
 from optlab.experiment.experiment import Experiment
 from optlab.experiment.sections import SECTIONS
 
-_GO_ON = ", or go on with the changed data by --changed-data on the command line"
+_GO_ON = ", or continue with the changed data by --changed-data on the command line"
 
 
 def files_of(experiment: Experiment) -> dict[str, FileIdentity]:

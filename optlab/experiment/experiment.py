@@ -188,7 +188,7 @@ class Experiment:
             return cls.from_toml(content.decode("utf-8-sig"), check=check)
         except UnicodeDecodeError as error:
             raise InvalidInput(
-                f"{path} is not a text file in UTF-8 (byte {error.start} does not fit)."
+                f"{path} is not a text file in UTF-8 (byte {error.start} is not valid)."
             ) from None
         except InvalidInput as error:
             raise InvalidInput(f"{path}: {error}", error.field) from None

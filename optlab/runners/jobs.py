@@ -26,7 +26,7 @@ class TrainJob:
 
     Attributes:
         experiments: as TOML.
-        snapshots: one per run from which to resume, or None to start anew.
+        snapshots: one per run from which to resume, or None to start from step 0.
         log: messages to apply, each with the number of completed steps before it.
     """
 

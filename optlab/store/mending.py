@@ -40,7 +40,7 @@ class Lost:
 
 
 def mend(connection: sqlite3.Connection, record: RunRecord, lost: Lost) -> bool:
-    """Bring a run to a state that is true, inside a transaction, and return whether it lost any.
+    """Bring a run to a consistent state, inside a transaction, and return whether it lost any.
 
     Args:
         connection: to the new database, with all rows of the run that were saved.

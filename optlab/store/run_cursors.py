@@ -119,7 +119,7 @@ class RunCursor:
         All pending rows must have been committed.
 
         Returns:
-            files of the snapshots, which may be removed once the transaction is committed.
+            Files of the snapshots, which may be removed once the transaction is committed.
 
         Raises:
             StoreError: a chunk that has to be divided is damaged.

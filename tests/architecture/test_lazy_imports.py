@@ -56,6 +56,16 @@ def test_that_the_engine_and_the_torch_face_run_where_qt_is_not_installed() -> N
     )
 
 
+def test_that_the_plots_of_the_main_window_are_found_without_what_the_others_need() -> None:
+    run(
+        "import sys\n"
+        "from optlab.gui.plots.tiles import tile_plots\n"
+        "assert tile_plots()\n"
+        "loaded = {'contourpy', 'ziamath', 'torch'} & set(sys.modules)\n"
+        "assert not loaded, loaded\n"
+    )
+
+
 def test_that_generated_data_train_where_scikit_learn_is_not_installed() -> None:
     run(
         "BLOCKED = {'sklearn'}\n" + BLOCK + "from optlab.training.trainer import Trainer\n"

@@ -154,7 +154,7 @@ def test_that_what_is_no_experiment_file_is_refused(
         (["--runner", "cluster"], "one of auto, thread, process"),
         (["--speed", "9"], "--speed"),
         (["one", "more"], "see optlab run --help"),
-        (["--resume", "20260101"], "--resume goes on with a stored run"),
+        (["--resume", "20260101"], "--resume continues a stored run"),
     ],
 )
 def test_that_a_wrong_option_is_refused_in_one_sentence(
@@ -254,7 +254,7 @@ def test_that_a_shape_that_is_none_is_refused(
 ) -> None:
     net = tmp_path / "net.py"
     net.write_text("import torch\n\nclass Net(torch.nn.Linear):\n    pass\n", encoding="utf-8")
-    assert "it must be a shape as 64 or 1,28,28" in refused(
+    assert "it must be a shape such as 64 or 1,28,28" in refused(
         ["model", "register", str(net), "--inputs", inputs or " ", "--yes"], capsys
     )
 

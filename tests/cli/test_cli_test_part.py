@@ -69,7 +69,7 @@ def test_that_regression_has_r2_and_no_confusion_matrix(
     ("words", "sentence"),
     [
         (["measure", "iris-softmax", "--test"], "needs a stored run"),
-        (["measure", "iris-softmax", "--test", "--steps", "3"], "do not go with it"),
+        (["measure", "iris-softmax", "--test", "--steps", "3"], "cannot be combined with it"),
         (["measure", "no-such", "--test"], "no run"),
     ],
 )

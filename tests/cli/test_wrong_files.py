@@ -350,7 +350,7 @@ def test_that_an_experiment_about_such_files_is_refused(
     [
         (["import", "nowhere.csv"], "cannot be read"),
         (["import", "{good}", "--target", "oops"], "no column 'oops'"),
-        (["import", "{good}", "--to", "{good}"], "is there already"),
+        (["import", "{good}", "--to", "{good}"], "already exists"),
         (["import", "{good}", "--to", "nowhere/new.toml"], "no folder"),
         (["model", "register", "nowhere.py", "--yes"], "cannot be read"),
         (["model", "register", "no.such.module", "--yes"], "no module that can be imported"),

@@ -9,7 +9,7 @@ from optlab.core.lazy import torch
 
 
 class Streaming(Batches):
-    """Every batch is drawn anew from the distribution of the data; no example is used twice.
+    """Every batch is a fresh draw from the distribution of the data; no example is used twice.
 
     The gradient of such a batch is an unbiased estimate of the gradient of the risk J* at every
     step. With stored examples that holds only in the first pass: from the second on, the parameters

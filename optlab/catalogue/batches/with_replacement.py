@@ -9,7 +9,7 @@ from optlab.core.lazy import torch
 
 
 class WithReplacement(Batches):
-    """Every example of every batch is drawn anew from the entire training set.
+    """Every example of every batch is drawn independently from the entire training set.
 
     This is what theory assumes: minibatches are independent, and their gradients are unbiased
     estimates of the full gradient at every step. In n draws about 37% of n examples do not occur at

@@ -15,7 +15,7 @@ class RiskLoss(EvaluationMeasure):
     """Mean loss over fresh examples of the distribution: an estimate of the risk J*.
 
     The risk is what learning should minimize. For data sets with a known distribution, where the
-    measure plan requests fresh examples. They are drawn anew at each evaluation, so repeated
+    measure plan requests fresh examples. Each evaluation draws new ones, so repeated
     evaluations do not bias the estimate, and all runs that are trained together are evaluated on
     the same ones.
     """

@@ -28,7 +28,7 @@ _KEPT = 32
 
 
 class OwnModel(Model):
-    """Base of all models that are modules of the user."""
+    """Base of all models that wrap a torch module of the user's own."""
 
     registration: ClassVar[Registration]
 

@@ -8,7 +8,7 @@ from optlab.catalogue.pretraining.base import Layer, Learned, Pretraining
 
 
 class NoPretraining(Pretraining):
-    """Training starts at the draw of the initializer."""
+    """Training starts from the parameters that the initializer has drawn."""
 
     name: ClassVar[str] = "none"
     label: ClassVar[str] = "None"

@@ -10,7 +10,6 @@ from typing import Any, cast
 
 import numpy as np
 import pyqtgraph as pg
-from contourpy import LineType, contour_generator
 from PySide6.QtCore import QPointF, QRectF, Qt, Signal
 from PySide6.QtGui import QColor
 from PySide6.QtWidgets import QWidget
@@ -142,6 +141,9 @@ class ContourPlot(PlotFrame):
                 relief.x[0] - dx / 2, relief.y[0] - dy / 2, dx * len(relief.x), dy * len(relief.y)
             )
         )
+        # Not needed by the main window, which imports the plots of this folder to find its tiles.
+        from contourpy import LineType, contour_generator
+
         generator = contour_generator(
             relief.x, relief.y, np.ma.masked_invalid(relief.z), line_type=LineType.Separate
         )

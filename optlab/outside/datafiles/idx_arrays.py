@@ -1,8 +1,8 @@
 """IDX files, as MNIST ships.
 
-A few bytes that say type and shape, then the values; often packed by gzip.
+A few bytes that give type and shape, then the values; often compressed by gzip.
 
-The sizes are looked at before anything is allocated, and the file must hold exactly what it
+The sizes are checked before anything is allocated, and the file must hold exactly what it
 announces.
 """
 

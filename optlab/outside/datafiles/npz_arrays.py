@@ -1,6 +1,6 @@
 """NPZ files: arrays as NumPy saves them, read without trust.
 
-The zip directory and the header of an array are looked at before anything is allocated for it: what
+The zip directory and the header of an array are checked before anything is allocated for it: what
 it claims to hold must be numbers or words, of a size that fits, and exactly what the file has.
 Nothing is unpickled.
 """
@@ -225,7 +225,7 @@ def _opened(path: Path) -> Iterator[zipfile.ZipFile]:
 
 
 def _look_at_directory(path: Path, file: IO[bytes], size: int) -> None:
-    """The directory is read as a whole, so its size is looked at first."""
+    """The directory is read as a whole, so its size is checked first."""
     start = file.read(8)
     if start.startswith(b"\x93NUMPY"):
         raise InvalidInput(

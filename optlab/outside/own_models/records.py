@@ -1,6 +1,6 @@
 """Which models are registered.
 
-A TOML file in the user's data folder, read anew whenever it is asked, since a confirmation may be
+A TOML file in the user's data folder, read again at every query, since a confirmation may be
 taken back.
 """
 
@@ -85,7 +85,7 @@ def checked_name(name: str) -> str:
     if not _NAME.fullmatch(bare):
         raise InvalidInput(
             f"{shown(name)} cannot be the name of a model; use small letters, digits and "
-            "underscores, as my_net.",
+            "underscores, such as my_net.",
             "name",
         )
     return bare

@@ -127,7 +127,7 @@ def confirmed(registration: Registration) -> Source:
     if path is None:
         raise InvalidInput(
             f"{where}, but the module {registration.origin} cannot be found; install its package "
-            "or register the model anew.",
+            "or register the model again.",
             "model.name",
         )
     content = _read(path, where)
@@ -272,7 +272,7 @@ def _source(origin: str, imported: bool, path: Path, cls: str) -> Source:
                 else f"several models ({', '.join(sorted(models))})"
             )
             raise InvalidInput(
-                f"{path} has {which}; name the class behind a colon, as {path.name}:MyNet.",
+                f"{path} has {which}; name the class after a colon: {path.name}:MyNet.",
                 "origin",
             )
         (cls,) = models
