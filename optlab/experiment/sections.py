@@ -60,7 +60,7 @@ class General(PlainSection):
 class Budget(PlainSection):
     """The limits at which a run ends."""
 
-    section: ClassVar[Section] = Section(title="Budget", order=140, form_order=140, shared=True)
+    section: ClassVar[Section] = Section(title="Budget", order=140, form_order=140)
 
     steps: int = integer(
         2000, "Steps", ge=1, le=10**12, log=True, slider=(10, 1_000_000), help="Number of updates."

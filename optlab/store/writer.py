@@ -21,7 +21,7 @@ from pathlib import Path
 from optlab.core.errors import StoreError
 from optlab.core.lazy import numpy as np
 from optlab.store import controls, snapshots
-from optlab.store.chunks import Table
+from optlab.store.chunks import Table, steps_of
 from optlab.store.columns import Statement, changed_tables
 from optlab.store.database import readable_errors, transaction
 from optlab.store.locks import RunLock
@@ -233,7 +233,7 @@ class RunWriter:
             for cursor, table in zip(self._cursors, packed.table, strict=True):
                 if not cursor.ended:
                     self._append(
-                        cursor, packed, table if len(self._cursors) == 1 else _without_ended(table)
+                        cursor, packed, table if len(self._cursors) == 1 else _present(table)
                     )
         for cursor in self._cursors:
             if not cursor.ended and block.step > cursor.steps:
@@ -247,7 +247,7 @@ class RunWriter:
             self._new_groups.append((_WRITE_GROUP, (cursor.id, tail.group, columns)))
         skip = cursor.skip[packed.group]
         if packed.steps[0] <= skip:
-            table = table[:, np.searchsorted(packed.steps[: table.shape[1]], skip, side="right") :]
+            table = table[:, np.searchsorted(steps_of(table), skip, side="right") :]
         if table.shape[1]:
             self._pending_bytes += tail.append(table)
 
@@ -395,12 +395,13 @@ class RunWriter:
                     )
 
 
-def _without_ended(table: Table) -> Table:
-    """Remove rows without values at the end of ``[1 + C, n]``.
+def _present(table: Table) -> Table:
+    """Remove rows without values from ``[1 + C, n]``.
 
-    The run had ended while others of its population continued.
+    They are those of other runs of the population: this one had ended, or was not measured at that
+    step.
     """
-    if not np.isnan(table[1:, -1]).all():
+    if not np.isnan(table[1]).any():
         return table
-    present = np.flatnonzero(~np.isnan(table[1:]).all(axis=0))
-    return table[:, : present[-1] + 1 if len(present) else 0]
+    absent = np.isnan(table[1:]).all(axis=0)
+    return np.compress(~absent, table, axis=1)

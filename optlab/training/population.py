@@ -1,8 +1,8 @@
 """A population: R runs on one ``theta [R, P]``, and what may differ between them.
 
-Runs share model, loss, batch size, budget and device; they may differ in seed, start, optimizer
-and its hyperparameters, schedule, clipping and sampling order, and in their data where shapes and
-numbers of examples agree. The trainer, races on a surface and demonstrations all drive their runs
+Runs share model, loss, batch size, measures and device; they may differ in seed, start, optimizer
+and its hyperparameters, schedule, clipping, sampling order and number of steps, and in their data
+where shapes and numbers of examples agree. The trainer, races on a surface and demonstrations all drive their runs
 through a population: it proposes a step, they decide for which runs to accept it.
 """
 
@@ -65,6 +65,7 @@ def _shared(experiment: Experiment) -> dict[str, Hashable]:
         **{section: getattr(experiment, section) for section in _WHOLE_SECTIONS},
         **{field: getattr(experiment.general, field) for field in _GENERAL_FIELDS},
         "batches.size": experiment.batches.size,
+        "budget.seconds": experiment.budget.seconds,
     }
 
 

@@ -249,7 +249,9 @@ class Trainer:
             self._clipped = self._clipped + clipped
         self._guard.accept(proposed, row, x, y)
         if proposed.notes:
-            self.notes.update(proposed.notes)
+            self.notes.update(
+                (run, note) for run, note in proposed.notes.items() if run not in self.endings
+            )
         if self.instrument_runner.on:
             self._last = (theta, self.theta)
             if not self.endings or self.alive:

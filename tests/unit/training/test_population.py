@@ -119,7 +119,7 @@ def test_that_snapshots_of_a_population_resume_as_the_population(
         ({"dataset": {"name": "moons", "size": 130}}, "dataset.size"),
         ({"model": {"name": "mlp", "hidden": [6]}}, "model"),
         ({"loss": {"name": "cross_entropy", "l2": 0.1}}, "loss"),
-        ({"budget": {"steps": 61}}, "budget"),
+        ({"budget": {"seconds": 61.0}}, "budget.seconds"),
         ({"measures": {"weights": 3}}, "measures"),
         ({"precision": "float32"}, "precision"),
         ({"threads": 2}, "threads"),
