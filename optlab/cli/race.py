@@ -53,7 +53,7 @@ _HELP = (
     "Try: optlab race digits-mlp --optimizers sgd,momentum,adam, or optlab race digits-mlp --set "
     "optimizer.lr=0.1,0.01,0.001 --steps 500. Values "
     "separated by commas are tried in all combinations. An optimizer other than the experiment's "
-    "own has its default fields. Runs of a race share data set, model, loss, batch size and what is "
+    "own has its default fields. Runs of a race share data set, model, batch size and what is "
     "measured; other seeds mean other starts, other data seeds other data.\n\n"
     "Each run gives the numbers that it would give alone. Exit codes: 0 at least one run "
     "finished, 1 all failed or diverged, or one was "

@@ -10,7 +10,6 @@ import functools
 import math
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
 
 from optlab.catalogue.measures.norms import FullGradientNorm
 from optlab.core.errors import InvalidInput
@@ -19,6 +18,7 @@ from optlab.experiment import Experiment
 from optlab.objective.device import describe
 from optlab.objective.memory import keep_freed_memory
 from optlab.training.budgets import Budgets
+from optlab.training.clock import TrainingClock
 from optlab.training.control import (
     Advance,
     Controls,
@@ -86,28 +86,6 @@ def session(
     yield from _Session(Trainer(experiments, snapshots), controls, snapshots).timed_events()
 
 
-@dataclass
-class _Clock:
-    """Training time: the time that passes while the session is not paused."""
-
-    before: float = 0.0
-    since: float = field(default_factory=time.perf_counter)
-    running: bool = True
-
-    def seconds(self) -> float:
-        return self.before + (time.perf_counter() - self.since if self.running else 0.0)
-
-    def pause(self) -> None:
-        self.before, self.running = self.seconds(), False
-
-    def resume(self) -> None:
-        self.since, self.running = time.perf_counter(), True
-
-    def skip(self, seconds: float) -> None:
-        if self.running:
-            self.since += seconds
-
-
 class _Session:
     def __init__(
         self, trainer: Trainer, controls: Controls, snapshots: Sequence[Snapshot] | None
@@ -115,7 +93,9 @@ class _Session:
         self._trainer = trainer
         self._controls = controls
         self._resumed = snapshots is not None
-        self._clock = _Clock(max((s.seconds for s in snapshots), default=0.0) if snapshots else 0.0)
+        self._clock = TrainingClock(
+            max((s.seconds for s in snapshots), default=0.0) if snapshots else 0.0
+        )
         first = trainer.requested[0]
         self._budgets = Budgets([experiment.budget for experiment in trainer.requested])
         self._every = first.measures.evaluate_every or trainer.steps_per_epoch

@@ -131,7 +131,10 @@ class Trainer:
         self._rates: list[float] = []
         self.follow(first.measures.chosen)
 
-        follows = not (self.objective.uses_surrogate_gradient or first.continuation.active)
+        follows = not (
+            self.objective.uses_surrogate_gradient
+            or any(experiment.continuation.active for experiment in experiments)
+        )
         self._surroundings = Surroundings(
             self.objective,
             self._evaluator.training,
@@ -156,8 +159,8 @@ class Trainer:
                 for path, value in snapshot.values.items():
                     self.effective[run] = self.effective[run].with_value(path, value)
         theta = drawn.to(device=self.device, dtype=self.dtype)
-        continuation = self.requested[0].continuation
-        population = Population(self.objective, self.effective, theta, continuation, step)
+        continuations = [experiment.continuation for experiment in self.requested]
+        population = Population(self.objective, self.effective, theta, continuations, step)
         if snapshots is not None:
             restore_groups(population.groups, snapshots)
         return population

@@ -118,7 +118,6 @@ def test_that_snapshots_of_a_population_resume_as_the_population(
         ({"dataset": {"name": "circles", "size": 120}}, "dataset.name"),
         ({"dataset": {"name": "moons", "size": 130}}, "dataset.size"),
         ({"model": {"name": "mlp", "hidden": [6]}}, "model"),
-        ({"loss": {"name": "cross_entropy", "l2": 0.1}}, "loss"),
         ({"budget": {"seconds": 61.0}}, "budget.seconds"),
         ({"measures": {"weights": 3}}, "measures"),
         ({"precision": "float32"}, "precision"),
