@@ -54,8 +54,8 @@ _HELP = (
     "Try: optlab race digits-mlp --optimizers sgd,momentum,adam, or optlab race digits-mlp --set "
     "optimizer.lr=0.1,0.01,0.001 --steps 500. Values "
     "separated by commas are tried in all combinations. An optimizer other than the experiment's "
-    "own has its default fields. Runs of a race share data, "
-    "model, loss, batch size and budget; other seeds mean other starts.\n\n"
+    "own has its default fields. Runs of a race share data set, model, batch size and what is "
+    "measured; other seeds mean other starts, other data seeds other data.\n\n"
     "Each run gives the numbers that it would give alone. Exit codes: 0 at least one run "
     "finished, 1 all failed or diverged, or one was "
     "not recorded to its end, 2 bad input (then nothing was "
@@ -144,7 +144,8 @@ def race(
         with Store.open() as store:
             return train(experiments, runner=asked, store=store)
 
-    field = follow(begin, Race(entries), view(experiments[0], silent=json))
+    longest = max(experiments, key=lambda experiment: experiment.budget.steps)
+    field = follow(begin, Race(entries), view(longest, silent=json))
     if json:
         say_json(field.document(title))
     else:

@@ -71,7 +71,7 @@ class General(PlainSection):
 class Budget(PlainSection):
     """The limits at which a run ends."""
 
-    section: ClassVar[Section] = Section(title="Budget", order=140, form_order=140, shared=True)
+    section: ClassVar[Section] = Section(title="Budget", order=140, form_order=140)
 
     steps: int = integer(
         2000,

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 from optlab.core.errors import StoreError
 from optlab.core.lazy import numpy as np
 from optlab.store import controls, snapshots
-from optlab.store.chunks import Table
+from optlab.store.chunks import Table, steps_of
 from optlab.store.columns import Statement, changed_tables
 from optlab.store.database import readable_errors, transaction
 from optlab.store.locks import RunLock
@@ -253,10 +253,9 @@ class RunWriter:
 
     def _add(self, block: SeriesBlock) -> None:
         for packed in self._groups.pack(block.series, self._tracked):
-            lengths = _lengths(packed.table)
-            for cursor, table, length in zip(self._cursors, packed.table, lengths, strict=True):
+            for cursor, table in zip(self._cursors, _present(packed.table), strict=True):
                 if not cursor.ended:
-                    self._append(cursor, packed, table[:, :length])
+                    self._append(cursor, packed, table)
         for cursor in self._cursors:
             if not cursor.ended and block.step > cursor.steps:
                 cursor.steps, cursor.seconds, cursor.dirty = block.step, block.seconds, True
@@ -269,7 +268,7 @@ class RunWriter:
             self._new_groups.append((_WRITE_GROUP, (cursor.id, tail.group, columns)))
         skip = cursor.skip[packed.group]
         if packed.steps[0] <= skip:
-            table = table[:, np.searchsorted(packed.steps[: table.shape[1]], skip, side="right") :]
+            table = table[:, np.searchsorted(steps_of(table), skip, side="right") :]
         if table.shape[1]:
             self._pending_bytes += tail.append(table)
 
@@ -437,15 +436,17 @@ class RunWriter:
                 TABLES[name].write_checksums(self._connection, *self.run_ids)
 
 
-def _lengths(tables: NDArray[np.float64]) -> list[int]:
-    """Return how many rows of each table ``[R, 1 + C, n]`` there are before those of an ended run.
+def _present(tables: NDArray[np.float64]) -> list[Table]:
+    """Return each of the tables ``[R, 1 + C, n]`` without rows that have no values.
 
-    Where a run had ended while others of its population continued, its rows have no values.
+    They are those of other runs of the population: this one had ended, or was not measured at that
+    step.
     """
-    runs, _, rows = tables.shape
-    lengths = [rows] * runs
-    if runs > 1:
-        for run in np.flatnonzero(np.isnan(tables[:, 1:, -1]).all(axis=1)).tolist():
-            present = np.flatnonzero(~np.isnan(tables[run, 1:]).all(axis=0))
-            lengths[run] = int(present[-1]) + 1 if len(present) else 0
-    return lengths
+    if len(tables) == 1:
+        return [tables[0]]
+    # A row without values has none in the first column; most tables have no such row.
+    gaps = np.isnan(tables[:, 1]).any(axis=1).tolist()
+    return [
+        np.compress(~np.isnan(table[1:]).all(axis=0), table, axis=1) if gap else table
+        for table, gap in zip(tables, gaps, strict=True)
+    ]

@@ -41,7 +41,7 @@ class SessionStarted(Event):
 
     Attributes:
         runs: R. parameters: P. device: where it computes; device_name: its display name.
-        steps: budget. steps_per_epoch: steps of a pass through the training set; batch, last_batch:
+        steps: budget; of a population the largest. steps_per_epoch: steps of a pass through the training set; batch, last_batch:
             examples of a batch, and of an epoch's last one.
         step: steps already taken (not 0 when resumed).
         tracked: names of the followed weights.

@@ -1,9 +1,14 @@
 """A population: R runs on one ``theta [R, P]``, and what may differ between them.
 
-Runs share model, loss, batch size, budget and device; they may differ in seed, start, optimizer
-and its hyperparameters, schedule, clipping and sampling order, and in their data where shapes and
-numbers of examples agree. The trainer, races on a surface and demonstrations all drive their runs
-through a population: it proposes a step, they decide for which runs to accept it.
+Runs share model, batch size, measures and device; they may differ in seed, start, optimizer and its
+hyperparameters, schedule, clipping, loss, continuation, sampling order and number of steps, and in
+their data where shapes and numbers of examples agree. The trainer, races on a surface and
+demonstrations all drive their runs through a population: it proposes a step, they decide for which
+runs to accept it.
+
+Batches of different sizes have no tensor in common, and their epochs and evaluations no step: such
+runs would be populations of their own inside a session, one gradient evaluation each, with nothing
+gained over sessions of their own, which can run at the same time.
 """
 
 from __future__ import annotations
@@ -65,6 +70,7 @@ def _shared(experiment: Experiment) -> dict[str, Hashable]:
         **{section: getattr(experiment, section) for section in _WHOLE_SECTIONS},
         **{field: getattr(experiment.general, field) for field in _GENERAL_FIELDS},
         "batches.size": experiment.batches.size,
+        "budget.seconds": experiment.budget.seconds,
     }
 
 
@@ -83,8 +89,8 @@ class Population:
     """R runs on one objective: their parameters, their groups and the states of these.
 
     Args:
-        members: the runs. theta: their starts ``[R, P]``. continuation: blurs the objective in all
-            of them. step: number of steps already taken.
+        members: the runs. theta: their starts ``[R, P]``. continuations: of each run, what blurs
+            its objective; () where nothing does. step: number of steps already taken.
 
     Attributes:
         theta: parameters ``[R, P]`` after ``step`` steps. groups: runs that share a rule.
@@ -95,16 +101,16 @@ class Population:
         objective: Objective,
         members: Sequence[Member],
         theta: torch.Tensor,
-        continuation: Continuation,
+        continuations: Sequence[Continuation] = (),
         step: int = 0,
     ) -> None:
         self._objective = objective
-        self._continuation = continuation
+        self._continuations = continuations
         self.theta = theta
         self.step = step
         self.groups = groups(members, theta, objective.layout)
         seeds = [member.general.seed for member in members]
-        self._stepper = Stepper(objective, self.groups, continuation, seeds)
+        self._stepper = Stepper(objective, self.groups, continuations, seeds)
 
     def propose(self, x: torch.Tensor, y: torch.Tensor) -> ProposedStep:
         """Compute the next step on the batch ``x``, ``y`` ``[R, m, …]``, without taking it."""
@@ -170,9 +176,8 @@ class Population:
         """Return a population of one run alone, in its current state, before step ``step``."""
         group, row = self.group_of(run)
         theta = self.theta[run : run + 1]
-        alone = Population(
-            self._objective.selected([run]), [member], theta, self._continuation, step
-        )
+        continuations = self._continuations[run : run + 1]
+        alone = Population(self._objective.selected([run]), [member], theta, continuations, step)
         (single,) = alone.groups
         single.state = {name: value[row : row + 1] for name, value in group.state.items()}
         single.memories = [group.memories[row]]

@@ -25,6 +25,9 @@ class Recorder:
         measures: what to compute at each step. Those of one number a run are stacked into one row,
             the others kept apart.
         vectors: names of the measures with values ``[R, K]``.
+
+    Attributes:
+        of_steps: names of the series that are measured at every step.
     """
 
     def __init__(
@@ -32,6 +35,7 @@ class Recorder:
     ) -> None:
         self._scalars = [measure for measure in measures if measure.name not in vectors]
         self._vectors = [measure for measure in measures if measure.name in vectors]
+        self.of_steps = frozenset(measure.name for measure in measures)
         self._rows: list[torch.Tensor] = []
         self._vector_rows: dict[str, list[torch.Tensor]] = {
             measure.name: [] for measure in self._vectors

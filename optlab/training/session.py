@@ -10,14 +10,16 @@ import functools
 import math
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
 
 from optlab.catalogue.measures.norms import FullGradientNorm
 from optlab.core.errors import InvalidInput
+from optlab.core.lazy import torch
 from optlab.experiment import Experiment
 from optlab.objective.device import describe
 from optlab.objective.memory import keep_freed_memory
 from optlab.objective.ranks import ALONE, Ranks
+from optlab.training.budgets import Budgets
+from optlab.training.clock import TrainingClock
 from optlab.training.control import (
     Advance,
     Controls,
@@ -90,28 +92,6 @@ def session(
     yield from _Session(trainer, controls, snapshots).timed_events()
 
 
-@dataclass
-class _Clock:
-    """Training time: the time that passes while the session is not paused."""
-
-    before: float = 0.0
-    since: float = field(default_factory=time.perf_counter)
-    running: bool = True
-
-    def seconds(self) -> float:
-        return self.before + (time.perf_counter() - self.since if self.running else 0.0)
-
-    def pause(self) -> None:
-        self.before, self.running = self.seconds(), False
-
-    def resume(self) -> None:
-        self.since, self.running = time.perf_counter(), True
-
-    def skip(self, seconds: float) -> None:
-        if self.running:
-            self.since += seconds
-
-
 class _Session:
     def __init__(
         self, trainer: Trainer, controls: Controls, snapshots: Sequence[Snapshot] | None
@@ -119,9 +99,11 @@ class _Session:
         self._trainer = trainer
         self._controls = controls
         self._resumed = snapshots is not None
-        self._clock = _Clock(max((s.seconds for s in snapshots), default=0.0) if snapshots else 0.0)
+        self._clock = TrainingClock(
+            max((s.seconds for s in snapshots), default=0.0) if snapshots else 0.0
+        )
         first = trainer.requested[0]
-        self._budget = first.budget
+        self._budgets = Budgets([experiment.budget for experiment in trainer.requested])
         self._every = first.measures.evaluate_every or trainer.steps_per_epoch
         self._gradient_every = (
             first.measures.gradient_every or GRADIENT_EPOCHS * trainer.steps_per_epoch
@@ -149,13 +131,12 @@ class _Session:
 
     def events(self) -> Iterator[Event]:
         trainer = self._trainer
-        first = trainer.requested[0]
         yield SessionStarted(
             runs=trainer.runs,
             parameters=trainer.layout.total,
             device=trainer.device,
             device_name=described(trainer.ranks, describe(trainer.device)),
-            steps=first.budget.steps,
+            steps=self._budgets.longest,
             steps_per_epoch=trainer.steps_per_epoch,
             batch=trainer.batch,
             last_batch=trainer.last_batch,
@@ -165,7 +146,7 @@ class _Session:
         yield from self._report_notes()
         self._path.add(trainer.step, trainer.theta[0])
         if not self._resumed:
-            self._evaluate(gradient=True)
+            self._evaluate(gradient_of=trainer.alive)
             yield from self._keep("start")
         last_block = last_checkpoint = time.perf_counter()
         while not self._over():
@@ -190,9 +171,10 @@ class _Session:
     # --- between steps ----------------------------------------------------------------------------
 
     def _over(self) -> bool:
-        if not self._trainer.alive or self._trainer.step >= self._budget.steps:
+        alive, step = self._trainer.alive, self._trainer.step
+        if len(self._budgets.spent(alive, step)) == len(alive):
             return True
-        return self._trainer.ranks.agreed(0.0 < self._budget.seconds <= self._clock.seconds())
+        return self._trainer.ranks.agreed(0.0 < self._budgets.seconds <= self._clock.seconds())
 
     def _after_step(self) -> Iterator[Event]:
         trainer = self._trainer
@@ -205,13 +187,17 @@ class _Session:
                     trainer.step // self._gradient_every
                     - (trainer.step - self._every) // self._gradient_every
                 )
-                due = multiples > 0 or trainer.step >= self._budget.steps
-                values = self._evaluate(gradient=due)
+                values = self._evaluate(
+                    gradient_of=trainer.alive
+                    if multiples > 0
+                    else self._budgets.spent(trainer.alive, trainer.step)
+                )
                 trainer.observe(values)
                 self._apply_stopping_rules(values)
+        self._end_spent()
         if trainer.instrument_runner.failures:
             yield from self._block()
-        if self._path.due(trainer.step):
+        if self._path.due(trainer.step) and 0 not in self._reported:
             self._path.add(trainer.step, trainer.theta[0])
         if len(trainer.endings) > len(self._reported):
             yield from self._report_endings()
@@ -219,6 +205,28 @@ class _Session:
             self._steps_left -= 1
             if self._steps_left == 0:
                 yield from self._pause()
+
+    def _end_spent(self) -> None:
+        """End the runs whose budget of steps is spent while others continue."""
+        trainer = self._trainer
+        if trainer.step < self._budgets.shortest:
+            return
+        trainer.sync_divergence()
+        spent = self._budgets.spent(trainer.alive, trainer.step)
+        if spent and len(spent) < len(trainer.alive):
+            self._end(spent)
+
+    def _end(self, runs: Sequence[int]) -> None:
+        """Evaluate runs at their last step, and end them."""
+        trainer = self._trainer
+        if trainer.step % self._every:
+            self._evaluate(of=runs)
+        self._record_norms(runs, trainer.full_gradient_norm().tolist())
+        for run in runs:
+            if self._stopped:
+                trainer.end(run, "stopped", "stopped by the user")
+            else:
+                trainer.end(run, "finished", self._budgets.reason(run, trainer.step))
 
     def _apply(self, message: Message) -> Iterator[Event]:
         trainer, problem = self._trainer, ""
@@ -282,14 +290,35 @@ class _Session:
 
     # --- reporting --------------------------------------------------------------------------------
 
-    def _evaluate(self, *, gradient: bool = False) -> dict[str, list[float]]:
+    def _evaluate(
+        self, *, of: Sequence[int] | None = None, gradient_of: Sequence[int] = ()
+    ) -> dict[str, list[float]]:
+        """Record the evaluation measures of the runs that continue, or of ``of`` alone.
+
+        Args:
+            gradient_of: the runs whose full gradient is due.
+        """
         trainer = self._trainer
-        values = trainer.evaluate(gradient=gradient)
-        if gradient:
-            self._norm_known_at = [trainer.step] * trainer.runs
+        values = trainer.evaluate(gradient=bool(gradient_of))
         for name, value in values.items():
-            trainer.recorder.add(name, trainer.step, value)
+            runs = gradient_of if name == FullGradientNorm.name else of
+            trainer.recorder.add(name, trainer.step, self._only(runs, value))
+        for run in gradient_of:
+            self._norm_known_at[run] = trainer.step
         return {name: value.tolist() for name, value in values.items()}
+
+    def _only(self, runs: Sequence[int] | None, values: torch.Tensor) -> torch.Tensor:
+        """Return values ``[R]`` of some or (None) all of the runs that continue, NaN for others."""
+        trainer = self._trainer
+        others = [
+            run
+            for run in range(trainer.runs)
+            if run in trainer.endings or (runs is not None and run not in runs)
+        ]
+        if others:
+            values = values.clone()
+            values[others] = math.nan
+        return values
 
     def _record_norms(self, runs: Sequence[int], norms: Sequence[float]) -> None:
         """Record the full gradient norm of some runs at this step, unless it is recorded already.
@@ -349,11 +378,13 @@ class _Session:
             yield SeriesBlock(
                 trainer.step,
                 self._clock.seconds(),
-                {name: self._trimmed(values) for name, values in series.items()},
+                {name: self._trimmed(name, values) for name, values in series.items()},
             )
         if trainer.alive:
             trainer.instrument_runner.judge(series)
-        yield from trainer.instrument_runner.drawn()
+        for image in trainer.instrument_runner.drawn():
+            if image.run not in trainer.endings or image.step <= trainer.endings[image.run].step:
+                yield image
         yield from self._report_failures()
         now = time.perf_counter()
         if trainer.instrument_runner.on and now >= self._costs_at:
@@ -376,14 +407,20 @@ class _Session:
             self._trainer.switch_instrument(name, None)
             yield MessageApplied(self._trainer.step, SwitchInstrument(name, None, reason))
 
-    def _trimmed(self, series: Series) -> Series:
-        """Remove values of runs that had ended; the diverging step is the last that is reported."""
+    def _trimmed(self, name: str, series: Series) -> Series:
+        """Remove values of runs that had ended.
+
+        The diverging step is the last that is reported; nothing else is measured at it.
+        """
         endings = self._trainer.endings
         if self._trainer.runs == 1 or not endings:
             return series
         values = series.values.copy()
         for run, ending in endings.items():
-            values[series.steps > ending.last_reported_step, run] = float("nan")
+            last = ending.last_reported_step
+            if ending.status == "diverged" and name not in self._trainer.recorder.of_steps:
+                last -= 1
+            values[series.steps > last, run] = float("nan")
         return Series(series.steps, values, series.columns)
 
     def _report_notes(self) -> Iterator[Event]:
@@ -413,8 +450,13 @@ class _Session:
         if not new:
             return
         self._reported.update(new)
-        if any(self._trainer.endings[run].status != "diverged" for run in new):
-            self._trainer.instrument_runner.read_unscheduled(self._trainer.step)
+        if 0 in new:
+            self._path.add(self._trainer.step, self._trainer.theta[0])
+        sound = [run for run in new if self._trainer.endings[run].status != "diverged"]
+        if sound:
+            self._trainer.instrument_runner.read_unscheduled(
+                self._trainer.step, sound if self._trainer.alive else None
+            )
             self._costs_at = 0.0
         yield from self._block()
         finals = final_results(self._trainer)
@@ -444,19 +486,8 @@ class _Session:
     def _finish(self) -> Iterator[Event]:
         trainer = self._trainer
         trainer.sync_divergence()
-        if self._stopped:
-            status, reason = "stopped", "stopped by the user"
-        elif trainer.step >= self._budget.steps:
-            status, reason = "finished", f"the budget of {self._budget.steps:,} steps is spent"
-        else:
-            status, reason = "finished", f"the budget of {self._budget.seconds:g} seconds is spent"
-        if trainer.alive and trainer.step % self._every:
-            self._evaluate()
         if trainer.alive:
-            self._record_norms(trainer.alive, trainer.full_gradient_norm().tolist())
-        for run in trainer.alive:
-            trainer.end(run, status, reason)  # type: ignore[arg-type]
-        self._path.add(trainer.step, trainer.theta[0])
+            self._end(trainer.alive)
         self._path_at = self._costs_at = 0.0
         yield from self._block()
         yield SessionEnded()

@@ -12,9 +12,9 @@ from optlab.catalogue.continuation.base import Continuation
 from optlab.catalogue.optimizers.base import State
 from optlab.core.lazy import torch
 from optlab.objective.objective import Objective
-from optlab.objective.seeding import generator, random_units
 from optlab.objective.shared import batch_objective
 from optlab.training.groups import Group
+from optlab.training.step_gradient import StepGradient
 
 
 class ProposedStep(NamedTuple):
@@ -47,19 +47,19 @@ class Stepper:
     """Computes steps of the runs of some groups.
 
     Args:
-        seeds: of the runs.
+        continuations, seeds: of the runs.
     """
 
     def __init__(
         self,
         objective: Objective,
         groups: Sequence[Group],
-        continuation: Continuation,
+        continuations: Sequence[Continuation],
         seeds: Sequence[int],
     ) -> None:
         self._objective = objective
         self._groups = list(groups)
-        self._continuation = continuation
+        self._gradient = StepGradient(objective, continuations, seeds)
         self._seeds = list(seeds)
         self._needs_objective = any(group.needs_objective for group in self._groups)
         self._clipping = any(group.clipping.active for group in self._groups)
@@ -77,7 +77,7 @@ class Stepper:
         point = self._joined(
             theta, [group.point(group.select(theta), step) for group in self._groups]
         )
-        loss, gradient = self._gradient(point, step, x, y)
+        loss, gradient = self._gradient.at(point, step, x, y)
         norm = torch.linalg.vector_norm(gradient, dim=1)
         used = [group.clip(group.select(gradient), group.select(norm)) for group in self._groups]
         updated = [
@@ -137,9 +137,7 @@ class Stepper:
                 }
             else:
                 point = group.point(its_theta, step)
-                loss, gradient = self._objective.selected(group.rows).value_and_gradient(
-                    point, its_x, its_y
-                )
+                loss, gradient = self._gradient.at(point, step, its_x, its_y, group.rows)
                 g = group.clip(gradient, torch.linalg.vector_norm(gradient, dim=1))
                 after, state = group.update(its_theta, g)
             points.append(point)
@@ -163,35 +161,6 @@ class Stepper:
             norm,
             [group.clipped(group.select(gradient), group.select(norm)) for group in self._groups],
         )
-
-    def _gradient(
-        self, point: torch.Tensor, step: int, x: torch.Tensor, y: torch.Tensor
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return loss and gradient of the objective, or of the blurred one under a continuation."""
-        width = self._continuation.width(step) if self._continuation.active else 0.0
-        uniforms = (
-            random_units(self._seeds, f"surrogate/{step}", x)
-            if self._objective.uses_surrogate_gradient
-            else None
-        )
-        if width == 0.0:
-            return self._objective.value_and_gradient(point, x, y, uniforms)
-        sources = [generator(seed, f"continuation/{step}") for seed in self._seeds]
-        draws = self._continuation.draws()
-        loss, gradient = torch.zeros_like(point[:, 0]), torch.zeros_like(point)
-        for _ in range(draws):
-            noise = torch.stack(
-                [
-                    torch.randn(point.shape[1], generator=source, dtype=torch.float64)
-                    for source in sources
-                ]
-            ).to(point)
-            one_loss, one_gradient = self._objective.value_and_gradient(
-                point + width * noise, x, y, uniforms
-            )
-            loss += one_loss / draws
-            gradient += one_gradient / draws
-        return loss, gradient
 
     def _joined(self, like: torch.Tensor, parts: list[torch.Tensor]) -> torch.Tensor:
         """Return rows of the groups in the order of the runs."""

@@ -160,7 +160,10 @@ class Trainer:
         self._rates: list[float] = []
         self.follow(first.measures.chosen)
 
-        follows = not (self.objective.uses_surrogate_gradient or first.continuation.active)
+        follows = not (
+            self.objective.uses_surrogate_gradient
+            or any(experiment.continuation.active for experiment in experiments)
+        )
         self._surroundings = Surroundings(
             self.objective,
             self._evaluator.training,
@@ -186,8 +189,8 @@ class Trainer:
                 for path, value in snapshot.values.items():
                     self.effective[run] = self.effective[run].with_value(path, value)
         theta = drawn.to(device=self.device, dtype=self.dtype)
-        continuation = self.requested[0].continuation
-        population = Population(self._shared, self.effective, theta, continuation, step)
+        continuations = [experiment.continuation for experiment in self.requested]
+        population = Population(self._shared, self.effective, theta, continuations, step)
         if snapshots is not None:
             restore_groups(population.groups, snapshots)
         return population
@@ -280,7 +283,9 @@ class Trainer:
         self._guard.accept(proposed, row, x, y)
         compare_parameters(self.ranks, self.theta, number + 1, self.requested[0].budget.steps)
         if proposed.notes:
-            self.notes.update(proposed.notes)
+            self.notes.update(
+                (run, note) for run, note in proposed.notes.items() if run not in self.endings
+            )
         if self.instrument_runner.on:
             self._last = (theta, self.theta)
             if not self.endings or self.alive:

@@ -149,6 +149,28 @@ def test_that_a_population_is_stored_as_rows_and_ended_runs_get_no_more(store, e
     assert [record.place for record in store.population(writer.run_ids[1])] == [0, 1, 2]
 
 
+def test_that_a_run_has_no_row_of_a_step_at_which_only_others_were_measured(
+    store, experiment, source
+):
+    """A run that ends between two evaluations is evaluated at its end, and no other run is."""
+    session = source(2)
+    writer = store.begin([experiment] * 2, "thread")
+    writer.record(session.started())
+    block = session.block(1, 30)
+    steps = np.array([10, 17, 20, 30], dtype=np.int64)
+    values = session.loss(steps)
+    values[1, 1] = np.nan
+    writer.record(
+        SeriesBlock(30, 1.0, {**block.series, "train_loss": Series(steps, values)}),
+    )
+    writer.record(session.block(31, 50))
+    writer.close()
+    first, second = (store.series(run)["train_loss"] for run in writer.run_ids)
+    assert first.steps.tolist() == [10, 17, 20, 30, 40, 50]
+    assert second.steps.tolist() == [10, 20, 30, 40, 50]
+    assert np.isfinite(second.values).all()
+
+
 @pytest.mark.parametrize("where", [0, 4000, 20_000])
 def test_that_a_damaged_byte_is_an_error_that_names_run_series_and_steps(
     home, store, experiment, source, where

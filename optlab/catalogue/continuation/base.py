@@ -24,7 +24,6 @@ class Continuation(Component):
         order=130,
         form_order=120,
         default="none",
-        shared=True,
     )
     active: ClassVar[bool] = True
     """Whether the objective is smoothed."""

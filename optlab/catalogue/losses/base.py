@@ -29,7 +29,6 @@ class Loss(Component):
         chapter="What is optimized",
         order=30,
         form_order=70,
-        shared=True,
     )
     tasks: ClassVar[tuple[LearningTask, ...]] = ()
     """Tasks whose targets the loss accepts."""

@@ -8,7 +8,6 @@ from typing import Any, cast
 
 import numpy as np
 
-from optlab.catalogue.continuation.base import Continuation
 from optlab.catalogue.initializers.base import Start
 from optlab.catalogue.losses.base import Loss
 from optlab.catalogue.models.base import Model
@@ -104,8 +103,7 @@ def descents(
     members = [
         Contender(method, (), seed=seed) for method, seed in zip(methods, seeds, strict=True)
     ]
-    none = cast(Continuation, registry.build("continuation", {"name": "none"}))
-    population = Population(objective, members, theta, none)
+    population = Population(objective, members, theta)
     batch_x, batch_y = (t.expand(len(theta), *t.shape) for t in (x, y))
     while True:
         proposed = population.propose(batch_x, batch_y)

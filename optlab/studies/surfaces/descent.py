@@ -194,9 +194,7 @@ class Walk:
         self.contenders = tuple(contenders)
         self._objective = surface_objective(surface)
         starts = tensor([contender.start for contender in contenders])
-        self.population = Population(
-            self._objective, self.contenders, starts, _inactive("continuation")
-        )
+        self.population = Population(self._objective, self.contenders, starts)
         self._noise = noise
         self._tilts = {
             contender.seed: generator(contender.seed, "surface/noise") for contender in contenders

@@ -10,6 +10,7 @@ training continues as if it had never been on.
 
 from __future__ import annotations
 
+import copy
 import logging
 import statistics
 import time
@@ -78,7 +79,7 @@ class InstrumentRunner:
         self._scheduled: list[ActiveInstrument] = []
         self._of_examples: list[int] = []
         self._next = 0
-        self._images: dict[str, tuple[int, Reading]] = {}
+        self._images: dict[str, tuple[int, Reading, Sequence[int] | None]] = {}
         self._last_read_at = -1
         self._plain: deque[float] = deque(maxlen=_LAST)
         self._left = 0.0
@@ -180,15 +181,20 @@ class InstrumentRunner:
             self._read(due, context())
             self._left = time.perf_counter()
 
-    def read_unscheduled(self, step: int) -> None:
+    def read_unscheduled(self, step: int, runs: Sequence[int] | None = None) -> None:
         """Read the instruments without a schedule at the current parameters, once a step.
 
         The session calls this when it is paused or a run has ended.
+
+        Args:
+            runs: those that have ended while others continue; the reading is theirs alone, and
+                the others continue as if there had been none.
         """
         waiting = [entry for entry in self._active.values() if entry.instrument.every == 0]
         if waiting and step != self._last_read_at:
-            self._last_read_at = step
-            self._read(waiting, self._context_at_rest())
+            if runs is None:
+                self._last_read_at = step
+            self._read(waiting, self._context_at_rest(), runs)
         self._left = 0.0
 
     def read_all(self, step: int) -> None:
@@ -205,7 +211,7 @@ class InstrumentRunner:
     def drawn(self) -> list[InstrumentImage]:
         """Return the latest images, and clear them."""
         images: list[InstrumentImage] = []
-        for name, (step, reading) in list(self._images.items()):
+        for name, (step, reading, runs) in list(self._images.items()):
             arrays: dict[str, Any] = {}
             with self._failing_alone(self._active[name].instrument):
                 arrays = {
@@ -214,7 +220,7 @@ class InstrumentRunner:
                 }
             if not arrays:
                 continue
-            for run in range(len(next(iter(arrays.values())))):
+            for run in range(len(next(iter(arrays.values())))) if runs is None else runs:
                 images.append(
                     InstrumentImage(
                         run,
@@ -249,14 +255,20 @@ class InstrumentRunner:
                 }
         return stored
 
-    def _read(self, active: Sequence[ActiveInstrument], context: TrainingStepContext) -> None:
+    def _read(
+        self,
+        active: Sequence[ActiveInstrument],
+        context: TrainingStepContext,
+        runs: Sequence[int] | None = None,
+    ) -> None:
         device = context.theta.device
         with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
             for entry in active:
                 begun = time.perf_counter()
                 with self._failing_alone(entry.instrument):
-                    reading = entry.instrument.read(context, entry.memory)
-                    self._keep(entry.instrument.name, context.step, reading)
+                    memory = entry.memory if runs is None else copy.deepcopy(entry.memory)
+                    reading = entry.instrument.read(context, memory)
+                    self._keep(entry.instrument.name, context.step, reading, runs)
                     entry.readings += 1
                     entry.seconds.append(time.perf_counter() - begun)
 
@@ -295,14 +307,16 @@ class InstrumentRunner:
         )
         self.switch_off(instrument.name)
 
-    def _keep(self, name: str, step: int, reading: Reading) -> None:
+    def _keep(
+        self, name: str, step: int, reading: Reading, runs: Sequence[int] | None = None
+    ) -> None:
         for key, values in reading.series.items():
             if isinstance(values, Named):
-                self._recorder.add(f"{name}.{key}", step, values.values, values.names)
+                self._recorder.add(f"{name}.{key}", step, _of(runs, values.values), values.names)
             else:
-                self._recorder.add(f"{name}.{key}", step, values)
+                self._recorder.add(f"{name}.{key}", step, _of(runs, values))
         if reading.draw is not None:
-            self._images[name] = (step, reading)
+            self._images[name] = (step, reading, runs)
 
     def _arrange(self) -> None:
         active = self._active.values()
@@ -317,6 +331,15 @@ class InstrumentRunner:
         ]
         self._next = 0
         self._left = 0.0
+
+
+def _of(runs: Sequence[int] | None, values: torch.Tensor) -> torch.Tensor:
+    """Return values ``[R, …]`` of some or (None) all runs, NaN for the others."""
+    if runs is None:
+        return values
+    own = torch.full_like(values, float("nan"))
+    own[list(runs)] = values[list(runs)]
+    return own
 
 
 def _explained(error: Exception) -> str:
