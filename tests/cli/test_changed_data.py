@@ -237,6 +237,8 @@ def test_runs_of_an_older_store_have_no_files_and_are_not_refused(
     run, _ = _trained("csv", tmp_path, capfd)
     connection = sqlite3.connect(paths.home() / "optlab.sqlite", isolation_level=None)
     connection.execute("UPDATE runs SET checksum = NULL")
+    for table in ("study_runs", "studies"):
+        connection.execute(f"DROP TABLE {table}")
     connection.execute("ALTER TABLE runs DROP COLUMN files")
     connection.execute("PRAGMA user_version = 2")
     connection.close()
