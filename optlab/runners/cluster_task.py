@@ -43,10 +43,12 @@ class ClusterTask:
 
     Attributes:
         key: under which Dask knows it.
+        deaths: addresses of the workers that have ended while they executed it.
     """
 
     def __init__(self, loop: LoopThread, client: Any, lost: Callable[[], str]) -> None:
         self.key = f"optlab-{uuid.uuid4().hex}"
+        self.deaths: list[str] = []
         self._loop = loop
         self._client = client
         self._lost = lost
@@ -153,10 +155,17 @@ class ClusterTask:
             self._silence = 0.0
         self._news.set()
 
-    def lose(self, worker: str) -> None:
-        """Note that a worker has gone: a job in progress there waits for another one."""
+    def lose(self, worker: str, *, expected: bool) -> None:
+        """Note that a worker has gone: a job in progress there waits for another one.
+
+        Args:
+            worker: its address.
+            expected: whether it was asked to go.
+        """
         with self._lock:
             if self._report.get("worker") == worker:
+                if not expected:
+                    self.deaths.append(worker)
                 _LOG.info("%s was in progress on %s, which has gone", self.key, worker)
                 self._former.add(self._report["attempt"])
                 self._report, self._told = {}, 0
