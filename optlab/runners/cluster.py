@@ -88,7 +88,7 @@ class ClusterRunner:
         canceled = False
         while not task.ended:
             messages += [controls.to_json(message) for message in inbox.receive(0)]
-            task.tell(messages)
+            task.send(messages)
             if not canceled and (self._killed.is_set() or len(task.deaths) > MAX_DEATHS):
                 canceled = True
                 task.cancel()
