@@ -15,6 +15,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 from distributed import Security
 from distributed.utils import offload
@@ -298,6 +299,60 @@ def test_that_a_job_is_given_up_after_some_deaths_and_its_neighbor_is_not(monkey
         assert isinstance(last, SessionFailed) and last.message.startswith("2 workers ended")
         good.send(Stop())
         assert good.join(60) and ended(good.drain()).status == "stopped"
+
+
+TRAIN_FOR_EVER = """
+import sys, time
+from optlab.experiment import Experiment
+from optlab.runners import TrainJob
+from optlab.runners.cluster import ClusterRunner
+from optlab.runners.cluster_connection import connect
+from optlab.training.control import Inbox
+
+tables = {"dataset": {"name": "moons"}, "model": {"name": "mlp"}, "budget": {"steps": 10**9}}
+job = TrainJob((Experiment.from_dict(tables).to_toml(),))
+with connect(sys.argv[1]) as connection:
+    for event in ClusterRunner(connection).events(job, Inbox()):
+        print(event.words, flush=True)
+"""
+
+
+@contextlib.contextmanager
+def _training(address: str) -> Iterator[psutil.Process]:
+    """A program that trains on a cluster, and is killed at the end."""
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+    with subprocess.Popen(
+        [sys.executable, "-c", TRAIN_FOR_EVER, address],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env=environment,
+    ) as program:
+        assert program.stdout is not None
+        for line in program.stdout:
+            if line.startswith("Step "):
+                break
+            assert "cluster" in line or "set up" in line, line
+        yield psutil.Process(program.pid)
+        program.kill()
+        assert program.wait() == -9
+
+
+def test_that_no_worker_outlives_a_program_that_is_killed():
+    with _training("local:1") as program:
+        family = program.children(recursive=True)
+        assert len(family) >= 2
+    assert not psutil.wait_procs(family, timeout=30)[1]
+
+
+def test_that_a_worker_stops_the_job_of_a_program_that_is_killed(machines):
+    machines.worker()
+    machines.connected(1).close()
+    with _training(machines.address):
+        pass
+    with connect(machines.address) as connection:
+        events = list(ClusterRunner(connection).events(job(20), Inbox()))
+    assert ended(events).status == "finished"
 
 
 def test_that_other_versions_are_refused_at_once(machines, monkeypatch):
