@@ -1,6 +1,8 @@
 """Where a run executes: in a background thread, or in a worker process that the thread controls.
 
-:func:`train` and :func:`resume` are the entry points.
+:func:`train` and :func:`resume` are the entry points. A job executes on a cluster by a
+:class:`~optlab.runners.cluster.ClusterRunner` of a connection
+(:func:`optlab.runners.cluster_connection.connect`).
 """
 
 from optlab.runners.job_handle import JobHandle, NotRecorded, RecordingHeld, RecordingResumed

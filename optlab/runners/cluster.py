@@ -25,6 +25,9 @@ from optlab.store import controls
 from optlab.training.control import Inbox
 from optlab.training.events import Event, SessionFailed
 
+MAX_DEATHS = 3
+"""Workers that may die with a job before it is given up: it may be the reason."""
+_ENDED = "The job on the cluster was ended before it was complete."
 _LISTEN_SECONDS = 0.05
 """Maximum delay of a control message."""
 _PROGRESS_SECONDS = 1.0
@@ -85,8 +88,8 @@ class ClusterRunner:
         canceled = False
         while not task.ended:
             messages += [controls.to_json(message) for message in inbox.receive(0)]
-            task.tell(messages)
-            if self._killed.is_set() and not canceled:
+            task.send(messages)
+            if not canceled and (self._killed.is_set() or len(task.deaths) > MAX_DEATHS):
                 canceled = True
                 task.cancel()
             report = task.report()
@@ -102,11 +105,19 @@ class ClusterRunner:
         try:
             events = task.outcome()
         except ClusterError as error:
-            yield SessionFailed(str(error))
+            yield SessionFailed(self._reason(task) or str(error))
         except Exception as error:  # noqa: BLE001 - whatever a worker or the transport raises becomes an event
             yield _failed(error)
         else:
             yield from events
+
+    def _reason(self, task: ClusterTask) -> str:
+        """Return why the job was canceled here, or ""."""
+        if self._connection.lost:
+            return ""
+        if len(task.deaths) > MAX_DEATHS:
+            return _deaths(len(task.deaths), task.deaths[-1])
+        return _ENDED if self._killed.is_set() else ""
 
 
 def _sendable(job: Job) -> Parcel:
@@ -141,15 +152,18 @@ def _progress(report: dict[str, Any]) -> JobProgress:
     )
 
 
+def _deaths(count: int, last: str) -> str:
+    return (
+        f"{count} workers ended unexpectedly while they executed this job, the last one at {last}; "
+        "the system does this when memory runs out. Look at the workers, and start it again."
+    )
+
+
 def _failed(error: Exception) -> SessionFailed:
     from distributed import KilledWorker
 
     if isinstance(error, KilledWorker):
-        return SessionFailed(
-            f"{error.allowed_failures + 1} workers ended unexpectedly while they executed this job, "
-            f"the last one at {error.last_worker.address}; the system does this when memory runs "
-            "out. Look at the workers, and start it again."
-        )
+        return SessionFailed(_deaths(error.allowed_failures + 1, error.last_worker.address))
     if isinstance(error, ImportError):
         return SessionFailed(
             f"A worker cannot load OptLab ({error}); install the same OptLab on all machines of "

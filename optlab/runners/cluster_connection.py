@@ -38,6 +38,9 @@ CLOSE_SECONDS = 10.0
 """Time that workers of this machine have to end before they are killed."""
 _LOGGERS = ("distributed", "distributed.client", "distributed.gc", "distributed.scheduler")
 _CONFIG = {
+    # Dask blames all jobs that wait for a worker for its death; the runner counts better, except for
+    # a job whose worker dies before it is heard of.
+    "distributed.scheduler.allowed-failures": 20,
     # A scheduler of ours serves no pages.
     "distributed.scheduler.http.routes": [],
     "distributed.worker.http.routes": [],
@@ -198,7 +201,7 @@ class ClusterConnection:
         _, what = event
         if isinstance(what, dict) and what.get("action") == "remove-worker":
             for task in list(self._tasks.values()):
-                task.lose(what.get("worker", ""))
+                task.lose(what.get("worker", ""), expected=bool(what.get("expected")))
 
 
 # --- how a connection is opened -------------------------------------------------------------------

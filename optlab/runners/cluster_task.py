@@ -1,4 +1,4 @@
-"""One job on a cluster, seen from here: how far it is, what it is told, how it ends.
+"""One job on a cluster, seen from here: how far it is, which messages it gets, how it ends.
 
 It follows the attempts of Dask: a job whose worker has gone is executed again, and then receives all
 its messages again.
@@ -21,8 +21,8 @@ from optlab.runners.cluster_loop import LoopThread
 
 _LOG = logging.getLogger(__name__)
 
-TELL_SECONDS = 5.0
-"""Time within which a worker confirms a message; then it is told again."""
+SEND_SECONDS = 5.0
+"""Time within which a worker confirms a message; then it is sent again."""
 NETWORK_SECONDS = 3.0
 """Time without a report that says nothing about a worker."""
 _LONGEST_LOOK = 1.0
@@ -43,10 +43,12 @@ class ClusterTask:
 
     Attributes:
         key: under which Dask knows it.
+        deaths: addresses of the workers that have ended while they executed it.
     """
 
     def __init__(self, loop: LoopThread, client: Any, lost: Callable[[], str]) -> None:
         self.key = f"optlab-{uuid.uuid4().hex}"
+        self.deaths: list[str] = []
         self._loop = loop
         self._client = client
         self._lost = lost
@@ -57,8 +59,8 @@ class ClusterTask:
         self._former: set[str] = set()
         self._silence = 0.0
         self._looked_at = time.monotonic()
-        self._told = 0
-        self._telling = False
+        self._sent = 0
+        self._sending = False
         self._outcome: Callable[[], Any] | None = None
 
     # --- by the thread that controls the job ------------------------------------------------------
@@ -81,15 +83,15 @@ class ClusterTask:
         with self._lock:
             return dict(self._report)
 
-    def tell(self, messages: Sequence[str]) -> None:
+    def send(self, messages: Sequence[str]) -> None:
         """See to it that the job receives these messages, all of it so far, in order."""
         with self._lock:
-            report, first = self._report, self._told
-            if self._telling or not report or first >= len(messages):
+            report, first = self._report, self._sent
+            if self._sending or not report or first >= len(messages):
                 return
-            self._telling = True
+            self._sending = True
         self._loop.start(
-            self._tell, report["worker"], report["attempt"], first, list(messages[first:])
+            self._send, report["worker"], report["attempt"], first, list(messages[first:])
         )
 
     def cancel(self) -> None:
@@ -148,18 +150,25 @@ class ClusterTask:
                 return
             if before not in (None, attempt):
                 self._former.add(before)
-                self._told = 0
+                self._sent = 0
             self._report = report
             self._silence = 0.0
         self._news.set()
 
-    def lose(self, worker: str) -> None:
-        """Note that a worker has gone: a job in progress there waits for another one."""
+    def lose(self, worker: str, *, expected: bool) -> None:
+        """Note that a worker has gone: a job in progress there waits for another one.
+
+        Args:
+            worker: its address.
+            expected: whether it was asked to go.
+        """
         with self._lock:
             if self._report.get("worker") == worker:
+                if not expected:
+                    self.deaths.append(worker)
                 _LOG.info("%s was in progress on %s, which has gone", self.key, worker)
                 self._former.add(self._report["attempt"])
-                self._report, self._told = {}, 0
+                self._report, self._sent = {}, 0
 
     async def _await(self) -> None:
         try:
@@ -183,7 +192,7 @@ class ClusterTask:
             or f"The scheduler has given up the job (reason: {reason}); start it again."
         )
 
-    async def _tell(self, worker: str, attempt: str, first: int, messages: list[str]) -> None:
+    async def _send(self, worker: str, attempt: str, first: int, messages: list[str]) -> None:
         received = 0
         try:
             answers = await asyncio.wait_for(
@@ -196,17 +205,17 @@ class ClusterTask:
                     workers=[worker],
                     on_error="ignore",
                 ),
-                TELL_SECONDS,
+                SEND_SECONDS,
             )
             received = answers.get(worker, 0)
         except OSError as error:
-            # It is told again, in this attempt or the next.
-            _LOG.info("%s on %s cannot be told: %s", self.key, worker, error)
+            # It is sent again, to this attempt or the next.
+            _LOG.info("%s on %s cannot be reached: %s", self.key, worker, error)
         finally:
             with self._lock:
-                self._telling = False
+                self._sending = False
                 if self._report.get("attempt") == attempt:
-                    self._told = max(self._told, received)
+                    self._sent = max(self._sent, received)
 
 
 def _raise(error: Exception) -> NoReturn:

@@ -191,7 +191,7 @@ def test_that_trainer_and_store_know_each_other_only_by_events_controls_and_snap
     assert not wrong, "\n".join(wrong)
 
 
-@pytest.mark.parametrize("library", ["torch", "sklearn", "pyarrow"])
+@pytest.mark.parametrize("library", ["torch", "sklearn", "pyarrow", "distributed"])
 def test_that_slow_libraries_are_imported_late(library: str) -> None:
     """At the top of a file only ``optlab.optim`` (for people's own scripts) names torch outside of
     TYPE_CHECKING.

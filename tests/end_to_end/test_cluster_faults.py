@@ -10,25 +10,32 @@ import re
 import socket
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 from distributed import Security
 from distributed.utils import offload
 
-from optlab.core.errors import InvalidInput, OptLabError
+from optlab.core.errors import OptLabError
 from optlab.experiment import Experiment
-from optlab.runners import JobHandle, ThreadRunner, TrainJob, cluster_connection, cluster_worker
+from optlab.runners import (
+    JobHandle,
+    ThreadRunner,
+    TrainJob,
+    cluster,
+    cluster_connection,
+    cluster_worker,
+)
 from optlab.runners.cluster import ClusterRunner
 from optlab.runners.cluster_connection import ClusterConnection, connect
 from optlab.runners.cluster_loop import LoopThread
 from optlab.runners.notices import JobProgress
 from optlab.store import Store
-from optlab.training.control import Inbox
+from optlab.training.control import Inbox, Stop
 from optlab.training.events import (
     Event,
     RunEnded,
@@ -270,6 +277,84 @@ def _die(key: str, topic: str, sent: cluster_worker.Parcel) -> None:
 _die.__module__ = "__main__"
 
 
+@pytest.mark.soak
+def test_that_a_job_is_given_up_after_some_deaths_and_its_neighbor_is_not(monkeypatch):
+    monkeypatch.setattr(cluster, "MAX_DEATHS", 1)
+    with connect("local:2") as connection:
+        handles = [JobHandle(job(10**9), ClusterRunner(connection)) for _ in range(2)]
+        for handle in handles:
+            handle.start()
+        bad, good = handles
+        received: list[Event] = []
+        killed: set[int] = set()
+        while bad.wait(60) and (events := bad.drain()):
+            received += events
+            where = next(filter(None, map(place, reversed(events))), "")
+            pid = pids(connection).get(where)
+            if pid is not None and pid not in killed:
+                os.kill(pid, 9)
+                killed.add(pid)
+        assert len(killed) == 2 and good.alive
+        last = received[-1]
+        assert isinstance(last, SessionFailed) and last.message.startswith("2 workers ended")
+        good.send(Stop())
+        assert good.join(60) and ended(good.drain()).status == "stopped"
+
+
+TRAIN_FOR_EVER = """
+import sys, time
+from optlab.experiment import Experiment
+from optlab.runners import TrainJob
+from optlab.runners.cluster import ClusterRunner
+from optlab.runners.cluster_connection import connect
+from optlab.training.control import Inbox
+
+tables = {"dataset": {"name": "moons"}, "model": {"name": "mlp"}, "budget": {"steps": 10**9}}
+job = TrainJob((Experiment.from_dict(tables).to_toml(),))
+with connect(sys.argv[1]) as connection:
+    for event in ClusterRunner(connection).events(job, Inbox()):
+        print(event.words, flush=True)
+"""
+
+
+@contextlib.contextmanager
+def _training(address: str) -> Iterator[psutil.Process]:
+    """A program that trains on a cluster, and is killed at the end."""
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+    with subprocess.Popen(
+        [sys.executable, "-c", TRAIN_FOR_EVER, address],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env=environment,
+    ) as program:
+        assert program.stdout is not None
+        for line in program.stdout:
+            if line.startswith("Step "):
+                break
+            assert "cluster" in line or "set up" in line, line
+        yield psutil.Process(program.pid)
+        program.kill()
+        assert program.wait() == -9
+
+
+def test_that_no_worker_outlives_a_program_that_is_killed():
+    with _training("local:1") as program:
+        family = program.children(recursive=True)
+        assert len(family) >= 2
+    assert not psutil.wait_procs(family, timeout=30)[1]
+
+
+def test_that_a_worker_stops_the_job_of_a_program_that_is_killed(machines):
+    machines.worker()
+    machines.connected(1).close()
+    with _training(machines.address):
+        pass
+    with connect(machines.address) as connection:
+        events = list(ClusterRunner(connection).events(job(20), Inbox()))
+    assert ended(events).status == "finished"
+
+
 def test_that_other_versions_are_refused_at_once(machines, monkeypatch):
     machines.worker()
     machines.connected(1).close()
@@ -384,11 +469,10 @@ def test_that_many_deaths_change_no_bit(tmp_path):
             handle.start()
         deaths = 0
         while any(handle.alive for handle in handles):
-            time.sleep(draw.uniform(2.0, 6.0))
-            with contextlib.suppress(OSError, InvalidInput):
-                worker = draw.choice(list(pids(connection).values()))
-                os.kill(worker, 9)
+            time.sleep(draw.uniform(3.0, 6.0))
+            alive = list(pids(connection).values())
+            if alive and deaths < 8:
+                os.kill(draw.choice(alive), 9)
                 deaths += 1
         found = [ended(handle.drain()).theta_sha256 for handle in handles]
     assert deaths > 3 and found == expected
-    assert threading.active_count() < 20

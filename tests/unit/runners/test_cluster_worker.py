@@ -127,16 +127,16 @@ def test_that_code_of_the_users_own_is_refused_with_what_to_do(monkeypatch, shor
     assert "own.net" in str(caught.value) and "--runner process" in str(caught.value)
 
 
-def test_that_a_message_that_is_told_twice_arrives_once(monkeypatch):
+def test_that_a_message_that_is_sent_twice_arrives_once(monkeypatch):
     execution = cluster_worker._Execution("job")
     monkeypatch.setitem(cluster_worker._EXECUTIONS, "job", execution)
-    told = [
+    sent = [
         json.dumps({"type": "SetValue", "path": "optimizer.lr", "value": v, "run": None})
         for v in (0.1, 0.2)
     ]
-    assert cluster_worker.receive("job", execution.attempt, 0, told) == 2
-    assert cluster_worker.receive("job", execution.attempt, 0, told) == 2
-    assert cluster_worker.receive("job", execution.attempt, 1, [told[1], '{"type": "Stop"}']) == 3
+    assert cluster_worker.receive("job", execution.attempt, 0, sent) == 2
+    assert cluster_worker.receive("job", execution.attempt, 0, sent) == 2
+    assert cluster_worker.receive("job", execution.attempt, 1, [sent[1], '{"type": "Stop"}']) == 3
     assert [type(message) for message in execution.inbox.receive(0)] == [SetValue, SetValue, Stop]
 
 
