@@ -53,8 +53,8 @@ class SharedObjective(Objective):
             loss, gradient = super().value_and_gradient(theta, x[:, rows], y[:, rows], own)
         else:
             loss, gradient = torch.zeros_like(theta[:, 0]), torch.zeros_like(theta)
-        loss, gradient = self.ranks.sum(loss * count, gradient * count)
-        return loss / m, gradient / m
+        loss, gradient = self.ranks.sum(loss.mul_(count), gradient.mul_(count))
+        return loss.div_(m), gradient.div_(m)
 
     def _normalized(
         self, theta: torch.Tensor, x: torch.Tensor, y: torch.Tensor
