@@ -121,8 +121,8 @@ class SharedBatchObjective(BatchObjective):
     same values in the same order.
 
     Args:
-        objective: the shared objective. x, y, seeds, step: as for :class:`BatchObjective`, with the
-            whole batches.
+        objective: the shared objective. x, y: whole batches ``[R, m, …]``. seeds, step: as for
+            :class:`BatchObjective`.
     """
 
     def __init__(
@@ -206,6 +206,9 @@ def batch_objective(
     """Return the objective of one batch for closure-based optimizers; see :class:`BatchObjective`.
 
     It is shared where ``objective`` is.
+
+    Args:
+        objective: the objective. x, y: batches ``[R, m, …]``. seeds: of the runs. step: its number.
     """
     if isinstance(objective, SharedObjective):
         return SharedBatchObjective(objective, x, y, seeds, step)

@@ -11,6 +11,7 @@ this many parameters alone.
 from __future__ import annotations
 
 import argparse
+import functools
 import os
 import statistics
 import subprocess
@@ -62,7 +63,10 @@ def measure(turns: int) -> None:
         gradient = torch.zeros_like(shared.theta)
         found: dict[str, list[tuple[float, float]]] = {"alone": [], "shared": [], "sum": []}
         for turn in range(turns + 1):
-            rows = {"shared": timed(shared.advance), "sum": timed(lambda: ranks.sum(gradient))}
+            rows = {
+                "shared": timed(shared.advance),
+                "sum": timed(functools.partial(ranks.sum, gradient)),
+            }
             if ranks.first:
                 rows["alone"] = timed(alone.advance)
             ranks.from_first(torch.zeros(1))

@@ -308,9 +308,9 @@ def test_that_a_killed_rank_ends_the_run_in_words_and_that_it_goes_on_bit_for_bi
         seconds = time.monotonic() - killed_at
     assert process.returncode == 1
     assert errors == ""
-    told = json.loads(output)
-    assert (told["status"], told["run"]) == ("failed", run)
-    assert told["reason"].startswith(
+    reported = json.loads(output)
+    assert (reported["status"], reported["run"]) == ("failed", run)
+    assert reported["reason"].startswith(
         f"Rank 1 of 2 (process {ranks[1].pid}) was killed by signal 9, SIGKILL"
     )
     assert seconds < 15
@@ -373,8 +373,8 @@ def test_that_one_rank_is_an_ordinary_run(tmp_path):
         tmp_path / "home", "run", "iris-softmax", "--steps", "5", "--ranks", "1", "--json"
     )
     assert done.returncode == 0, done.stderr
-    told = json.loads(done.stdout)
-    assert (told["ranks"], told["runner"], told["steps"]) == (1, "thread", 5)
+    reported = json.loads(done.stdout)
+    assert (reported["ranks"], reported["runner"], reported["steps"]) == (1, "thread", 5)
 
 
 # --- the user's own data and models ----------------------------------------------------------------
@@ -417,15 +417,15 @@ def _own(tmp_path: Path, hidden: str) -> tuple[Path, Path]:
 
 def test_that_ranks_share_own_data_and_an_own_model(tmp_path):
     home, path = _own(tmp_path, "h")
-    told = {}
+    reported = {}
     for ranks in ("2", "1"):
         done = _optlab(home, "run", str(path), "--ranks", ranks, "--json")
         assert done.returncode == 0, done.stderr
         assert done.stderr.count("a pass\n") <= 40  # the check prints, and the first rank
-        told[ranks] = json.loads(done.stdout)
-    assert (told["2"]["ranks"], told["1"]["ranks"]) == (2, 1)
-    for name, value in told["1"]["final"].items():
-        assert told["2"]["final"][name] == pytest.approx(value, rel=1e-11, abs=1e-12), name
+        reported[ranks] = json.loads(done.stdout)
+    assert (reported["2"]["ranks"], reported["1"]["ranks"]) == (2, 1)
+    for name, value in reported["1"]["final"].items():
+        assert reported["2"]["final"][name] == pytest.approx(value, rel=1e-11, abs=1e-12), name
 
 
 def test_that_an_own_model_that_mixes_a_batch_in_training_is_refused(tmp_path):
@@ -453,12 +453,12 @@ def test_that_torchrun_starts_ranks_of_one_run(tmp_path):
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    told = json.loads(done.stdout)
-    assert (told["status"], told["ranks"], told["steps"]) == ("finished", 2, 60)
+    reported = json.loads(done.stdout)
+    assert (reported["status"], reported["ranks"], reported["steps"]) == ("finished", 2, 60)
     with Store.open(home) as store:
-        assert [record.id for record in store.runs()] == [told["run"]]
+        assert [record.id for record in store.runs()] == [reported["run"]]
     alone = _end(train([Experiment.load(path)], runner="thread"))
-    assert told["final"]["train_loss"] == pytest.approx(alone.final["train_loss"], rel=1e-12)
+    assert reported["final"]["train_loss"] == pytest.approx(alone.final["train_loss"], rel=1e-12)
 
 
 # --- the catalogue --------------------------------------------------------------------------------
