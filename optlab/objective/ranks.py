@@ -63,6 +63,9 @@ class Ranks:
     def sum(self, *parts: torch.Tensor) -> list[torch.Tensor]:
         """Return the sums over the ranks of tensors of one type, the same bits on all ranks.
 
+        Args:
+            parts: of any shapes ``[…]``, the same on all ranks; the sums have theirs.
+
         Raises:
             RanksParted: another rank has ended.
         """

@@ -56,8 +56,8 @@ class SharedObjective(Objective):
             loss, gradient = super().value_and_gradient(theta, x[:, rows], y[:, rows], own)
         else:
             loss, gradient = torch.zeros_like(theta[:, 0]), torch.zeros_like(theta)
-        loss, gradient = self.ranks.sum(loss * count, gradient * count)
-        return loss / m, gradient / m
+        loss, gradient = self.ranks.sum(loss.mul_(count), gradient.mul_(count))
+        return loss.div_(m), gradient.div_(m)
 
     def _normalized(
         self, theta: torch.Tensor, x: torch.Tensor, y: torch.Tensor
@@ -131,8 +131,8 @@ class SharedBatchObjective(BatchObjective):
     same values in the same order.
 
     Args:
-        objective: the shared objective. x, y, seeds, step: as for :class:`BatchObjective`, with the
-            whole batches.
+        objective: the shared objective. x, y: whole batches ``[R, m, …]``. seeds, step: as for
+            :class:`BatchObjective`.
     """
 
     def __init__(
@@ -216,6 +216,9 @@ def batch_objective(
     """Return the objective of one batch for closure-based optimizers; see :class:`BatchObjective`.
 
     It is shared where ``objective`` is.
+
+    Args:
+        objective: the objective. x, y: batches ``[R, m, …]``. seeds: of the runs. step: its number.
     """
     if isinstance(objective, SharedObjective):
         return SharedBatchObjective(objective, x, y, seeds, step)

@@ -59,10 +59,10 @@ def perform_shared(job: TrainJob | None, controls: SharedControls) -> Iterator[E
         controls: with the ranks.
 
     Raises:
-        RanksParted: another rank has ended before the job could be told.
+        RanksParted: another rank has ended before the job could be sent.
     """
-    told = controls.ranks.bytes_from_first(b"" if job is None else packed(job))
-    yield from perform(unpacked(told) if job is None else job, controls, controls.ranks)
+    received = controls.ranks.bytes_from_first(b"" if job is None else packed(job))
+    yield from perform(unpacked(received) if job is None else job, controls, controls.ranks)
 
 
 def packed(job: TrainJob) -> bytes:

@@ -26,8 +26,8 @@ from optlab.experiment import Experiment
 from optlab.runners import resume, train
 from optlab.runners.ranks import RanksRunner
 from optlab.store import Store
-from optlab.training.control import SetValue, Stop
-from optlab.training.events import RunEnded, SessionFailed
+from optlab.training.control import Pause, Resume, SetValue, Stop
+from optlab.training.events import ActivityChanged, RunEnded, SeriesBlock, SessionFailed
 
 _PROGRAM = Path(__file__).with_name("train_on_ranks.py")
 _DIGITS = {
@@ -178,14 +178,20 @@ def test_that_three_ranks_share_whatever_the_batch_and_the_model(tmp_path):
             optimizer={"name": "sgd", "lr": 1e30},
         ),
         "early": _small(stopping={"name": "early", "patience": 1}, budget={"steps": 200}),
+        "instruments": _small(instruments={"gradient_noise": {"every": 5}}),
         "evolution": _small(optimizer={"name": "cma_es"}),
         "search along lines": _small(
             optimizer={"name": "lbfgs"}, loss=decay, batches={"name": "shuffled", "size": 2},
             budget={"steps": 5},
         ),
     }  # fmt: skip
-    results = _cases(tmp_path, 3, cases)
+    spent = _small(budget={"steps": 10**6, "seconds": 0.5})
+    results = _cases(tmp_path, 3, {**cases, "seconds": spent})
+    seconds = results.pop("seconds")
+    assert seconds["shared"] == "finished" and seconds["steps"][0] < 10**6
     _check(results)
+    noise = results["instruments"]["series"]["gradient_noise.noise_scale"]
+    assert noise < 1e-9
     assert results["diverging"]["shared"] == "diverged"
     assert results["early"]["steps"][0] < 200
 
@@ -194,19 +200,38 @@ def test_that_three_ranks_share_whatever_the_batch_and_the_model(tmp_path):
 
 
 def test_that_messages_reach_all_ranks_before_the_same_step(tmp_path):
-    experiment = Experiment.from_dict({**_DIGITS, "budget": {"steps": 120}, "precision": "float64"})
-    log = [
-        (30, SetValue("optimizer.lr", 0.01)),
-        (70, SetValue("optimizer.momentum", 0.5)),
-        (101, Stop()),
-    ]
-    job = train([experiment], store=tmp_path, runner=RanksRunner(2), log=log)
-    shared, alone = _end(job), _end(train([experiment], runner="thread", log=log))
-    assert (shared.status, shared.steps, job.runner) == ("stopped", 101, "process")
-    assert (alone.status, alone.steps) == ("stopped", 101)
-    assert shared.final["train_loss"] == pytest.approx(alone.final["train_loss"], rel=1e-12)
+    """Sent while the run goes; what one process gives with the same messages at the same steps."""
+    experiment = Experiment.from_dict(
+        {**_DIGITS, "budget": {"steps": 10**6}, "precision": "float64"}
+    )
+    job = train([experiment], store=tmp_path, runner=RanksRunner(2))
+    received: list[object] = []
+
+    def until(condition) -> None:
+        while not any(condition(event) for event in received):
+            assert job.wait(60) and job.alive
+            received.extend(job.drain())
+
+    until(lambda event: isinstance(event, SeriesBlock) and event.step > 20)
+    job.send(Pause())
+    until(lambda event: isinstance(event, ActivityChanged) and event.activity == "paused")
+    paused = max(event.step for event in received if isinstance(event, ActivityChanged))
+    time.sleep(0.5)
+    job.send(SetValue("optimizer.lr", 0.01))
+    job.send(Resume())
+    until(lambda event: isinstance(event, ActivityChanged) and event.activity == "running")
+    job.send(SetValue("optimizer.momentum", 0.5))
+    until(lambda event: isinstance(event, SeriesBlock) and event.step > paused + 20)
+    job.send(Stop())
+    shared = _end(job)
+    assert (shared.status, job.runner) == ("stopped", "process")
     with Store.open(tmp_path) as store:
-        assert store.controls(job.run_ids[0]) == log
+        log = store.controls(job.run_ids[0])
+    assert (paused, SetValue("optimizer.lr", 0.01)) in log
+    assert log[-1] == (shared.steps, Stop())
+    alone = _end(train([experiment], runner="thread", log=log))
+    assert alone.steps == shared.steps
+    assert shared.final["train_loss"] == pytest.approx(alone.final["train_loss"], rel=1e-11)
 
 
 @contextmanager
@@ -271,9 +296,10 @@ def test_that_ctrl_c_stops_all_ranks_and_that_nothing_listened_but_on_this_machi
     assert set(listening) <= {"127.0.0.1", "::1"}
 
 
+@pytest.mark.timeout(240)
 def test_that_a_killed_rank_ends_the_run_in_words_and_that_it_goes_on_bit_for_bit(tmp_path):
     home = tmp_path / "home"
-    path = _file(tmp_path, budget={"steps": 1000})
+    path = _file(tmp_path, budget={"steps": 800})
     with _training(home, path) as (process, family, run):
         ranks = _ranks(family)
         ranks[1].kill()
@@ -282,9 +308,9 @@ def test_that_a_killed_rank_ends_the_run_in_words_and_that_it_goes_on_bit_for_bi
         seconds = time.monotonic() - killed_at
     assert process.returncode == 1
     assert errors == ""
-    told = json.loads(output)
-    assert (told["status"], told["run"]) == ("failed", run)
-    assert told["reason"].startswith(
+    reported = json.loads(output)
+    assert (reported["status"], reported["run"]) == ("failed", run)
+    assert reported["reason"].startswith(
         f"Rank 1 of 2 (process {ranks[1].pid}) was killed by signal 9, SIGKILL"
     )
     assert seconds < 15
@@ -347,8 +373,8 @@ def test_that_one_rank_is_an_ordinary_run(tmp_path):
         tmp_path / "home", "run", "iris-softmax", "--steps", "5", "--ranks", "1", "--json"
     )
     assert done.returncode == 0, done.stderr
-    told = json.loads(done.stdout)
-    assert (told["ranks"], told["runner"], told["steps"]) == (1, "thread", 5)
+    reported = json.loads(done.stdout)
+    assert (reported["ranks"], reported["runner"], reported["steps"]) == (1, "thread", 5)
 
 
 # --- the user's own data and models ----------------------------------------------------------------
@@ -391,15 +417,15 @@ def _own(tmp_path: Path, hidden: str) -> tuple[Path, Path]:
 
 def test_that_ranks_share_own_data_and_an_own_model(tmp_path):
     home, path = _own(tmp_path, "h")
-    told = {}
+    reported = {}
     for ranks in ("2", "1"):
         done = _optlab(home, "run", str(path), "--ranks", ranks, "--json")
         assert done.returncode == 0, done.stderr
         assert done.stderr.count("a pass\n") <= 40  # the check prints, and the first rank
-        told[ranks] = json.loads(done.stdout)
-    assert (told["2"]["ranks"], told["1"]["ranks"]) == (2, 1)
-    for name, value in told["1"]["final"].items():
-        assert told["2"]["final"][name] == pytest.approx(value, rel=1e-11, abs=1e-12), name
+        reported[ranks] = json.loads(done.stdout)
+    assert (reported["2"]["ranks"], reported["1"]["ranks"]) == (2, 1)
+    for name, value in reported["1"]["final"].items():
+        assert reported["2"]["final"][name] == pytest.approx(value, rel=1e-11, abs=1e-12), name
 
 
 def test_that_an_own_model_that_mixes_a_batch_in_training_is_refused(tmp_path):
@@ -427,12 +453,12 @@ def test_that_torchrun_starts_ranks_of_one_run(tmp_path):
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    told = json.loads(done.stdout)
-    assert (told["status"], told["ranks"], told["steps"]) == ("finished", 2, 60)
+    reported = json.loads(done.stdout)
+    assert (reported["status"], reported["ranks"], reported["steps"]) == ("finished", 2, 60)
     with Store.open(home) as store:
-        assert [record.id for record in store.runs()] == [told["run"]]
+        assert [record.id for record in store.runs()] == [reported["run"]]
     alone = _end(train([Experiment.load(path)], runner="thread"))
-    assert told["final"]["train_loss"] == pytest.approx(alone.final["train_loss"], rel=1e-12)
+    assert reported["final"]["train_loss"] == pytest.approx(alone.final["train_loss"], rel=1e-12)
 
 
 # --- the catalogue --------------------------------------------------------------------------------
