@@ -168,7 +168,7 @@ def run(
 def _fresh(
     source: str, changes: list[str], runner: RunnerChoice, no_store: bool
 ) -> tuple[Experiment, Callable[[], JobHandle]]:
-    """The experiment asked for, found to be sound, and what begins it."""
+    """Return the requested experiment, checked, and a function that starts it."""
     if not source:
         raise InvalidInput(
             "There is nothing to run; give an experiment file or a preset (optlab list presets), "
@@ -226,7 +226,7 @@ def _resumed(
     no_store: bool,
     changed_data: bool,
 ) -> tuple[Experiment, Callable[[], JobHandle]]:
-    """The experiment of a stored run, and what goes on with it."""
+    """Return the experiment of a stored run, and a function that resumes it."""
     if source or changes or no_store:
         extra = source or (f"--set {changes[0]}" if changes else "--no-store")
         raise InvalidInput(
@@ -253,7 +253,7 @@ def _resumed(
 
 
 def load(source: str, *, check: bool = True) -> Experiment:
-    """The experiment of a file, or of the preset of that name.
+    """Return the experiment of a file, or of the preset of that name.
 
     Args:
         source: path or name.
@@ -309,15 +309,15 @@ def assignment(change: str) -> tuple[str, str]:
 
 
 def switched(word: str) -> list[str]:
-    """The changes that ``NAME`` or ``NAME:EVERY`` stands for, as ``path=value`` texts."""
+    """Return the changes that ``NAME`` or ``NAME:EVERY`` stands for, as ``path=value`` texts."""
     name, colon, every = word.partition(":")
     return [f"instruments.{name}.every={every}" if colon else f"instruments.{name}=on"]
 
 
 def check_surroundings(experiment: Experiment) -> None:
-    """Check before a run is stored what only this machine can tell.
+    """Check what depends on this machine, before a run is stored.
 
-    Whether the device is there, the data can be had, and the experiment fits them.
+    That is whether the device exists, the data can be read, and the experiment fits them.
 
     Raises:
         InvalidInput: one of these does not hold.
