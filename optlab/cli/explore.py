@@ -166,7 +166,7 @@ def write(table: Table, to: Path) -> None:
 
 
 def document(demonstration: Demonstration, found: DemonstrationResult) -> dict[str, Any]:
-    """A result as JSON has it."""
+    """Return a result as it is written to JSON."""
     return {
         "demonstration": demonstration.name,
         "row": demonstration.row,

@@ -75,7 +75,7 @@ class Outcome:
         return self.steps / self.seconds if self.seconds > 0.0 else None
 
     def document(self) -> dict[str, Any]:
-        """The document that ``run --json`` prints."""
+        """Return the document that ``run --json`` prints."""
         return {
             "run": self.run or None,
             "title": self.title,

@@ -177,7 +177,7 @@ def _trainer(source: str, words: str, changes: list[str], changed_data: bool) ->
 
 
 def _with_instruments(experiment: Experiment, words: str) -> Experiment:
-    """With the instruments that are asked for, and no others."""
+    """Return the experiment with the requested instruments, and no others."""
     everything = cast("list[type[Instrument]]", registry.components("instrument"))
     asked = [word.strip() for word in words.split(",") if word.strip()]
     if asked == ["all"] or not asked:

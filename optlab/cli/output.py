@@ -135,7 +135,7 @@ def plain(value: Any) -> Any:
 
 
 def field_document(field: Field) -> dict[str, Any]:
-    """A field as JSON has it; the keys are the attributes of :class:`optlab.core.fields.Field`."""
+    """Return a field as it is written to JSON, under the attributes of its class."""
     return dataclasses.asdict(field)
 
 

@@ -71,7 +71,7 @@ def register_model(
 ) -> int:
     """Register a class derived from torch.nn.Module as the model own.NAME.
 
-    Its constructor may ask for inputs and outputs (numbers) or input_shape (a tuple), which come
+    Its constructor may take inputs and outputs (numbers) or input_shape (a tuple), which come
     from the data; every other argument needs a default and becomes a field. Nothing is executed
     before you confirm; a file that changes afterwards has to be confirmed again.
     """

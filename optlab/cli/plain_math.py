@@ -97,7 +97,7 @@ _TOKEN = re.compile(r"\\([A-Za-z]+)\s?|\\(.)|([{}^_])|(\s+)|(.)", re.DOTALL)
 
 
 def plain(latex: str) -> str:
-    """A formula in LaTeX as Unicode text on one line."""
+    """Return a formula in LaTeX as Unicode text on one line."""
     text = _Reader(latex).sequence()
     text = re.sub(
         r"(?<=\S) {2,}(?=\S)", lambda gap: "   " if len(gap[0]) > 3 else " ", text
@@ -125,7 +125,7 @@ class _Reader:
         return "".join(parts)
 
     def one(self) -> str:
-        """The next symbol, group or command with its arguments."""
+        """Return the next symbol, group or command with its arguments."""
         word, sign, structure, space, character = self._tokens[self._next]
         self._next += 1
         if word:

@@ -98,7 +98,7 @@ class RunProgress:
         self._seconds = 0.0
 
     def started(self, event: SessionStarted) -> str:
-        """The first line."""
+        """Return the first line."""
         self._step, self._steps = event.step, max(1, event.steps)
         origin = f" from step {event.step:,}" if event.step else ""
         return f"{event.parameters:,} parameters, {event.steps:,} steps{origin}, {event.steps_per_epoch:,} an epoch, on {event.device_name}"
@@ -216,7 +216,7 @@ class Bar:
 
 
 def view(experiment: Experiment, *, silent: bool) -> View:
-    """The view that suits where standard error goes."""
+    """Return the view that suits where standard error goes."""
     if silent:
         return Silence()
     return Bar(experiment) if sys.stderr.isatty() else Lines(experiment)

@@ -263,7 +263,7 @@ def _common_title(base: Experiment, entries: Sequence[Entry]) -> str:
 
 
 class Race:
-    """What is known of all runs, in the order in which they were asked for."""
+    """Return what is known of each run, in the requested order."""
 
     def __init__(self, entries: Sequence[Entry]) -> None:
         self.entries = list(entries)
@@ -294,7 +294,7 @@ class Race:
         return sorted(zip(self.entries, self.outcomes, strict=True), key=rank)
 
     def document(self, title: str) -> dict[str, Any]:
-        """The document that ``race --json`` prints.
+        """Return the document that ``race --json`` prints.
 
         Each run as ``run --json`` has it, and what it differs in.
         """

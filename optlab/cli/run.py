@@ -175,7 +175,7 @@ def run(
 def _fresh(
     source: str, changes: list[str], runner: RunnerChoice, no_store: bool, ranks: int | None
 ) -> tuple[Experiment, Callable[[], JobHandle]]:
-    """The experiment asked for, found to be sound, and what begins it."""
+    """Return the requested experiment, checked, and a function that starts it."""
     if not source:
         raise InvalidInput(
             "There is nothing to run; give an experiment file or a preset (optlab list presets), "
@@ -236,7 +236,7 @@ def _resumed(
     changed_data: bool,
     ranks: int | None,
 ) -> tuple[Experiment, Callable[[], JobHandle]]:
-    """The experiment of a stored run, and what goes on with it."""
+    """Return the experiment of a stored run, and a function that resumes it."""
     if source or changes or no_store:
         extra = source or (f"--set {changes[0]}" if changes else "--no-store")
         raise InvalidInput(
@@ -300,16 +300,16 @@ def assignment(change: str) -> tuple[str, str]:
 
 
 def switched(word: str) -> list[str]:
-    """The changes that ``NAME`` or ``NAME:EVERY`` stands for, as ``path=value`` texts."""
+    """Return the changes that ``NAME`` or ``NAME:EVERY`` stands for, as ``path=value`` texts."""
     name, colon, every = word.partition(":")
     return [f"instruments.{name}.every={every}" if colon else f"instruments.{name}=on"]
 
 
 def check_surroundings(experiment: Experiment, ranks: int | None = None) -> None:
-    """Check before a run is stored what only this machine can tell.
+    """Check what depends on this machine, before a run is stored.
 
-    Whether the device is there, the data can be had, the experiment fits them, and, with ``ranks``,
-    whether these can share it.
+    That is whether the device exists, the data can be read, the experiment fits them, and, with
+    ``ranks``, whether these can share it.
 
     Raises:
         InvalidInput: one of these does not hold.

@@ -56,7 +56,7 @@ def runs(
 
 
 def document(record: RunRecord) -> dict[str, Any]:
-    """A run as JSON has it: the attributes of :class:`optlab.store.RunRecord`."""
+    """Return a run as it is written to JSON: the attributes of :class:`optlab.store.RunRecord`."""
     return {field.name: getattr(record, field.name) for field in dataclasses.fields(record)}
 
 

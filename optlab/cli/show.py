@@ -113,7 +113,7 @@ def _show_study(study: shipped.ShippedStudy, json: bool) -> None:
 
 
 def page_document(page: Page) -> dict[str, Any]:
-    """A page as JSON has it: its attributes, and each line of its rule also as plain text."""
+    """Return a page as it is written to JSON, with the lines of its rule also as plain text."""
     document = {field.name: getattr(page, field.name) for field in dataclasses.fields(page)}
     document["fields"] = [field_document(field) for field in page.fields]
     document["symbols"] = [
@@ -125,7 +125,7 @@ def page_document(page: Page) -> dict[str, Any]:
 
 
 def lines(page: Page, width: int) -> Iterator[str]:
-    """A page as text of at most ``width`` columns, except for what cannot be broken."""
+    """Return a page as text of at most ``width`` columns, except for what cannot be broken."""
     title = f"{page.label} ({page.kind}.{page.name})"
     yield from (title, "=" * len(title))
     for paragraph in (page.sentence, *page.explanation):

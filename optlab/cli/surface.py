@@ -187,7 +187,7 @@ def surface(
 
 
 def _tables(changes: Sequence[str]) -> dict[str, dict[str, str]]:
-    """Section → field → text, of all that ``--set`` asks for."""
+    """Return section → field → text, for every ``--set``."""
     found: dict[str, dict[str, str]] = {section: {} for section in _SECTIONS}
     for change in changes:
         path, equals, text = change.partition("=")
@@ -219,7 +219,7 @@ def _build(kind: str, name: str, texts: Mapping[str, str]) -> Component:
 
 
 def _methods(ground: Surface, names: str, rates: str, fields: Mapping[str, str]) -> list[Optimizer]:
-    """The optimizers that were asked for, with their rates and fields."""
+    """Return the requested optimizers, with their rates and fields."""
     if "name" in fields:
         raise InvalidInput(
             "optimizer.name cannot be set by --set; name the optimizers by --optimizer.",

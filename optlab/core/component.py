@@ -6,7 +6,8 @@ form, the page, the flags and the tests need no second declaration. What all com
 have in common is declared once, as the :class:`Section` of their base class.
 """
 
-from __future__ import annotations
+# Without `from __future__ import annotations`: pydantic evaluates the annotations of this class again
+# for each of its subclasses, and would compile those that are texts each time.
 
 from dataclasses import dataclass
 from pathlib import Path

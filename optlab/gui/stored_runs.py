@@ -35,7 +35,7 @@ class StoredRuns(QObject):
 
     @property
     def reading(self) -> bool:
-        """Whether a run that was asked for has not been read yet."""
+        """Whether a requested run has not been read yet."""
         return self._act is not None
 
     def look_for_interrupted(self) -> None:

@@ -1,6 +1,6 @@
 """The performance on the test part: the quantity P that the objective only stands in for (8.1).
 
-It is computed at the end of a run and whenever it is asked for, and nothing is chosen by it.
+It is computed at the end of a run and on request, and no choice is based on it.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""Public docstrings say what a caller cannot see in the signature: shapes of arrays, and errors."""
+"""Public docstrings say what a caller cannot see in the signature: shapes of arrays, and errors.
+
+Those of functions begin with a verb, as in "Return the rates".
+"""
 
 from __future__ import annotations
 
@@ -14,6 +17,8 @@ FILES = sorted(ROOT.rglob("*.py"))
 
 ARRAYS = re.compile(r"\b(Tensor|NDArray|ndarray|Array|Floats)\b")
 SHAPE = re.compile(r"\[[^\[\]]*\]|\bscalar|\bany shape|\bshape|\bsame shape|\belementwise")
+
+NOUN_PHRASE = re.compile(r"(?:A|An|The|All|What|Whether|Where|How|Which)\b|``")
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
@@ -97,6 +102,26 @@ def test_that_public_functions_name_the_errors_that_they_raise() -> None:
     assert not wrong, f"{len(wrong)} do not name an error:\n" + "\n".join(wrong)
 
 
+def result_is_noun_phrase(function: Function, text: str) -> bool:
+    """Return whether a docstring names the result in place of saying "Return …".
+
+    That of a property does.
+    """
+    nothing = function.returns is None or ast.unparse(function.returns) == "None"
+    described = any("property" in ast.unparse(entry) for entry in function.decorator_list)
+    return not nothing and not described and NOUN_PHRASE.match(text) is not None
+
+
+def test_that_docstrings_of_functions_begin_with_a_verb() -> None:
+    wrong = [
+        f"{place(path, function, name)}: {text[:40]}"
+        for path in FILES
+        for name, function, text in public_functions(ast.parse(path.read_text(encoding="utf-8")))
+        if result_is_noun_phrase(function, text)
+    ]
+    assert not wrong, f"{len(wrong)} name the result:\n" + "\n".join(wrong)
+
+
 def test_that_the_checks_notice_what_they_are_for() -> None:
     source = '''
 def scaled(theta: torch.Tensor) -> torch.Tensor:
@@ -106,5 +131,7 @@ def scaled(theta: torch.Tensor) -> torch.Tensor:
     return theta
 '''
     ((name, function, text),) = public_functions(ast.parse(source))
+    assert result_is_noun_phrase(function, "The parameters, scaled.")
+    assert not result_is_noun_phrase(function, text)
     assert name == "scaled" and raised(function) == {"InvalidInput"}
     assert ARRAYS.search(annotations(function)) and not SHAPE.search(text)

@@ -47,7 +47,7 @@ class Head:
 
 
 def read_head(path: Path) -> Head:
-    """The shape and type of a file's array; no values are read.
+    """Return the shape and type of a file's array; no values are read.
 
     Raises:
         InvalidInput: the file cannot be read or is no IDX file, or announces more than fits.
@@ -117,7 +117,7 @@ def usual_files(folder: Path) -> tuple[Path, Path, Path | None, Path | None]:
 
 
 def labels_beside(images: Path) -> Path | None:
-    """The labels that belong to a file of images by its name, if they are there."""
+    """Return the labels that belong to a file of images by its name, if they are there."""
     for word, other in (("images", "labels"), ("idx3", "idx1")):
         if word not in images.name:
             return None

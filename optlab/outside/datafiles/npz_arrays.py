@@ -169,7 +169,7 @@ def read_examples(path: Path, x: str = "", y: str = "", task: Asked = "auto") ->
 
 
 def usual_names(path: Path, known: tuple[str, ...], x: str, y: str) -> tuple[str, str]:
-    """The names of inputs and targets among those that are ``known``.
+    """Return the names of inputs and targets among those that are ``known``.
 
     Raises:
         InvalidInput: a given one is not there, or none was given and none is usual.

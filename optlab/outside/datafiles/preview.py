@@ -94,7 +94,7 @@ class Preview:
     notes: tuple[str, ...] = ()
 
     def section(self, **changes: Any) -> dict[str, Any]:
-        """The ``[dataset]`` section that reads it, with other choices where given."""
+        """Return the ``[dataset]`` section that reads it, with other choices where given."""
         return {"name": COMPONENTS[self.kind], **self.choices, **changes}
 
 
@@ -120,7 +120,7 @@ def preview(path: str | Path, **choices: Any) -> Preview:
 
 
 def dataset(section: Mapping[str, Any]) -> Component:
-    """The data set of a section, read whole.
+    """Return the data set of a section, read whole.
 
     Raises:
         InvalidInput: in one sentence, the first thing that is wrong with the choices or the file.
@@ -133,7 +133,7 @@ def dataset(section: Mapping[str, Any]) -> Component:
 
 
 def kind_of(path: Path) -> Kind:
-    """What a file seems to be, by its first bytes; a folder is one of IDX files.
+    """Return what a file seems to be, by its first bytes; a folder is one of IDX files.
 
     Raises:
         InvalidInput: it cannot be read, or is of a kind that is recognized but not read.

@@ -2,7 +2,7 @@
 
 Fetched once from OpenML by scikit-learn's own loader, then a file of ours.
 
-Nothing is fetched unless it is asked for. A set is kept as an NPZ file in the user's data folder,
+Nothing is fetched except on request. A set is kept as an NPZ file in the user's data folder,
 written in one act; experiments read that file, so they need neither the network nor scikit-learn.
 """
 
@@ -63,12 +63,12 @@ class PublicSet:
 
 
 def folder() -> Path:
-    """Where fetched sets lie (not created)."""
+    """Return where fetched sets lie (not created)."""
     return paths.home() / "datasets"
 
 
 def file_of(name: str, version: int) -> Path:
-    """The file of a set; it need not be there.
+    """Return the file of a set; it need not be there.
 
     Raises:
         InvalidInput: the name cannot be one at OpenML.
@@ -89,7 +89,7 @@ def fetched() -> list[tuple[str, int]]:
 
 
 def shape_of(name: str, version: int) -> DataShape:
-    """The shape of a fetched set, from the headers of its file.
+    """Return the shape of a fetched set, from the headers of its file.
 
     Raises:
         InvalidInput: it was not fetched, or its file is damaged.
@@ -107,7 +107,7 @@ def shape_of(name: str, version: int) -> DataShape:
 
 
 def read(name: str, version: int) -> PublicSet:
-    """A fetched set.
+    """Return a fetched set.
 
     Raises:
         InvalidInput: it was not fetched, or its file is damaged.
@@ -312,7 +312,7 @@ class _Watch(urllib.request.BaseHandler):
 
 
 def opener(*handlers: urllib.request.BaseHandler) -> urllib.request.OpenerDirector:
-    """What requests go through while a set is fetched."""
+    """Return what requests go through while a set is fetched."""
     return urllib.request.build_opener(*handlers)
 
 

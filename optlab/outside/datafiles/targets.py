@@ -133,7 +133,7 @@ def _class_name(value: Any) -> str:
 
 
 def finite(where: str, values: NDArray[Any]) -> NDArray[Any]:
-    """``values`` ``[n, …]`` itself, found to be finite and exact in float64.
+    """Return ``values`` ``[n, …]`` itself, found to be finite and exact in float64.
 
     Raises:
         InvalidInput: a value is not; the message names its row and column, counted from 1.

@@ -30,7 +30,7 @@ Make = Callable[[], "torch.nn.Module"]
 
 @dataclass(frozen=True)
 class Examined:
-    """What was found out. ``batched``: whether vmap can carry several runs through it at once."""
+    """The result of an examination. ``batched``: whether vmap can carry several runs through it at once."""
 
     layout: Layout
     batched: bool
@@ -86,7 +86,7 @@ def built(make: Make, what: str, seed: int) -> torch.nn.Module:
 
 
 def layout_of(module: torch.nn.Module, outputs: int, what: str) -> Layout:
-    """The parameter tensors of a module.
+    """Return the parameter tensors of a module.
 
     What each is for follows from its axes and its name: two axes and more make a weight, one a bias
     or a scale if it is called so. Whatever is no weight and no bias starts as the constructor sets

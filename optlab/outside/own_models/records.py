@@ -61,7 +61,7 @@ class Registration:
 
 
 def place() -> Path:
-    """The file of registrations; it need not be there."""
+    """Return the file of registrations; it need not be there."""
     return paths.home() / "own_models.toml"
 
 
@@ -76,7 +76,7 @@ def stamp() -> tuple[str, int, int]:
 
 
 def checked_name(name: str) -> str:
-    """``name`` without its prefix.
+    """Return ``name`` without its prefix.
 
     Raises:
         InvalidInput: it cannot be a name.
@@ -92,7 +92,7 @@ def checked_name(name: str) -> str:
 
 
 def name_of(cls: str) -> str:
-    """A name for a class: ``MyNet`` → ``my_net``."""
+    """Return a name for a class: ``MyNet`` → ``my_net``."""
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", cls).lower().strip("_")
 
 
@@ -114,7 +114,7 @@ class Entry:
 
 
 def read() -> tuple[Registration, ...]:
-    """All registrations, by name, without damaged entries.
+    """Return all registrations, by name, without damaged entries.
 
     Raises:
         StoreError: the file is damaged as a whole, or of a newer OptLab.
@@ -129,7 +129,7 @@ def read() -> tuple[Registration, ...]:
 
 
 def read_entries() -> tuple[Entry, ...]:
-    """All entries, in the order of the file; one that is damaged does not affect the others.
+    """Return all entries, in the order of the file; one that is damaged does not affect the others.
 
     Raises:
         StoreError: the file is damaged as a whole, or of a newer OptLab.
@@ -196,7 +196,7 @@ def _entry(number: int, table: Any, before: list[str]) -> Entry:
 
 
 def get(name: str) -> Registration:
-    """The registration called ``name``, with or without the prefix.
+    """Return the registration called ``name``, with or without the prefix.
 
     Raises:
         InvalidInput: there is none.
@@ -250,7 +250,7 @@ def _write(tables: list[Any]) -> None:
 
 
 def document(registration: Registration) -> dict[str, Any]:
-    """A registration as TOML and JSON have it."""
+    """Return a registration as it is written to TOML and JSON."""
     return {
         "name": registration.name,
         "origin": registration.origin,
@@ -315,7 +315,7 @@ def _argument(table: Mapping[str, Any]) -> Argument:
 
 
 def kind_of(default: object) -> ArgumentKind | None:
-    """The kind of field that an argument with this default becomes; None where it can be none."""
+    """Return the kind of field for an argument with this default; None where there is none."""
     if isinstance(default, bool):
         return "switch"
     if isinstance(default, int):

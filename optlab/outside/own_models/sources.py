@@ -59,7 +59,7 @@ class Source:
 
 
 def find(what: str, cls: str = "") -> Source:
-    """The source that ``what`` names.
+    """Return the source that ``what`` names.
 
     A Python file, a module of an installed package, or either with ``:Class`` behind it. Nothing is
     executed.
@@ -105,7 +105,7 @@ def file_of(registration: Registration) -> Path | None:
 
 
 def load(registration: Registration) -> type[torch.nn.Module]:
-    """The class of a registered model, executed if it is still what was confirmed.
+    """Return the class of a registered model, executed if it is still what was confirmed.
 
     Raises:
         InvalidInput: it is not registered any more, its file has changed or gone, or executing it
@@ -115,7 +115,7 @@ def load(registration: Registration) -> type[torch.nn.Module]:
 
 
 def confirmed(registration: Registration) -> Source:
-    """The source of a registered model, read but not executed, if it is still what was confirmed.
+    """Return the source of a registered model, unexecuted, if it is still what was confirmed.
 
     Raises:
         InvalidInput: it is not registered any more, or its file has changed or gone.
@@ -152,7 +152,7 @@ _executed: dict[tuple[str, str, str], type[torch.nn.Module]] = {}
 
 
 def execute(source: Source) -> type[torch.nn.Module]:
-    """The class of a source, by executing it; once a process for the same bytes.
+    """Return the class of a source, by executing it; once a process for the same bytes.
 
     Raises:
         InvalidInput: it fails, or the class is not there or no ``torch.nn.Module``.
@@ -201,7 +201,7 @@ def arguments(
 
 
 def signature(cls: type[torch.nn.Module], where: str) -> list[inspect.Parameter]:
-    """The constructor's arguments that can be given by name.
+    """Return the constructor's arguments that can be given by name.
 
     Raises:
         InvalidInput: it cannot be read, or wants arguments by position only.
@@ -227,12 +227,12 @@ def signature(cls: type[torch.nn.Module], where: str) -> list[inspect.Parameter]
 
 
 def takes(cls: type[torch.nn.Module], argument: str) -> bool:
-    """Whether the constructor has an argument of this name."""
+    """Return whether the constructor has an argument of this name."""
     return any(found.name == argument for found in signature(cls, cls.__name__))
 
 
 def from_data(cls: type[torch.nn.Module], shape: DataShape) -> dict[str, Any]:
-    """What the constructor asks of the data.
+    """Return what the constructor requires of the data.
 
     ``inputs`` and ``outputs`` are numbers, ``input_shape`` is a tuple.
     """
@@ -376,6 +376,6 @@ def _run(source: Source) -> ModuleType:
 
 
 def explained(error: BaseException) -> str:
-    """An error of the user's code in a few words."""
+    """Return an error of the user's code in a few words."""
     words = " ".join(str(error).split()).rstrip(".")
     return f"{type(error).__name__}: {words[:300]}" if words else type(error).__name__

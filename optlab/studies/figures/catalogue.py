@@ -14,7 +14,7 @@ from optlab.studies.figures.base import Figure
 
 @functools.cache
 def figures() -> tuple[Figure[Any], ...]:
-    """All figures, by number."""
+    """Return all figures, by number."""
     classes: list[type[Figure[Any]]] = walk.classes(notes.__name__, Figure)
     found = [figure() for figure in classes]
     return tuple(sorted(found, key=lambda figure: [int(part) for part in figure.number.split(".")]))
