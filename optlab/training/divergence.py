@@ -74,6 +74,7 @@ class DivergenceGuard:
         self._finite: torch.Tensor = torch.ones(
             len(members), dtype=torch.bool, device=population.theta.device
         )
+        self._alive: torch.Tensor | None = None
         self._pending: list[torch.Tensor] = []
         self._pending_from = 0
 
@@ -97,11 +98,24 @@ class DivergenceGuard:
             if not self._pending:
                 self._pending_from = step
             self._pending.append(torch.stack([loss_finite, lasting]))
-        elif self.endings or not math.isfinite(row.sum().item()):
-            self._end_diverged(proposed, x, y)
-        else:
+        elif not self.endings:
+            if math.isfinite(row.sum().item()):
+                self._safe = self._population.state
+                self._population.accept(proposed)
+            else:
+                self._end_diverged(proposed, x, y)
+        elif math.isfinite(row[:, self._alive_index()].sum().item()):
+            # Runs that have ended have the same state in both.
             self._safe = self._population.state
-            self._population.accept(proposed)
+            self._population.accept(proposed, self._finite)
+        else:
+            self._end_diverged(proposed, x, y)
+
+    def _alive_index(self) -> torch.Tensor:
+        """Return the runs that have not ended."""
+        if self._alive is None or len(self._alive) + len(self.endings) != len(self._members):
+            self._alive = torch.tensor(self.alive, dtype=torch.int64, device=self._finite.device)
+        return self._alive
 
     def _accept_finite(self, proposed: ProposedStep) -> tuple[torch.Tensor, torch.Tensor]:
         """Accept the step, and freeze the runs that diverge, without reading from the device.

@@ -188,3 +188,36 @@ def test_that_runs_of_a_race_are_named_after_what_each_trains(
         "Digits · MLP · momentum · seed 1",
         "Digits · MLP · momentum · seed 2",
     }
+
+
+def test_that_runs_of_a_race_may_differ_in_data_loss_and_steps(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    options = ["--seed", "1", "--steps", "3,7", *sets(["dataset.seed=0,1", "loss.l2=0,0.1"])]
+    assert main(["race", "iris-softmax", *options, "--json"]) == 0
+    runs = json.loads(capsys.readouterr().out)["runs"]
+    assert sorted(run["steps"] for run in runs) == [3] * 4 + [7] * 4
+    assert len({run["theta_sha256"] for run in runs}) == 8
+    for run in runs:
+        differs = run["differs"]
+        assert run["steps"] == int(differs["budget.steps"])
+        alone = ["--seed", "1", *sets([f"{path}={text}" for path, text in differs.items()])]
+        assert main(["run", "iris-softmax", *alone, "--json", "--no-store"]) == 0
+        final = json.loads(capsys.readouterr().out)["final"]
+        assert run["final"]["train_loss"] == pytest.approx(final["train_loss"], rel=1e-5)
+        assert run["final"]["test_loss"] == pytest.approx(final["test_loss"], rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ("batches.size=8,16", "in batches.size, which all runs"),
+        ("measures.weights=1,2", "in [measures], which all runs"),
+        ("dataset.validation=0.1,0.2", "in dataset.validation, which all runs"),
+    ],
+)
+def test_that_a_race_names_what_its_runs_have_to_share(
+    change: str, named: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["race", "iris-softmax", *QUICK, *sets([change])]) == 2
+    assert named in capsys.readouterr().err

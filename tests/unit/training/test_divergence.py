@@ -18,6 +18,7 @@ from optlab.experiment import Experiment
 from optlab.training.control import SetValue
 from optlab.training.divergence import RunEnding
 from optlab.training.events import SeriesBlock, SnapshotTaken
+from optlab.training.population import Population
 from optlab.training.session import _Session
 from optlab.training.trainer import Trainer
 
@@ -287,3 +288,24 @@ def test_that_a_rate_raised_too_far_during_the_run_ends_it(
     assert end.status == "diverged"
     assert end.steps in (20, 21)
     assert all(value is None or math.isfinite(value) for value in end.final.values())
+
+
+def test_that_runs_that_have_ended_cost_one_selection_a_step(
+    build: Build, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not the check of every tensor that a diverging step needs."""
+    trainer = Trainer([build(seed=seed) for seed in range(3)])
+    trainer.advance()
+    trainer.end(1, "finished", "enough")
+    chosen = []
+    where = Population.where
+
+    def counted(self: Population, *states: Any) -> Any:
+        chosen.append(states)
+        return where(self, *states)
+
+    monkeypatch.setattr(Population, "where", counted)
+    monkeypatch.setattr(Population, "accepts", lambda *_: pytest.fail("no run diverges"))
+    for _ in range(4):
+        trainer.advance()
+    assert len(chosen) == 4
