@@ -14,7 +14,7 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-from optlab.core.errors import InvalidInput
+from optlab.core.errors import InvalidInput, OptLabError
 from optlab.runners.cluster_connection import ClusterConnection
 from optlab.runners.cluster_task import ClusterError, ClusterTask
 from optlab.runners.cluster_worker import Parcel, parcel
@@ -57,8 +57,11 @@ class ClusterRunner:
         except InvalidInput as error:
             yield SessionFailed(str(error), invalid=True, field=error.field)
             return
-        except ClusterError as error:
+        except OptLabError as error:
             yield SessionFailed(str(error))
+            return
+        except Exception as error:  # noqa: BLE001 - becomes an event with its traceback
+            yield unexpected(error)
             return
         self._task = task
         try:

@@ -18,7 +18,7 @@ from importlib.metadata import version
 from typing import Any
 
 from optlab import __version__
-from optlab.core.errors import InvalidInput
+from optlab.core.errors import InvalidInput, OptLabError
 from optlab.core.identity import FileIdentity
 from optlab.experiment import Experiment
 from optlab.experiment.data_files import files_of
@@ -170,9 +170,10 @@ def execute(key: str, topic: str, sent: Parcel) -> list[Event]:
     worker = get_worker()
     try:
         job = _opened(sent)
-    except InvalidInput as error:
+    except OptLabError as error:
         message = f"On the worker {worker.address}: {error}"
-        return [SessionFailed(message, invalid=True, field=error.field)]
+        field = error.field if isinstance(error, InvalidInput) else ""
+        return [SessionFailed(message, invalid=isinstance(error, InvalidInput), field=field)]
     execution = _EXECUTIONS[key] = _Execution(key)
     record = EventRecord()
     pulse = _Pulse(worker, topic, execution)

@@ -15,7 +15,14 @@ import pytest
 from distributed.utils import offload
 
 from optlab.experiment import Experiment
-from optlab.runners import JobHandle, ProcessRunner, ThreadRunner, TrainJob, WorkerPool
+from optlab.runners import (
+    JobHandle,
+    ProcessRunner,
+    ThreadRunner,
+    TrainJob,
+    WorkerPool,
+    cluster_worker,
+)
 from optlab.runners.cluster import ClusterRunner
 from optlab.runners.cluster_connection import ClusterConnection, connect
 from optlab.runners.notices import JobProgress
@@ -241,6 +248,22 @@ def test_that_invalid_input_is_told_as_by_the_other_runners(cluster):
     assert isinstance(far, SessionFailed) and far.invalid and far == here
     (unread,) = ClusterRunner(cluster).events(TrainJob(("",)), Inbox())
     assert isinstance(unread, SessionFailed) and unread.invalid
+    (defect,) = ClusterRunner(cluster).events(TrainJob((None,)), Inbox())
+    assert isinstance(defect, SessionFailed) and not defect.invalid and defect.detail
+
+
+def test_that_a_worker_that_cannot_read_a_file_says_so(cluster, tmp_path, monkeypatch):
+    path = tmp_path / "table.csv"
+    path.write_text("a,label\n" + "".join(f"{n},{n % 2}\n" for n in range(40)), encoding="utf-8")
+    reads = experiment(dataset={"name": "csv_file", "path": str(path), "target": "label"})
+    asked = TrainJob((reads.to_toml(),))
+    assert ended(list(ClusterRunner(cluster).events(asked, Inbox()))).status == "finished"
+    sent = cluster_worker.parcel(asked)
+    path.unlink()
+    monkeypatch.setattr("optlab.runners.cluster.parcel", lambda job: sent)
+    (failed,) = ClusterRunner(cluster).events(asked, Inbox())
+    assert isinstance(failed, SessionFailed) and failed.invalid
+    assert failed.message.startswith("On the worker tls://") and "table.csv" in failed.message
 
 
 def test_that_other_users_cannot_send_anything_to_the_workers(cluster):
