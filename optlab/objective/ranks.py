@@ -218,7 +218,7 @@ def join(waiting: Callable[[], bool], store: str = "") -> JoinedRanks:
         with _quiet_standard_output():
             group.init_process_group(
                 backend,
-                init_method=f"file://{store}" if store else "env://",
+                store=group.FileStore(store, size) if store else None,
                 rank=rank,
                 world_size=size,
                 timeout=_PATIENCE,

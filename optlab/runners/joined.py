@@ -5,8 +5,10 @@ The first rank runs the command as ever, with store, progress and result; the ot
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
+import sys
 from collections.abc import Iterator
 
 from optlab.core.errors import OptLabError
@@ -68,9 +70,11 @@ def _events(job: TrainJob | None, inbox: Inbox) -> Iterator[Event]:
     try:
         ranks = join(inbox.waiting)
         failed = False
-        for event in perform_shared(job, SharedControls(ranks, inbox)):
-            failed = failed or isinstance(event, SessionFailed)
-            yield event
+        # Standard output is the command's: what a model of the user's prints is no result of it.
+        with contextlib.redirect_stdout(sys.stderr):
+            for event in perform_shared(job, SharedControls(ranks, inbox)):
+                failed = failed or isinstance(event, SessionFailed)
+                yield event
         if not failed:
             leave(ranks)
     except OptLabError as error:

@@ -8,6 +8,7 @@ that nothing listens anywhere else.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import queue
@@ -208,7 +209,8 @@ def _performed(
             elif not rank:
                 pipe.send(event)
         if failure is None:
-            leave(ranks)
+            with contextlib.suppress(RanksParted):  # the session has ended
+                leave(ranks)
     except RanksParted as error:
         failure = failure or SessionFailed(str(error))
     except OSError:

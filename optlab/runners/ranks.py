@@ -24,7 +24,7 @@ from optlab.runners.rank_process import LaunchFailed, RankDone, RankEnds, RankRe
 from optlab.runners.runner import RunnerName
 from optlab.runners.worker import interrupts_blocked, process_state
 from optlab.training.control import Inbox
-from optlab.training.events import Event, SessionFailed
+from optlab.training.events import Event, SessionEnded, SessionFailed
 
 _LOG = logging.getLogger(__name__)
 _LISTEN_SECONDS = 0.02
@@ -64,9 +64,13 @@ class RanksRunner:
             return
         try:
             launched.send(job)
-            yield from launched.events(inbox)
+            ended = False
+            for event in launched.events(inbox):
+                ended = ended or isinstance(event, SessionEnded)
+                yield event
             failure = launched.failure(own_parts(job))
-            if failure is not None:
+            # What happens to a rank after the last step does not concern the run.
+            if failure is not None and not ended:
                 if not self._killed:
                     _LOG.warning("a shared run failed: %s", failure.message)
                 yield failure
@@ -268,7 +272,7 @@ class _Launch:
             pipe.close()
         self._pipes = {}
         self._process.join(_END_SECONDS)
-        if self._process.is_alive() or self._process.exitcode == -signal.SIGKILL:
+        if self._process.exitcode != 0:
             # Ranks may have outlived their launcher.
             self.kill()
             self._process.join()
