@@ -7,7 +7,7 @@ that has been trained is in the store, so that a study that was interrupted goes
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -143,7 +143,7 @@ def conduct(
     *,
     name: str = "",
     resume: str = "",
-) -> Iterator[StudyEvent]:
+) -> Generator[StudyEvent, None, None]:
     """Train what is missing of a study and decide it.
 
     A Stop ends the runs between two steps; what they reached is kept. The events must be consumed
