@@ -183,6 +183,11 @@ class Population:
         single.memories = [group.memories[row]]
         return alone
 
+    @property
+    def counts_gradients(self) -> bool:
+        """Whether a step may evaluate another number of gradients of a run than one."""
+        return self._stepper.counts
+
     def rates(self) -> list[float]:
         """Return the learning rates of the next step, one a run."""
         return self._stepper.rates(self.step)

@@ -18,21 +18,23 @@ MAX_ROWS = 4096
 """Steps after which a block is sent in any case: bounds the number of waiting values."""
 
 
+_APART = frozenset({"weights", "gradient_evaluations"})
+
+
 class Recorder:
     """Computes step measures and collects their values.
 
     Args:
         measures: what to compute at each step. Those of one number a run are stacked into one row,
             the others kept apart.
-        vectors: names of the measures with values ``[R, K]``.
+        vectors: names of the measures that are kept apart: those with values ``[R, K]``, and counts,
+            which the precision of a run may not hold.
 
     Attributes:
         of_steps: names of the series that are measured at every step.
     """
 
-    def __init__(
-        self, measures: Sequence[StepMeasure], vectors: frozenset[str] = frozenset({"weights"})
-    ) -> None:
+    def __init__(self, measures: Sequence[StepMeasure], vectors: frozenset[str] = _APART) -> None:
         self._scalars = [measure for measure in measures if measure.name not in vectors]
         self._vectors = [measure for measure in measures if measure.name in vectors]
         self.of_steps = frozenset(measure.name for measure in measures)

@@ -12,7 +12,14 @@ from optlab.core.errors import InvalidInput
 from optlab.core.lazy import torch
 from optlab.experiment import Experiment
 from optlab.training.groups import Group
-from optlab.training.snapshot import CLIPPED, INSTRUMENT, NORM_AT_START, SCHEDULE, Snapshot
+from optlab.training.snapshot import (
+    CLIPPED,
+    GRADIENTS,
+    INSTRUMENT,
+    NORM_AT_START,
+    SCHEDULE,
+    Snapshot,
+)
 
 
 def common_step(snapshots: Sequence[Snapshot], runs: int) -> int:
@@ -68,7 +75,7 @@ def restore_groups(groups: Sequence[Group], snapshots: Sequence[Snapshot]) -> No
 
 def stopping_memory(memory: Mapping[str, float]) -> dict[str, float]:
     """Return the part of a snapshot's memory that belongs to the stopping rule."""
-    others = (SCHEDULE, INSTRUMENT, NORM_AT_START, CLIPPED)
+    others = (SCHEDULE, INSTRUMENT, NORM_AT_START, CLIPPED, GRADIENTS)
     return {name: value for name, value in memory.items() if not name.startswith(others)}
 
 

@@ -27,6 +27,9 @@ NORM_AT_START = "start.gradient_norm"
 CLIPPED = "clipped.sum"
 """Name of the sum over steps of the share of clipped components in a snapshot's memory."""
 
+GRADIENTS = "gradients.count"
+"""Name of the number of gradients evaluated so far in a snapshot's memory."""
+
 
 @dataclass(frozen=True)
 class Snapshot:
@@ -40,7 +43,8 @@ class Snapshot:
         values: fields that were changed during the run, path → value (``{"optimizer.lr": 0.02}``).
         memory: what the stopping rule remembers; under names that begin with ``schedule.``, what
             the schedule does; with ``instrument.``, instruments; the norm of the full gradient at
-            the start (:data:`NORM_AT_START`); and how much was clipped (:data:`CLIPPED`).
+            the start (:data:`NORM_AT_START`); how much was clipped (:data:`CLIPPED`); and how many
+            gradients were evaluated (:data:`GRADIENTS`).
         reason: why it was taken: ``start``, ``checkpoint``, ``asked``, ``paused``, ``last_finite``,
             ``end``.
     """

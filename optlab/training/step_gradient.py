@@ -76,6 +76,11 @@ class StepGradient:
             )
         return loss, gradient
 
+    def evaluations(self, step: int, rows: list[int] | None = None) -> list[int]:
+        """Return the number of gradients that a step evaluates, one a run of :meth:`at`."""
+        runs = self._all if rows is None else rows
+        return [self._continuations[run].draws() if self._width(run, step) else 1 for run in runs]
+
     def _width(self, run: int, step: int) -> float:
         if not self._continuations:
             return 0.0

@@ -29,6 +29,7 @@ class ProposedStep(NamedTuple):
         notes: run → why its step is not what the method promises.
         clipped: share ``[R]`` of each gradient's components that clipping changes; None where no
             run clips.
+        evaluations: gradients that the step evaluated, one number a run; () where each has one.
     """
 
     point: torch.Tensor
@@ -41,6 +42,7 @@ class ProposedStep(NamedTuple):
     rates: list[float]
     notes: dict[int, str]
     clipped: torch.Tensor | None = None
+    evaluations: Sequence[int] = ()
 
 
 class Stepper:
@@ -61,6 +63,7 @@ class Stepper:
         self._groups = list(groups)
         self._gradient = StepGradient(objective, continuations, seeds)
         self._seeds = list(seeds)
+        self._blurred = any(one.active for one in continuations)
         self._needs_objective = any(group.needs_objective for group in self._groups)
         self._clipping = any(group.clipping.active for group in self._groups)
 
@@ -96,6 +99,7 @@ class Stepper:
             rates,
             {},
             self._clipped(gradient, norm),
+            self._gradient.evaluations(step) if self._blurred else (),
         )
 
     def rates(self, step: int) -> list[float]:
@@ -105,6 +109,11 @@ class Stepper:
             for row, rate in zip(group.rows, group.schedule(step), strict=True):
                 rates[row] = rate
         return rates
+
+    @property
+    def counts(self) -> bool:
+        """Whether a step may evaluate another number of gradients of a run than one."""
+        return self._needs_objective or self._blurred
 
     def accepts(self, proposed: ProposedStep) -> torch.Tensor:
         """Return, per run, whether its rule can use the gradient of a step: ``[R]`` of type bool."""
@@ -119,13 +128,14 @@ class Stepper:
         """Compute a step in which some rules evaluate the objective: each group on its own rows."""
         points, losses, gradients, used, afters, states = [], [], [], [], [], []
         notes: dict[int, str] = {}
+        evaluations = [1] * len(self._seeds)
         for group in self._groups:
             its_theta, its_x, its_y = group.select(theta), group.select(x), group.select(y)
             if group.needs_objective:
                 objective = self._objective.selected(group.rows)
-                outcome = group.step_on_objective(
-                    its_theta, batch_objective(objective, its_x, its_y, group.seeds, step)
-                )
+                on_batch = batch_objective(objective, its_x, its_y, group.seeds, step)
+                outcome = group.step_on_objective(its_theta, on_batch)
+                counted: Sequence[int] = on_batch.gradients
                 point, loss, gradient = its_theta, outcome.loss, outcome.gradient
                 added = objective.added(its_theta, its_x, its_y)
                 if added is not None:
@@ -138,8 +148,11 @@ class Stepper:
             else:
                 point = group.point(its_theta, step)
                 loss, gradient = self._gradient.at(point, step, its_x, its_y, group.rows)
+                counted = self._gradient.evaluations(step, group.rows)
                 g = group.clip(gradient, torch.linalg.vector_norm(gradient, dim=1))
                 after, state = group.update(its_theta, g)
+            for row, count in zip(group.rows, counted, strict=True):
+                evaluations[row] = count
             points.append(point)
             losses.append(loss.unsqueeze(1))
             gradients.append(gradient)
@@ -150,8 +163,19 @@ class Stepper:
         gradient = self._joined(theta, gradients)
         norm = torch.linalg.vector_norm(gradient, dim=1)
         point, after = self._joined(theta, points), self._joined(theta, afters)
-        clipped = self._clipped(gradient, norm)
-        return ProposedStep(point, loss, gradient, norm, used, after, states, rates, notes, clipped)
+        return ProposedStep(
+            point,
+            loss,
+            gradient,
+            norm,
+            used,
+            after,
+            states,
+            rates,
+            notes,
+            self._clipped(gradient, norm),
+            evaluations,
+        )
 
     def _clipped(self, gradient: torch.Tensor, norm: torch.Tensor) -> torch.Tensor | None:
         """Return the share of clipped components; see :class:`ProposedStep`."""

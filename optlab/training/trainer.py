@@ -43,7 +43,7 @@ from optlab.training.restoring import (
     stopping_memory,
 )
 from optlab.training.run_data import RunData, numbered, objective_of
-from optlab.training.snapshot import CLIPPED, NORM_AT_START, Snapshot
+from optlab.training.snapshot import CLIPPED, GRADIENTS, NORM_AT_START, Snapshot
 
 
 class Trainer:
@@ -141,6 +141,8 @@ class Trainer:
         self.population = self._populated(drawn, snapshots)
         clips = any(e.clipping.active for e in experiments)
         self._clipped = self._clipped_before(snapshots) if clips else None
+        counts = self.population.counts_gradients
+        self._evaluations = self._evaluated_before(snapshots) if counts else None
         self._guard = DivergenceGuard(
             self.objective,
             self.population,
@@ -154,7 +156,9 @@ class Trainer:
             [
                 measure
                 for measure in measures
-                if isinstance(measure, StepMeasure) and (clips or not measure.of_clipping)
+                if isinstance(measure, StepMeasure)
+                and (clips or not measure.of_clipping)
+                and (counts or not measure.of_evaluations)
             ]
         )
         self._rates: list[float] = []
@@ -204,6 +208,18 @@ class Trainer:
         """Return the sums ``[R]`` of clipped shares so far; NaN where a snapshot has none."""
         sums = [0.0 if s.step == 0 else s.memory.get(CLIPPED, math.nan) for s in snapshots or ()]
         return self.theta.new_tensor(sums or [0.0] * self.runs)
+
+    def _evaluated_until_now(self, run: int) -> dict[str, float]:
+        """Return the number of a run's gradients as an entry of a snapshot's memory."""
+        count = math.nan if self._evaluations is None else float(self._evaluations[run])
+        return {GRADIENTS: count} if math.isfinite(count) else {}
+
+    def _evaluated_before(self, snapshots: Sequence[Snapshot] | None) -> torch.Tensor:
+        """Return the numbers ``[R]`` of gradients so far; NaN where a snapshot has none."""
+        counts = [
+            0.0 if s.step == 0 else s.memory.get(GRADIENTS, math.nan) for s in snapshots or ()
+        ]
+        return torch.tensor(counts or [0.0] * self.runs, dtype=torch.float64)
 
     # --- shape ------------------------------------------------------------------------------------
 
@@ -258,6 +274,13 @@ class Trainer:
         if self.instrument_runner.on or self.objective.keeping:
             self.objective.keeping = self.instrument_runner.keeps(number + 1)
         proposed = self.population.propose(x, y)
+        if self._evaluations is not None:
+            self._evaluations = self._evaluations + torch.tensor(
+                [
+                    0 if run in self.endings else count
+                    for run, count in enumerate(proposed.evaluations)
+                ]
+            )
         if proposed.rates != self._rates:
             self._rates = proposed.rates
             self._rate: torch.Tensor = torch.tensor(
@@ -272,6 +295,7 @@ class Trainer:
             rate=self._rate,
             tracked=self._tracked,
             clipped=proposed.clipped,
+            gradient_evaluations=self._evaluations,
         )
         row = self.recorder.record(number + 1, step)
         if self._clipped is not None and proposed.clipped is not None:
@@ -459,6 +483,7 @@ class Trainer:
                 **self.instrument_runner.remembered(run),
                 **({} if norm is None else {NORM_AT_START: norm}),
                 **self._clipped_until_now(run),
+                **self._evaluated_until_now(run),
             },
             reason=reason,
         )

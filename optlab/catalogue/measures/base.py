@@ -32,6 +32,8 @@ class Step:
         tracked: flat indices ``[K]`` of the tracked weights.
         clipped: share ``[R]`` of the gradient's components that clipping changed; None where no run
             clips.
+        gradient_evaluations: gradients evaluated so far, this step included, ``[R]`` float64; None
+            where each step of every run evaluates one.
     """
 
     loss: torch.Tensor
@@ -42,6 +44,7 @@ class Step:
     rate: torch.Tensor
     tracked: torch.Tensor
     clipped: torch.Tensor | None = None
+    gradient_evaluations: torch.Tensor | None = None
 
 
 @dataclass
@@ -108,6 +111,8 @@ class StepMeasure(Measure):
     when: ClassVar[When] = "step"
     of_clipping: ClassVar[bool] = False
     """Whether it exists only where gradients are clipped."""
+    of_evaluations: ClassVar[bool] = False
+    """Whether it exists only where a step may evaluate another number of gradients than one."""
 
     @abstractmethod
     def compute(self, step: Step) -> torch.Tensor:

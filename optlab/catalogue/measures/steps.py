@@ -1,4 +1,4 @@
-"""Learning rate, clipping and tracked weights of each step."""
+"""Learning rate, clipping, gradient evaluations and tracked weights of each step."""
 
 from __future__ import annotations
 
@@ -40,6 +40,25 @@ class ClippedShare(StepMeasure):
     def compute(self, step: Step) -> torch.Tensor:
         assert step.clipped is not None, "not recorded where no run clips gradients"
         return step.clipped
+
+
+class GradientEvaluations(StepMeasure):
+    """Gradients of the objective on a batch that the run has evaluated, up to and including a step.
+
+    Line searches evaluate one at each trial, a product with the Hessian or the Fisher matrix counts
+    as two, a blurred objective has one for each draw. Values of the objective alone are not counted.
+    Not recorded where every step evaluates one: the number of steps then says the same.
+    """
+
+    name: ClassVar[str] = "gradient_evaluations"
+    label: ClassVar[str] = "Gradient evaluations"
+    sort_order: ClassVar[int] = 38
+    source: ClassVar[str] = "The usual unit of cost of methods that take different steps."
+    of_evaluations: ClassVar[bool] = True
+
+    def compute(self, step: Step) -> torch.Tensor:
+        assert step.gradient_evaluations is not None, "not recorded where each step has one"
+        return step.gradient_evaluations
 
 
 class Weights(StepMeasure):

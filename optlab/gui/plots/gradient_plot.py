@@ -13,14 +13,15 @@ _LINES = (
     Line("learning_rate", "Learning rate", 2, strong=True, shown=False),
     Line("weight_norm", "Weight norm", 4, strong=True, shown=False, optional=True),
     Line("clipped_share", "Clipped share", 5, pale=True, shown=False, optional=True),
+    Line("gradient_evaluations", "Gradient evaluations", 6, shown=False, optional=True),
 )
 
 
 class GradientPlot(RunSeriesPlot):
     """Norms of gradients and updates, initially on a logarithmic axis.
 
-    The legend also offers the weight norm, the learning rate and the share of components that
-    clipping changed.
+    The legend also offers the weight norm, the learning rate, the share of components that clipping
+    changed, and where steps take several the number of gradients evaluated so far.
     """
 
     tile_title = "Gradient norms"

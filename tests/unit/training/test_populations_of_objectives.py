@@ -223,3 +223,33 @@ def test_that_an_infinite_weight_without_decay_has_no_penalty() -> None:
     ):
         assert found is not None and own is alone[2].penalty(theta[2:3])
         assert not bool(found[2].any())
+
+
+@pytest.mark.parametrize("deferred", [False, True])
+def test_that_a_diverging_run_names_the_tensor_of_its_own_data_and_loss(
+    build: Build, deferred: bool
+) -> None:
+    """On a device the steps of a frozen run are repeated, of that run alone."""
+    linear: Any = {"dataset": {"name": "least_squares", "size": 60}, "model": {"name": "linear"}}
+    experiments = [
+        build(
+            **{**linear, "dataset": {**linear["dataset"], "seed": number}},
+            optimizer={"name": "sgd", "lr": rate},
+            loss={"name": "squared_error", "l2": decay},
+            continuation=blur,
+        )
+        for number, (rate, decay, blur) in enumerate(
+            [(0.001, 0.0, BLURS[0]), (3e40, 0.0, BLURS[1]), (1e90, 0.5, BLURS[0])]
+        )
+    ]
+    together = Trainer(experiments, deferred=deferred)
+    for _ in range(12):
+        together.advance()
+    together.sync_divergence()
+    assert together.alive == [0]
+    for run in (1, 2):
+        alone = Trainer([experiments[run]])
+        for _ in range(12):
+            alone.advance()
+        assert together.endings[run] == alone.endings[0]
+        torch.testing.assert_close(together.theta[run], alone.theta[0], rtol=1e-10, atol=0.0)
