@@ -19,31 +19,21 @@ from typing import TYPE_CHECKING, Any, Self
 
 from optlab.core import paths
 from optlab.core.errors import InvalidInput, StoreError
-from optlab.store import (
-    checksums,
-    controls,
-    database,
-    records,
-    rescue,
-    resuming,
-    series,
-    snapshots,
-)
+from optlab.store import checksums, database, records, rescue, snapshots
 from optlab.store.locks import RunLock, is_held, remove
 from optlab.store.names import is_owner, is_run_id
 from optlab.store.persistence import Persistence
 from optlab.store.records import CONTROLS, GOING, RUNS, RunRecord, SnapshotRecord
-from optlab.store.run_cursors import RunCursor
-from optlab.store.series import StoredSeries
 from optlab.store.soundness import DamagedStore
-from optlab.store.writer import RunWriter
-from optlab.training.control import Message
 from optlab.training.snapshot import Snapshot
 
 if TYPE_CHECKING:
-    # Only named in signatures: a list of runs does not wait for it.
+    # Only named in signatures. A list of runs does not wait for what reads series and records.
     from optlab.core.identity import FileIdentity
     from optlab.experiment import Experiment
+    from optlab.store.series import StoredSeries
+    from optlab.store.writer import RunWriter
+    from optlab.training.control import Message
 
 
 class Store:
@@ -204,6 +194,8 @@ class Store:
         Raises:
             StoreError: stored data are damaged; the message names run, series and steps.
         """
+        from optlab.store import series
+
         with self._readable_errors(), database.reading(self._connection):
             return series.read(self._connection, run_id, names)
 
@@ -237,6 +229,8 @@ class Store:
         Raises:
             StoreError: a message is damaged.
         """
+        from optlab.store import controls
+
         with self._readable_errors():
             query = (
                 f"SELECT {CONTROLS.columns}, checksum FROM controls WHERE run = ? ORDER BY number"
@@ -321,6 +315,9 @@ class Store:
         files: Sequence[Mapping[str, FileIdentity]],
         runner: str,
     ) -> RunWriter:
+        from optlab.store.run_cursors import RunCursor
+        from optlab.store.writer import RunWriter
+
         with contextlib.ExitStack() as undo:
             connection, lock = self._for_writer(undo)
             created, versions = records.now(), records.versions()
@@ -367,6 +364,8 @@ class Store:
             return self._persist(lambda: self._resume(runs, runner))
 
     def _resume(self, runs: Sequence[RunRecord], runner: str | None) -> RunWriter:
+        from optlab.store import resuming
+
         with contextlib.ExitStack() as undo:
             connection, lock = self._for_writer(undo)
             # One transaction with the reading, so that a failure leaves the runs as they were, and
