@@ -8,9 +8,8 @@ import sys
 from datetime import datetime
 from typing import Annotated, Any
 
-import typer
-
 from optlab.cli.output import say, say_json, say_table
+from optlab.core.lazy import typer
 from optlab.core.printable import printable
 from optlab.store import RunRecord, Store
 
@@ -56,6 +55,10 @@ def runs(
         )
 
 
+PLAIN = runs
+"""See :mod:`optlab.cli.plain_calls`."""
+
+
 def document(record: RunRecord) -> dict[str, Any]:
     """A run as JSON has it: the attributes of :class:`optlab.store.RunRecord`."""
     return {field.name: getattr(record, field.name) for field in dataclasses.fields(record)}
@@ -74,7 +77,9 @@ def _row(record: RunRecord) -> tuple[str, ...]:
 
 
 def _when(created: str) -> str:
-    return datetime.fromisoformat(created).astimezone().isoformat(" ", "minutes")[:16]
+    # Without a time zone, which takes as long to write as all the rest of a row.
+    local = datetime.fromtimestamp(datetime.fromisoformat(created).timestamp())
+    return local.isoformat(" ", "minutes")
 
 
 def _validation(record: RunRecord) -> str:
