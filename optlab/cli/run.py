@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, get_args
 
@@ -28,7 +28,7 @@ from optlab.runners import JobHandle, train
 from optlab.runners import resume as go_on
 from optlab.runners.train import RunnerChoice
 from optlab.store import Store
-from optlab.tasks.checking import CheckTask
+from optlab.tasks.checking import CheckAllTask, CheckTask
 from optlab.tasks.run_figures import further_figures
 from optlab.tasks.test_part import class_names
 
@@ -192,30 +192,60 @@ def _sound(source: str, changes: list[str], runner: RunnerChoice) -> Experiment:
         InvalidInput: it is wrong.
         RunFailed: the worker ended.
     """
+
+    def asked_for(*, check: bool) -> list[Experiment]:
+        return [changed(load(source, check=check), changes, check=check)]
+
+    return sound(asked_for, runner, fit_loss=fits_loss(changes))[0]
+
+
+def sound(
+    asked_for: Callable[..., list[Experiment]], runner: RunnerChoice, *, fit_loss: bool
+) -> list[Experiment]:
+    """Return experiments that are checked; in a worker where that executes code of the user's.
+
+    Args:
+        asked_for: returns them; its argument ``check`` is that of
+            :meth:`optlab.experiment.Experiment.from_dict`.
+        runner: with ``thread``, the code is executed in this process.
+        fit_loss: whether a loss that does not suit is replaced.
+
+    Raises:
+        InvalidInput: one is wrong.
+        RunFailed: the worker ended.
+    """
     try:
         # What a model of the user's prints when it is tried is no result of the command.
         with (
             contextlib.redirect_stdout(sys.stderr),
             contextlib.nullcontext() if runner == "thread" else deferral.left_to_worker(),
         ):
-            experiment = changed(load(source), changes)
-            check_surroundings(experiment)
-            return experiment
+            experiments = asked_for(check=True)
+            check_surroundings(experiments[0])
+            return experiments
     except deferral.ForWorker:
         # Imported here: most runs do not need it.
         from optlab.runners.answer import answer
 
-        unchecked = changed(load(source, check=False), changes, check=False)
-        tables = unchecked.to_dict()
-        task = CheckTask(
-            tables,
-            fit_loss=bool(changes) and not any(change.startswith("loss.") for change in changes),
-            load_data=True,
+        unchecked = asked_for(check=False)
+        _check_device(unchecked[0])
+        documents = [experiment.to_dict() for experiment in unchecked]
+        checks = tuple(
+            CheckTask(tables, fit_loss=fit_loss, load_data=number == 0)
+            for number, tables in enumerate(documents)
         )
-        result = answer(task, lambda text: print(text, end="", file=sys.stderr))
-        if result.problem:
-            raise InvalidInput(result.problem, result.field) from None
-        return Experiment.from_dict({**tables, "loss": result.loss}, check=False)
+        results = answer(CheckAllTask(checks), lambda text: print(text, end="", file=sys.stderr))
+        if results[-1].problem:
+            raise InvalidInput(results[-1].problem, results[-1].field) from None
+        return [
+            Experiment.from_dict({**tables, "loss": result.loss}, check=False)
+            for tables, result in zip(documents, results, strict=True)
+        ]
+
+
+def fits_loss(changes: Sequence[str]) -> bool:
+    """Whether a loss that does not suit is replaced: something else was changed than the loss."""
+    return bool(changes) and not any(change.startswith("loss.") for change in changes)
 
 
 def _resumed(
@@ -322,9 +352,13 @@ def check_surroundings(experiment: Experiment) -> None:
     Raises:
         InvalidInput: one of these does not hold.
     """
+    _check_device(experiment)
+    experiment.check_data(experiment.dataset.load())
+
+
+def _check_device(experiment: Experiment) -> None:
     if experiment.general.device not in ("auto", "cpu"):
         resolve(experiment.general.device, 0, experiment.general.precision)
-    experiment.check_data(experiment.dataset.load())
 
 
 def _say(outcome: Outcome, experiment: Experiment) -> None:

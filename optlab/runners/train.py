@@ -89,7 +89,13 @@ def resume(
         found = [opened.run(run_id) for run_id in run_ids]
         for record in found:
             if record.resumable and not changed_data:
-                experiment_of(record.id, record.experiment, record.identities)
+                # A worker checks what executes code of the user's.
+                experiment_of(
+                    record.id,
+                    record.experiment,
+                    record.identities,
+                    check=runner == "thread" or not own_code(record.experiment),
+                )
         foreign = any(own_code(record.experiment) for record in found)
         name = choose(runner, draw_share, own_code=foreign)
         writer = opened.resume(run_ids, name)
