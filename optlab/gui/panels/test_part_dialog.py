@@ -15,6 +15,7 @@ from PySide6.QtWidgets import (
 
 from optlab.gui.bridge import TaskBridge, WorkerPrewarmer
 from optlab.gui.geometry import resize_to_screen
+from optlab.gui.questions import ask_about_changed_data
 from optlab.tasks.run_figures import figure
 from optlab.tasks.test_part import TestPartResult, TestPartTask
 
@@ -65,6 +66,7 @@ class TestPartDialog(QDialog):
         self.tasks = TaskBridge(prewarmer.pool, self)
         self.tasks.answered.connect(self.show_result)
         self.tasks.failed.connect(self.figures.setText)
+        ask_about_changed_data(self.tasks, self, lambda: self.figures.setText("Evaluating…"))
         self.finished.connect(lambda _result: self.tasks.shut_down())
         self.tasks.ask(TestPartTask(run_id))
 
