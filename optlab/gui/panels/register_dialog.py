@@ -137,7 +137,8 @@ class RegisterDialog(QDialog):
     def _show(self, source: Source) -> None:
         self._source = source
         self.code.setPlainText(source.content.decode("utf-8", "replace"))
-        self.facts.setText(f"class {source.cls} in {source.path}\nSHA-256 {source.sha256}")
+        beside = "".join(f"\nimports {path}" for path in source.files[1:])
+        self.facts.setText(f"class {source.cls} in {source.path}\nSHA-256 {source.sha256}{beside}")
         self.name.setText(records.name_of(source.cls))
         self._check()
 
@@ -166,7 +167,9 @@ class RegisterDialog(QDialog):
             origin = self._source.origin if self._source.imported else str(self._source.path)
             self.tasks.ask(
                 RegisterTask(
-                    f"{origin}:{self._source.cls}", self._source.sha256, self.name.text().strip()
+                    f"{origin}:{self._source.cls}",
+                    self._source.fingerprint,
+                    self.name.text().strip(),
                 )
             )
             self._enable()
