@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from html import escape
 from typing import Any, get_args
 
 import numpy as np
@@ -32,6 +33,7 @@ from optlab.gui.landscape.density_plot import DensityPlot
 from optlab.gui.landscape.line_slice_plot import LineSlicePlot
 from optlab.gui.landscape.result_text import eigenvalue_rows, escape_table, sign_counts
 from optlab.gui.panels.tile import Tile
+from optlab.gui.plain_text import PlainLabel
 from optlab.gui.plots.contour_plot import ContourPlot
 from optlab.gui.plots.curve_plot import CurvePlot
 from optlab.gui.plots.relief import Relief, Track
@@ -88,7 +90,8 @@ class LandscapeWindow(QMainWindow):
         self.eigenvalues = QTableWidget(0, 2)
         self.norms = CurvePlot("‖g‖", x_label="Steps of the search", log_y=True)
         self.result_text = QLabel("")
-        self.status_label = QLabel("")
+        self.result_text.setTextFormat(Qt.TextFormat.RichText)
+        self.status_label = PlainLabel("")
         self.busy = QProgressBar()
         self.compute_button = QPushButton("Compute")
         self.stop_button = QPushButton("Stop")
@@ -164,7 +167,7 @@ class LandscapeWindow(QMainWindow):
             ("Examples", self.examples),
             ("Seed", self.seed),
         ):
-            numbers.addWidget(QLabel(label))
+            numbers.addWidget(PlainLabel(label))
             numbers.addWidget(box)
         numbers.addStretch(1)
         for widget in (self.busy, self.stop_button, self.compute_button):
@@ -404,10 +407,10 @@ class LandscapeWindow(QMainWindow):
         point = "At the critical point" if result.converged else "At its end"
         low, high = float(result.eigenvalues[0]), float(result.eigenvalues[-1])
         self.result_text.setText(
-            f"<p><b>At the weights:</b> {result.here}.<br>"
+            f"<p><b>At the weights:</b> {escape(result.here)}.<br>"
             f"Objective {readable(result.losses[0], 6)}.</p>"
-            f"<p><b>{reached}</b> at a distance of {readable(result.distance, 3)}.</p>"
-            f"<p><b>{point}:</b> {result.there}.<br>"
+            f"<p><b>{escape(reached)}</b> at a distance of {readable(result.distance, 3)}.</p>"
+            f"<p><b>{point}:</b> {escape(result.there)}.<br>"
             f"Objective {readable(result.losses[1], 6)}, "
             f"eigenvalues from {readable(low, 4)} to "
             f"{readable(high, 4)}.</p>{escape_table(result)}"
