@@ -54,6 +54,8 @@ class Objective:
         keeping: whether a gradient leaves the layers that it passed through in :attr:`kept`, with
             its parameters, for instruments; nothing is left where it passes through other than
             affine layers.
+        curvature_problem: what is wrong with the second derivatives of a model of the user's, "" if
+            nothing; None while it is not known.
         uses_surrogate_gradient: whether training follows the gradient of the model's surrogate,
             which draws random numbers, in place of that of the loss.
     """
@@ -68,6 +70,7 @@ class Objective:
         self.sample = sample[:SAMPLE] if sample is not None and model.normalizes() else None
         self._sample = self.sample
         self.uses_surrogate_gradient = model.uses_surrogate_gradient()
+        self.curvature_problem: str | None = None
         self.keeping = False
         self.kept: tuple[torch.Tensor, Layers] | None = None
         self._has_own_loss = model.has_own_loss()
