@@ -279,7 +279,7 @@ class _Search:
                 else "the gradient became non-finite before a zero was found"
             )
             end, index = self._best, self._best_step
-        far = self._runaway() if self.converged else None
+        far = self._runaway() if self.at is end else None
         if far is not None:
             problem = far.sentence
         path = self._path[: index + 1] if self._keeps else [self._path[0], end.theta]
@@ -301,7 +301,9 @@ class _Search:
         radius = max(float((end - start).norm()), float(end.norm()))
         if not radius > 0.0:
             return None
-        return shown_runaway(self._landscape, start, end, self._spectrum().step(radius)[0])
+        converged = self.converged
+        step = self._spectrum().step(radius)[0] if converged else torch.zeros_like(end)
+        return shown_runaway(self._landscape, start, end, step, converged=converged)
 
     def _go(self, after: _At) -> None:
         self.at = after

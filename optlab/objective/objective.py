@@ -18,6 +18,7 @@ from optlab.core.data import DataShape
 from optlab.core.layout import Parameter
 from optlab.core.lazy import torch
 from optlab.core.limits import CHUNK_VALUES
+from optlab.objective.dependent_inputs import dependent_inputs
 
 
 class OwnLoss(NamedTuple):
@@ -360,11 +361,18 @@ class Objective:
             outputs = None if self._has_own_loss else self.outputs(theta, inputs, context)
             yield inputs, outputs, targets
 
-    def symmetries(self, theta: torch.Tensor) -> dict[str, torch.Tensor]:
+    def symmetries(
+        self, theta: torch.Tensor, x: torch.Tensor | None = None
+    ) -> dict[str, torch.Tensor]:
         """Return the directions in which known symmetries leave ``theta`` ``[1, P]``, by name.
 
         The objective is constant along each. Where weights decay, those remain that change no
         weight, or under an L2 term only turn the weights.
+
+        Args:
+            theta: ``[1, P]``.
+            x: all examples that the objective is computed on, ``[…, *inputs]``: directions in which
+                inputs depend on each other are included.
 
         Returns:
             Directions ``[k, P]``; a family of more than :data:`MAX_SYMMETRY_VALUES` values is left
@@ -373,7 +381,11 @@ class Objective:
         if self._has_own_loss:
             return {}
         found: dict[str, list[torch.Tensor]] = {}
-        for symmetry in [*self._output_shifts(theta), *self._model_symmetries(theta)]:
+        for symmetry in [
+            *self._output_shifts(theta),
+            *self._model_symmetries(theta),
+            *([] if x is None else dependent_inputs(self.model, self.layout, x, theta)),
+        ]:
             if symmetry.count * theta.shape[1] > MAX_SYMMETRY_VALUES:
                 continue
             directions = symmetry.directions()
