@@ -26,7 +26,9 @@ def find(words: Sequence[str]) -> Callable[[], None] | None:
     if module not in walk.modules("optlab.cli"):
         return None
     command = getattr(importlib.import_module(module), "PLAIN", None)
-    values = None if command is None else bind(command, words[1:])
+    if command is None:
+        return None
+    values = bind(command, words[1:])
     return None if values is None else functools.partial(command, **values)
 
 

@@ -37,7 +37,7 @@ def _texts(column: Sequence[object]) -> list[str]:
         if 2 * len(different) < len(column):
             texts = {value: _encode(value) for value in different}
             return [texts[value] for value in column]
-        return list(map(encode_basestring_ascii, column))
+        return [encode_basestring_ascii(str(value)) for value in column]
     return _encode_column(list(column))[1:-1].split(_BREAK)
 
 
