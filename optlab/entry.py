@@ -7,12 +7,11 @@ window imports neither torch nor the libraries of the command line.
 
 from __future__ import annotations
 
-import multiprocessing
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from optlab.core import display, streams
+from optlab.core import streams
 from optlab.core.errors import MissingPart
 from optlab.core.logging import log_to_file
 from optlab.core.printable import printable
@@ -34,8 +33,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         The exit code: 0 for success, 1 if a run failed, 2 for bad usage, bad input or if no window
         can be opened.
     """
-    # In a packaged application the workers are this same program, started again.
-    multiprocessing.freeze_support()
+    if getattr(sys, "frozen", False):
+        # In a packaged application the workers are this same program, started again.
+        import multiprocessing
+
+        multiprocessing.freeze_support()
     streams.hold_numbers()
     log_to_file()
     typed = list(sys.argv[1:] if arguments is None else arguments)
@@ -54,6 +56,9 @@ def _is_file(typed: Sequence[str]) -> bool:
 
 def _window(file: Path | None = None, picture: Path | None = None) -> int:
     """Open the window; with ``picture``, run its smoke test (:mod:`optlab.gui.smoke`)."""
+    # Imported here: commands do not need it.
+    from optlab.core import display
+
     streams.guard(results=False)
     try:
         if file is not None and not file.exists():
@@ -86,6 +91,8 @@ def _explained(error: ImportError) -> str:
     Raises:
         ImportError: the cause is not a missing library but a defect of OptLab.
     """
+    from optlab.core import display
+
     top = (error.name or "").partition(".")[0]
     if isinstance(error, ModuleNotFoundError) and top and top != "optlab":
         if top in ("PySide6", "shiboken6", "pyqtgraph"):

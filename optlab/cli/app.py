@@ -11,20 +11,17 @@ from __future__ import annotations
 
 import contextlib
 import datetime
-import importlib
 import os
 import sys
 import traceback
 from collections.abc import Sequence
 from contextvars import ContextVar
-from typing import Annotated, Any, cast
-
-import typer
 
 from optlab import __version__
-from optlab.cli.output import only_documents, say, say_json
-from optlab.core import notices, paths, streams, walk
-from optlab.core.errors import InvalidInput, OptLabError
+from optlab.cli import plain_calls
+from optlab.cli.output import only_documents, say_json
+from optlab.core import notices, paths, streams
+from optlab.core.errors import OptLabError
 from optlab.core.printable import printable
 from optlab.core.streams import OutputLost, ReaderGone
 from optlab.outside.own_models import deferral
@@ -33,76 +30,9 @@ INTERRUPTED = 130
 """Exit code after Ctrl-C, as shells have it (128 + SIGINT): different from a failure,
 and not a success either.
 """
-_USAGE_ERRORS = cast("tuple[type[Exception], ...]", typer.BadParameter.__bases__)
-"""The class of all usage errors, which typer itself does not export."""
-
-app = typer.Typer(
-    name="optlab",
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
-    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
-    help=(
-        "A laboratory for watching deep-learning optimization at work.\n\nWithout a command, or with "
-        "one experiment file, optlab opens its window. "
-        "A first run without it: optlab run digits-mlp. To see what there is: optlab list."
-    ),
-    epilog="Exit codes: 0 success, 1 the run failed or diverged, 2 bad usage or bad input, 130 "
-    "stopped by Ctrl-C. "
-    "OPTLAB_HOME names the folder for runs; OPTLAB_DEBUG=1 shows tracebacks.",
-)
-
-
-def _show_version(asked: bool) -> None:
-    if asked:
-        say(f"optlab {__version__}")
-        raise typer.Exit
-
-
-@app.callback(invoke_without_command=True)
-def _begin(
-    context: typer.Context,
-    version: Annotated[
-        bool,
-        typer.Option(
-            "--version", callback=_show_version, is_eager=True, help="Print the version and exit."
-        ),
-    ] = False,
-) -> None:
-    if context.invoked_subcommand is None:
-        say(context.get_help())
-    elif context.invoked_subcommand not in _WITH_OWN_WORKERS and not _in_worker.get():
-        context.with_resource(deferral.left_to_worker())
-
-
 _WITH_OWN_WORKERS = ("run", "race", "model")
 """Commands that give code of the user's to workers themselves."""
 _in_worker = ContextVar("in a worker", default=False)
-
-
-def _command_line(words: Sequence[str]) -> Any:
-    """Return the command line with the command that is asked for, or with all of them.
-
-    A command does not wait for the imports of the others. Its module is named after it; where that
-    does not hold, or the command is not found, all modules are imported, so that nothing depends on
-    the names.
-    """
-    asked = next((word for word in words if not word.startswith("-")), "")
-    for name in walk.modules("optlab.cli"):
-        if name.rpartition(".")[2] == asked.replace("-", "_"):
-            _register([importlib.import_module(name)])
-            if any(command.name == asked for command in app.registered_commands):
-                return typer.main.get_command(app)
-    _register(walk.load("optlab.cli"))
-    return typer.main.get_command(app)
-
-
-def _register(modules: Sequence[Any]) -> None:
-    commands = [module for module in modules if hasattr(module, "register")]
-    app.registered_commands.clear()
-    app.registered_groups.clear()
-    for command in sorted(commands, key=lambda module: module.ORDER):
-        command.register(app)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -145,13 +75,11 @@ def _invoke(words: Sequence[str]) -> int:
             from optlab.cli.own_process import in_worker
 
             return in_worker(words, own.what, lambda text: print(text, end="", file=sys.stderr))
-    except _USAGE_ERRORS as error:
-        return _refuse(words, InvalidInput(_usage_sentence(error)))
     except OptLabError as error:
         if _debugging():
             traceback.print_exc()
         return _refuse(words, error)
-    except (KeyboardInterrupt, typer.Abort):
+    except KeyboardInterrupt:
         print("Interrupted.", file=sys.stderr)
         return INTERRUPTED
     except (ReaderGone, BrokenPipeError):
@@ -172,10 +100,21 @@ def _blame(error: BaseException) -> str:
 
 
 def _parsed(words: Sequence[str]) -> int:
-    code: Any = _command_line(words).main(
-        args=list(words), prog_name="optlab", standalone_mode=False
-    )
-    return code if isinstance(code, int) else 0
+    with contextlib.ExitStack() as context:
+        if not _in_worker.get() and _command(words) not in _WITH_OWN_WORKERS:
+            context.enter_context(deferral.left_to_worker())
+        call = plain_calls.find(words)
+        if call is not None:
+            call()
+            return 0
+        # Imported here: typer takes longer to import than a list of runs to read.
+        from optlab.cli import parser
+
+        return parser.execute(words)
+
+
+def _command(words: Sequence[str]) -> str:
+    return next((word for word in words if not word.startswith("-")), "")
 
 
 def execute(words: Sequence[str]) -> int:
@@ -201,12 +140,6 @@ def _refuse(words: Sequence[str], error: OptLabError) -> int:
         with contextlib.suppress(ReaderGone, OutputLost):
             say_json(document)
     return error.exit_code
-
-
-def _usage_sentence(error: Any) -> str:
-    """Typer's message as a sentence that says where help is."""
-    command = error.ctx.command_path if error.ctx is not None else "optlab"
-    return f"{error.format_message().rstrip('.')}; see {command} --help."
 
 
 def _debugging() -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+import time
 from dataclasses import asdict
 from typing import Annotated, Any
 
@@ -13,10 +15,22 @@ from optlab.cli.subject import experiment_of_source, subject
 from optlab.core.errors import InvalidInput
 from optlab.core.limits import MAX_WHOLE_SPECTRUM
 from optlab.core.printable import printable
-from optlab.curvature.critical_points import CriticalPointResult, Verdict, find, name
+from optlab.curvature.critical_points import (
+    CriticalPointResult,
+    Verdict,
+    find,
+    name,
+    products_of_step,
+)
+from optlab.curvature.newton_steps import SearchProgress
 from optlab.experiment import Experiment
 from optlab.tasks.landscape import ESCAPE_STEPS, START_OFFSET, run_escapes
 from optlab.tasks.subject import Subject
+
+_LONG_SECONDS = 20.0
+"""Duration of a search from which on its cost is said beforehand."""
+_REPORT_SECONDS = 5.0
+"""Time between two reports of the progress."""
 
 ORDER = 140
 """Rank in the list of commands."""
@@ -113,7 +127,12 @@ def critical(
     documents = []
     for source in sources:
         looked_at = subject(source, changes or [], steps, examples, changed_data=changed_data)
-        found = None if here else find(looked_at.landscape, looked_at.theta, steps=most)
+        found = None
+        if not here:
+            _say_cost(looked_at, most)
+            found = find(
+                looked_at.landscape, looked_at.theta, steps=most, on_progress=_Report(most)
+            )
         verdict = name(
             looked_at.landscape,
             looked_at.theta if found is None else found.theta,
@@ -132,6 +151,51 @@ def critical(
     if json:
         say_json(documents)
     return 0
+
+
+def _say_cost(looked_at: Subject, most: int) -> None:
+    """Say on standard error how long the search may take, where that is long."""
+    hessian = looked_at.landscape.hessian(looked_at.theta)
+    hessian.product(looked_at.theta)  # the first one also prepares the others
+    began = time.perf_counter()
+    hessian.product(looked_at.theta)
+    seconds = time.perf_counter() - began
+    parameters = looked_at.theta.shape[1]
+    products = products_of_step(parameters)
+    longest = seconds * products * most
+    if longest > _LONG_SECONDS:
+        print(
+            f"{parameters:,} parameters on {len(looked_at.x):,} examples: a Hessian product takes "
+            f"about {seconds:.2g} s and a step up to {products} of them, so {most} steps take at "
+            f"most {_duration(longest)}; --most N and --examples N shorten it.",
+            file=sys.stderr,
+            flush=True,
+        )
+
+
+class _Report:
+    """Reports on standard error how far a search is, every few seconds."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._began = self._said = time.perf_counter()
+
+    def __call__(self, progress: SearchProgress) -> None:
+        now = time.perf_counter()
+        if now - self._said < _REPORT_SECONDS:
+            return
+        self._said = now
+        print(
+            f"  step {progress.steps} of at most {self._most}, gradient norm "
+            f"{progress.gradient_norm:.3g}, {progress.products:,} Hessian products, "
+            f"{now - self._began:.0f} s",
+            file=sys.stderr,
+            flush=True,
+        )
+
+
+def _duration(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 120.0 else f"{seconds / 60.0:.0f} min"
 
 
 def _escapes(experiment: Experiment, found: CriticalPointResult) -> list[dict[str, Any]]:

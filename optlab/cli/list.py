@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Annotated, Any
 
-import typer
-
 from optlab.cli.output import field_document, say, say_json, say_table
 from optlab.core import registry
 from optlab.core.errors import InvalidInput
 from optlab.core.fields import did_you_mean
+from optlab.core.lazy import typer
 from optlab.experiment import Experiment, presets
 from optlab.experiment.pages import page
 from optlab.studies.comparison import shipped
@@ -60,6 +59,10 @@ def list_kind(
             ("Name", "Label", "What it is"),
             [(item["name"], item["label"], item["sentence"]) for item in items],
         )
+
+
+PLAIN = list_kind
+"""See :mod:`optlab.cli.plain_calls`."""
 
 
 def _say_kinds(json: bool) -> None:

@@ -16,6 +16,7 @@ import shutil
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextvars import ContextVar
+from itertools import repeat
 from typing import TYPE_CHECKING, Any, TextIO
 
 from optlab.core import streams
@@ -155,21 +156,22 @@ def say_table(
     Raises:
         ReaderGone: nobody reads it any more.
     """
-    rows = [[printable(cell) for cell in row] for row in rows]
     width = terminal_width()
-    if width is not None:
-        say(_drawn(headers, rows, width))
-        return
-    if headed:
+    if headed and width is None:
         rows = [headers, *rows]
-    if not rows:
-        return
-    columns = [
-        [cell.ljust(size) for cell in column]
-        for column in zip(*rows, strict=True)
-        for size in (max(map(len, column)),)
-    ]
-    say("\n".join(line.rstrip() for line in map("  ".join, zip(*columns, strict=True))))
+    # Column by column, as the list of runs has many rows.
+    columns = [_printable(column) for column in zip(*rows, strict=True)]
+    if width is not None:
+        say(_drawn(headers, list(zip(*columns, strict=True)), width))
+    elif columns:
+        padded = [map(str.ljust, column, repeat(max(map(len, column)))) for column in columns]
+        say("\n".join(map(str.rstrip, map("  ".join, zip(*padded, strict=True)))))
+
+
+def _printable(column: Sequence[str]) -> Sequence[str]:
+    if "".join(column).isprintable():
+        return column
+    return [printable(cell) for cell in column]
 
 
 def _drawn(headers: Sequence[str], rows: Sequence[Sequence[str]], width: int) -> str:

@@ -82,7 +82,7 @@ def register_model(
     if not yes and not _confirmed():
         print("Nothing was executed and nothing registered.", file=sys.stderr)
         return 1
-    task = RegisterTask(f"{source.origin}:{source.cls}", source.sha256, bare, tuple(shapes))
+    task = RegisterTask(f"{source.origin}:{source.cls}", source.fingerprint, bare, tuple(shapes))
     # What the file prints is no result of this command, and it may end its process.
     done = answer(task, lambda text: print(text, end="", file=sys.stderr))
     if json:
@@ -165,11 +165,12 @@ def forget_model(
 
 def _show(source: Source, name: str) -> None:
     """What will be executed, on standard error."""
+    beside = "".join(f"imports  {path}\n" for path in source.files[1:])
     how = f"module   {source.origin} (with the packages around it)\n" if source.imported else ""
     print(
         "This will be executed, now and whenever an experiment on this machine names "
         f"{records.PREFIX}{name}:\n"
-        f"{how}file     {source.path}\nSHA-256  {source.sha256}\nclass    {source.cls}\nIt can do "
+        f"{how}file     {source.path}\nSHA-256  {source.sha256}\nclass    {source.cls}\n{beside}It can do "
         "whatever you can do on this machine.",
         file=sys.stderr,
     )

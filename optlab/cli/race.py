@@ -17,7 +17,7 @@ import typer
 from optlab.cli.follow import Outcome, follow
 from optlab.cli.output import say, say_json, say_table
 from optlab.cli.progress import view
-from optlab.cli.run import RUNNERS, assignment, check_surroundings
+from optlab.cli.run import RUNNERS, assignment, fits_loss, sound
 from optlab.core import registry
 from optlab.core.errors import InvalidInput
 from optlab.core.fields import Field, FieldSet
@@ -113,8 +113,8 @@ def race(
     Raises:
         InvalidInput: an argument or an option is not allowed.
     """
-    asked = next((name for name in RUNNERS if name == runner), None)
-    if asked is None:
+    chosen = next((name for name in RUNNERS if name == runner), None)
+    if chosen is None:
         raise InvalidInput(
             f"--runner is '{runner}', but it must be one of {', '.join(RUNNERS)}.", "runner"
         )
@@ -131,18 +131,28 @@ def race(
         )
         if text
     ]
-    base = load(source)
-    entries = entered(base, [*given, *(changes or [])])
-    experiments = [entry.experiment for entry in entries]
+    asked = [*given, *(changes or [])]
+
+    def runs_asked_for(*, check: bool) -> list[Experiment]:
+        started = [
+            entry.experiment for entry in entered(load(source, check=check), asked, check=check)
+        ]
+        check_compatible(started)
+        return started
+
+    experiments = sound(runs_asked_for, chosen, fit_loss=fits_loss(asked))
+    base = load(source, check=False)
+    entries = [
+        Entry(experiment, entry.differs)
+        for experiment, entry in zip(experiments, entered(base, asked, check=False), strict=True)
+    ]
     title = _common_title(base, entries)
-    check_compatible(experiments)
-    check_surroundings(experiments[0])
 
     def begin() -> JobHandle:
         if no_store:
-            return train(experiments, runner=asked)
+            return train(experiments, runner=chosen)
         with Store.open() as store:
-            return train(experiments, runner=asked, store=store)
+            return train(experiments, runner=chosen, store=store)
 
     longest = max(experiments, key=lambda experiment: experiment.budget.steps)
     field = follow(begin, Race(entries), view(longest, silent=json))
@@ -180,10 +190,15 @@ class _Draft:
     differs: dict[str, str]
 
 
-def entered(base: Experiment, changes: Sequence[str]) -> list[Entry]:
+def entered(base: Experiment, changes: Sequence[str], *, check: bool = True) -> list[Entry]:
     """Return all combinations of the values in ``path=value,value,…`` texts.
 
     Those of one run are applied together.
+
+    Args:
+        base: to change.
+        changes: the texts.
+        check: see :meth:`optlab.experiment.Experiment.from_dict`.
 
     Raises:
         InvalidInput: a text is not of that form, names no field, a value is not allowed, or fewer
@@ -205,7 +220,10 @@ def entered(base: Experiment, changes: Sequence[str]) -> list[Entry]:
             "A race needs two runs or more; give several optimizers (--optimizers sgd,adam) or "
             "values (--set optimizer.lr=0.1,0.01)."
         )
-    return [_titled(Entry(base.with_values(draft.changes), draft.differs)) for draft in drafts]
+    return [
+        _titled(Entry(base.with_values(draft.changes, check=check), draft.differs), check=check)
+        for draft in drafts
+    ]
 
 
 def _branched(base: Experiment, draft: _Draft, path: str, text: str) -> list[_Draft]:
@@ -243,12 +261,12 @@ def _field(base: Experiment, draft: _Draft, path: str) -> Field | None:
     )
 
 
-def _titled(entry: Entry) -> Entry:
+def _titled(entry: Entry, *, check: bool) -> Entry:
     """Return the entry with a title that tells its run from the others in lists and legends."""
     title = entry.experiment.title()
     if entry.experiment.general.title or set(entry.differs) != {"optimizer.name"}:
         title = f"{title} · {entry.words}"
-    return Entry(entry.experiment.with_value("title", title[:200]), entry.differs)
+    return Entry(entry.experiment.with_values({"title": title[:200]}, check=check), entry.differs)
 
 
 def _common_title(base: Experiment, entries: Sequence[Entry]) -> str:

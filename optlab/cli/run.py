@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Annotated, get_args
 
 import typer
@@ -28,7 +28,7 @@ from optlab.runners import JobHandle, train
 from optlab.runners import resume as go_on
 from optlab.runners.train import RunnerChoice, shared_runner
 from optlab.store import Store
-from optlab.tasks.checking import CheckTask
+from optlab.tasks.checking import CheckAllTask, CheckTask
 from optlab.tasks.run_figures import further_figures
 from optlab.tasks.test_part import class_names
 from optlab.training.data_parallel import check_shareable
@@ -200,31 +200,65 @@ def _sound(source: str, changes: list[str], runner: RunnerChoice, ranks: int | N
         InvalidInput: it is wrong.
         RunFailed: the worker ended.
     """
+
+    def asked_for(*, check: bool) -> list[Experiment]:
+        return [changed(load(source, check=check), changes, check=check)]
+
+    return sound(asked_for, runner, fit_loss=fits_loss(changes), ranks=ranks)[0]
+
+
+def sound(
+    asked_for: Callable[..., list[Experiment]],
+    runner: RunnerChoice,
+    *,
+    fit_loss: bool,
+    ranks: int | None = None,
+) -> list[Experiment]:
+    """Return experiments that are checked; in a worker where that executes code of the user's.
+
+    Args:
+        asked_for: returns them; its argument ``check`` is that of
+            :meth:`optlab.experiment.Experiment.from_dict`.
+        runner: with ``thread``, the code is executed in this process.
+        fit_loss: whether a loss that does not suit is replaced.
+        ranks: number of processes that will share each batch; None where they do not.
+
+    Raises:
+        InvalidInput: one is wrong.
+        RunFailed: the worker ended.
+    """
     try:
         # What a model of the user's prints when it is tried is no result of the command.
         with (
             contextlib.redirect_stdout(sys.stderr),
             contextlib.nullcontext() if runner == "thread" else deferral.left_to_worker(),
         ):
-            experiment = changed(load(source), changes)
-            check_surroundings(experiment, ranks)
-            return experiment
+            experiments = asked_for(check=True)
+            check_surroundings(experiments[0], ranks)
+            return experiments
     except deferral.ForWorker:
         # Imported here: most runs do not need it.
         from optlab.runners.answer import answer
 
-        unchecked = changed(load(source, check=False), changes, check=False)
-        tables = unchecked.to_dict()
-        task = CheckTask(
-            tables,
-            fit_loss=bool(changes) and not any(change.startswith("loss.") for change in changes),
-            load_data=True,
-            shared=ranks is not None,
+        unchecked = asked_for(check=False)
+        _check_device(unchecked[0])
+        documents = [experiment.to_dict() for experiment in unchecked]
+        checks = tuple(
+            CheckTask(tables, fit_loss=fit_loss, load_data=number == 0, shared=ranks is not None)
+            for number, tables in enumerate(documents)
         )
-        result = answer(task, lambda text: print(text, end="", file=sys.stderr))
-        if result.problem:
-            raise InvalidInput(result.problem, result.field) from None
-        return Experiment.from_dict({**tables, "loss": result.loss}, check=False)
+        results = answer(CheckAllTask(checks), lambda text: print(text, end="", file=sys.stderr))
+        if results[-1].problem:
+            raise InvalidInput(results[-1].problem, results[-1].field) from None
+        return [
+            Experiment.from_dict({**tables, "loss": result.loss}, check=False)
+            for tables, result in zip(documents, results, strict=True)
+        ]
+
+
+def fits_loss(changes: Sequence[str]) -> bool:
+    """Return whether a loss that does not suit is replaced: something else was changed than it."""
+    return bool(changes) and not any(change.startswith("loss.") for change in changes)
 
 
 def _resumed(
@@ -314,13 +348,17 @@ def check_surroundings(experiment: Experiment, ranks: int | None = None) -> None
     Raises:
         InvalidInput: one of these does not hold.
     """
-    if experiment.general.device not in ("auto", "cpu"):
-        resolve(experiment.general.device, 0, experiment.general.precision)
+    _check_device(experiment)
     data = experiment.dataset.load()
     experiment.check_data(data)
     if ranks is not None:
         check_devices(experiment, ranks)
         check_shareable(experiment, data)
+
+
+def _check_device(experiment: Experiment) -> None:
+    if experiment.general.device not in ("auto", "cpu"):
+        resolve(experiment.general.device, 0, experiment.general.precision)
 
 
 def _say(outcome: Outcome, experiment: Experiment) -> None:

@@ -8,9 +8,8 @@ import sys
 from datetime import datetime
 from typing import Annotated, Any
 
-import typer
-
 from optlab.cli.output import say, say_json, say_table
+from optlab.core.lazy import typer
 from optlab.core.printable import printable
 from optlab.store import RunRecord, Store
 
@@ -55,6 +54,10 @@ def runs(
         )
 
 
+PLAIN = runs
+"""See :mod:`optlab.cli.plain_calls`."""
+
+
 def document(record: RunRecord) -> dict[str, Any]:
     """Return a run as it is written to JSON: the attributes of :class:`optlab.store.RunRecord`."""
     return {field.name: getattr(record, field.name) for field in dataclasses.fields(record)}
@@ -74,7 +77,9 @@ def _row(record: RunRecord) -> tuple[str, ...]:
 
 def when(created: str) -> str:
     """Return a stored time in the local time zone, to the minute."""
-    return datetime.fromisoformat(created).astimezone().isoformat(" ", "minutes")[:16]
+    # Without a time zone, which takes as long to write as all the rest of a row.
+    local = datetime.fromtimestamp(datetime.fromisoformat(created).timestamp())
+    return local.isoformat(" ", "minutes")
 
 
 def _validation(record: RunRecord) -> str:

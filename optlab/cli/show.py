@@ -7,12 +7,11 @@ import textwrap
 from collections.abc import Iterator
 from typing import Annotated, Any
 
-import typer
-
 from optlab.cli.output import field_document, say, say_json, terminal_width
 from optlab.cli.plain_math import plain
 from optlab.core.errors import InvalidInput
 from optlab.core.fields import Field
+from optlab.core.lazy import typer
 from optlab.experiment import Experiment, pages, presets
 from optlab.experiment.pages import Page
 from optlab.studies.comparison import shipped
@@ -92,6 +91,10 @@ def show(
     else:
         width = min(terminal_width() or READING_WIDTH, READING_WIDTH)
         say("\n\n\n".join("\n".join(lines(page, width)) for page in found))
+
+
+PLAIN = show
+"""See :mod:`optlab.cli.plain_calls`."""
 
 
 def _show_study(study: shipped.ShippedStudy, json: bool) -> None:

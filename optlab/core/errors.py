@@ -39,6 +39,19 @@ class InvalidInput(OptLabError):
         self.field = field
 
 
+class ChangedData(InvalidInput):
+    """The files that a stored run has read are not those that are there now.
+
+    Args:
+        what: has changed, a sentence.
+        advice: how to go on, which the command line adds.
+    """
+
+    def __init__(self, what: str, advice: str) -> None:
+        super().__init__(f"{what.removesuffix('.')}; {advice}")
+        self.what = what
+
+
 class RunFailed(OptLabError):
     """A run ended because of an error. Divergence is not an error but a result."""
 

@@ -1,8 +1,8 @@
-"""torch and numpy, imported at their first use.
+"""Libraries that take long to import, imported at their first use.
 
 Importing torch takes seconds, and a window that only lists optimizers must not wait for it, nor a
-command that lists runs for numpy. Modules therefore write ``from optlab.core.lazy import torch`` and
-use the name like the module: reading the first attribute imports it.
+command that lists runs for numpy or typer. Modules therefore write ``from optlab.core.lazy import
+torch`` and use the name like the module: reading the first attribute imports it.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import numpy
     import torch
     import torch.nn.functional as functional
+    import typer
 else:
 
     class _Lazy(ModuleType):
@@ -29,7 +30,7 @@ else:
             # read by tools that inspect every object; no reason to import anything
             if attribute.startswith("__"):
                 raise AttributeError(attribute)
-            if self.__name__ != "numpy" and "torch" not in sys.modules:
+            if self.__name__.startswith("torch") and "torch" not in sys.modules:
                 # Spinning OpenMP threads starve the window and other runs; torch reads the policy
                 # only when it is imported.
                 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -40,5 +41,6 @@ else:
     numpy = _Lazy("numpy")
     torch = _Lazy("torch")
     functional = _Lazy("torch.nn.functional")
+    typer = _Lazy("typer")
 
-__all__ = ["functional", "numpy", "torch"]
+__all__ = ["functional", "numpy", "torch", "typer"]

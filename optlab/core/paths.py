@@ -8,8 +8,6 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-import platformdirs
-
 from optlab.core.errors import StoreError
 
 _PACKAGE = Path(__file__).resolve().parents[1]
@@ -36,12 +34,11 @@ def studies() -> Path:
 
 def home() -> Path:
     """Return the data folder, without creating it."""
-    override = os.environ.get("OPTLAB_HOME")
-    return (
-        Path(override).expanduser()
-        if override
-        else Path(platformdirs.user_data_dir("optlab", appauthor=False))
-    )
+    if override := os.environ.get("OPTLAB_HOME"):
+        return Path(override).expanduser()
+    import platformdirs
+
+    return Path(platformdirs.user_data_dir("optlab", appauthor=False))
 
 
 def writable_home() -> Path:

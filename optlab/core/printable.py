@@ -26,6 +26,9 @@ def printable(text: str, *, lines: bool = False) -> str:
         text: any text.
         lines: whether newlines and tabs are meant, and stay as they are.
     """
+    # Several times as fast as a search, and true of most texts.
+    if (text.replace("\n", "").replace("\t", "") if lines else text).isprintable():
+        return text
     return (_IN_LINES if lines else _IN_A_LINE).sub(_escaped, text)
 
 

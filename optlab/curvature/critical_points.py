@@ -35,6 +35,7 @@ index; one sign suggests a minimum or maximum but does not prove it.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -43,7 +44,7 @@ from optlab.core.limits import EXACT_UP_TO
 from optlab.curvature.extremes import extremes
 from optlab.curvature.flat_directions import FlatDirections, flat_directions
 from optlab.curvature.landscape import Landscape
-from optlab.curvature.newton_steps import Equations, Spectrum
+from optlab.curvature.newton_steps import Equations, SearchProgress, Spectrum
 from optlab.curvature.runaway import Runaway
 from optlab.curvature.runaway import runaway as shown_runaway
 from optlab.curvature.spectrum import DENSE_UP_TO, zero_share
@@ -153,6 +154,15 @@ class CriticalPointResult:
     runaway: Runaway | None
 
 
+def products_of_step(parameters: int) -> int:
+    """Return how many Hessian products a step costs, at most.
+
+    Args:
+        parameters: their number.
+    """
+    return parameters if parameters <= EXACT_UP_TO else _KRYLOV
+
+
 def find(
     landscape: Landscape,
     theta: torch.Tensor,
@@ -160,6 +170,7 @@ def find(
     tolerance: float | None = None,
     steps: int = 200,
     min_damping: float = 0.0,
+    on_progress: Callable[[SearchProgress], object] = lambda _progress: None,
 ) -> CriticalPointResult:
     """Search for a critical point near ``theta`` ``[1, P]``.
 
@@ -169,10 +180,10 @@ def find(
         steps: maximum number of steps.
         min_damping: smallest damping μ, relative to the square of the largest eigenvalue; with a
             larger one the path stays closer to its start.
+        on_progress: is called after each step.
     """
-    search = _Search(
-        landscape, theta.detach(), _tolerance(theta) if tolerance is None else tolerance, steps
-    )
+    enough = _tolerance(theta) if tolerance is None else tolerance
+    search = _Search(landscape, theta.detach(), enough, steps, on_progress)
     search.nearest(min_damping)
     if not search.over:
         search.downhill()
@@ -193,9 +204,15 @@ class _Search:
     """The two phases; the second continues from :attr:`at`, where the first ended."""
 
     def __init__(
-        self, landscape: Landscape, start: torch.Tensor, enough: float, steps: int
+        self,
+        landscape: Landscape,
+        start: torch.Tensor,
+        enough: float,
+        steps: int,
+        on_progress: Callable[[SearchProgress], object],
     ) -> None:
         self._landscape, self._enough, self._steps = landscape, enough, steps
+        self._on_progress = on_progress
         self._keeps = start.shape[1] <= DENSE_UP_TO
         self.at = self._best = _At(landscape, start)
         self._first = abs(self.at.value)
@@ -279,7 +296,7 @@ class _Search:
                 else "the gradient became non-finite before a zero was found"
             )
             end, index = self._best, self._best_step
-        far = self._runaway() if self.converged else None
+        far = self._runaway() if self.at is end else None
         if far is not None:
             problem = far.sentence
         path = self._path[: index + 1] if self._keeps else [self._path[0], end.theta]
@@ -301,7 +318,9 @@ class _Search:
         radius = max(float((end - start).norm()), float(end.norm()))
         if not radius > 0.0:
             return None
-        return shown_runaway(self._landscape, start, end, self._spectrum().step(radius)[0])
+        converged = self.converged
+        step = self._spectrum().step(radius)[0] if converged else torch.zeros_like(end)
+        return shown_runaway(self._landscape, start, end, step, converged=converged)
 
     def _go(self, after: _At) -> None:
         self.at = after
@@ -310,6 +329,7 @@ class _Search:
             self._path.append(after.theta)
         if after.norm < self._best.norm:
             self._best, self._best_step = after, len(self._norms) - 1
+        self._on_progress(SearchProgress(len(self._norms) - 1, self._products, after.norm))
 
     def _first_radius(self) -> float:
         return 0.1 * (1.0 + float(self.at.theta.norm()))

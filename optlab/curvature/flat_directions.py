@@ -26,6 +26,8 @@ _INDEPENDENT = 1e-7
 """Singular value of unit vectors below which one depends on the others."""
 _MAX_PRODUCTS = 512
 """Directions of a family, at most, where each costs a Hessian product."""
+_PROBES = 4
+"""Random combinations of the directions of a family, which mostly make its products unnecessary."""
 _MOVED = 1e-3
 """Distance, relative to 1 + the largest parameter, by which parameters without effect are moved."""
 
@@ -80,11 +82,6 @@ def flat_directions(
         WITHOUT_EFFECT: functional.one_hot(unused, parameters).to(theta),
         **landscape.symmetries(theta),
     }
-    found = {
-        name: directions
-        for name, directions in found.items()
-        if dense is not None or len(directions) <= _MAX_PRODUCTS
-    }
     basis, families = theta.new_zeros(0, parameters), []
     threshold = zero * _scale(hessian, dense) if any(map(len, found.values())) else 0.0
     for name, directions in found.items():
@@ -115,12 +112,27 @@ def _in_null_space(
     The gradient of a point is never quite zero, and beside the fixed point of a symmetry, such as
     all weights zero, that is enough for its directions to have curvature.
     """
+    if dense is None and len(directions) > _PROBES and _all_flat(directions, hessian, threshold):
+        return directions
+    if dense is None and len(directions) > _MAX_PRODUCTS:
+        return directions[:0]
     products = (
         directions @ dense if dense is not None else hessian.several(directions.unsqueeze(0))[0]
     )
     combinations, singular, _ = torch.linalg.svd(products, full_matrices=False)
     kept: torch.Tensor = combinations[:, singular <= threshold].T @ directions
     return kept
+
+
+def _all_flat(directions: torch.Tensor, hessian: Hessian, threshold: float) -> bool:
+    """Return whether random combinations show that the Hessian maps all ``directions`` to zero.
+
+    The mean square of such a product is the sum of the squares of all, so few of them bound the largest.
+    """
+    source = generator(0, "flat directions")
+    shares = torch.randn(_PROBES, len(directions), generator=source, dtype=torch.float64)
+    products = hessian.several((shares.to(directions) @ directions).unsqueeze(0))[0]
+    return float(torch.linalg.vector_norm(products, dim=1).max()) <= threshold
 
 
 def _independent(directions: torch.Tensor, basis: torch.Tensor) -> torch.Tensor:

@@ -112,7 +112,7 @@ class ObjectiveLandscape(Landscape):
         return SumHessian(theta, lambda: self._hessians(theta))
 
     def symmetries(self, theta: torch.Tensor) -> dict[str, torch.Tensor]:
-        return self._objective.symmetries(theta)
+        return self._objective.symmetries(theta, self._x)
 
     def _hessians(self, theta: torch.Tensor) -> Iterator[tuple[Hessian, float]]:
         for x, y, share in self._chunks(theta):

@@ -5,10 +5,21 @@ One kind leads to a zero of the gradient, the other downhill.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from optlab.core.lazy import torch
 
 _NO_CURVATURE = 1e-10
 """Share of the largest absolute eigenvalue below which a direction counts as flat."""
+
+
+@dataclass(frozen=True)
+class SearchProgress:
+    """How far a search is. ``steps`` taken, Hessian ``products`` computed, the ``gradient_norm``."""
+
+    steps: int
+    products: int
+    gradient_norm: float
 
 
 class Equations:

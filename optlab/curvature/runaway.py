@@ -21,6 +21,8 @@ from optlab.curvature.landscape import Landscape
 
 _FURTHER = (0.25, 0.5, 1.0)
 """How far to go on, in lengths of the way so far."""
+_MUCH_FURTHER = (1.0, 3.0, 10.0, 30.0)
+"""The same for a search that has not converged: a minimum may lie as far ahead as it has gone."""
 _FALL = 0.5
 """Share of its norm to which the gradient has to fall within another length of the way."""
 _AWAY = 1.0
@@ -51,8 +53,8 @@ class Runaway:
         """The evidence as a sentence."""
         return (
             f"the search runs off to infinity: from parameters of norm {self.start:.4g} it went "
-            f"{self.distance:.4g} away, and as far again beyond it the gradient's norm "
-            f"still falls, from {self.gradient_norms[0]:.3g} to {self.gradient_norms[1]:.3g}, "
+            f"{self.distance:.4g} away, and beyond it, up to a norm of {self.beyond:.4g}, the "
+            f"gradient's norm still falls, from {self.gradient_norms[0]:.3g} to {self.gradient_norms[1]:.3g}, "
             f"the curvature along the way from {self.curvatures[0]:.3g} to "
             f"{self.curvatures[1]:.3g}, and the objective goes from {self.values[0]:.4g} to "
             f"{self.values[1]:.4g}; there is no critical point, only a limit"
@@ -60,29 +62,41 @@ class Runaway:
 
 
 def runaway(
-    landscape: Landscape, start: torch.Tensor, end: torch.Tensor, next_step: torch.Tensor
+    landscape: Landscape,
+    start: torch.Tensor,
+    end: torch.Tensor,
+    next_step: torch.Tensor,
+    *,
+    converged: bool = True,
 ) -> Runaway | None:
     """Return what shows that the way from ``start`` to ``end`` leads to infinity, or None.
 
     Args:
         landscape: the function. start, end: ``[1, P]``. next_step: that of Newton's method at the
             end, ``[1, P]``; its length does not matter.
+        converged: whether the gradient at the end counts as zero. Otherwise more is asked for, and
+            only of the way that the search has gone.
     """
     norm, distance = float(start.norm()), float((end - start).norm())
-    ways = [end]
-    if float(next_step.norm()) > 0.0:
+    if not converged and not distance > _AWAY * max(norm, 1.0):
+        return None
+    ways = [end] if converged else []
+    if converged and float(next_step.norm()) > 0.0:
         ways.append(next_step * (max(float(end.norm()), distance) / next_step.norm()))
     if distance > _AWAY * norm:
         ways.insert(0, end - start)
     for way in ways:
         if not float(way.norm()) > 0.0:
             continue
-        further = [end + share * way for share in _FURTHER]
+        further = [end + share * way for share in (_FURTHER if converged else _MUCH_FURTHER)]
         results = [landscape.value_and_gradient(point) for point in (end, *further)]
         values = [float(value) for value, _ in results]
         norms = [float(gradient.norm()) for _, gradient in results]
         falls = all(after <= before for before, after in zip(norms, norms[1:], strict=False))
         if not (falls and norms[-1] < _FALL * norms[0]) or not _monotone(values):
+            continue
+        if not converged and values[-1] > values[0]:
+            # The way may have led past a minimum, far from which a gradient falls, too.
             continue
         direction = way / way.norm()
         curvatures = [

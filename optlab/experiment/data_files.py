@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from optlab.core.errors import InvalidInput
+from optlab.core.errors import ChangedData, InvalidInput
 from optlab.core.identity import FileIdentity, identify
 from optlab.experiment.experiment import Experiment
 from optlab.experiment.sections import SECTIONS
 
-_GO_ON = ", or continue with the changed data by --changed-data on the command line"
+_GO_ON = ", or continue with the changed data by --changed-data on the command line."
 
 
 def files_of(experiment: Experiment) -> dict[str, FileIdentity]:
@@ -40,24 +40,24 @@ def experiment_of(
         check: see :meth:`optlab.experiment.Experiment.from_dict`.
 
     Raises:
-        InvalidInput: a file has changed or is missing, another one would be read, or the experiment
-            is not valid.
+        ChangedData: a file has changed, or another one would be read.
+        InvalidInput: a file is missing, or the experiment is not valid.
     """
     if changed_data or not recorded:
         return Experiment.from_toml(document, check=check)
     for path, before in recorded.items():
         now = _identity(Path(path), f"Run {run} was trained on this file; put it back")
         if now != before:
-            raise InvalidInput(
-                f"{path} is not what run {run} was trained on: it had {before}, and has now {now}; "
-                f"put the former file back{_GO_ON}."
+            raise ChangedData(
+                f"{path} is not what run {run} was trained on: it had {before}, and has now {now}.",
+                f"put the former file back{_GO_ON}",
             )
     experiment = Experiment.from_toml(document, check=check)
     for path in map(str, _paths(experiment)):
         if path not in recorded:
-            raise InvalidInput(
-                f"{path} would be read now, but run {run} was trained without it; move it "
-                f"away{_GO_ON}."
+            raise ChangedData(
+                f"{path} would be read now, but run {run} was trained without it.",
+                f"move it away{_GO_ON}",
             )
     return experiment
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import TypeVar
 
 from PySide6.QtCore import QObject, Qt, QTimer, Signal
@@ -20,13 +21,13 @@ from optlab.core.errors import OptLabError
 from optlab.experiment import Experiment
 from optlab.runners.choice import choose
 from optlab.runners.job_handle import JobHandle
-from optlab.runners.jobs import unexpected
+from optlab.runners.jobs import failure, unexpected
 from optlab.runners.notices import WorkerSilent
 from optlab.runners.pool import WorkerPool
 from optlab.runners.process import ProcessRunner
 from optlab.runners.thread import ThreadRunner
 from optlab.runners.train import RunnerChoice, resume, train
-from optlab.tasks.task import Task
+from optlab.tasks.task import OnStoredRun, Task
 from optlab.training import events
 from optlab.training.control import Message, Stop
 
@@ -88,7 +89,7 @@ class _Opening:
         try:
             job = self._open_job()
         except OptLabError as error:
-            self.failure = events.SessionFailed(str(error))
+            self.failure = failure(error)
         except Exception as error:  # noqa: BLE001 - becomes an event with its traceback
             self.failure = unexpected(error)
         else:
@@ -173,10 +174,17 @@ class RunBridge(QObject):
             )
         )
 
-    def resume(self, run_id: str, runner: RunnerChoice = "auto") -> None:
+    def resume(
+        self, run_id: str, runner: RunnerChoice = "auto", *, changed_data: bool = False
+    ) -> None:
         """Resume a stored run that was interrupted or stopped, in the background.
 
         If it cannot be resumed, a :class:`~optlab.training.events.SessionFailed` says why.
+
+        Args:
+            run_id: its id.
+            runner: where.
+            changed_data: whether to go on although the files that it has read have changed.
         """
         draw_share = self._draw_share
         self._open(
@@ -186,6 +194,7 @@ class RunBridge(QObject):
                 runner=runner,
                 draw_share=draw_share,
                 pool=self._pool,
+                changed_data=changed_data,
             )
         )
 
@@ -308,11 +317,13 @@ class TaskBridge(QObject):
         turn: shared with bridges that are not to work at the same time.
 
     Signals: ``answered(object)``: a result; a task may emit intermediate results, the last one is
-    complete. ``failed(str)``: the error message of a task that failed. ``finished()``: no task is
-    in progress any more.
+    complete. ``failed(str)``: the error message of a task that failed. ``dataChanged(str, object)``:
+    which file a stored run has read otherwise, and the task that goes on nevertheless.
+    ``finished()``: no task is in progress any more.
     """
 
     answered = Signal(object)
+    dataChanged = Signal(str, object)
     failed = Signal(str)
     finished = Signal()
 
@@ -324,6 +335,7 @@ class TaskBridge(QObject):
         self._turn = Turn(self) if turn is None else turn
         self._turn.freed.connect(self._turn_freed)
         self._job: JobHandle | None = None
+        self._task: Task | None = None
         self._waiting: Task | None = None
         self._silent = ""
         self._timer = QTimer(self)
@@ -362,6 +374,7 @@ class TaskBridge(QObject):
         if not self._turn.acquire():
             return
         task, self._waiting = self._waiting, None
+        self._task = task
         # A task has nothing to save: when it is cancelled, its worker may be killed at once. A
         # runner that has killed its worker kills every later one, too, so each task has its own.
         runner = ThreadRunner() if self._pool is None else ProcessRunner(self._pool)
@@ -387,7 +400,12 @@ class TaskBridge(QObject):
             if isinstance(event, events.TaskResult):
                 self.answered.emit(event.value)
             elif isinstance(event, events.SessionFailed):
-                self.failed.emit(self._silent or event.message)
+                if event.changed_data and isinstance(self._task, OnStoredRun):
+                    self.dataChanged.emit(
+                        event.changed_data, replace(self._task, changed_data=True)
+                    )
+                else:
+                    self.failed.emit(self._silent or event.message)
             elif isinstance(event, WorkerSilent):
                 # A task has nothing to lose: it is ended, and can be tried again.
                 self._silent = f"{event.words} It was ended; try again."

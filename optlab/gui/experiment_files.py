@@ -15,6 +15,7 @@ from optlab.experiment import Experiment
 from optlab.gui.bridge import RunBridge
 from optlab.gui.panels.banner import Banner
 from optlab.gui.panels.experiment_panel import ExperimentPanel
+from optlab.gui.plain_text import plain
 
 FILE_KINDS = "Experiments (*.toml);;All files (*)"
 
@@ -151,7 +152,7 @@ class ExperimentFiles(QObject):
         answer = QMessageBox.warning(
             self._window,
             "Save changes?",
-            f"The experiment has been edited. Save the changes before {before}?",
+            plain(f"The experiment has been edited. Save the changes before {before}?"),
             buttons.Save | buttons.Discard | buttons.Cancel,
             buttons.Save,
         )

@@ -7,6 +7,7 @@ the run's events into curves.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from optlab.gui.bridge import RunBridge, TaskBridge, Turn, WorkerPrewarmer
 from optlab.gui.diagnosis_controller import DiagnosisController
 from optlab.gui.dropped_files import DroppedFiles
 from optlab.gui.experiment_files import ExperimentFiles
+from optlab.gui.failure_notice import FailureNotice
 from optlab.gui.geometry import resize_to_screen, scrollable
 from optlab.gui.hang_notice import HangNotice
 from optlab.gui.instruments.instruments_panel import InstrumentsPanel
@@ -106,6 +108,7 @@ class MainWindow(QMainWindow):
             self.experiment_panel, self._show_experiment, self.bridge, self.banner, self
         )
         self.recording = RecordingNotice(self.bridge, self.banner, self.controls, self)
+        self.failures = FailureNotice(self.bridge, self.banner, self.controls, self.recording, self)
         self.shown_run = ShownRun(
             self.bridge,
             (self.plots.caption, self.instruments.caption),
@@ -200,10 +203,10 @@ class MainWindow(QMainWindow):
         bridge.on(events.MessageApplied, self._message_applied)
         bridge.on(events.StepWarning, self._step_warned)
         bridge.on(events.RunEnded, self._run_ended)
-        bridge.on(events.SessionFailed, self._session_failed)
         bridge.frameEnded.connect(self.plots.refresh)
         bridge.frameEnded.connect(self.instruments.refresh)
         bridge.sessionEnded.connect(self._session_ended)
+        self.failures.reportRequested.connect(self.secondary_windows.show_machine)
 
     # --- the life of a run ------------------------------------------------------------------------
 
@@ -218,17 +221,23 @@ class MainWindow(QMainWindow):
         else:
             self._begin((Advance(1),))
 
-    def resume(self, run_id: str) -> None:
-        """Resume a stored run, as soon as its curves have been read."""
-        self.stored_runs.read(run_id, self._resume)
+    def resume(self, run_id: str, *, changed_data: bool = False) -> None:
+        """Resume a stored run, as soon as its curves have been read.
 
-    def _resume(self, curves: RunCurves) -> None:
+        Args:
+            run_id: its id.
+            changed_data: whether to go on although the files that it has read have changed.
+        """
+        self.stored_runs.read(run_id, partial(self._resume, changed_data=changed_data))
+
+    def _resume(self, curves: RunCurves, *, changed_data: bool) -> None:
         record = curves.record
         if self.bridge.active or not self.files.load_document(record.experiment):
             return
         self._show_curves(curves)
         self.shown_run.resume(record)
-        self.bridge.resume(record.id, self._runner)
+        self.bridge.resume(record.id, self._runner, changed_data=changed_data)
+        self.failures.resuming(partial(self.resume, record.id, changed_data=True))
         self.diagnosis_controller.begin(Experiment.from_toml(record.experiment, check=False))
         self._show_starting()
 
@@ -331,17 +340,6 @@ class MainWindow(QMainWindow):
             "its norm."
             if diverged
             else ""
-        )
-
-    def _session_failed(self, failed: events.SessionFailed) -> None:
-        report = f"{failed.message}\n\n{failed.detail}"
-        self.controls.say("The run failed.", problem=True)
-        self.banner.show_sentence(
-            f"{self.recording.problem} {failed.message}".strip(),
-            {"Details…": lambda: self.secondary_windows.show_machine(report)}
-            if failed.detail
-            else {},
-            problem=True,
         )
 
     def _session_ended(self) -> None:

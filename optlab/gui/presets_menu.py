@@ -12,6 +12,7 @@ from PySide6.QtGui import QAction
 from PySide6.QtWidgets import QMenu, QWidget
 
 from optlab.experiment.presets import presets
+from optlab.gui.plain_text import plain
 
 
 class PresetsMenu(QMenu):
@@ -36,6 +37,6 @@ class PresetsMenu(QMenu):
                 groups[preset.dataset] = self.addMenu(preset.dataset)
                 groups[preset.dataset].setToolTipsVisible(True)
             action = QAction(preset.title, self)
-            action.setToolTip(f"{preset.sentence} What to see: {preset.see}")
+            action.setToolTip(plain(f"{preset.sentence} What to see: {preset.see}"))
             action.triggered.connect(lambda _checked=False, path=preset.path: self._choose(path))
             groups[preset.dataset].addAction(action)

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import Qt
+from collections.abc import Callable
+from functools import partial
+
+from PySide6.QtCore import Qt, QTimer
 from PySide6.QtWidgets import QMessageBox, QWidget
 
 from optlab.core.printable import printable
+from optlab.gui.bridge import TaskBridge
 from optlab.store import RunRecord
+from optlab.tasks.task import OnStoredRun
+
+CONTINUE = "Continue with the changed data"
+"""Text of the buttons that do."""
 
 
 def may_stop_run(parent: QWidget) -> bool:
@@ -42,3 +50,50 @@ def may_delete_run(parent: QWidget, record: RunRecord) -> bool:
     answer = box.exec()
     box.deleteLater()
     return answer == QMessageBox.StandardButton.Yes
+
+
+def may_use_changed_data(parent: QWidget, sentence: str) -> bool:
+    """Ask whether to go on with other data than those of a stored run, and return the answer.
+
+    Args:
+        parent: window above which to ask.
+        sentence: says which file has changed.
+    """
+    box = QMessageBox(
+        QMessageBox.Icon.Question,
+        "Changed data",
+        "",
+        QMessageBox.StandardButton.Cancel,
+        parent,
+    )
+    box.setTextFormat(Qt.TextFormat.PlainText)
+    box.setText(printable(sentence))
+    box.setInformativeText("Continue with the changed data?")
+    go_on = box.addButton(CONTINUE, QMessageBox.ButtonRole.AcceptRole)
+    box.exec()
+    confirmed = box.clickedButton() is go_on
+    box.deleteLater()
+    return confirmed
+
+
+def ask_about_changed_data(tasks: TaskBridge, parent: QWidget, busy: Callable[[], object]) -> None:
+    """Ask, whenever the data of a stored run have changed, whether a task is to go on.
+
+    Args:
+        tasks: whose tasks read them; where the answer is no, the task has failed.
+        parent: window above which to ask.
+        busy: is called when the task is asked again.
+    """
+
+    def ask(sentence: str, task: OnStoredRun) -> None:
+        if may_use_changed_data(parent, sentence):
+            tasks.ask(task)
+            busy()
+        else:
+            tasks.failed.emit(sentence)
+
+    def ask_later(sentence: str, task: OnStoredRun) -> None:
+        # The bridge must not wait for the answer.
+        QTimer.singleShot(0, parent, partial(ask, sentence, task))
+
+    tasks.dataChanged.connect(ask_later)

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from optlab.catalogue.models.base import TRAINING
 from optlab.core.lazy import torch
 from optlab.numerics.conjugate_gradients import Product
-from optlab.objective.hessian import GraphHessian, batch_hessian
+from optlab.objective.hessian import batch_hessian, graph_hessian
 from optlab.objective.objective import Objective
 from optlab.objective.second_derivatives import double_backward, explained_failure
 from optlab.objective.seeding import generator
@@ -120,11 +120,7 @@ class BatchObjective:
         self._count(1 + 2 * theta.shape[1])
         # One graph and a batched backward pass: the written-out products would run the model again
         # for every column, which takes longer on large batches.
-        return GraphHessian(
-            lambda points: self._objective.total(points, self._x, self._y),
-            theta,
-            self._objective.model.name,
-        ).dense()
+        return graph_hessian(self._objective, theta, self._x, self._y).dense()
 
     def fisher_product(self, theta: torch.Tensor) -> Product:
         """Return ``v [R, P]`` → ``F v``, with the Fisher matrix at ``theta`` ``[R, P]``.

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 
 from optlab.catalogue.models.capabilities import Linearized
 from optlab.core.lazy import torch
+from optlab.objective import curvature_check
 from optlab.objective.objective import Objective
 from optlab.objective.second_derivatives import double_backward, explained_failure
 
@@ -234,6 +235,21 @@ def batch_hessian(
     at_point = linearized(objective, theta, x, y)
     if at_point is not None:
         return WrittenOutHessian(objective, theta, x, y, *at_point)
+    return graph_hessian(objective, theta, x, y)
+
+
+def graph_hessian(
+    objective: Objective, theta: torch.Tensor, x: torch.Tensor, y: torch.Tensor
+) -> Hessian:
+    """Return the Hessians of the objective on a batch at ``theta`` ``[R, P]``, by autograd.
+
+    Args:
+        x, y: ``[R, m, …]``.
+
+    Raises:
+        RunFailed: the model is the user's and its second derivatives are missing or wrong.
+    """
+    curvature_check.check(objective, theta, x, y)
     return GraphHessian(lambda points: objective.total(points, x, y), theta, objective.model.name)
 
 

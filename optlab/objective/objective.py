@@ -18,6 +18,7 @@ from optlab.core.data import DataShape
 from optlab.core.layout import Parameter
 from optlab.core.lazy import torch
 from optlab.core.limits import CHUNK_VALUES
+from optlab.objective.dependent_inputs import dependent_inputs
 from optlab.objective.run_examples import RunExamples
 from optlab.objective.run_losses import RunLosses
 from optlab.objective.weight_decay import WeightDecay
@@ -58,6 +59,8 @@ class Objective:
         keeping: whether a gradient leaves the layers that it passed through in :attr:`kept`, with
             its parameters, for instruments; nothing is left where it passes through other than
             affine layers.
+        curvature_problem: what is wrong with the second derivatives of a model of the user's, "" if
+            nothing; None while it is not known.
         uses_surrogate_gradient: whether training follows the gradient of the model's surrogate,
             which draws random numbers, in place of that of the loss.
     """
@@ -73,6 +76,7 @@ class Objective:
         self.sample = sample[:SAMPLE] if sample is not None and model.normalizes() else None
         self._sample = self.sample
         self.uses_surrogate_gradient = model.uses_surrogate_gradient()
+        self.curvature_problem: str | None = None
         self.keeping = False
         self.kept: tuple[torch.Tensor, Layers] | None = None
         self._has_own_loss = model.has_own_loss()
@@ -382,11 +386,18 @@ class Objective:
             outputs = None if self._has_own_loss else self.outputs(theta, inputs, context)
             yield inputs, outputs, targets
 
-    def symmetries(self, theta: torch.Tensor) -> dict[str, torch.Tensor]:
+    def symmetries(
+        self, theta: torch.Tensor, x: torch.Tensor | None = None
+    ) -> dict[str, torch.Tensor]:
         """Return the directions in which known symmetries leave ``theta`` ``[1, P]``, by name.
 
         The objective is constant along each. Where weights decay, those remain that change no
         weight, or under an L2 term only turn the weights.
+
+        Args:
+            theta: ``[1, P]``.
+            x: all examples that the objective is computed on, ``[…, *inputs]``: directions in which
+                inputs depend on each other are included.
 
         Returns:
             Directions ``[k, P]``; a family of more than :data:`MAX_SYMMETRY_VALUES` values is left
@@ -395,7 +406,11 @@ class Objective:
         if self._has_own_loss:
             return {}
         found: dict[str, list[torch.Tensor]] = {}
-        for symmetry in [*self._output_shifts(theta), *self._model_symmetries(theta)]:
+        for symmetry in [
+            *self._output_shifts(theta),
+            *self._model_symmetries(theta),
+            *([] if x is None else dependent_inputs(self.model, self.layout, x, theta)),
+        ]:
             if symmetry.count * theta.shape[1] > MAX_SYMMETRY_VALUES:
                 continue
             directions = symmetry.directions()

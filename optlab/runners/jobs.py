@@ -9,7 +9,7 @@ import traceback
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from optlab.core.errors import InvalidInput, OptLabError
+from optlab.core.errors import ChangedData, InvalidInput, OptLabError
 from optlab.experiment import Experiment
 from optlab.experiment.own_code import blame, own_code
 from optlab.objective.ranks import ALONE, Ranks
@@ -67,10 +67,8 @@ def perform(job: Job, controls: Controls, ranks: Ranks = ALONE) -> Iterator[Even
             case Task():
                 for result in job.run(controls):
                     yield TaskResult(result)
-    except InvalidInput as error:
-        yield SessionFailed(str(error), invalid=True, field=error.field)
     except OptLabError as error:
-        yield SessionFailed(str(error))
+        yield failure(error)
     except GeneratorExit:
         raise
     except BaseException as error:  # noqa: BLE001 - becomes an event with its traceback; code of the user's may raise anything
@@ -85,6 +83,14 @@ def own_parts(job: Job) -> tuple[str, ...]:
     if not isinstance(job, TrainJob):
         return job.own_parts()
     return tuple(dict.fromkeys(part for text in job.experiments for part in own_code(text)))
+
+
+def failure(error: OptLabError) -> SessionFailed:
+    """Return the event for an error whose message is complete."""
+    if not isinstance(error, InvalidInput):
+        return SessionFailed(str(error))
+    changed = error.what if isinstance(error, ChangedData) else ""
+    return SessionFailed(str(error), invalid=True, field=error.field, changed_data=changed)
 
 
 def unexpected(error: BaseException, parts: tuple[str, ...] = ()) -> SessionFailed:

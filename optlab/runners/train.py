@@ -92,7 +92,13 @@ def resume(
         found = [opened.run(run_id) for run_id in run_ids]
         for record in found:
             if record.resumable and not changed_data:
-                experiment_of(record.id, record.experiment, record.identities)
+                # A worker checks what executes code of the user's.
+                experiment_of(
+                    record.id,
+                    record.experiment,
+                    record.identities,
+                    check=runner == "thread" or not own_code(record.experiment),
+                )
         if isinstance(runner, str):
             documents = [record.experiment for record in found]
             runner = _chosen(runner, draw_share, documents, pool)

@@ -6,6 +6,7 @@ import json
 import sqlite3
 import zlib
 from collections.abc import Iterable, Sequence
+from json.encoder import encode_basestring_ascii
 
 _BREAK = "\n"
 _encode = json.JSONEncoder(default=str).encode
@@ -36,6 +37,7 @@ def _texts(column: Sequence[object]) -> list[str]:
         if 2 * len(different) < len(column):
             texts = {value: _encode(value) for value in different}
             return [texts[value] for value in column]
+        return [encode_basestring_ascii(str(value)) for value in column]
     return _encode_column(list(column))[1:-1].split(_BREAK)
 
 

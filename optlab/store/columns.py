@@ -7,10 +7,12 @@ declarations. A new column is a field at the end of its record and a migration t
 from __future__ import annotations
 
 import dataclasses
+import gc
 import json as json_
 import re
 import sqlite3
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Final, Generic, TypeVar
@@ -23,7 +25,7 @@ Statement = tuple[str, tuple[Any, ...]]
 _CHANGED = re.compile(r"(?:INSERT INTO|INSERT OR REPLACE INTO|UPDATE) (\w+)")
 _INVALID: Final = object()
 _PARAMETERS = 500
-_parser = json_.JSONDecoder()
+_scan = json_.JSONDecoder().scan_once  # type: ignore[attr-defined]  # without a frame of its own
 
 Record = TypeVar("Record")
 
@@ -69,10 +71,14 @@ class Column:
     def decode(self, stored: Any) -> Any:
         """Return the value of what is stored, ``_INVALID`` where OptLab does not write that."""
         try:
-            value = _parse_json(stored) if self.json else stored
+            value = stored
+            if self.json:
+                value, end = _scan(stored, 0)
+                if end != len(stored):
+                    return _INVALID
             if not self.fits(value):
                 return _INVALID
-        except (TypeError, ValueError, RecursionError):
+        except (TypeError, ValueError, RecursionError, StopIteration):
             return _INVALID
         return tuple(value) if self.json and isinstance(value, list) else value
 
@@ -92,13 +98,6 @@ class Column:
             return all(map(self.fits, values))
         except (TypeError, ValueError):
             return False
-
-
-def _parse_json(text: str) -> Any:
-    value, end = _parser.raw_decode(text)
-    if end != len(text):
-        raise ValueError("there is more than one document")
-    return value
 
 
 @dataclass(frozen=True)
@@ -175,9 +174,13 @@ class RecordTable(Table, Generic[Record]):
         Args:
             rows: values of :attr:`columns`, and the checksum.
         """
-        assert self.kind is not None
         if not rows:
             return [], []
+        with _without_collections():
+            return self._parse(rows)
+
+    def _parse(self, rows: Sequence[tuple[Any, ...]]) -> tuple[list[Record], list[str]]:
+        assert self.kind is not None
         *stored, _ = zip(*rows, strict=True)
         columns = [
             field.decode_all(items) for field, items in zip(self.fields, stored, strict=True)
@@ -198,6 +201,18 @@ class RecordTable(Table, Generic[Record]):
                 record.__dict__.update(zip(self.names, values, strict=True))
                 records.append(record)
         return records, problems
+
+
+@contextmanager
+def _without_collections() -> Iterator[None]:
+    """Let no garbage be collected inside: it would be searched for again and again in new rows."""
+    active = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if active:
+            gc.enable()
 
 
 def table_of(name: str, kind: type[Record], run: str = "run") -> RecordTable[Record]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import platform
 import re
-import secrets
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -311,6 +310,8 @@ def now() -> str:
 
 def fresh_id() -> str:
     """Return a new run id: the time to the second (UTC) and four random characters."""
+    import secrets  # takes longer to import than all of this module
+
     return (
         f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{''.join(secrets.choice(_LETTERS) for _ in range(4))}"
     )

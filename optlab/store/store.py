@@ -18,31 +18,21 @@ from typing import TYPE_CHECKING, Self
 
 from optlab.core import paths
 from optlab.core.errors import InvalidInput, StoreError
-from optlab.store import (
-    checksums,
-    controls,
-    database,
-    records,
-    rescue,
-    resuming,
-    series,
-    snapshots,
-)
+from optlab.store import checksums, database, records, rescue, snapshots
 from optlab.store.columns import marks, parts
 from optlab.store.persistence import Persistence
 from optlab.store.records import CONTROLS, RUNS, RunRecord, SnapshotRecord
-from optlab.store.run_cursors import RunCursor
-from optlab.store.series import StoredSeries
 from optlab.store.soundness import DamagedStore
 from optlab.store.study_store import StudyStore
-from optlab.store.writer import RunWriter
-from optlab.training.control import Message
 from optlab.training.snapshot import Snapshot
 
 if TYPE_CHECKING:
-    # Only named in signatures: a list of runs does not wait for it.
+    # Only named in signatures. A list of runs does not wait for what reads series and records.
     from optlab.core.identity import FileIdentity
     from optlab.experiment import Experiment
+    from optlab.store.series import StoredSeries
+    from optlab.store.writer import RunWriter
+    from optlab.training.control import Message
 
 
 class Store(StudyStore):
@@ -156,6 +146,8 @@ class Store(StudyStore):
         Raises:
             StoreError: stored data are damaged; the message names run, series and steps.
         """
+        from optlab.store import series
+
         with self._readable_errors(), database.reading(self._connection):
             return series.read(self._connection, run_id, names)
 
@@ -171,6 +163,8 @@ class Store(StudyStore):
         Raises:
             StoreError: stored data are damaged; the message names run, series and steps.
         """
+        from optlab.store import series
+
         with self._readable_errors(), database.reading(self._connection):
             return series.read_many(self._connection, list(run_ids), names)
 
@@ -204,6 +198,8 @@ class Store(StudyStore):
         Raises:
             StoreError: a message is damaged.
         """
+        from optlab.store import controls
+
         with self._readable_errors():
             query = (
                 f"SELECT {CONTROLS.columns}, checksum FROM controls WHERE run = ? ORDER BY number"
@@ -260,6 +256,9 @@ class Store(StudyStore):
         files: Sequence[Mapping[str, FileIdentity]],
         runner: str,
     ) -> RunWriter:
+        from optlab.store.run_cursors import RunCursor
+        from optlab.store.writer import RunWriter
+
         with contextlib.ExitStack() as undo:
             connection, lock = self._for_writer(undo)
             created, versions = records.now(), records.versions()
@@ -306,6 +305,8 @@ class Store(StudyStore):
             return self._persist(lambda: self._resume(runs, runner))
 
     def _resume(self, runs: Sequence[RunRecord], runner: str | None) -> RunWriter:
+        from optlab.store import resuming
+
         with contextlib.ExitStack() as undo:
             connection, lock = self._for_writer(undo)
             # One transaction with the reading, so that a failure leaves the runs as they were, and

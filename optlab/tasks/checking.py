@@ -72,6 +72,36 @@ class CheckTask(Task):
         )
 
 
+@dataclass(frozen=True)
+class CheckAllTask(Task):
+    """Check several experiments; the result is a tuple with an :class:`ExperimentCheck` of each.
+
+    The first that has a problem is the last in it.
+
+    Attributes:
+        checks: one for each experiment.
+    """
+
+    checks: tuple[CheckTask, ...]
+
+    def own_parts(self) -> tuple[str, ...]:
+        """Return the models that are the user's own; see :class:`~optlab.tasks.task.Task`."""
+        return tuple(dict.fromkeys(part for check in self.checks for part in check.own_parts()))
+
+    def run(self, controls: Controls) -> Iterator[tuple[ExperimentCheck, ...]]:
+        """Check the experiments; see :class:`~optlab.tasks.task.Task`.
+
+        Args:
+            controls: not used.
+        """
+        results: list[ExperimentCheck] = []
+        for task in self.checks:
+            results += task.run(controls)
+            if results[-1].problem:
+                break
+        yield tuple(results)
+
+
 def check(
     tables: Mapping[str, Any], *, fit_loss: bool, load_data: bool = False, shared: bool = False
 ) -> ExperimentCheck:

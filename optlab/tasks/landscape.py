@@ -23,7 +23,7 @@ from optlab.store import Store
 from optlab.studies.stability import edge_factor
 from optlab.tasks.slicing import Along, LineSlice, PlaneSlice, cut_line, cut_plane
 from optlab.tasks.subject import Subject, stored, trained
-from optlab.tasks.task import Task
+from optlab.tasks.task import OnStoredRun
 from optlab.training.control import Controls
 from optlab.training.trainer import Trainer
 
@@ -45,7 +45,7 @@ ESCAPE_STEPS = 40
 
 
 @dataclass(frozen=True)
-class SliceTask(Task):
+class SliceTask(OnStoredRun):
     """Evaluate the objective on a plane through a run's weights.
 
     The results are :class:`~optlab.tasks.slicing.PlaneSlice`, first a coarse one.
@@ -70,8 +70,12 @@ class SliceTask(Task):
 
     def run(self, controls: Controls) -> Iterator[PlaneSlice]:
         """See :class:`~optlab.tasks.task.Task`."""
-        subject = with_path(self.run_id, self.examples)
-        other = stored(self.other, self.examples) if self.other else None
+        subject = with_path(self.run_id, self.examples, changed_data=self.changed_data)
+        other = (
+            stored(self.other, self.examples, changed_data=self.changed_data)
+            if self.other
+            else None
+        )
         # First a coarse one, to be shown while the fine one is computed.
         for points in (11, self.points):
             yield cut_plane(
@@ -80,7 +84,7 @@ class SliceTask(Task):
 
 
 @dataclass(frozen=True)
-class LineTask(Task):
+class LineTask(OnStoredRun):
     """Evaluate the objective on a line, with error bars over batches.
 
     The result is a :class:`~optlab.tasks.slicing.LineSlice`.
@@ -98,9 +102,13 @@ class LineTask(Task):
 
     def run(self, controls: Controls) -> Iterator[LineSlice]:
         """See :class:`~optlab.tasks.task.Task`."""
-        other = stored(self.other, self.examples) if self.other else None
+        other = (
+            stored(self.other, self.examples, changed_data=self.changed_data)
+            if self.other
+            else None
+        )
         yield cut_line(
-            stored(self.run_id, self.examples),
+            stored(self.run_id, self.examples, changed_data=self.changed_data),
             other,
             points=self.points,
             reach=self.reach,
@@ -200,7 +208,7 @@ class SpectrumResult:
 
 
 @dataclass(frozen=True)
-class SpectrumTask(Task):
+class SpectrumTask(OnStoredRun):
     """Compute extreme eigenvalues, trace and density of the Hessian.
 
     The results are :class:`SpectrumResult`: without the density, with it, and for a small model with
@@ -219,7 +227,7 @@ class SpectrumTask(Task):
 
     def run(self, controls: Controls) -> Iterator[SpectrumResult]:
         """See :class:`~optlab.tasks.task.Task`."""
-        subject = stored(self.run_id, self.examples)
+        subject = stored(self.run_id, self.examples, changed_data=self.changed_data)
         hessian = subject.landscape.hessian(subject.theta)
         parameters = subject.theta.shape[1]
         ends = extremes(
@@ -256,7 +264,12 @@ class SpectrumTask(Task):
         second = replace(first, grid=smooth.grid[0].numpy(), density=smooth.density[0].numpy())
         yield second
         if parameters <= MAX_WHOLE_SPECTRUM:
-            yield replace(second, path=path_convexity(with_path(self.run_id, self.examples)))
+            yield replace(
+                second,
+                path=path_convexity(
+                    with_path(self.run_id, self.examples, changed_data=self.changed_data)
+                ),
+            )
 
 
 @dataclass(frozen=True)
@@ -291,7 +304,7 @@ class CriticalPointResult:
 
 
 @dataclass(frozen=True)
-class CriticalPointTask(Task):
+class CriticalPointTask(OnStoredRun):
     """Search for the critical point near a run's weights.
 
     The results are :class:`CriticalPointResult`, without and then with ``escapes``.
@@ -308,7 +321,7 @@ class CriticalPointTask(Task):
 
     def run(self, controls: Controls) -> Iterator[CriticalPointResult]:
         """See :class:`~optlab.tasks.task.Task`."""
-        subject = stored(self.run_id, self.examples)
+        subject = stored(self.run_id, self.examples, changed_data=self.changed_data)
         landscape = subject.landscape
         before = critical_points.name(landscape, subject.theta)
         search = critical_points.find(landscape, subject.theta, steps=self.steps)

@@ -77,13 +77,13 @@ class RegisterTask(Task):
 
     Attributes:
         what: path or dotted name, followed by ``:Class``.
-        sha256: of the file that was confirmed.
+        fingerprint: of what was confirmed.
         name: of the registration, without its prefix.
         shapes: of the data on which the model is tried.
     """
 
     what: str
-    sha256: str
+    fingerprint: str
     name: str
     shapes: tuple[DataShape, ...] = USUAL
 
@@ -101,9 +101,9 @@ class RegisterTask(Task):
             InvalidInput: the file has changed, or its class is not a model.
         """
         source = sources.find(self.what)
-        if source.sha256 != self.sha256:
+        if source.fingerprint != self.fingerprint:
             raise InvalidInput(
-                f"{source.path} has changed since it was shown; read it again before you confirm.",
+                f"{source.path}, or a file that it imports, has changed since it was shown; read it again before you confirm.",
                 "origin",
             )
         # Output of the user's file must not mix with ours.

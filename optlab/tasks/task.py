@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 from optlab.training.control import Controls
@@ -32,3 +33,14 @@ class Task(ABC):
     def own_parts(self) -> tuple[str, ...]:
         """Return what the task executes of code of the user's, for messages; by default nothing."""
         return ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class OnStoredRun(Task):
+    """Base class of tasks that read the data of stored runs.
+
+    Attributes:
+        changed_data: whether to go on although the files that a run has read have changed.
+    """
+
+    changed_data: bool = False

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from optlab.core.errors import InvalidInput
 from optlab.experiment.data_files import experiment_of
 from optlab.store import Store
-from optlab.tasks.task import Task
+from optlab.tasks.task import OnStoredRun
 from optlab.training.control import Controls
 from optlab.training.final_results import final_results
 from optlab.training.trainer import Trainer
@@ -37,11 +37,12 @@ class TestPartResult:
 
 
 @dataclass(frozen=True)
-class TestPartTask(Task):
+class TestPartTask(OnStoredRun):
     """Evaluate a stored run on its test part; the result is a :class:`TestPartResult`.
 
     Attributes:
         run_id: its id, or a unique prefix of it.
+        changed_data: see :class:`~optlab.tasks.task.OnStoredRun`.
     """
 
     __test__ = False
@@ -56,7 +57,7 @@ class TestPartTask(Task):
                 no test part, or its files have changed.
             StoreError: the store cannot be read.
         """
-        yield on_test_part(self.run_id)
+        yield on_test_part(self.run_id, changed_data=self.changed_data)
 
 
 def on_test_part(run_id: str, *, changed_data: bool = False) -> TestPartResult:

@@ -212,13 +212,15 @@ class SessionFailed(Event):
 
     ``message`` is for the user, ``detail`` (a traceback) for a report, "" where the message is
     complete. ``invalid``: whether input of the user was not valid; ``field``: the path of the
-    invalid field, or "".
+    invalid field, or "". ``changed_data``: which file a stored run has read otherwise, a sentence,
+    where that is why it failed; the job can be asked to go on.
     """
 
     message: str
     detail: str = ""
     invalid: bool = False
     field: str = ""
+    changed_data: str = ""
 
 
 @dataclass(frozen=True)

@@ -101,9 +101,9 @@ def test_that_listing_runs_imports_neither_numpy_nor_the_other_commands(tmp_path
 def test_that_each_command_is_found_without_the_others() -> None:
     run(
         "import sys\n"
-        "from optlab.cli import app\n"
+        "from optlab.cli import parser\n"
         "words = ['list', 'runs', 'export', 'import', 'model', 'nonsense']\n"
-        "found = {word: set(app._command_line([word]).commands) for word in words}\n"
+        "found = {word: set(parser.command_line([word]).commands) for word in words}\n"
         "assert found['list'] == {'list'} and found['runs'] == {'runs'}\n"
         "assert {'import', 'model', 'run', 'runs'} < found['import'] == found['nonsense']\n"
         "assert found['model'] == found['nonsense']\n"

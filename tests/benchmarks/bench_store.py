@@ -1,5 +1,5 @@
-"""How fast series are appended and read, as ratios to TensorBoard's writer and reader, and how long
-it takes to list many runs, as a ratio to fetching their rows. A plain script:
+"""How fast series are appended and read, as ratios to TensorBoard's writer and reader, how long it
+takes to list many runs, as a ratio to fetching their rows, and the whole command. A plain script:
 PYTHONPATH=. python tests/benchmarks/bench_store.py
 
 One row of a series is one step of eight series (four numbers and a vector of four). Repetitions are
@@ -10,7 +10,10 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import statistics
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -114,6 +117,14 @@ def _fetch_runs(home: Path, runs: int) -> None:
         assert len(store._connection.execute("SELECT * FROM runs").fetchall()) == runs
 
 
+def _command_runs(home: Path, runs: int) -> None:
+    environment = {**os.environ, "OPTLAB_HOME": str(home)}
+    done = subprocess.run(
+        [sys.executable, "-m", "optlab", "runs"], env=environment, capture_output=True, check=True
+    )
+    assert done.stdout.count(b"\n") == runs
+
+
 def _tensorboard_append(folder: Path, blocks: list[SeriesBlock]) -> None:
     from torch.utils.tensorboard import SummaryWriter
 
@@ -155,7 +166,7 @@ def main() -> None:
     rows, peer_rows = (count - count % BLOCK for count in (arguments.rows, arguments.peer_rows))
     blocks, peer_blocks, experiment = _blocks(rows), _blocks(peer_rows), _experiment()
     rates: dict[str, list[float]] = {"append": [], "read": [], "peer_append": [], "peer_read": []}
-    seconds: dict[str, list[float]] = {"list": [], "fetch": []}
+    seconds: dict[str, list[float]] = {"list": [], "fetch": [], "command": []}
     with tempfile.TemporaryDirectory() as temporary:
         many = Path(temporary) / "many"
         _store_with_runs(many, arguments.runs)
@@ -166,6 +177,7 @@ def main() -> None:
             home, folder = Path(temporary) / f"store-{repeat}", Path(temporary) / f"peer-{repeat}"
             seconds["list"].append(_timed(lambda: _list_runs(many, arguments.runs)))
             seconds["fetch"].append(_timed(lambda: _fetch_runs(many, arguments.runs)))
+            seconds["command"].append(_timed(lambda: _command_runs(many, arguments.runs)))
             began = time.perf_counter()
             run = _store_append(home, experiment, blocks)
             rates["append"].append(rows / (time.perf_counter() - began))
@@ -182,6 +194,7 @@ def main() -> None:
     listing = {name: statistics.median(values) for name, values in seconds.items()}
     result = {
         "list_seconds": round(listing["list"], 3),
+        "command_seconds": round(listing["command"], 3),
         "list_ratio": listing["list"] / listing["fetch"],
         "append_ratio": median["append"] / median["peer_append"],
         "read_ratio": median["read"] / median["peer_read"],
@@ -203,7 +216,8 @@ def main() -> None:
     print(
         f"{arguments.runs:,} runs listed in {listing['list']:.2f} s "
         f"({min(seconds['list']):.2f} to {max(seconds['list']):.2f}), "
-        f"{result['list_ratio']:.1f} x fetching their rows"
+        f"{result['list_ratio']:.1f} x fetching their rows; by optlab runs in "
+        f"{listing['command']:.2f} s ({min(seconds['command']):.2f} to {max(seconds['command']):.2f})"
     )
 
 

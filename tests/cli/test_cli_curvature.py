@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from optlab.cli import critical
 from optlab.cli.app import main
 from optlab.experiment import Experiment
 from optlab.store import Store
@@ -294,3 +295,25 @@ def test_that_a_sound_run_has_no_findings_and_a_missing_one_is_refused(
     assert isinstance(answer(capsys, "diagnose", run)["findings"], list)
     assert main(["diagnose", "nowhere"]) == 2
     assert "nowhere" in capsys.readouterr().err
+
+
+def test_that_a_long_search_says_its_cost_beforehand_and_its_progress(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = ["critical", "iris-softmax", "--set", "loss.l2=0.01", "--most", "4", "--json"]
+    assert main(words) == 0
+    quick = capsys.readouterr()
+    assert quick.err == ""
+    monkeypatch.setattr(critical, "_LONG_SECONDS", 0.0)
+    monkeypatch.setattr(critical, "_REPORT_SECONDS", 0.0)
+    assert main(words) == 0
+    captured = capsys.readouterr()
+    assert captured.out == quick.out
+    cost, *progress = captured.err.splitlines()
+    assert cost.startswith("15 parameters on 90 examples: a Hessian product takes about ")
+    assert "a step up to 15 of them, so 4 steps take at most " in cost
+    (document,) = json.loads(captured.out)
+    norms = document["finder"]["gradient_norms"]
+    assert len(progress) == document["finder"]["steps"] == len(norms) - 1 > 0
+    for step, (line, norm) in enumerate(zip(progress, norms[1:], strict=True), start=1):
+        assert line.startswith(f"  step {step} of at most 4, gradient norm {norm:.3g}, ")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from optlab.cli.app import _command_line
+from optlab.cli.parser import command_line
 from optlab.core import streams
 from optlab.entry import main
 from optlab.store import Store
@@ -108,7 +108,7 @@ def test_a_run_is_stored_whole_although_its_output_is_closed() -> None:
         assert store.hidden == ""
 
 
-NAMES = sorted(_command_line([]).commands)
+NAMES = sorted(command_line([]).commands)
 
 
 @pytest.mark.parametrize("command", NAMES)

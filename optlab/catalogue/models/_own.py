@@ -69,8 +69,7 @@ class OwnModel(Model):
         )
 
     def files(self) -> tuple[Path, ...]:
-        path = sources.file_of(self.registration)
-        return () if path is None else (path,)
+        return sources.files_of(self.registration)
 
     def forward(
         self, parameters: list[torch.Tensor], x: torch.Tensor, context: ForwardContext

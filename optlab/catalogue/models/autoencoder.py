@@ -10,7 +10,7 @@ from optlab.catalogue.models._activations import Activation
 from optlab.catalogue.models._linearized import LinearizedLayers
 from optlab.catalogue.models._symmetries import of_chain
 from optlab.catalogue.models.base import ForwardContext, Model
-from optlab.catalogue.models.capabilities import Layers, Symmetry, Tape
+from optlab.catalogue.models.capabilities import InputLayer, Layers, Symmetry, Tape
 from optlab.core.data import DataShape
 from optlab.core.fields import Sizes, choice, integer, sizes
 from optlab.core.layout import Layout
@@ -102,6 +102,9 @@ class Autoencoder(Model):
         return LinearizedLayers(
             list(zip(parameters[::2], parameters[1::2], strict=True)), self.activation, x.flatten(2)
         )
+
+    def input_layer(self) -> InputLayer:
+        return InputLayer(0, (1,))
 
     def symmetries(self, parameters: list[torch.Tensor]) -> list[Symmetry]:
         return of_chain(parameters, self.activation)

@@ -44,6 +44,20 @@ class Symmetry:
     rotation: bool = False
 
 
+@dataclass(frozen=True)
+class InputLayer:
+    """The affine layer that alone reads the inputs, in a way that depends on its outputs alone.
+
+    Attributes:
+        weight: index of its weight ``[units, inputs]`` in the layout. An example, or a step of it, has
+            ``inputs`` values.
+        biases: indices of the tensors that together are its bias ``[units]``; () where it has none.
+    """
+
+    weight: int
+    biases: tuple[int, ...] = ()
+
+
 class OwnTargets:
     """Targets that the model sets itself, as an autoencoder does with its inputs."""
 
@@ -200,6 +214,13 @@ class Symmetries:
             parameters: views ``[1, *shape]`` in the order of the layout.
         """
         return []
+
+    def input_layer(self) -> InputLayer | None:
+        """Return the layer that reads the inputs; by default None, where it is not known.
+
+        Where inputs depend on each other, changes of its weights have no effect.
+        """
+        return None
 
 
 class WrittenOutGradient:

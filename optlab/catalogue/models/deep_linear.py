@@ -7,7 +7,7 @@ from typing import ClassVar
 from optlab.catalogue.models._linearized import LinearizedLayers
 from optlab.catalogue.models._symmetries import HiddenSpace, of_spaces
 from optlab.catalogue.models.base import ForwardContext, Model
-from optlab.catalogue.models.capabilities import Symmetry
+from optlab.catalogue.models.capabilities import InputLayer, Symmetry
 from optlab.core.data import DataShape
 from optlab.core.fields import integer
 from optlab.core.layout import Layout, Parameter, layout
@@ -79,6 +79,9 @@ class DeepLinear(Model):
 
     def linearized(self, parameters: list[torch.Tensor], x: torch.Tensor) -> LinearizedLayers:
         return LinearizedLayers([(weight, None) for weight in parameters], "identity", x.flatten(2))
+
+    def input_layer(self) -> InputLayer:
+        return InputLayer(0)
 
     def symmetries(self, parameters: list[torch.Tensor]) -> list[Symmetry]:
         spaces = [

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from optlab.catalogue.models._linearized import LinearizedLayers
 from optlab.catalogue.models.base import ForwardContext, Model, affine, affine_backward
-from optlab.catalogue.models.capabilities import Layers, Tape
+from optlab.catalogue.models.capabilities import InputLayer, Layers, Tape
 from optlab.core.data import DataShape
 from optlab.core.layout import Layout, layout, linear
 
@@ -38,6 +38,9 @@ class Linear(Model):
         if context.trace is not None:
             context.trace("layers.0", outputs)
         return outputs
+
+    def input_layer(self) -> InputLayer:
+        return InputLayer(0, (1,))
 
     def record(self, parameters: list[torch.Tensor], x: torch.Tensor) -> tuple[torch.Tensor, Tape]:
         flat = x.flatten(2)

@@ -6,6 +6,7 @@ from typing import ClassVar
 
 from optlab.catalogue.models._sequences import sequence_inputs
 from optlab.catalogue.models.base import ForwardContext, Model, affine
+from optlab.catalogue.models.capabilities import InputLayer
 from optlab.core.data import DataShape
 from optlab.core.fields import integer
 from optlab.core.layout import Layout, Parameter, layout, linear
@@ -90,3 +91,6 @@ class LSTM(Model):
         if context.trace is not None:
             context.trace("output", outputs)
         return outputs
+
+    def input_layer(self) -> InputLayer:
+        return InputLayer(0, (2, 3, 4, 5))

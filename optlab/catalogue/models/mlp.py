@@ -10,7 +10,7 @@ from optlab.catalogue.models._batch_norm import moments, normalized
 from optlab.catalogue.models._linearized import LinearizedLayers
 from optlab.catalogue.models._symmetries import HiddenSpace, of_chain, of_spaces
 from optlab.catalogue.models.base import ForwardContext, Model, affine
-from optlab.catalogue.models.capabilities import Layers, Stack, Symmetry, Tape
+from optlab.catalogue.models.capabilities import InputLayer, Layers, Stack, Symmetry, Tape
 from optlab.core.data import DataShape
 from optlab.core.fields import Sizes, choice, flag, number, sizes
 from optlab.core.layout import Layout, Parameter, layout, linear
@@ -225,6 +225,9 @@ class MLP(Model):
             return None
         layers = list(zip(parameters[::2], parameters[1::2], strict=True))
         return LinearizedLayers(layers, self.activation, x.flatten(2))
+
+    def input_layer(self) -> InputLayer:
+        return InputLayer(0, () if self.batch_norm else (1,))
 
     def symmetries(self, parameters: list[torch.Tensor]) -> list[Symmetry]:
         # The scale invariance of batch normalization is not exact, because of the added variance.

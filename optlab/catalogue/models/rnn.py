@@ -8,7 +8,7 @@ from optlab.catalogue.models import _activations
 from optlab.catalogue.models._sequences import sequence_inputs
 from optlab.catalogue.models._symmetries import HiddenSpace, of_spaces
 from optlab.catalogue.models.base import ForwardContext, Model, affine
-from optlab.catalogue.models.capabilities import Symmetry
+from optlab.catalogue.models.capabilities import InputLayer, Symmetry
 from optlab.core.data import DataShape
 from optlab.core.fields import choice, integer
 from optlab.core.layout import Layout, Parameter, layout, linear
@@ -81,6 +81,9 @@ class RNN(Model):
         if context.trace is not None:
             context.trace("output", outputs)
         return outputs
+
+    def input_layer(self) -> InputLayer:
+        return InputLayer(0, (2,))
 
     def symmetries(self, parameters: list[torch.Tensor]) -> list[Symmetry]:
         space = HiddenSpace(self.units, (0, 1, 2), (1, 3))

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from optlab.catalogue.models._attention_symmetries import PER_BLOCK, of_transformer
 from optlab.catalogue.models._sequences import sequence_inputs
 from optlab.catalogue.models.base import ForwardContext, Model, affine
+from optlab.catalogue.models.capabilities import InputLayer, Symmetry
 from optlab.core.data import DataShape
 from optlab.core.errors import InvalidInput
 from optlab.core.fields import integer
@@ -14,8 +16,6 @@ from optlab.core.lazy import functional, torch
 
 _EPSILON = 1e-5
 """Added to the variance in layer normalization; the value of torch."""
-_PER_BLOCK = 12
-"""Number of tensors in a block."""
 
 
 class Transformer(Model):
@@ -150,7 +150,7 @@ class Transformer(Model):
                 up_bias,
                 back,
                 back_bias,
-            ) = rest[_PER_BLOCK * number : _PER_BLOCK * (number + 1)]
+            ) = rest[PER_BLOCK * number : PER_BLOCK * (number + 1)]
             block = f"blocks.{number}"
             projected = affine(_normalized(h, scale1, shift1), attending, attending_bias)
             report(f"{block}.attention", projected)
@@ -173,6 +173,12 @@ class Transformer(Model):
         if trace is not None:
             trace("output", outputs)
         return outputs
+
+    def symmetries(self, parameters: list[torch.Tensor]) -> list[Symmetry]:
+        return of_transformer(parameters, self.heads)
+
+    def input_layer(self) -> InputLayer:
+        return InputLayer(0, (1,))
 
     def _attention(self, projected: torch.Tensor) -> torch.Tensor:
         """Compute self-attention: ``[R, m, T, 3 * width]`` → ``[R, m, T, width]``.

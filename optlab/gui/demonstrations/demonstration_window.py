@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from html import escape
 from pathlib import Path
 
 from PySide6.QtCore import Qt, Signal
@@ -13,7 +14,6 @@ from PySide6.QtWidgets import (
     QFileDialog,
     QFrame,
     QHBoxLayout,
-    QLabel,
     QListWidget,
     QListWidgetItem,
     QMainWindow,
@@ -37,6 +37,7 @@ from optlab.gui.forms.formula import FormulaView
 from optlab.gui.geometry import resize_to_screen, scrollable
 from optlab.gui.item_models.result_table_model import ResultTableModel
 from optlab.gui.panels.tile import Tile
+from optlab.gui.plain_text import PlainLabel
 from optlab.gui.plots.result_plot import ResultPlot
 from optlab.gui.plots.subject import set_subject
 from optlab.studies import demonstrations
@@ -61,10 +62,10 @@ class DemonstrationWindow(QMainWindow):
         self.tasks = TaskBridge(prewarmer.pool, self)
         self.list = QListWidget()
         self.sentence, self.note, self.source, self.status_label = (
-            QLabel(""),
-            QLabel(""),
-            QLabel(""),
-            QLabel("Choose a demonstration and press Run."),
+            PlainLabel(""),
+            PlainLabel(""),
+            PlainLabel(""),
+            PlainLabel("Choose a demonstration and press Run."),
         )
         self.formula = FormulaView()
         self.form: FieldsForm | None = None
@@ -95,6 +96,7 @@ class DemonstrationWindow(QMainWindow):
             item.setData(_NAME, demonstration.name)
             item.setToolTip(page(demonstration).sentence)
             self.list.addItem(item)
+        self.sentence.setTextFormat(Qt.TextFormat.RichText)
         for label in (self.sentence, self.note, self.source, self.status_label):
             label.setWordWrap(True)
         for label in (self.note, self.source):
@@ -207,7 +209,9 @@ class DemonstrationWindow(QMainWindow):
         about = page(demonstration)
         set_subject(self, demonstration.label)
         self.setWindowTitle(f"{demonstration.label} – Demonstrations – OptLab")
-        self.sentence.setText(f"<b>{about.sentence}</b> {' '.join(about.explanation)}")
+        self.sentence.setText(
+            f"<b>{escape(about.sentence)}</b> {escape(' '.join(about.explanation))}"
+        )
         self.note.setText(demonstration.note)
         self.note.setVisible(bool(demonstration.note))
         self.source.setText(about.source)

@@ -6,12 +6,13 @@ from typing import Any
 
 from PySide6.QtCore import QEvent, QObject, Qt, Signal
 from PySide6.QtGui import QStandardItem, QStandardItemModel
-from PySide6.QtWidgets import QComboBox, QHBoxLayout, QLabel, QToolButton, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QComboBox, QHBoxLayout, QToolButton, QVBoxLayout, QWidget
 
 from optlab.core import registry
 from optlab.experiment.pages import sentence
 from optlab.gui.forms.fields_form import FieldsForm
 from optlab.gui.forms.formula import FormulaView
+from optlab.gui.plain_text import PlainLabel, plain
 
 
 class ComponentForm(QWidget):
@@ -42,10 +43,10 @@ class ComponentForm(QWidget):
         self.reset_button = self._button(
             "↺", "Reset all fields of this component to their defaults"
         )
-        self.sentence = QLabel("")
+        self.sentence = PlainLabel("")
         self.sentence.setProperty("role", "muted")
         self.sentence.setWordWrap(True)
-        self.problem = QLabel("")
+        self.problem = PlainLabel("")
         self.problem.setProperty("role", "problem")
         self.problem.setWordWrap(True)
         self.problem.hide()
@@ -156,7 +157,7 @@ class ComponentForm(QWidget):
         self._layout.addWidget(self._form)
         summary = sentence(component)
         self.sentence.setText(summary)
-        self.picker.setToolTip(summary)
+        self.picker.setToolTip(plain(summary))
         self.formula.set_lines(component.rule)
 
     def _edited(self, name: str) -> None:
@@ -209,11 +210,11 @@ def _picker(kind: str) -> QComboBox:
                 reason = component.unavailable()
                 if reason:
                     item.setText(f"{component.label} (not available)")
-                item.setToolTip(reason or sentence(component))
+                item.setToolTip(plain(reason or sentence(component)))
                 model.appendRow(item)
     for name, reason in registry.refused(kind).items():
         item = QStandardItem(f"{name} (not available)")
-        item.setToolTip(reason)
+        item.setToolTip(plain(reason))
         item.setFlags(Qt.ItemFlag.NoItemFlags)
         model.appendRow(item)
     combo.setModel(model)

@@ -25,6 +25,7 @@ from PySide6.QtWidgets import (
 from optlab.core.errors import InvalidInput
 from optlab.core.fields import Field, FieldSet, shown
 from optlab.gui.forms.scale import POSITIONS, scale
+from optlab.gui.plain_text import PlainLabel
 
 
 class FieldEditor(QWidget):
@@ -50,8 +51,9 @@ class FieldEditor(QWidget):
         self._experiment_error = ""
         self._value: Any = field.default
         self.label = QLabel(label_text(field))
+        self.label.setTextFormat(Qt.TextFormat.RichText)
         self.label.setToolTip(tip(field))
-        self.problem = QLabel("")
+        self.problem = PlainLabel("")
         self.problem.setProperty("role", "problem")
         self.problem.setWordWrap(True)
         self.problem.hide()

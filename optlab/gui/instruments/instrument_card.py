@@ -10,7 +10,6 @@ from PySide6.QtWidgets import (
     QCheckBox,
     QFrame,
     QHBoxLayout,
-    QLabel,
     QTabWidget,
     QToolButton,
     QVBoxLayout,
@@ -20,6 +19,7 @@ from optlab.catalogue.instruments.base import Instrument
 from optlab.experiment.pages import sentence
 from optlab.gui.forms.fields_form import FieldsForm
 from optlab.gui.instruments.pictures import plot_of
+from optlab.gui.plain_text import PlainLabel, plain
 from optlab.gui.plots.colors import PlotColors
 from optlab.gui.plots.curve_plot import CurvePlot
 from optlab.gui.plots.result_plot import ResultPlot
@@ -46,8 +46,8 @@ class InstrumentCard(QFrame):
         self._columns: dict[str, tuple[str, ...]] = {}
         self._labels = {quantity.name: quantity.label for quantity in instrument.gives}
         self.box = QCheckBox(instrument.label)
-        self.box.setToolTip(sentence(instrument))
-        self.cost = QLabel("")
+        self.box.setToolTip(plain(sentence(instrument)))
+        self.cost = PlainLabel("")
         self.cost.setProperty("role", "muted")
         self.fields_button = self._button("⚙", "Schedule and fields of this instrument")
         self.fields_button.setCheckable(True)
@@ -55,7 +55,7 @@ class InstrumentCard(QFrame):
         self.page_button = self._button("?", f"Explain {instrument.label.lower()}")
         self.form = FieldsForm(instrument, f"instruments.{instrument.name}")
         self.form.hide()
-        self.problem = QLabel("")
+        self.problem = PlainLabel("")
         self.problem.setProperty("role", "problem")
         self.problem.setWordWrap(True)
         self.problem.hide()

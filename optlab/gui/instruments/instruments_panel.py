@@ -6,12 +6,13 @@ from collections.abc import Mapping
 from typing import Any, cast
 
 from PySide6.QtCore import Qt, Signal
-from PySide6.QtWidgets import QFrame, QGridLayout, QLabel, QScrollArea, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QFrame, QGridLayout, QScrollArea, QVBoxLayout, QWidget
 
 from optlab.catalogue.instruments.base import Instrument
 from optlab.core import registry
 from optlab.gui.instruments.instrument_card import InstrumentCard
 from optlab.gui.panels.run_caption import RunCaption
+from optlab.gui.plain_text import PlainLabel
 from optlab.gui.plots.colors import PlotColors
 from optlab.training.events import InstrumentCosts, InstrumentImage, SeriesBlock
 
@@ -38,7 +39,7 @@ class InstrumentsPanel(QScrollArea):
         layout = QVBoxLayout(column)
         layout.setContentsMargins(0, 0, 8, 8)
         layout.setSpacing(8)
-        intro = QLabel(
+        intro = PlainLabel(
             "Instruments observe a run. They never change the training, not even in the last bit."
         )
         intro.setWordWrap(True)
@@ -54,7 +55,7 @@ class InstrumentsPanel(QScrollArea):
             self.cards[component.name] = card
             groups.setdefault(component.group, []).append(card)
         for title, cards in groups.items():
-            heading = QLabel(title)
+            heading = PlainLabel(title)
             heading.setObjectName("tileTitle")
             layout.addWidget(heading)
             grid = QGridLayout()

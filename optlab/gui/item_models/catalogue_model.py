@@ -8,6 +8,7 @@ from PySide6.QtGui import QFont, QStandardItem, QStandardItemModel
 from optlab.core import registry
 from optlab.core.component import Component
 from optlab.experiment import pages
+from optlab.gui.plain_text import plain
 
 KIND = Qt.ItemDataRole.UserRole + 1
 NAME = Qt.ItemDataRole.UserRole + 2
@@ -102,7 +103,7 @@ def _entry(component: type[Component]) -> QStandardItem:
     about = pages.page(component)
     item = QStandardItem(component.label)
     item.setEditable(False)
-    item.setToolTip(about.sentence)
+    item.setToolTip(plain(about.sentence))
     item.setData(component.kind, KIND)
     item.setData(component.name, NAME)
     symbols = [text for pair in about.symbols for text in pair]

@@ -9,6 +9,7 @@ from typing import Any
 from PySide6.QtCore import QAbstractTableModel, QModelIndex, QPersistentModelIndex, Qt
 
 from optlab.core.printable import printable
+from optlab.gui.plain_text import plain
 from optlab.store import RunRecord
 
 _COLUMNS = ("Run", "State", "Steps", "Validation error", "Training loss", "Started")
@@ -57,7 +58,8 @@ class RunsTableModel(QAbstractTableModel):
         ):
             return _RIGHT
         if role == Qt.ItemDataRole.ToolTipRole:
-            return f"{record.id}: {printable(record.reason)}" if record.reason else record.id
+            reason = printable(record.reason)
+            return plain(f"{record.id}: {reason}") if reason else record.id
         if role != Qt.ItemDataRole.DisplayRole:
             return None
         return self._text(record, column)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from html import escape
 from typing import Any, get_args
 
 import numpy as np
@@ -24,24 +25,24 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from optlab.core.limits import MAX_WHOLE_SPECTRUM
 from optlab.core.printable import printable
 from optlab.gui import theme
 from optlab.gui.bridge import TaskBridge, WorkerPrewarmer
 from optlab.gui.geometry import resize_to_screen, scrollable
 from optlab.gui.landscape.density_plot import DensityPlot
 from optlab.gui.landscape.line_slice_plot import LineSlicePlot
+from optlab.gui.landscape.result_text import eigenvalue_rows, escape_table, sign_counts
 from optlab.gui.panels.tile import Tile
+from optlab.gui.plain_text import PlainLabel
 from optlab.gui.plots.contour_plot import ContourPlot
 from optlab.gui.plots.curve_plot import CurvePlot
 from optlab.gui.plots.relief import Relief, Track
 from optlab.gui.plots.relief_view import ReliefView
 from optlab.gui.plots.subject import set_subject
 from optlab.gui.plots.ticks import readable
+from optlab.gui.questions import ask_about_changed_data
 from optlab.tasks.landscape import (
-    ESCAPE_STEPS,
     EXAMPLES,
-    START_OFFSET,
     CriticalPointResult,
     CriticalPointTask,
     LineTask,
@@ -89,7 +90,8 @@ class LandscapeWindow(QMainWindow):
         self.eigenvalues = QTableWidget(0, 2)
         self.norms = CurvePlot("‖g‖", x_label="Steps of the search", log_y=True)
         self.result_text = QLabel("")
-        self.status_label = QLabel("")
+        self.result_text.setTextFormat(Qt.TextFormat.RichText)
+        self.status_label = PlainLabel("")
         self.busy = QProgressBar()
         self.compute_button = QPushButton("Compute")
         self.stop_button = QPushButton("Stop")
@@ -165,7 +167,7 @@ class LandscapeWindow(QMainWindow):
             ("Examples", self.examples),
             ("Seed", self.seed),
         ):
-            numbers.addWidget(QLabel(label))
+            numbers.addWidget(PlainLabel(label))
             numbers.addWidget(box)
         numbers.addStretch(1)
         for widget in (self.busy, self.stop_button, self.compute_button):
@@ -199,6 +201,7 @@ class LandscapeWindow(QMainWindow):
         self.listing.failed.connect(self._failed)
         self.tasks.answered.connect(self._show_result)
         self.tasks.failed.connect(self._failed)
+        ask_about_changed_data(self.tasks, self, self._show_computing)
         self.tasks.finished.connect(lambda: self._set_busy(False))
         theme.notifier().themeChanged.connect(self.apply_theme)
 
@@ -295,6 +298,9 @@ class LandscapeWindow(QMainWindow):
                 self.tasks.ask(SpectrumTask(run, examples=examples))
             case _:
                 self.tasks.ask(CriticalPointTask(run, examples=examples))
+        self._show_computing()
+
+    def _show_computing(self) -> None:
         self._set_busy(True)
         self._show_status("Computing…")
 
@@ -362,7 +368,7 @@ class LandscapeWindow(QMainWindow):
 
     def _show_spectrum(self, result: SpectrumResult) -> None:
         self.density.show_spectrum(result)
-        rows = _eigenvalue_rows(result)
+        rows = eigenvalue_rows(result)
         self.eigenvalues.setRowCount(len(rows))
         for row, (name, value) in enumerate(rows):
             self.eigenvalues.setItem(row, 0, QTableWidgetItem(name))
@@ -372,7 +378,7 @@ class LandscapeWindow(QMainWindow):
             f"trace {readable(result.trace, 4)} ± {readable(result.trace_error, 2)}",
             f"{result.products} Hessian products, relative residual {readable(result.residual, 2)}",
         ]
-        parts.append(_sign_counts(result))
+        parts.append(sign_counts(result))
         if result.rate is not None and result.top[0] > 0.0:
             edge = result.factor / float(result.top[0])
             side = "below" if result.rate < edge else "above"
@@ -401,13 +407,13 @@ class LandscapeWindow(QMainWindow):
         point = "At the critical point" if result.converged else "At its end"
         low, high = float(result.eigenvalues[0]), float(result.eigenvalues[-1])
         self.result_text.setText(
-            f"<p><b>At the weights:</b> {result.here}.<br>"
+            f"<p><b>At the weights:</b> {escape(result.here)}.<br>"
             f"Objective {readable(result.losses[0], 6)}.</p>"
-            f"<p><b>{reached}</b> at a distance of {readable(result.distance, 3)}.</p>"
-            f"<p><b>{point}:</b> {result.there}.<br>"
+            f"<p><b>{escape(reached)}</b> at a distance of {readable(result.distance, 3)}.</p>"
+            f"<p><b>{point}:</b> {escape(result.there)}.<br>"
             f"Objective {readable(result.losses[1], 6)}, "
             f"eigenvalues from {readable(low, 4)} to "
-            f"{readable(high, 4)}.</p>{_escape_table(result)}"
+            f"{readable(high, 4)}.</p>{escape_table(result)}"
         )
         self._show_status(
             "The objective has no minimum in this direction, only an infimum at infinity, as where "
@@ -445,54 +451,3 @@ def _side_by_side(*widgets: QWidget) -> QWidget:
         split.addWidget(widget)
     split.setSizes([1000, 800])
     return split
-
-
-def _escape_table(result: CriticalPointResult) -> str:
-    """Return a table of where methods end that start beside the critical point."""
-    if not result.escapes:
-        return ""
-    rows = "".join(
-        f"<tr><td>{label}&nbsp;&nbsp;</td>"
-        f"<td align='right'>{readable(objective, 5)}&nbsp;&nbsp;</td>"
-        f"<td align='right'>{readable(distance, 3)}</td></tr>"
-        for label, objective, distance in result.escapes
-    )
-    head = (
-        "<tr><td></td><td align='right'>objective&nbsp;&nbsp;</td>"
-        "<td align='right'>distance</td></tr>"
-    )
-    return (
-        f"<p><b>After {ESCAPE_STEPS} steps from a point at a distance of {START_OFFSET:g}:</b></p>"
-        f"<table>{head}{rows}</table>"
-    )
-
-
-def _eigenvalue_rows(result: SpectrumResult) -> list[tuple[str, float]]:
-    """Return name and value of all eigenvalues, or of those at both ends, the largest first."""
-    if len(result.whole):
-        return [
-            (f"λ{_subscript(number)}", float(value))
-            for number, value in enumerate(result.whole[::-1], 1)
-        ]
-    rows = [(f"λ{_subscript(number)}", float(value)) for number, value in enumerate(result.top, 1)]
-    return rows + [
-        (f"λ₋{_subscript(number)}" if number > 1 else "smallest", float(value))
-        for number, value in reversed(list(enumerate(result.bottom, 1)))
-    ]
-
-
-def _sign_counts(result: SpectrumResult) -> str:
-    if result.positive is None:
-        return (
-            f"signs are counted up to {MAX_WHOLE_SPECTRUM:,} parameters, where all eigenvalues are "
-            "computed"
-        )
-    return (
-        f"of {result.parameters:,} eigenvalues {result.negative:,} are negative, {result.zero:,} "
-        f"zero and {result.positive:,} positive"
-    )
-
-
-def _subscript(number: int) -> str:
-    """Return a number in subscript digits."""
-    return str(number).translate(str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉"))

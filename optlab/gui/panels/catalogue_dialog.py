@@ -8,7 +8,6 @@ from PySide6.QtWidgets import (
     QDialog,
     QDialogButtonBox,
     QHBoxLayout,
-    QLabel,
     QLineEdit,
     QPushButton,
     QSplitter,
@@ -21,6 +20,7 @@ from optlab.experiment.sections import SECTIONS
 from optlab.gui.geometry import resize_to_screen
 from optlab.gui.item_models.catalogue_model import KIND, NAME, CatalogueModel, CatalogueSearch
 from optlab.gui.panels.page_view import PageView
+from optlab.gui.plain_text import PlainLabel
 
 
 class CatalogueDialog(QDialog):
@@ -39,7 +39,7 @@ class CatalogueDialog(QDialog):
         self.search.setPlaceholderText("Search names, rules, symbols, papers…")
         self.search.setClearButtonEnabled(True)
         self.search.setAccessibleName("Search the catalogue")
-        self.count = QLabel("")
+        self.count = PlainLabel("")
         self.count.setProperty("role", "muted")
         self.entries = CatalogueSearch(CatalogueModel())
         self.tree = QTreeView()

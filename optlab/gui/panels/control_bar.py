@@ -16,6 +16,7 @@ from PySide6.QtWidgets import (
 )
 
 from optlab.gui.panels.elided_label import ElidedLabel
+from optlab.gui.plain_text import plain
 
 State = Literal["idle", "starting", "running", "paused", "stopping"]
 
@@ -107,7 +108,9 @@ class ControlBar(QWidget):
     def set_startable(self, startable: bool, problem: str = "") -> None:
         """Set whether the experiment can be started, and if not, why."""
         self._startable = startable
-        self.start_button.setToolTip("Start training (Ctrl+Return)" if startable else problem)
+        self.start_button.setToolTip(
+            "Start training (Ctrl+Return)" if startable else plain(problem)
+        )
         self._refresh_buttons()
 
     def say(self, sentence: str, *, problem: bool = False) -> None:

@@ -6,10 +6,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PySide6.QtCore import QPointF, QRectF, QSize, Qt
 from PySide6.QtGui import QColor, QImage, QPainter, QPaintEvent
-from PySide6.QtWidgets import QLabel, QSizePolicy, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QSizePolicy, QVBoxLayout, QWidget
 
 from optlab.core.printable import printable
 from optlab.gui import theme
+from optlab.gui.plain_text import PlainLabel
 from optlab.tasks.preview import DatasetPreview
 
 _HEIGHT = 132
@@ -22,7 +23,7 @@ class DataPreview(QWidget):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.picture = _Picture()
-        self.message = QLabel("")
+        self.message = PlainLabel("")
         self.message.setWordWrap(True)
         self.message.setProperty("role", "muted")
         layout = QVBoxLayout(self)

@@ -10,7 +10,6 @@ from PySide6.QtCore import Signal
 from PySide6.QtWidgets import (
     QFrame,
     QHBoxLayout,
-    QLabel,
     QPushButton,
     QToolButton,
     QVBoxLayout,
@@ -18,6 +17,7 @@ from PySide6.QtWidgets import (
 )
 
 from optlab.experiment import Experiment
+from optlab.gui.plain_text import PlainLabel
 from optlab.studies.diagnosis import diagnose
 from optlab.studies.diagnosis.base import Finding, Remedy, RunHistory
 from optlab.training.events import SeriesBlock
@@ -83,7 +83,7 @@ class DiagnosisPanel(QFrame):
         self._findings: list[Finding] = []
         self._position = 0
         self._in_progress = False
-        self.sentence, self.evidence = QLabel(""), QLabel("")
+        self.sentence, self.evidence = PlainLabel(""), PlainLabel("")
         self.sentence.setWordWrap(True)
         self.evidence.setWordWrap(True)
         self.evidence.setProperty("role", "muted")

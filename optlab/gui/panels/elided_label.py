@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from PySide6.QtCore import QEvent, Qt
 from PySide6.QtGui import QResizeEvent
-from PySide6.QtWidgets import QLabel, QSizePolicy, QWidget
+from PySide6.QtWidgets import QSizePolicy, QWidget
+
+from optlab.gui.plain_text import PlainLabel, plain
 
 
-class ElidedLabel(QLabel):
+class ElidedLabel(PlainLabel):
     """A label that never widens its window; the full text is its tool tip.
 
     Args:
@@ -15,8 +17,8 @@ class ElidedLabel(QLabel):
     """
 
     def __init__(self, text: str = "", parent: QWidget | None = None) -> None:
-        super().__init__(parent)
         self._text = ""
+        super().__init__("", parent)
         self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
         self.setText(text)
 
@@ -46,4 +48,4 @@ class ElidedLabel(QLabel):
         width = self.contentsRect().width()
         shown = self.fontMetrics().elidedText(self._text, Qt.TextElideMode.ElideRight, width)
         super().setText(shown)
-        self.setToolTip(self._text if shown != self._text else "")
+        self.setToolTip(plain(self._text) if shown != self._text else "")

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from PySide6.QtCore import QSize, QTimer, Signal
-from PySide6.QtWidgets import QFrame, QLabel, QLineEdit, QScrollArea, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QFrame, QLineEdit, QScrollArea, QVBoxLayout, QWidget
 
 from optlab.catalogue.instruments.base import INSTRUMENTS, instrument_of
 from optlab.core.errors import InvalidInput, OptLabError
@@ -23,6 +23,7 @@ from optlab.gui.forms.fields_form import FieldsForm
 from optlab.gui.forms.initializer_fit import InitializerFit
 from optlab.gui.forms.section import Section, stacked
 from optlab.gui.panels.data_preview import DataPreview
+from optlab.gui.plain_text import PlainLabel
 from optlab.tasks.checking import ExperimentCheck, check, refused
 from optlab.tasks.preview import DatasetPreview
 
@@ -74,10 +75,10 @@ class ExperimentPanel(QScrollArea):
         self.plain = {name: FieldsForm(owner, name) for name, owner in PLAIN_SECTIONS.items()}
         self.general = FieldsForm(General, "")
         self.preview = DataPreview()
-        self.parameters = QLabel("")
+        self.parameters = PlainLabel("")
         self.parameters.setProperty("role", "muted")
         self.parameters.setWordWrap(True)
-        self.loss_note = QLabel("")
+        self.loss_note = PlainLabel("")
         self.loss_note.setProperty("role", "note")
         self.loss_note.setWordWrap(True)
         self.loss_note.hide()

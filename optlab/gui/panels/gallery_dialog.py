@@ -8,7 +8,6 @@ from PySide6.QtWidgets import (
     QDialog,
     QDialogButtonBox,
     QHBoxLayout,
-    QLabel,
     QLineEdit,
     QListView,
     QListWidget,
@@ -21,6 +20,7 @@ from PySide6.QtWidgets import (
 from optlab.experiment.presets import Preset, presets
 from optlab.gui import theme
 from optlab.gui.geometry import resize_to_screen
+from optlab.gui.plain_text import PlainLabel, plain
 
 _PICTURE = QSize(256, 144)
 _PRESET = Qt.ItemDataRole.UserRole + 1
@@ -54,16 +54,15 @@ class GalleryDialog(QDialog):
         for preset in presets():
             item = QListWidgetItem(preset.title)
             item.setData(_PRESET, preset)
-            item.setToolTip(preset.sentence)
+            item.setToolTip(plain(preset.sentence))
             # Wide enough for the picture, high enough for two lines of text.
             item.setSizeHint(self.pictures.gridSize())
             item.setTextAlignment(Qt.AlignmentFlag.AlignHCenter | Qt.AlignmentFlag.AlignTop)
             self.pictures.addItem(item)
-        self.title = QLabel("")
+        self.title = PlainLabel("")
         self.title.setObjectName("tileTitle")
-        self.message = QLabel("")
+        self.message = PlainLabel("")
         self.message.setWordWrap(True)
-        self.message.setTextFormat(Qt.TextFormat.PlainText)
         self.message.setMinimumHeight(3 * self.fontMetrics().lineSpacing())
         self.message.setAlignment(Qt.AlignmentFlag.AlignTop)
         self.open_button = QPushButton("Open")

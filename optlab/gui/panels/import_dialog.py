@@ -12,7 +12,6 @@ from PySide6.QtWidgets import (
     QDialogButtonBox,
     QFileDialog,
     QHBoxLayout,
-    QLabel,
     QLineEdit,
     QPushButton,
     QScrollArea,
@@ -29,6 +28,7 @@ from optlab.gui.bridge import TaskBridge, WorkerPrewarmer
 from optlab.gui.forms.fields_form import FieldsForm
 from optlab.gui.geometry import resize_to_screen
 from optlab.gui.panels.data_preview import describe
+from optlab.gui.plain_text import PlainLabel
 from optlab.outside.datafiles.preview import COMPONENTS, Kind, Preview
 from optlab.tasks.own_files import ImportTask
 from optlab.tasks.preview import DatasetPreview
@@ -63,14 +63,14 @@ class ImportDialog(QDialog):
         self.path.setPlaceholderText("A CSV, NPZ or IDX file, or a folder of IDX files")
         self.path.setAccessibleName("File")
         file_button, folder_button = QPushButton("File…"), QPushButton("Folder…")
-        self.kind = QLabel("")
+        self.kind = PlainLabel("")
         self.kind.setProperty("role", "muted")
         self.table = QTableWidget()
         self.table.setAccessibleName("First rows")
         self.table.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
         self.table.setSelectionMode(QAbstractItemView.SelectionMode.NoSelection)
         self.table.setToolTip("Click a column's heading to make it the target")
-        self.message = QLabel(
+        self.message = PlainLabel(
             "Select a file. The dialog shows how it is read; nothing in it is executed."
         )
         self.message.setWordWrap(True)

@@ -13,7 +13,6 @@ from PySide6.QtWidgets import (
     QFileDialog,
     QFormLayout,
     QHBoxLayout,
-    QLabel,
     QLineEdit,
     QPlainTextEdit,
     QPushButton,
@@ -24,6 +23,7 @@ from PySide6.QtWidgets import (
 from optlab.core.errors import OptLabError
 from optlab.gui.bridge import TaskBridge, WorkerPrewarmer
 from optlab.gui.geometry import resize_to_screen
+from optlab.gui.plain_text import PlainLabel
 from optlab.outside.own_models import records
 from optlab.outside.own_models.sources import Source
 from optlab.tasks.own_files import Registered, RegisterTask, SourceTask
@@ -58,7 +58,7 @@ class RegisterDialog(QDialog):
         self.file_button = QPushButton("File…")
         self.name = QLineEdit()
         self.name.setAccessibleName("Name")
-        self.facts = QLabel("")
+        self.facts = PlainLabel("")
         self.facts.setWordWrap(True)
         self.facts.setProperty("role", "muted")
         self.code = QPlainTextEdit()
@@ -66,9 +66,9 @@ class RegisterDialog(QDialog):
         self.code.setAccessibleName("Source")
         self.code.setFont(QFontDatabase.systemFont(QFontDatabase.SystemFont.FixedFont))
         self.code.setLineWrapMode(QPlainTextEdit.LineWrapMode.NoWrap)
-        self.warning = QLabel(_WARNING)
+        self.warning = PlainLabel(_WARNING)
         self.warning.setWordWrap(True)
-        self.message = QLabel("")
+        self.message = PlainLabel("")
         self.message.setWordWrap(True)
         buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Cancel)
         self.confirm_button = QPushButton("Execute and register")
@@ -137,7 +137,8 @@ class RegisterDialog(QDialog):
     def _show(self, source: Source) -> None:
         self._source = source
         self.code.setPlainText(source.content.decode("utf-8", "replace"))
-        self.facts.setText(f"class {source.cls} in {source.path}\nSHA-256 {source.sha256}")
+        beside = "".join(f"\nimports {path}" for path in source.files[1:])
+        self.facts.setText(f"class {source.cls} in {source.path}\nSHA-256 {source.sha256}{beside}")
         self.name.setText(records.name_of(source.cls))
         self._check()
 
@@ -166,7 +167,9 @@ class RegisterDialog(QDialog):
             origin = self._source.origin if self._source.imported else str(self._source.path)
             self.tasks.ask(
                 RegisterTask(
-                    f"{origin}:{self._source.cls}", self._source.sha256, self.name.text().strip()
+                    f"{origin}:{self._source.cls}",
+                    self._source.fingerprint,
+                    self.name.text().strip(),
                 )
             )
             self._enable()

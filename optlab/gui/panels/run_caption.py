@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from PySide6.QtWidgets import QHBoxLayout, QLabel, QWidget
+from PySide6.QtWidgets import QHBoxLayout, QWidget
 
 from optlab.gui.panels.elided_label import ElidedLabel
+from optlab.gui.plain_text import PlainLabel
 
 
 class RunCaption(QWidget):
@@ -19,7 +20,7 @@ class RunCaption(QWidget):
         self.setAccessibleName("Run that is shown")
         self.name = ElidedLabel()
         self.name.setObjectName("tileTitle")
-        self.state = QLabel("")
+        self.state = PlainLabel("")
         self.state.setProperty("role", "muted")
         layout = QHBoxLayout(self)
         layout.setContentsMargins(2, 0, 2, 0)

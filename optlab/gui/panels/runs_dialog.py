@@ -12,7 +12,6 @@ from PySide6.QtWidgets import (
     QFileDialog,
     QHBoxLayout,
     QHeaderView,
-    QLabel,
     QPushButton,
     QTableView,
     QVBoxLayout,
@@ -22,6 +21,7 @@ from PySide6.QtWidgets import (
 from optlab.gui.bridge import TaskBridge
 from optlab.gui.geometry import resize_to_screen
 from optlab.gui.item_models.runs_table_model import RunsTableModel
+from optlab.gui.plain_text import PlainLabel
 from optlab.gui.questions import may_delete_run
 from optlab.store import RunRecord
 from optlab.tasks.stored_runs import DeleteRunTask, ExportRunTask, RunList, RunListTask
@@ -69,9 +69,9 @@ class RunsDialog(QDialog):
         header.setResizeContentsPrecision(_MEASURED_ROWS)
         header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
         header.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
-        self.message = QLabel("")
+        self.message = PlainLabel("")
         self.message.setWordWrap(True)
-        self.hidden_runs = QLabel("")
+        self.hidden_runs = PlainLabel("")
         self.hidden_runs.setWordWrap(True)
 
         self.show_button = self._button("Show curves", "Draw the curves of this run")

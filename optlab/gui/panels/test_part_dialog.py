@@ -6,7 +6,6 @@ from PySide6.QtCore import Qt
 from PySide6.QtWidgets import (
     QDialog,
     QDialogButtonBox,
-    QLabel,
     QTableWidget,
     QTableWidgetItem,
     QVBoxLayout,
@@ -15,6 +14,8 @@ from PySide6.QtWidgets import (
 
 from optlab.gui.bridge import TaskBridge, WorkerPrewarmer
 from optlab.gui.geometry import resize_to_screen
+from optlab.gui.plain_text import PlainLabel
+from optlab.gui.questions import ask_about_changed_data
 from optlab.tasks.run_figures import figure
 from optlab.tasks.test_part import TestPartResult, TestPartTask
 
@@ -45,10 +46,10 @@ class TestPartDialog(QDialog):
         super().__init__(parent)
         self.setWindowTitle("Test part")
         resize_to_screen(self, 640, 480)
-        self.figures = QLabel("Evaluating…")
+        self.figures = PlainLabel("Evaluating…")
         self.figures.setWordWrap(True)
         self.figures.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-        self.heading = QLabel("Confusion matrix: true class by row, predicted class by column")
+        self.heading = PlainLabel("Confusion matrix: true class by row, predicted class by column")
         self.table = QTableWidget(0, 0)
         self.table.setEditTriggers(QTableWidget.EditTrigger.NoEditTriggers)
         self.table.setAccessibleName("Confusion matrix")
@@ -65,6 +66,7 @@ class TestPartDialog(QDialog):
         self.tasks = TaskBridge(prewarmer.pool, self)
         self.tasks.answered.connect(self.show_result)
         self.tasks.failed.connect(self.figures.setText)
+        ask_about_changed_data(self.tasks, self, lambda: self.figures.setText("Evaluating…"))
         self.finished.connect(lambda _result: self.tasks.shut_down())
         self.tasks.ask(TestPartTask(run_id))
 

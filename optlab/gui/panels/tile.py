@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QToolButton, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QToolButton, QVBoxLayout, QWidget
+
+from optlab.gui.plain_text import PlainLabel
 
 
 class Tile(QFrame):
@@ -22,7 +24,7 @@ class Tile(QFrame):
         super().__init__()
         self.setObjectName("tile")
         self.plot = plot
-        self.title = QLabel(title)
+        self.title = PlainLabel(title)
         self.title.setObjectName("tileTitle")
         self.enlarge_button = QToolButton()
         self.enlarge_button.setText("⤢")

@@ -5,6 +5,7 @@ It is cached as a pixmap between frames: drawing its labels costs more than draw
 
 from __future__ import annotations
 
+from html import escape
 from typing import Any, cast
 
 import pyqtgraph as pg
@@ -54,7 +55,8 @@ class PlotAxis(pg.AxisItem):
     def set_label(self, text: str) -> None:
         """Name the axis, with its unit."""
         self._label = text
-        self.setLabel(text)
+        # pyqtgraph draws HTML.
+        self.setLabel(escape(text))
         self.fit()
 
     def fit(self) -> None:

@@ -9,6 +9,7 @@ from PySide6.QtCore import QPoint, QRect, QSize, Qt, Signal
 from PySide6.QtGui import QColor, QPainter, QPaintEvent, QPen
 from PySide6.QtWidgets import QAbstractButton, QLayout, QLayoutItem, QSizePolicy, QWidget
 
+from optlab.gui.plain_text import plain
 from optlab.gui.plots.colors import PlotColors, mixed
 
 _SWATCH = 16
@@ -39,7 +40,7 @@ class LegendEntry(QAbstractButton):
         self.setChecked(True)
         self.setCursor(Qt.CursorShape.PointingHandCursor)
         self.setFocusPolicy(Qt.FocusPolicy.TabFocus)
-        self.setToolTip(f"Show or hide {text}")
+        self.setToolTip(plain(f"Show or hide {text}"))
         self.setAccessibleName(f"Show {text}")
 
     def set_colors(self, colors: PlotColors) -> None:

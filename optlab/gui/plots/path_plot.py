@@ -7,9 +7,10 @@ import math
 import numpy as np
 import pyqtgraph as pg
 from PySide6.QtGui import QColor
-from PySide6.QtWidgets import QLabel, QSizePolicy, QWidget
+from PySide6.QtWidgets import QSizePolicy, QWidget
 
 from optlab.core.limits import MAX_TRIVIAL_POINTS
+from optlab.gui.plain_text import PlainLabel
 from optlab.gui.plots.colors import mixed
 from optlab.gui.plots.plot_frame import NOTHING_YET, PlotFrame
 from optlab.gui.plots.ticks import readable
@@ -36,7 +37,7 @@ class PathPlot(PlotFrame):
         self._run = 0
         self._path: WeightPath | None = None
         self._note = ""
-        self.caption = QLabel()
+        self.caption = PlainLabel()
         self.caption.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
         self.caption.setWordWrap(True)
         self.header.insertWidget(0, self.caption, 1)

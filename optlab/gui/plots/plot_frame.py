@@ -32,6 +32,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from optlab.gui.plain_text import PlainLabel
 from optlab.gui.plots.canvas import Canvas
 from optlab.gui.plots.colors import LIGHT, PlotColors, mixed
 from optlab.gui.plots.subject import file_name, subject_of
@@ -91,7 +92,7 @@ class PlotFrame(QWidget):
         self.setMinimumSize(60, 40)
 
         self.canvas = Canvas(steps=steps)
-        self.message = QLabel(NOTHING_YET)
+        self.message = PlainLabel(NOTHING_YET)
         self.message.setAlignment(Qt.AlignmentFlag.AlignCenter)
         self.message.setWordWrap(True)
         self.readout = QLabel(self.canvas)

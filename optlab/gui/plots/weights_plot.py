@@ -8,8 +8,9 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QComboBox, QHBoxLayout, QLabel, QStackedWidget, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QComboBox, QHBoxLayout, QStackedWidget, QVBoxLayout, QWidget
 
+from optlab.gui.plain_text import PlainLabel, plain
 from optlab.gui.plots.colors import LIGHT, PlotColors, mixed
 from optlab.gui.plots.curve import Floats
 from optlab.gui.plots.curve_plot import CurvePlot
@@ -103,7 +104,7 @@ class WeightsPlot(QWidget):
         )
         self.mode.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToContents)
         self.mode.currentIndexChanged.connect(self._choose)
-        self._caption = QLabel("Weights:")
+        self._caption = PlainLabel("Weights:")
         self._stack = QStackedWidget()
         self._stack.addWidget(self.largest)
         self._stack.addWidget(self.followed)
@@ -139,7 +140,7 @@ class WeightsPlot(QWidget):
         self.followed.remove_all()
         for index, name in enumerate(self._names):
             self.followed.add_curve(str(index), short(name), index, dashes=_DASHES[index % 2])
-            self.followed.legend.entry(str(index)).setToolTip(f"Show or hide {name}")
+            self.followed.legend.entry(str(index)).setToolTip(plain(f"Show or hide {name}"))
         self.followed.empty_text = NOTHING_YET if names else _NO_FOLLOWED_WEIGHTS
         self.followed.follow()
 
@@ -174,7 +175,7 @@ class WeightsPlot(QWidget):
                 plot.add_curve(
                     name, short(name), self._slots[name], dashes=_DASHES[self._slots[name] % 2]
                 )
-                plot.legend.entry(name).setToolTip(f"Show or hide {name}")
+                plot.legend.entry(name).setToolTip(plain(f"Show or hide {name}"))
         for column, name in enumerate(moved):
             plot.replace(name, *with_gaps(path.steps, path.values[:, column]))
 

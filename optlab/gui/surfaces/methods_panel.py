@@ -9,7 +9,6 @@ from PySide6.QtCore import QSignalBlocker, Qt, Signal
 from PySide6.QtGui import QColor, QIcon, QPainter, QPixmap
 from PySide6.QtWidgets import (
     QHBoxLayout,
-    QLabel,
     QLineEdit,
     QListWidget,
     QListWidgetItem,
@@ -21,6 +20,7 @@ from PySide6.QtWidgets import (
 from optlab.core import registry
 from optlab.gui.forms.component_form import ComponentForm
 from optlab.gui.forms.section import Section
+from optlab.gui.plain_text import PlainLabel
 from optlab.gui.plots.colors import PlotColors
 from optlab.tasks.surfaces import Method
 
@@ -59,7 +59,7 @@ class MethodsPanel(QWidget):
             "Coordinates of the start, separated by a comma. Click the plot to move it; "
             "Shift-click moves the start of all methods"
         )
-        self.problem = QLabel("")
+        self.problem = PlainLabel("")
         self.problem.setProperty("role", "problem")
         self.problem.setWordWrap(True)
         self.problem.hide()
@@ -68,7 +68,7 @@ class MethodsPanel(QWidget):
         buttons.addWidget(self.add_button)
         buttons.addWidget(self.remove_button)
         buttons.addStretch(1)
-        buttons.addWidget(QLabel("Start"))
+        buttons.addWidget(PlainLabel("Start"))
         buttons.addWidget(self.start)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)

@@ -15,7 +15,6 @@ from PySide6.QtGui import QCloseEvent, QGuiApplication, QShowEvent
 from PySide6.QtWidgets import (
     QFrame,
     QHBoxLayout,
-    QLabel,
     QMainWindow,
     QMenu,
     QPushButton,
@@ -38,6 +37,7 @@ from optlab.gui.forms.section import Section
 from optlab.gui.geometry import resize_to_screen, scrollable
 from optlab.gui.panels.help_page import HelpPage
 from optlab.gui.panels.tile import Tile
+from optlab.gui.plain_text import PlainLabel
 from optlab.gui.plots.contour_plot import ContourPlot
 from optlab.gui.plots.curve_plot import CurvePlot
 from optlab.gui.plots.relief import Floats, Mark, Relief, Track
@@ -91,7 +91,7 @@ class SurfaceWindow(QMainWindow):
         self.gradients = CurvePlot("Norm of the gradient", log_y=True)
         self.terms = TermsTable()
         self.timeline = Timeline()
-        self.note, self.status_label = QLabel(""), QLabel("")
+        self.note, self.status_label = PlainLabel(""), PlainLabel("")
         self._debounce = QTimer(self)
         self._debounce.setSingleShot(True)
         self._debounce.setInterval(_DEBOUNCE_MILLISECONDS)

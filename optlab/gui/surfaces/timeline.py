@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from PySide6.QtCore import QEvent, Qt, QTimer, Signal
-from PySide6.QtWidgets import QHBoxLayout, QLabel, QSlider, QToolButton, QWidget
+from PySide6.QtWidgets import QHBoxLayout, QSlider, QToolButton, QWidget
 
+from optlab.gui.plain_text import PlainLabel
 from optlab.gui.surfaces.media_icons import media_icon
 
 _FRAME_MILLISECONDS = 40
@@ -31,7 +32,7 @@ class Timeline(QWidget):
         self.slider = QSlider(Qt.Orientation.Horizontal)
         self.slider.setAccessibleName("Step")
         self.slider.setRange(0, 0)
-        self.label = QLabel("")
+        self.label = PlainLabel("")
         self.label.setMinimumWidth(self.fontMetrics().horizontalAdvance("step 00,000 of 00,000"))
         self.label.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
         layout = QHBoxLayout(self)

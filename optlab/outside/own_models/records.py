@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, cast, get_args
 
@@ -48,7 +48,8 @@ class Registration:
         name: without the prefix. origin: path of a Python file, or dotted name of a module.
             imported: whether it is the latter. cls: name of the class in it.
         sha256: of the source file that was confirmed. arguments: those that become fields. fixed:
-            those that stay at their defaults.
+            those that stay at their defaults. beside: path and SHA-256 of each file that it imports
+            from beside it, see :func:`optlab.outside.own_models.imports.beside`.
     """
 
     name: str
@@ -58,6 +59,7 @@ class Registration:
     sha256: str
     arguments: tuple[Argument, ...] = ()
     fixed: tuple[str, ...] = ()
+    beside: Mapping[str, str] = field(default_factory=dict, hash=False)
 
 
 def place() -> Path:
@@ -266,6 +268,7 @@ def document(registration: Registration) -> dict[str, Any]:
             for a in registration.arguments
         ],
         "fixed": list(registration.fixed),
+        "beside": dict(registration.beside),
     }
 
 
@@ -283,6 +286,9 @@ def _registration(table: Any) -> Registration:
     fixed = table["fixed"]
     if not isinstance(fixed, list) or not all(isinstance(item, str) for item in fixed):
         raise ValueError("one of its values is of the wrong kind")
+    beside = table.get("beside", {})
+    if not isinstance(beside, dict) or not all(isinstance(item, str) for item in beside.values()):
+        raise ValueError("one of its values is of the wrong kind")
     return Registration(
         name,
         origin,
@@ -291,6 +297,7 @@ def _registration(table: Any) -> Registration:
         sha256,
         _arguments(table["arguments"]),
         tuple(fixed),
+        beside,
     )
 
 

@@ -46,7 +46,14 @@ def register(source: Source, name: str, shapes: Sequence[DataShape] = USUAL) -> 
     cls = sources.execute(source)
     fields, fixed = sources.arguments(cls, str(source.path))
     registration = Registration(
-        bare, source.origin, source.imported, source.cls, source.sha256, fields, fixed
+        bare,
+        source.origin,
+        source.imported,
+        source.cls,
+        source.sha256,
+        fields,
+        fixed,
+        source.beside,
     )
     first: InvalidInput | None = None
     for shape in shapes:

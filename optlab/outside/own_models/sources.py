@@ -16,7 +16,8 @@ import importlib.util
 import inspect
 import sys
 import threading
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -26,12 +27,11 @@ from optlab.core.errors import InvalidInput
 from optlab.core.fields import did_you_mean, shown
 from optlab.core.lazy import torch
 from optlab.core.reading import open_regular
-from optlab.outside.own_models import records
+from optlab.outside.own_models import imports, records
 from optlab.outside.own_models.deferral import refuse_here
+from optlab.outside.own_models.imports import LARGEST_SOURCE
 from optlab.outside.own_models.records import Argument, Registration, kind_of
 
-LARGEST_SOURCE = 1024 * 1024
-"""Bytes that a source file may have."""
 GIVEN = ("inputs", "outputs", "input_shape")
 """Arguments of the constructor that OptLab fills in from the data."""
 
@@ -44,6 +44,8 @@ class Source:
         origin: path of the file as it is registered, or dotted name of the module. imported:
             whether it is the latter. path: the file. content: its bytes.
         cls: name of the class.
+        beside: the files that it imports from beside it; see
+            :func:`optlab.outside.own_models.imports.beside`.
     """
 
     origin: str
@@ -51,11 +53,25 @@ class Source:
     path: Path
     content: bytes
     cls: str
+    beside: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def sha256(self) -> str:
         """Checksum of the file."""
         return hashlib.sha256(self.content).hexdigest()
+
+    @property
+    def fingerprint(self) -> str:
+        """Identifies the contents of the file and of those that it imports from beside it."""
+        return "\n".join(
+            [self.sha256, *(f"{sha256} {path}" for path, sha256 in self.beside.items())]
+        )
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """The file, and those that it imports from beside it."""
+        folder = imports.folder(self.path, self.origin if self.imported else "")
+        return (self.path, *(folder / path for path in self.beside))
 
 
 def find(what: str, cls: str = "") -> Source:
@@ -104,6 +120,23 @@ def file_of(registration: Registration) -> Path | None:
     return Path(registration.origin)
 
 
+def files_of(registration: Registration) -> tuple[Path, ...]:
+    """Return the source file of a registered model, and those that it imports from beside it.
+
+    Those that were confirmed, where the source cannot be read any more.
+    """
+    path = file_of(registration)
+    if path is None:
+        return ()
+    module = registration.origin if registration.imported else ""
+    try:
+        found: Mapping[str, str] = imports.beside(path, _read(path, "origin"), module)
+    except InvalidInput:
+        found = registration.beside
+    folder = imports.folder(path, module)
+    return (path, *(folder / relative for relative in found))
+
+
 def load(registration: Registration) -> type[torch.nn.Module]:
     """Return the class of a registered model, executed if it is still what was confirmed.
 
@@ -140,7 +173,19 @@ def confirmed(registration: Registration) -> Source:
         raise InvalidInput(
             f"{where}, but {path} has changed since it was confirmed; {again}.", "model.name"
         )
-    return Source(registration.origin, registration.imported, path, content, registration.cls)
+    module = registration.origin if registration.imported else ""
+    beside = imports.beside(path, content, module)
+    if beside != current.beside or beside != registration.beside:
+        folder = imports.folder(path, module)
+        different = sorted(dict(beside.items() ^ current.beside.items())) or sorted(beside)
+        raise InvalidInput(
+            f"{where}, but {folder / different[0]}, which it imports, has changed since it was "
+            f"confirmed; {again}.",
+            "model.name",
+        )
+    return Source(
+        registration.origin, registration.imported, path, content, registration.cls, beside
+    )
 
 
 USER_ERRORS = (Exception, SystemExit)
@@ -159,7 +204,7 @@ def execute(source: Source) -> type[torch.nn.Module]:
         ForWorker: see :func:`optlab.outside.own_models.deferral.left_to_worker`.
     """
     refuse_here(f"{source.path}:{source.cls}")
-    key = (source.origin, source.sha256, source.cls)
+    key = (source.origin, source.fingerprint, source.cls)
     with _executing:
         if key not in _executed:
             module = _run(source)
@@ -283,7 +328,8 @@ def _source(origin: str, imported: bool, path: Path, cls: str) -> Source:
             f"{listing}.",
             "origin",
         )
-    return Source(origin, imported, path, content, cls)
+    beside = imports.beside(path, content, origin if imported else "")
+    return Source(origin, imported, path, content, cls, beside)
 
 
 def _read(path: Path, where: str) -> bytes:
@@ -358,6 +404,7 @@ def module_name(origin: str, sha256: str, *, imported: bool) -> str:
 
 def _run(source: Source) -> ModuleType:
     name = module_name(source.origin, source.sha256, imported=source.imported)
+    _forget_modules(source)
     try:
         if source.imported:
             return importlib.import_module(name)
@@ -373,6 +420,17 @@ def _run(source: Source) -> ModuleType:
             f"Executing {source.path} failed with {explained(error)}.", "model.name"
         ) from error
     return module
+
+
+def _forget_modules(source: Source) -> None:
+    """Let what was imported from beside a source be imported anew: it may have changed."""
+    if imports.is_installed(source.path):
+        return
+    files = {str(path) for path in source.files}
+    for name, module in list(sys.modules.items()):
+        if getattr(module, "__file__", None) in files:
+            del sys.modules[name]
+    importlib.invalidate_caches()
 
 
 def explained(error: BaseException) -> str:

@@ -26,6 +26,7 @@ from optlab.curvature import critical_points
 from optlab.curvature.critical_points import find, name
 from optlab.curvature.flat_directions import WITHOUT_EFFECT, flat_directions
 from optlab.curvature.landscape import FunctionLandscape, ObjectiveLandscape
+from optlab.objective.dependent_inputs import NAME
 from optlab.objective.objective import Objective
 
 FLAT, IMAGE, SEQUENCE = (4,), (6, 5), (5, 2)
@@ -51,7 +52,8 @@ MODELS: list[tuple[Model, tuple[int, ...], int]] = [
     (RNN(units=3, activation="identity"), SEQUENCE, 9),
     (RNN(units=3), SEQUENCE, 0),
     (LSTM(units=3), SEQUENCE, 0),
-    (Transformer(width=4, heads=2, blocks=1, hidden=3), SEQUENCE, 0),
+    (Transformer(width=4, heads=2, blocks=1, hidden=3), SEQUENCE, 72 + 18 + 3),
+    (Transformer(width=4, heads=4, blocks=2, hidden=3), SEQUENCE, 108 + 33 + 3),
 ]
 
 
@@ -264,3 +266,115 @@ def test_that_a_parameter_that_the_function_ignores_is_set_aside() -> None:
         torch.zeros(1, 2, dtype=torch.float64),
     )
     assert (verdict.kind, verdict.flat.families) == ("maximum", ((WITHOUT_EFFECT, 1),))
+
+
+# --- inputs that depend on each other -------------------------------------------------------------
+
+
+def _columns(kind: str) -> torch.Tensor:
+    """Examples ``[40, n]`` whose columns, with the constant, have a known rank."""
+    free = torch.randn(40, 3, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    one = torch.ones(40, 1, dtype=torch.float64)
+    group = torch.arange(40) % 3
+    indicators = torch.nn.functional.one_hot(group, 3).double()
+    return {
+        "independent": free,
+        "a constant column": torch.cat([free, 5.0 * one], dim=1),
+        "a sum of columns": torch.cat([free, free.sum(dim=1, keepdim=True)], dim=1),
+        "of other units": torch.cat(
+            [free * torch.tensor([1e9, 1.0, 1e-9]), 1e6 * free[:, :1] + 3], 1
+        ),
+        "indicators": torch.cat([free, indicators], dim=1),
+        "one twice and a constant": torch.cat([free, free[:, :1], one], dim=1),
+        "fewer examples than inputs": torch.randn(
+            4, 9, generator=torch.Generator().manual_seed(2), dtype=torch.float64
+        ),
+    }[kind]
+
+
+RELATIONS = {
+    "independent": 0,
+    "a constant column": 1,
+    "a sum of columns": 1,
+    "of other units": 1,
+    "indicators": 1,
+    "one twice and a constant": 2,
+    "fewer examples than inputs": 9 + 1 - 4,
+}
+
+
+@pytest.mark.parametrize("kind", RELATIONS)
+@pytest.mark.parametrize(
+    ("model", "units"),
+    [(Linear(), 2), (MLP(hidden=(3,), activation="tanh"), 3), (Autoencoder(code=2), 2)],
+)
+def test_that_each_relation_of_the_inputs_is_a_flat_direction_for_each_unit(
+    model: Model, units: int, kind: str
+) -> None:
+    x = _columns(kind)
+    y = torch.arange(len(x)) % 2
+    shape = DataShape((x.shape[1],), 2, "classes")
+    landscape = ObjectiveLandscape(Objective(model, SquaredError(), shape), x, y)
+    theta = random_point(landscape)
+    found = landscape.symmetries(theta).get(NAME, torch.zeros(0, theta.shape[1]).double())
+    assert len(found) == units * RELATIONS[kind]
+    if not len(found):
+        return
+    assert torch.linalg.matrix_rank(found / found.norm(dim=1, keepdim=True)) == len(found)
+    objective, scale = landscape._objective, float(theta.norm())
+    for direction in found:
+        moved = theta + scale * direction / direction.norm()
+        before, after = (objective.outputs(point, x.unsqueeze(0)) for point in (theta, moved))
+        assert float((after - before).norm()) <= 1e-9 * (
+            1.0 + float(before.norm()) + float(x.norm())
+        )
+
+
+def test_that_a_least_squares_problem_of_known_rank_is_a_minimum_apart_from_its_null_space() -> (
+    None
+):
+    x = _columns("one twice and a constant")
+    y = (x[:, 0] + 0.5 * x[:, 1]).unsqueeze(1)
+    shape = DataShape((5,), 1, "regression")
+    landscape = ObjectiveLandscape(Objective(Linear(), SquaredError(), shape), x, y)
+    found = find(landscape, torch.ones(1, 6, dtype=torch.float64))
+    verdict = name(landscape, found.theta)
+    assert verdict.kind == "minimum" and verdict.zeros == 0
+    assert dict(verdict.flat.families) == {NAME: 2}
+    assert len(verdict.eigenvalues) == 4
+    assert "2 by dependent inputs" in verdict.sentence
+
+
+def test_that_decay_makes_relations_of_the_inputs_count() -> None:
+    x = _columns("a sum of columns")
+    y = x[:, :1].clone()
+    shape = DataShape((4,), 1, "regression")
+    landscape = ObjectiveLandscape(Objective(Linear(), SquaredError(l2=0.1), shape), x, y)
+    assert NAME not in landscape.symmetries(torch.ones(1, 5, dtype=torch.float64))
+
+
+@pytest.mark.parametrize("heads", [1, 2, 4])
+def test_that_the_declared_symmetries_of_the_transformer_are_all_there_are(heads: int) -> None:
+    """The outputs on many examples have a Jacobian whose rank is P minus their number."""
+    source = torch.Generator().manual_seed(7)
+    x = torch.randn(60, 5, 2, generator=source, dtype=torch.float64)
+    y = torch.randint(3, (60,), generator=source)
+    model = Transformer(width=4, heads=heads, blocks=1, hidden=3)
+    objective = Objective(model, SquaredError(), DataShape((5, 2), 3, "classes"))
+    landscape = ObjectiveLandscape(objective, x, y)
+    theta = random_point(landscape)
+    for spec, part in zip(objective.layout.parameters, objective.layout.split(theta), strict=True):
+        if spec.role == "bias":
+            # So that every unit is on for some examples and off for others.
+            part.mul_(0.1)
+    declared = torch.cat(list(landscape.symmetries(theta).values()))
+    declared = declared / declared.norm(dim=1, keepdim=True)
+
+    def outputs(point: torch.Tensor) -> torch.Tensor:
+        return objective.outputs(point.unsqueeze(0), x.unsqueeze(0)).flatten()
+
+    jacobian = torch.autograd.functional.jacobian(outputs, theta[0])
+    singular = torch.linalg.svdvals(jacobian)
+    rank = int((singular > 1e-9 * singular[0]).sum())
+    assert float((jacobian @ declared.T).norm()) <= 1e-10 * float(jacobian.norm())
+    assert int(torch.linalg.matrix_rank(declared)) == theta.shape[1] - rank

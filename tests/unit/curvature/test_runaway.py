@@ -143,3 +143,29 @@ def test_that_a_tiny_way_along_a_valley_is_no_direction() -> None:
     start = torch.tensor([[1.0, 3.0]], dtype=torch.float64)
     end = torch.tensor([[0.0, 3.0]], dtype=torch.float64)
     assert runaway(landscape, start, end, torch.zeros_like(end)) is None
+
+
+@pytest.mark.parametrize("steps", [4, 6, 9, 12])
+@pytest.mark.parametrize("l2", [0.0, 1e-4, 1e-3, 1e-2])
+def test_that_a_search_that_ends_early_says_whether_it_runs_off(steps: int, l2: float) -> None:
+    x, y = two_classes(1.0)
+    # A tolerance that no gradient meets: the search ends by its steps.
+    found = find(
+        softmax(x, y, l2), torch.zeros(1, 6, dtype=torch.float64), steps=steps, tolerance=1e-30
+    )
+    assert not found.converged
+    assert (found.runaway is not None) == (l2 == 0.0), found.problem
+    if found.runaway is not None:
+        assert found.problem == found.runaway.sentence
+
+
+def test_that_a_search_on_its_way_to_a_point_far_away_does_not_run_off() -> None:
+    for function in (
+        lambda p: (1.0 + (p - 1e3).square().sum(dim=1)).sqrt(),
+        lambda p: torch.log1p((p - 1e3).square().sum(dim=1)),
+    ):
+        landscape = FunctionLandscape(function)
+        for share in (0.1, 0.5, 0.9, 0.99):
+            start = torch.zeros(1, 2, dtype=torch.float64)
+            end = torch.full((1, 2), 1e3 * share, dtype=torch.float64)
+            assert runaway(landscape, start, end, torch.zeros_like(end), converged=False) is None

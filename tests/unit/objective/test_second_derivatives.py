@@ -13,6 +13,7 @@ import torch
 import optlab.optim
 from optlab.core.errors import RunFailed
 from optlab.experiment import Experiment
+from optlab.objective import curvature_check
 from optlab.objective.batch_objective import BatchObjective
 from optlab.objective.hessian import GraphHessian, batch_hessian
 from optlab.outside.own_models import sources
@@ -215,3 +216,122 @@ def test_that_a_function_without_second_derivatives_is_refused_too() -> None:
     hessian = GraphHessian(lambda theta: torch.cdist(theta, theta + 1.0).sum(1), torch.ones(1, 3))
     with pytest.raises(RunFailed, match="second derivatives cannot be computed"):
         hessian.product(torch.ones(1, 3))
+
+
+# --- second derivatives that are wrong ------------------------------------------------------------
+
+FUNCTION = """
+import torch
+from torch.autograd.function import once_differentiable
+
+class Cube(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x):
+        ctx.save_for_backward(x)
+        ctx.x = x.detach()
+        return x**3
+
+    {decorator}
+    @staticmethod
+    def backward(ctx, g):
+        (x,) = ctx.saved_tensors
+        return {backward}
+
+class Net(torch.nn.Module):
+    def __init__(self, inputs, outputs):
+        super().__init__()
+        self.a = torch.nn.Linear(inputs, 6)
+        self.b = torch.nn.Linear(6, outputs)
+        self.shift = {shift}
+
+    def forward(self, x):
+        return self.b({layer}) + self.shift
+"""
+ONCE = "@staticmethod\n    @once_differentiable\n    def backward(ctx, g):"
+
+
+def function_net(
+    backward: str, layer: str = "Cube.apply(self.a(x))", *, once: bool = False, shift: str = "0.0"
+) -> str:
+    source = FUNCTION.format(decorator="", backward=backward, layer=layer, shift=shift)
+    return source.replace("@staticmethod\n    def backward(ctx, g):", ONCE) if once else source
+
+
+def at_start(name: str, build: Build, precision: str) -> tuple[Trainer, torch.Tensor, torch.Tensor]:
+    """A run of a registered model at its start, and its training examples."""
+    experiment = build(model={"name": f"own.{name}"}, dataset={"name": "iris"}, precision=precision)
+    part = experiment.dataset.load().training
+    trainer = Trainer([experiment])
+    x = torch.from_numpy(part.x)[None].to(trainer.theta.dtype)
+    return trainer, x, torch.from_numpy(part.y)[None]
+
+
+def asked_for_curvature(name: str, build: Build, precision: str = "float64") -> torch.Tensor:
+    """A Hessian product at the start of a run of a registered model."""
+    trainer, x, y = at_start(name, build, precision)
+    hessian = batch_hessian(trainer.objective, trainer.theta, x, y)
+    return hessian.product(torch.ones_like(trainer.theta))
+
+
+WRONG = {
+    "detached": "3.0 * ctx.x**2 * g",
+    "half of it": "1.5 * x**2 * g + 1.5 * ctx.x**2 * g",
+    "a constant for g": "3.0 * x**2 * g.detach()",
+}
+
+
+@pytest.mark.parametrize("precision", ["float32", "float64"])
+@pytest.mark.parametrize("what", WRONG)
+def test_that_a_wrong_double_backward_is_noticed_where_curvature_is_asked(
+    tmp_path: Path, build: Build, what: str, precision: str
+) -> None:
+    own(tmp_path, "wrong", function_net(WRONG[what]))
+    with pytest.raises(RunFailed) as error:
+        asked_for_curvature("wrong", build, precision)
+    assert "model.name is 'own.wrong': its second derivatives are wrong" in str(error.value)
+    assert "for the weight" in str(error.value)
+
+
+@pytest.mark.parametrize("layer", ["Cube.apply(self.a(x))", "self.a(x) + Cube.apply(x)[:, :1]"])
+def test_that_a_function_that_is_differentiable_once_is_refused(
+    tmp_path: Path, build: Build, layer: str
+) -> None:
+    own(tmp_path, "once", function_net("3.0 * x**2 * g", layer, once=True))
+    if "Cube.apply(x)" in layer:
+        # It has no parameter below it, so its second derivative is not needed.
+        asked_for_curvature("once", build)
+        return
+    with pytest.raises(
+        RunFailed, match=r"own\.once': its second derivatives (are wrong|cannot be)"
+    ):
+        asked_for_curvature("once", build)
+
+
+RIGHT = {
+    "a differentiable backward": function_net("3.0 * x**2 * g"),
+    "kinks": function_net("3.0 * x**2 * g", "torch.relu(self.a(x))"),
+    "many kinks": function_net("3.0 * x**2 * g", "(20 * self.a(x)).abs() % 1.0"),
+    "no curvature": function_net("3.0 * x**2 * g", "self.a(x)"),
+    "steep": function_net("3.0 * x**2 * g", "torch.tanh(30 * self.a(x))"),
+}
+
+
+@pytest.mark.parametrize("precision", ["float32", "float64"])
+@pytest.mark.parametrize("what", RIGHT)
+def test_that_right_second_derivatives_are_not_called_wrong(
+    tmp_path: Path, build: Build, what: str, precision: str
+) -> None:
+    own(tmp_path, "right", RIGHT[what])
+    assert bool(torch.isfinite(asked_for_curvature("right", build, precision)).all())
+
+
+def test_that_the_check_is_made_once_and_its_result_is_kept(
+    tmp_path: Path, build: Build, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own(tmp_path, "wrong", function_net(WRONG["detached"]))
+    trainer, x, y = at_start("wrong", build, "float32")
+    with pytest.raises(RunFailed, match="are wrong"):
+        batch_hessian(trainer.objective, trainer.theta, x, y)
+    monkeypatch.setattr(curvature_check, "_problem", lambda *_: pytest.fail("checked again"))
+    with pytest.raises(RunFailed, match="are wrong"):
+        batch_hessian(trainer.objective, trainer.theta, x, y)
