@@ -58,7 +58,7 @@ def studies(
         say("No studies are stored yet; make one with: optlab study nesterov-vs-momentum")
     else:
         say_table(
-            ("Study", "Created", "Status", "Verdict", "Question"),
+            ("Study", "Created", "Status", "Verdict", "What it decides"),
             [
                 (
                     record.id,

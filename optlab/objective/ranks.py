@@ -218,7 +218,8 @@ def join(waiting: Callable[[], bool], store: str = "") -> JoinedRanks:
         with _quiet_standard_output():
             group.init_process_group(
                 backend,
-                store=group.FileStore(store, size) if store else None,
+                # documented, but not in __all__
+                store=group.FileStore(store, size) if store else None,  # type: ignore[attr-defined]
                 rank=rank,
                 world_size=size,
                 timeout=_PATIENCE,

@@ -445,7 +445,7 @@ def _present(tables: NDArray[np.float64]) -> list[Table]:
     if len(tables) == 1:
         return [tables[0]]
     # A row without values has none in the first column; most tables have no such row.
-    gaps: list[bool] = list(np.isnan(tables[:, 1]).any(axis=1))
+    gaps = np.logical_or.reduce(np.isnan(tables[:, 1]), axis=1)
     return [
         np.compress(~np.isnan(table[1:]).all(axis=0), table, axis=1) if gap else table
         for table, gap in zip(tables, gaps, strict=True)

@@ -260,6 +260,12 @@ def test_that_a_finished_study_is_not_resumed(
         (["nesterov-vs-momentum", "--seeds", "0"], "seeds.count is 0"),
         (["nesterov-vs-momentum", "--runner", "gpu"], "--runner is 'gpu'"),
         (["nesterov-vs-momentum", "--resume", "x"], "cannot be given with it"),
+        (["nesterov-vs-momentum", "--insecure"], "--insecure goes with --cluster only"),
+        (
+            ["nesterov-vs-momentum", "--cluster", "local:2", "--runner", "thread"],
+            "--cluster takes the place of --runner",
+        ),
+        (["nesterov-vs-momentum", "--cluster", "tcp://10.0.0.1:8786"], "--insecure"),
         (["--resume", "x"], "There is no study whose id begins with 'x'"),
     ],
 )
@@ -270,6 +276,40 @@ def test_that_wrong_arguments_are_refused_and_nothing_is_stored(
     assert words in capsys.readouterr().err
     with Store.open_readonly() as store:
         assert store.studies() == [] and store.runs() == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "name, verdict",
+    [("momentum-vs-descent", "supported"), ("batch-size-wants-rate", "supported")],
+)
+def test_that_a_shipped_study_comes_to_its_result(
+    name: str, verdict: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The others take longer: ``make soak``."""
+    found = document(["study", name, "--runner", "thread"], capsys)
+    assert found["verdict"] == verdict
+    if name == "momentum-vs-descent":
+        assert found["arms"]["descent"]["censored"] == 7
+
+
+@pytest.mark.slow
+def test_that_a_cluster_gives_the_same_numbers(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """In a process of its own: Dask leaves threads behind."""
+    file = written(tmp_path)
+    done = subprocess.run(
+        [sys.executable, "-m", "optlab", "study", file, "--cluster", "local:2", "--json"],
+        cwd=Path(optlab.__file__).parents[1],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert main(["study", file, "--runner", "thread", "--json"]) == 0
+    here = json.loads(capfd.readouterr().out)
+    assert comparable(json.loads(done.stdout)) == comparable(here)
 
 
 # --- export ---------------------------------------------------------------------------------------
