@@ -364,6 +364,11 @@ async def _checked(client: Any, where: ClusterAddress) -> tuple[str, ...]:
     here, computes = await cluster_worker.identity()
     others = set()
     for worker, answer in found.items():
+        if isinstance(answer, OSError):
+            raise ClusterError(
+                f"The worker {worker} does not answer ({_reason(answer)}); look at it, and start "
+                "again."
+            ) from answer
         if isinstance(answer, BaseException):
             raise ClusterError(
                 f"The worker {worker} cannot load OptLab ({_reason(answer)}); install the same "
