@@ -187,10 +187,10 @@ class JoinedRanks(Ranks):
             collective()
         except RuntimeError as error:
             self.parted = True
-            what = " ".join(str(error).split())[:200]
+            what = " ".join(str(error).split()).rstrip(".")[:200]
             raise RanksParted(
-                f"The ranks have lost each other, as another one has ended or the connection is "
-                f"broken ({what})."
+                "The ranks have lost each other: another one has ended, or the connection is broken. "
+                f"The run can be resumed from its last snapshot. (torch.distributed: {what})"
             ) from error
 
 
