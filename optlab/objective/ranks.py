@@ -214,11 +214,13 @@ def join(waiting: Callable[[], bool], store: str = "") -> JoinedRanks:
         torch.cuda.set_device(local)
         if group.is_nccl_available():
             backend = "cpu:gloo,cuda:nccl"
+    # documented by torch, but not exported for type checkers
+    file_store = group.FileStore(store, size) if store else None  # type: ignore[attr-defined]
     try:
         with _quiet_standard_output():
             group.init_process_group(
                 backend,
-                store=group.FileStore(store, size) if store else None,
+                store=file_store,
                 rank=rank,
                 world_size=size,
                 timeout=_PATIENCE,
