@@ -187,10 +187,10 @@ class JoinedRanks(Ranks):
             collective()
         except RuntimeError as error:
             self.parted = True
-            what = " ".join(str(error).split())[:200]
+            what = " ".join(str(error).split()).rstrip(".")[:200]
             raise RanksParted(
-                f"The ranks have lost each other, as another one has ended or the connection is "
-                f"broken ({what})."
+                "The ranks have lost each other: another one has ended, or the connection is broken. "
+                f"The run can be resumed from its last snapshot. (torch.distributed: {what})"
             ) from error
 
 
@@ -214,12 +214,13 @@ def join(waiting: Callable[[], bool], store: str = "") -> JoinedRanks:
         torch.cuda.set_device(local)
         if group.is_nccl_available():
             backend = "cpu:gloo,cuda:nccl"
+    # documented by torch, but not exported for type checkers
+    file_store = group.FileStore(store, size) if store else None  # type: ignore[attr-defined]
     try:
         with _quiet_standard_output():
             group.init_process_group(
                 backend,
-                # documented, but not in __all__
-                store=group.FileStore(store, size) if store else None,  # type: ignore[attr-defined]
+                store=file_store,
                 rank=rank,
                 world_size=size,
                 timeout=_PATIENCE,
