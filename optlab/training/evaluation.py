@@ -12,7 +12,7 @@ from optlab.objective.objective import Objective
 from optlab.objective.run_examples import RunExamples
 from optlab.training.full_gradient import FullGradient
 from optlab.training.held_out import HeldOutPerformance, held_out_performance
-from optlab.training.run_data import RunData
+from optlab.training.run_data import PARTS, RunData
 
 
 class Evaluator:
@@ -39,12 +39,16 @@ class Evaluator:
         self._objective = objective
         self._measures = list(measures)
         self._device, self._dtype = device, dtype
-        self._data = data
+        self._assignment = data.assignment
         self._fresh_examples = first.measures.fresh
-        self.training = data.part("training", device, dtype)
+        parts = {name: data.parts(name) for name in PARTS}
+        self.training = data.assignment.part(parts["training"], device, dtype)
         self.validation = (
-            data.part("validation", device, dtype) if len(data.first.validation) else None
+            data.assignment.part(parts["validation"], device, dtype)
+            if len(data.first.validation)
+            else None
         )
+        self._test = parts["test"]
         self.fresh = data.fresh(device, dtype)
         self._full_gradient = FullGradient(
             objective, self.training, [e.batches.streams for e in experiments], self._held_out
@@ -87,10 +91,10 @@ class Evaluator:
 
         Nothing that chooses may ask for it.
         """
-        if not len(self._data.first.test):
+        if not len(self._test[0]):
             return None
         return held_out_performance(
-            self._objective, theta, *self._data.part("test", self._device, self._dtype)
+            self._objective, theta, *self._assignment.part(self._test, self._device, self._dtype)
         )
 
     def _on_parts(self, theta: torch.Tensor) -> Evaluation:
@@ -109,10 +113,10 @@ class Evaluator:
     def _held_out(self, number: int) -> RunExamples:
         """Draw examples that no run is trained on, by the seed of the data of each run."""
         assert self.fresh, "only an endless data set can be streamed"
-        return self._data.examples(
+        return self._assignment.examples(
             [
                 fresh.draw(seed, "full gradient", number)
-                for fresh, seed in zip(self.fresh, self._data.seeds, strict=True)
+                for fresh, seed in zip(self.fresh, self._assignment.seeds, strict=True)
             ]
         )
 
@@ -132,10 +136,10 @@ class Evaluator:
         error: torch.Tensor | None = None
         pieces = [
             fresh.pieces(seed, f"risk/{step}", number)
-            for fresh, seed in zip(self.fresh, self._data.seeds, strict=True)
+            for fresh, seed in zip(self.fresh, self._assignment.seeds, strict=True)
         ]
         for piece in zip(*pieces, strict=True):
-            losses, errors, _ = self._objective.evaluate(theta, *self._data.examples(piece))
+            losses, errors, _ = self._objective.evaluate(theta, *self._assignment.examples(piece))
             loss += losses.sum(dim=1) / number
             if errors is not None:
                 share = errors.sum(dim=1) / number

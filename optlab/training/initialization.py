@@ -44,7 +44,7 @@ def starts(
             experiment.initializer,
             experiment.pretraining,
             experiment.loss,
-            data.of[run],
+            data.assignment.of[run],
         )
         if key not in known:
             own, training = objective.selected([run]), data.of_run(run).training

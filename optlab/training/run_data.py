@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
 
 from optlab.core.data import Data, Part
 from optlab.core.errors import InvalidInput
@@ -16,8 +17,31 @@ from optlab.training.fresh import FreshExamples, tensors
 PARTS = ("training", "validation", "test")
 
 
+@dataclass(frozen=True)
+class Assignment:
+    """Which data set each run has.
+
+    Attributes:
+        of: the data set of each run. seeds: the data seed of each data set.
+    """
+
+    of: tuple[int, ...]
+    seeds: tuple[int, ...]
+
+    def examples(self, of_sets: Sequence[tuple[torch.Tensor, torch.Tensor]]) -> RunExamples:
+        """Return the examples of all runs from those ``[n, …]`` of each data set."""
+        if len(of_sets) == 1:
+            return RunExamples(*of_sets[0])
+        x, y = (torch.stack(tensors) for tensors in zip(*of_sets, strict=True))
+        return RunExamples(x, y, torch.tensor(self.of, device=x.device))
+
+    def part(self, parts: Sequence[Part], device: str, dtype: torch.dtype) -> RunExamples:
+        """Return on a device the examples of all runs from a part of each data set."""
+        return self.examples([tensors(part, device, dtype) for part in parts])
+
+
 class RunData:
-    """The data sets of R runs.
+    """The data sets of R runs, as they are loaded; what trains keeps tensors of them.
 
     Args:
         experiments: one a run.
@@ -27,19 +51,22 @@ class RunData:
             shape or in the number of examples.
 
     Attributes:
-        sets: the D different data sets. of: the data set of each run.
+        sets: the D different data sets. assignment: which of them each run has.
     """
 
     def __init__(self, experiments: Sequence[Experiment]) -> None:
         self._datasets = list(dict.fromkeys(experiment.dataset for experiment in experiments))
         self.sets = [dataset.load() for dataset in self._datasets]
-        self.of = list(numbered([experiment.dataset for experiment in experiments]))
-        for experiment, number in zip(experiments, self.of, strict=True):
+        self.assignment = Assignment(
+            numbered([experiment.dataset for experiment in experiments]),
+            tuple(dataset.seed for dataset in self._datasets),
+        )
+        for experiment, number in zip(experiments, self.assignment.of, strict=True):
             experiment.check_data(self.sets[number])
         for number, data in enumerate(self.sets[1:], start=1):
             if _size(data) != _size(self.sets[0]):
                 raise InvalidInput(
-                    f"The data of run {self.of.index(number) + 1} of a population have other "
+                    f"The data of run {self.assignment.of.index(number) + 1} of a population have other "
                     "shapes or numbers of examples than those of run 1; train it on its own.",
                     "dataset",
                 )
@@ -51,23 +78,15 @@ class RunData:
 
     def of_run(self, run: int) -> Data:
         """Return the data set of a run."""
-        return self.sets[self.of[run]]
+        return self.sets[self.assignment.of[run]]
 
-    def part(self, name: str, device: str, dtype: torch.dtype) -> RunExamples:
-        """Return a part of the data of all runs on a device.
+    def parts(self, name: str) -> list[Part]:
+        """Return a part of each data set.
 
         Args:
             name: one of :data:`PARTS`.
         """
-        parts: list[Part] = [getattr(data, name) for data in self.sets]
-        return self.examples([tensors(part, device, dtype) for part in parts])
-
-    def examples(self, of_sets: Sequence[tuple[torch.Tensor, torch.Tensor]]) -> RunExamples:
-        """Return the examples of all runs from those ``[n, …]`` of each data set."""
-        if len(of_sets) == 1:
-            return RunExamples(*of_sets[0])
-        x, y = (torch.stack(tensors) for tensors in zip(*of_sets, strict=True))
-        return RunExamples(x, y, torch.tensor(self.of, device=x.device))
+        return [getattr(data, name) for data in self.sets]
 
     def fresh(self, device: str, dtype: torch.dtype) -> list[FreshExamples]:
         """Return what draws fresh examples of each data set; empty where they are not endless."""
@@ -77,11 +96,6 @@ class RunData:
             FreshExamples(dataset, data, device, dtype)
             for dataset, data in zip(self._datasets, self.sets, strict=True)
         ]
-
-    @property
-    def seeds(self) -> list[int]:
-        """The data seed of each data set."""
-        return [dataset.seed for dataset in self._datasets]
 
 
 def objective_of(experiments: Sequence[Experiment], data: RunData) -> Objective:
@@ -95,7 +109,7 @@ def objective_of(experiments: Sequence[Experiment], data: RunData) -> Objective:
         [experiment.loss for experiment in experiments],
         data.first.shape,
         torch.stack(samples) if first.model.normalizes() else None,
-        data.of,
+        data.assignment.of,
     )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from collections.abc import Callable
 from typing import Any, cast
 
@@ -204,3 +206,24 @@ def test_that_data_of_another_size_than_declared_are_refused(
     monkeypatch.setattr(Moons, "value_fields", (*Moons.value_fields, "size"))
     with pytest.raises(InvalidInput, match="data of run 3 of a population"):
         Trainer([build(), build(seed=2), build(dataset={"size": 130})])
+
+
+def test_that_a_trainer_does_not_hold_the_data_as_they_were_loaded(
+    build: Build, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run in single precision would hold every example a second time, in twice the bytes."""
+    from optlab.catalogue.datasets.moons import Moons
+
+    loaded: list[weakref.ref[Any]] = []
+    load = Moons.load
+
+    def watched(self: Moons) -> Any:
+        data = load(self)
+        loaded.append(weakref.ref(data.training))
+        return data
+
+    monkeypatch.setattr(Moons, "load", watched)
+    trainer = Trainer([build(precision="float32"), build(precision="float32", dataset={"seed": 3})])
+    gc.collect()
+    assert trainer.runs == len(loaded) == 2
+    assert [reference() for reference in loaded] == [None, None]
