@@ -33,7 +33,7 @@ class RunLosses:
         self.ignores_shift = all(loss.ignores_shift for loss in rows)
 
     def per_example(self, outputs: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-        """See :meth:`optlab.catalogue.losses.base.Loss.per_example`."""
+        """Return the losses ``[R, m]`` of outputs ``[R, m, outputs]`` and targets ``[R, m, …]``."""
         return self._joined(
             [loss.per_example(*own) for loss, own in self._divided(outputs, y)], outputs
         )
@@ -41,7 +41,10 @@ class RunLosses:
     def with_gradient(
         self, outputs: torch.Tensor, y: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor] | None:
-        """See :meth:`optlab.catalogue.losses.base.Loss.with_gradient`."""
+        """Return the mean losses ``[R]`` and their gradient by the outputs ``[R, m, outputs]``.
+
+        None where a loss leaves gradients to autograd.
+        """
         parts = [loss.with_gradient(*own) for loss, own in self._divided(outputs, y)]
         known = [part for part in parts if part is not None]
         if len(known) < len(parts):
@@ -52,16 +55,16 @@ class RunLosses:
         )
 
     def probabilities(self, outputs: torch.Tensor) -> torch.Tensor | None:
-        """See :meth:`optlab.catalogue.losses.base.Loss.probabilities`.
-
-        None where a run predicts none.
-        """
+        """Return the class probabilities ``[R, m, classes]``; None where a run predicts none."""
         parts = [loss.probabilities(*own) for loss, own in self._divided(outputs)]
         known = [part for part in parts if part is not None]
         return self._joined(known, outputs) if len(known) == len(parts) else None
 
     def fisher_product(self, outputs: torch.Tensor, u: torch.Tensor) -> torch.Tensor:
-        """See :meth:`optlab.catalogue.losses.base.Loss.fisher_product`.
+        """Multiply ``u`` ``[R, m, outputs]`` by the Fisher matrix of each example.
+
+        Returns:
+            ``S u``, of the same shape; see :meth:`optlab.catalogue.losses.base.Loss.fisher_product`.
 
         Raises:
             InvalidInput: the loss of a run is not a negative log-likelihood.

@@ -32,8 +32,8 @@ OF_OTHERS = {
 
 
 @dataclass
-class Told:
-    """What a session told of one run."""
+class Reported:
+    """What a session reported of one run."""
 
     series: dict[str, tuple[list[int], list[NDArray[Any]]]] = field(default_factory=dict)
     snapshots: dict[str, Snapshot] = field(default_factory=dict)
@@ -41,8 +41,8 @@ class Told:
     end: RunEnded | None = None
 
 
-def told(events: Sequence[Event], run: int) -> Told:
-    found = Told()
+def reported(events: Sequence[Event], run: int) -> Reported:
+    found = Reported()
     for event in events:
         match event:
             case SeriesBlock(series=series):
@@ -63,7 +63,7 @@ def told(events: Sequence[Event], run: int) -> Told:
     return found
 
 
-def assert_same_run(mine: Told, alone: Told, rtol: float = 1e-10) -> None:
+def assert_same_run(mine: Reported, alone: Reported, rtol: float = 1e-10) -> None:
     assert mine.end is not None and alone.end is not None
     for what in ("status", "steps", "reason", "non_finite_tensor", "confusion"):
         assert getattr(mine.end, what) == getattr(alone.end, what), what
@@ -111,11 +111,11 @@ def same_alone(play: Play) -> Callable[..., list[Event]]:
         asked = {snapshot_at: [TakeSnapshot()]} if snapshot_at else {}
         together = play(experiments, at=dict(asked))
         for run, experiment in enumerate(experiments):
-            mine = told(together, run)
-            alone = told(play(experiment, at=dict(asked)), 0)
+            mine = reported(together, run)
+            alone = reported(play(experiment, at=dict(asked)), 0)
             assert_same_run(mine, alone)
             if "asked" in mine.snapshots and mine.snapshots["asked"].step == snapshot_at:
-                resumed = told(play(experiment, snapshots=[mine.snapshots["asked"]]), 0)
+                resumed = reported(play(experiment, snapshots=[mine.snapshots["asked"]]), 0)
                 assert resumed.end is not None and alone.end is not None
                 assert resumed.end.steps == alone.end.steps
                 kept = list(alone.snapshots)[-1]
