@@ -22,8 +22,8 @@ Unit = {
     "evaluations_to": "gradient evaluations",
     "seconds_to": "seconds",
 }
-EVALUATIONS, SECONDS = "gradient_evaluations", "seconds"
-"""Series whose values at the step of the target are counted."""
+EVALUATIONS = "gradient_evaluations"
+"""Series of the gradients evaluated so far; a run without it evaluates one a step."""
 
 
 class Values(Protocol):
@@ -62,8 +62,7 @@ UNKNOWN = Outcome(-math.inf, math.inf)
 
 def series_of(measured: Measured) -> tuple[str, ...]:
     """Return the names of the series that an outcome is computed from."""
-    counted = {"evaluations_to": (EVALUATIONS,), "seconds_to": (SECONDS,)}
-    return (measured.of, *counted.get(measured.what, ()))
+    return (measured.of, EVALUATIONS) if measured.what == "evaluations_to" else (measured.of,)
 
 
 def outcome(
@@ -73,17 +72,18 @@ def outcome(
     *,
     diverged: bool,
     steps: int,
+    seconds: float,
     steps_per_epoch: int,
 ) -> Outcome:
     """Return what a run came to.
 
     Args:
         series: by name; at least those of :func:`series_of` that the run has.
-        final: figures of its end. diverged: whether it ended so. steps: those it took.
+        final: figures of its end. diverged: whether it ended so. steps, seconds: those it took.
             steps_per_epoch: steps of a pass through its training set.
     """
     if measured.what in TO_TARGET:
-        reached = _to_target(measured, series, steps, steps_per_epoch)
+        reached = _to_target(measured, series, steps, seconds, steps_per_epoch)
         return reached if reached.known or not diverged else Outcome(math.inf, math.inf)
     value = math.nan
     if measured.what == "final":
@@ -138,7 +138,11 @@ def _of_series(measured: Measured, series: Values) -> float:
 
 
 def _to_target(
-    measured: Measured, series: Mapping[str, Values], steps: int, steps_per_epoch: int
+    measured: Measured,
+    series: Mapping[str, Values],
+    steps: int,
+    seconds: float,
+    steps_per_epoch: int,
 ) -> Outcome:
     """Return how long it took to reach the target, or how long it was watched in vain."""
     values = series.get(measured.of)
@@ -152,20 +156,20 @@ def _to_target(
             )
         where = np.flatnonzero(reached)
         hit = int(values.steps[where[0]]) if len(where) else None
-    watched = _counted(measured, series, steps if hit is None else hit, steps_per_epoch)
-    return Outcome(watched, math.inf if hit is None else watched)
+    step = steps if hit is None else hit
+    if measured.what == "evaluations_to":
+        taken = _evaluations(series.get(EVALUATIONS), step)
+    elif measured.what == "seconds_to":
+        # All steps of a run that has the machine for itself take about the same time.
+        taken = seconds * step / steps if steps else 0.0
+    else:
+        taken = step / (steps_per_epoch if measured.what == "epochs_to" else 1)
+    return Outcome(taken, math.inf if hit is None else taken)
 
 
-def _counted(
-    measured: Measured, series: Mapping[str, Values], step: int, steps_per_epoch: int
-) -> float:
-    """Return what the first ``step`` steps took, in the unit of the measure."""
-    if measured.what == "steps_to":
+def _evaluations(counted: Values | None, step: int) -> float:
+    """Return how many gradients the first ``step`` steps evaluated."""
+    if counted is None or not len(counted.values):
         return float(step)
-    if measured.what == "epochs_to":
-        return step / steps_per_epoch
-    counter = series.get(EVALUATIONS if measured.what == "evaluations_to" else SECONDS)
-    if counter is None or not len(counter.values):
-        return math.nan
-    before = int(np.searchsorted(counter.steps, step, side="right"))
-    return float(counter.values[before - 1]) if before else 0.0
+    before = int(np.searchsorted(counted.steps, step, side="right"))
+    return float(counted.values[before - 1]) if before else 0.0

@@ -139,6 +139,7 @@ def _outcomes(
             record.final,
             diverged=record.status == "diverged",
             steps=record.steps,
+            seconds=record.seconds,
             steps_per_epoch=_steps_per_epoch(record) if measured.what == "epochs_to" else 1,
         )
         for record in records

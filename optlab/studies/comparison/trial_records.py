@@ -121,6 +121,7 @@ class TrialRecords:
                 records[run].final,
                 diverged=records[run].status == "diverged",
                 steps=records[run].steps,
+                seconds=records[run].seconds,
                 steps_per_epoch=self._epoch(trial) if measured.what == "epochs_to" else 1,
             )
             for run, trial in zip(runs, trials, strict=True)

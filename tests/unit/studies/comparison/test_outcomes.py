@@ -43,6 +43,7 @@ def value_of(run: Run, **fields: Any) -> Outcome:
         run.final,
         diverged=run.diverged,
         steps=run.taken,
+        seconds=6.0,
         steps_per_epoch=4,
     )
 
@@ -103,7 +104,7 @@ def test_that_what_was_not_measured_is_unknown() -> None:
     assert value_of(Run(values=(math.nan,) * 4)) == UNKNOWN
     assert value_of(Run(values=(math.nan,) * 4), what="best") == UNKNOWN
     measured = Measured.build({"of": "risk_loss"}, "measure")
-    found = outcome(measured, {}, {}, diverged=False, steps=3, steps_per_epoch=1)
+    found = outcome(measured, {}, {}, diverged=False, steps=3, seconds=1.0, steps_per_epoch=1)
     assert found == UNKNOWN
 
 
@@ -112,6 +113,30 @@ def test_that_diverged_runs_count_as_at_least_the_worst_known_value() -> None:
     assert found == [exactly(1.0), Outcome(7.0, math.inf), Outcome(7.0, math.inf), UNKNOWN]
     assert bounded([exactly(2.0), exactly(-math.inf)]) == [exactly(2.0), Outcome(-math.inf, 2.0)]
     assert bounded([exactly(math.inf)] * 2) == [UNKNOWN] * 2
+
+
+def test_that_evaluations_and_seconds_to_a_target_are_counted() -> None:
+    counted = {
+        "train_loss": Stored(np.array([0, 10, 20]), np.array([4.0, 1.0, 0.5])),
+        "gradient_evaluations": Stored(
+            np.array([5, 10, 15, 20]), np.array([9.0, 20.0, 31.0, 42.0])
+        ),
+    }
+
+    def found(what: str, target: float, series: Any = counted) -> Outcome:
+        measured = Measured.build({"what": what, "of": "train_loss", "target": target}, "measure")
+        return outcome(
+            measured, series, {}, diverged=False, steps=20, seconds=6.0, steps_per_epoch=1
+        )
+
+    assert found("evaluations_to", 1.0) == exactly(20.0)
+    assert found("evaluations_to", 4.0) == exactly(0.0)
+    assert found("evaluations_to", 0.1) == Outcome(42.0, math.inf)
+    # A run without the series evaluates one gradient a step.
+    alone = {"train_loss": counted["train_loss"]}
+    assert found("evaluations_to", 1.0, alone) == exactly(10.0)
+    assert found("seconds_to", 1.0) == exactly(3.0)
+    assert found("seconds_to", 0.1) == Outcome(6.0, math.inf)
 
 
 def test_that_counted_series_are_read_beside_the_measure() -> None:
