@@ -28,7 +28,8 @@ class LocalLauncher:
     Args:
         store: in which the runs are recorded.
         runner: ``process`` for one worker a core; ``thread`` for one population after the other in
-            this process; ``auto`` for what takes less time.
+            this process; ``auto`` for what takes less time, and for processes where code of the
+            user's is executed.
         study: that will be trained, from which ``auto`` estimates.
 
     Attributes:
@@ -38,9 +39,8 @@ class LocalLauncher:
     def __init__(self, store: Store, runner: RunnerChoice, study: Study) -> None:
         self._store = store
         if runner == "auto":
-            cores = usable_cores()
-            worth = cores > 1 and estimated_seconds(study) > WORTH_PROCESSES_SECONDS
-            runner = "process" if worth else "thread"
+            own = any(arm.own_code for arm in study.arms)
+            runner = "process" if own or _worth_processes(study) else "thread"
         self.runner: RunnerChoice = runner
         # Seconds are compared only between runs that have the machine for themselves.
         self.slots = usable_cores() if runner == "process" and not study.is_timed else 1
@@ -94,6 +94,10 @@ def usable_cores() -> int:
     if hasattr(os, "sched_getaffinity"):
         return max(1, len(os.sched_getaffinity(0)))
     return max(1, os.cpu_count() or 1)
+
+
+def _worth_processes(study: Study) -> bool:
+    return usable_cores() > 1 and estimated_seconds(study) > WORTH_PROCESSES_SECONDS
 
 
 def estimated_seconds(study: Study) -> float:

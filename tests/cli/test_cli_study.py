@@ -294,6 +294,28 @@ def test_that_a_shipped_study_comes_to_its_result(
 
 
 @pytest.mark.slow
+def test_that_a_model_of_the_users_is_executed_in_workers_only(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    module, log = tmp_path / "net.py", tmp_path / "processes"
+    module.write_text(
+        "import os\nimport torch\n"
+        f"with open({str(log)!r}, 'a') as file:\n    print(os.getpid(), file=file)\n"
+        "class Net(torch.nn.Sequential):\n"
+        "    def __init__(self, inputs: int, outputs: int):\n"
+        "        super().__init__(torch.nn.Linear(inputs, outputs))\n"
+    )
+    assert main(["model", "register", str(module), "--yes"]) == 0
+    capsys.readouterr()
+    text = RATES.replace("[set.budget]", '[arms.own]\nmodel.name = "own.net"\n[set.budget]')
+    text = text.replace("count = 5", "count = 2").replace("fast < slow", "own != slow")
+    found = document(["study", written(tmp_path, text)], capsys)
+    assert found["status"] == "finished" and len(found["arms"]["own"]["runs"]) == 2
+    processes = set(log.read_text().split())
+    assert processes and str(os.getpid()) not in processes
+
+
+@pytest.mark.slow
 def test_that_a_cluster_gives_the_same_numbers(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -23,6 +23,8 @@ MAX_VALUES = 50_000_000
 """Parameters of all runs of one population together; gradients and states need several times that
 much memory.
 """
+OWN_PARAMETERS = 1_000_000
+"""Parameters that a model of the user's is taken to have."""
 
 
 @dataclass(frozen=True)
@@ -100,23 +102,28 @@ def populations(
         kind = (trial.arm, trial.seed) if study.is_timed else population_key(experiment)
         by_kind.setdefault(kind, []).append((trial, experiment))
     share = -(-len(trials) // max(1, slots))
+    parameters = {kind: _parameters(study, *members[0]) for kind, members in by_kind.items()}
     cut = [
-        members[begin : begin + size]
-        for members in by_kind.values()
-        for size in (_size(members, share),)
+        (members[begin : begin + size], parameters[kind])
+        for kind, members in by_kind.items()
+        for size in (_size(len(members), share, parameters[kind]),)
         for begin in range(0, len(members), size)
     ]
-    return sorted(cut, key=_work, reverse=True)
+    cut.sort(key=lambda part: _work(*part), reverse=True)
+    return [members for members, _ in cut]
 
 
-def _size(members: Sequence[tuple[Trial, Experiment]], share: int) -> int:
+def _parameters(study: Study, trial: Trial, experiment: Experiment) -> int:
+    """Return P; a guess for a model of the user's, which is not built in this process."""
+    return OWN_PARAMETERS if study.arm(trial.arm).own_code else max(1, experiment.layout().total)
+
+
+def _size(runs: int, share: int, parameters: int) -> int:
     """Return the number of runs of the populations into which one kind is cut, all about equal."""
-    parameters = max(1, members[0][1].layout().total)
     largest = max(1, min(MAX_RUNS, MAX_VALUES // parameters, share))
-    parts = -(-len(members) // largest)
-    return -(-len(members) // parts)
+    parts = -(-runs // largest)
+    return -(-runs // parts)
 
 
-def _work(members: Sequence[tuple[Trial, Experiment]]) -> float:
-    first = members[0][1]
-    return float(len(members)) * first.budget.steps * max(1, first.layout().total)
+def _work(members: Sequence[tuple[Trial, Experiment]], parameters: int) -> float:
+    return float(len(members)) * members[0][1].budget.steps * parameters

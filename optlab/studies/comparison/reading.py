@@ -16,8 +16,7 @@ from optlab.core.reading import read_at_most
 from optlab.core.toml import LARGEST_DOCUMENT
 from optlab.experiment import Experiment
 from optlab.experiment.named import load as load_experiment
-from optlab.studies.comparison import shipped
-from optlab.studies.comparison.checks import check
+from optlab.studies.comparison import checks, shipped
 from optlab.studies.comparison.fields import Decision, Measured, Seeds
 from optlab.studies.comparison.grid import Axis, combinations
 from optlab.studies.comparison.study import FORMAT, Arm, Study, Tuning, flat
@@ -28,24 +27,28 @@ MAX_TUNING_SEEDS = 1000
 _SECTIONS = ("set", "arms", "seeds", "tune", "measure", "decide")
 
 
-def named(source: str) -> Study:
+def named(source: str, *, check: bool = True) -> Study:
     """Return the study of a file, or the shipped one of that name.
+
+    Args:
+        source: path or name.
+        check: see :func:`from_dict`.
 
     Raises:
         InvalidInput: there is neither, or it is not valid.
     """
     path, known = Path(source), {file.stem: file for file in shipped.files()}
     if source in known and not path.is_file():
-        return load(known[source])
+        return load(known[source], check=check)
     if path.exists() or path.suffix or path.name != source:
-        return load(path)
+        return load(path, check=check)
     raise InvalidInput(
         f"'{source}' is neither a file nor a study{did_you_mean(source, known)}; studies are: "
         f"{', '.join(known)}."
     )
 
 
-def load(path: Path) -> Study:
+def load(path: Path, *, check: bool = True) -> Study:
     """Return the study in a file.
 
     Raises:
@@ -62,7 +65,7 @@ def load(path: Path) -> Study:
             "the path of a TOML file."
         )
     try:
-        return from_toml(content.decode("utf-8-sig"), path.parent)
+        return from_toml(content.decode("utf-8-sig"), path.parent, check=check)
     except UnicodeDecodeError as error:
         raise InvalidInput(
             f"{path} is not a text file in UTF-8 (byte {error.start} does not fit)."
@@ -71,7 +74,7 @@ def load(path: Path) -> Study:
         raise InvalidInput(f"{path}: {error}", error.field) from None
 
 
-def from_toml(document: str, folder: Path | None = None) -> Study:
+def from_toml(document: str, folder: Path | None = None, *, check: bool = True) -> Study:
     """Return the study of a TOML document.
 
     Args:
@@ -84,11 +87,18 @@ def from_toml(document: str, folder: Path | None = None) -> Study:
         values = toml.parse(document)
     except toml.TOMLProblem as error:
         raise InvalidInput(f"This is not a TOML file: {error}.") from None
-    return from_dict(values, folder)
+    return from_dict(values, folder, check=check)
 
 
-def from_dict(values: Mapping[str, Any], folder: Path | None = None) -> Study:
+def from_dict(
+    values: Mapping[str, Any], folder: Path | None = None, *, check: bool = True
+) -> Study:
     """Return the study that a file's tables describe.
+
+    Args:
+        values: the tables. folder: that paths in them are relative to.
+        check: whether the experiments are checked, which executes code of the user's; see
+            :meth:`optlab.experiment.Experiment.from_dict`.
 
     Raises:
         InvalidInput: a value is not valid; the message names the first one.
@@ -114,13 +124,13 @@ def from_dict(values: Mapping[str, Any], folder: Path | None = None) -> Study:
     study = Study(
         question=_text(values.get("question", ""), "question"),
         about=_text(values.get("about", ""), "about"),
-        arms=tuple(_arms(values, tables, axes, folder)),
+        arms=tuple(_arms(values, tables, axes, folder, check=check)),
         seeds=Seeds.build(tables["seeds"], "seeds"),
         measured=Measured.build(tables["measure"], "measure"),
         decision=Decision.build({**decided, **tables["decide"]}, "decide"),
         tuning=tuning,
     )
-    check(study)
+    checks.check(study)
     return study
 
 
@@ -144,6 +154,8 @@ def _arms(
     tables: Mapping[str, Mapping[str, Any]],
     axes: tuple[Axis, ...],
     folder: Path | None,
+    *,
+    check: bool,
 ) -> Iterator[Arm]:
     arms = tables["arms"]
     if not 2 <= len(arms) <= MAX_ARMS:
@@ -159,9 +171,9 @@ def _arms(
         table = dict(_table(written, where))
         source, own = table.pop("base", values.get("base", "")), table.pop("tune", None)
         try:
-            base = _base(source, folder, known)
+            base = _base(source, folder, known, check=check)
             changes = {**common, **dict(flat(table))}
-            experiment = base.with_values(changes) if changes else base
+            experiment = base.with_values(changes, check=check) if changes else base
         except InvalidInput as error:
             raise InvalidInput(f"{where}: {error}", error.field) from None
         its_axes = axes
@@ -170,21 +182,23 @@ def _arms(
         for setting in combinations(its_axes):
             if setting:
                 try:
-                    experiment.with_values(setting)
+                    experiment.with_values(setting, check=check)
                 except InvalidInput as error:
                     raise InvalidInput(f"{where}: {error}", error.field) from None
         yield Arm(name, experiment, its_axes)
 
 
-def _base(source: Any, folder: Path | None, known: dict[str, Experiment]) -> Experiment:
+def _base(
+    source: Any, folder: Path | None, known: dict[str, Experiment], *, check: bool
+) -> Experiment:
     if isinstance(source, Mapping):
-        return Experiment.from_dict(source)
+        return Experiment.from_dict(source, check=check)
     if not isinstance(source, str) or not source:
         raise InvalidInput(
             'base is missing; name a preset or an experiment file, as base = "digits-mlp".', "base"
         )
     if source not in known:
-        known[source] = load_experiment(source, folder)
+        known[source] = load_experiment(source, folder, check=check)
     return known[source]
 
 

@@ -16,6 +16,7 @@ import tomli_w
 
 from optlab.core.errors import InvalidInput
 from optlab.experiment import Experiment
+from optlab.experiment.own_code import own_code_of
 from optlab.objective.seeding import derived
 from optlab.studies.comparison import claim as claims
 from optlab.studies.comparison.claim import Claim
@@ -39,6 +40,11 @@ class Arm:
     name: str
     experiment: Experiment
     axes: tuple[Axis, ...] = ()
+
+    @property
+    def own_code(self) -> bool:
+        """Whether it executes code of the user's, which is left to workers."""
+        return bool(own_code_of(self.experiment.to_dict()))
 
     def settings(self) -> list[dict[str, Value]]:
         """Return the settings that tuning tries."""
@@ -182,14 +188,15 @@ class Study:
             InvalidInput: the setting does not fit the arm.
         """
         seed = self.seed(index, arm, role)
-        base = self.arm(arm).experiment
+        one = self.arm(arm)
+        base = one.experiment
         changes: dict[str, Any] = {**setting, "seed": seed}
         if self.seeds.data:
             changes["dataset.seed"] = seed
         words = "".join(f" · {path.rpartition('.')[2]} {value}" for path, value in setting.items())
         about = f"{base.dataset.short_name()} · {base.model.name} · {arm}"
         changes["title"] = f"{about}{words} · seed {index + 1}"[:200]
-        return base.with_values(changes)
+        return base.with_values(changes, check=not one.own_code)
 
 
 def flat(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
