@@ -301,9 +301,12 @@ def test_that_a_model_of_the_users_is_executed_in_workers_only(
     module.write_text(
         "import os\nimport torch\n"
         f"with open({str(log)!r}, 'a') as file:\n    print(os.getpid(), file=file)\n"
-        "class Net(torch.nn.Sequential):\n"
+        "class Net(torch.nn.Module):\n"
         "    def __init__(self, inputs: int, outputs: int):\n"
-        "        super().__init__(torch.nn.Linear(inputs, outputs))\n"
+        "        super().__init__()\n"
+        "        self.layer = torch.nn.Linear(inputs, outputs)\n"
+        "    def forward(self, x):\n"
+        "        return self.layer(x)\n"
     )
     assert main(["model", "register", str(module), "--yes"]) == 0
     capsys.readouterr()
