@@ -13,7 +13,7 @@ from optlab.core.printable import printable
 from optlab.experiment import Experiment
 from optlab.experiment.own_code import own_code_of
 from optlab.runners.answer import answer
-from optlab.runners.joined import follow_first, joined, place
+from optlab.runners.ranks.joined import follow_first, joined, place
 from optlab.runners.train import RunnerChoice
 from optlab.tasks.checking import CheckTask
 from optlab.training.data_parallel import MAX_RANKS, check_shareable

@@ -209,7 +209,7 @@ def _launched(
 ) -> Iterator[Launcher]:
     if cluster:
         # Imported here: most studies need no cluster.
-        from optlab.runners.cluster_connection import connect
+        from optlab.runners.cluster.connection import connect
 
         with connect(cluster, insecure=insecure) as connection:
             for note in connection.notes:

@@ -2,7 +2,7 @@
 
 :func:`train` and :func:`resume` are the entry points. A job executes on a cluster by a
 :class:`~optlab.runners.cluster.ClusterRunner` of a connection
-(:func:`optlab.runners.cluster_connection.connect`).
+(:func:`optlab.runners.cluster.connection.connect`).
 """
 
 from optlab.runners.job_handle import JobHandle, NotRecorded, RecordingHeld, RecordingResumed

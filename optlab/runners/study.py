@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 from optlab.experiment import Experiment
 from optlab.experiment.epochs import in_steps
-from optlab.runners.cluster import ClusterRunner
-from optlab.runners.cluster_connection import ClusterConnection
+from optlab.runners.cluster.connection import ClusterConnection
+from optlab.runners.cluster.runner import ClusterRunner
 from optlab.runners.job_handle import JobHandle
 from optlab.runners.pool import WorkerPool
 from optlab.runners.train import RunnerChoice, resume, train

@@ -13,10 +13,10 @@ from optlab.experiment.own_code import own_code
 from optlab.runners.choice import choose
 from optlab.runners.job_handle import JobHandle
 from optlab.runners.jobs import TrainJob
-from optlab.runners.joined import JoinedRunner, joined
 from optlab.runners.pool import WorkerPool
 from optlab.runners.process import ProcessRunner
-from optlab.runners.ranks import RanksRunner
+from optlab.runners.ranks.joined import JoinedRunner, joined
+from optlab.runners.ranks.runner import RanksRunner
 from optlab.runners.runner import Runner
 from optlab.runners.thread import ThreadRunner
 from optlab.store.store import Store

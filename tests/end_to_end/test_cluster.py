@@ -21,10 +21,10 @@ from optlab.runners import (
     ThreadRunner,
     TrainJob,
     WorkerPool,
-    cluster_worker,
 )
-from optlab.runners.cluster import ClusterRunner
-from optlab.runners.cluster_connection import ClusterConnection, connect
+from optlab.runners.cluster import worker as cluster_worker
+from optlab.runners.cluster.connection import ClusterConnection, connect
+from optlab.runners.cluster.runner import ClusterRunner
 from optlab.runners.notices import JobProgress
 from optlab.store import Store
 from optlab.training.control import Inbox, Pause, SetValue, Stop

@@ -27,13 +27,13 @@ from optlab.runners import (
     JobHandle,
     ThreadRunner,
     TrainJob,
-    cluster,
-    cluster_connection,
-    cluster_worker,
 )
-from optlab.runners.cluster import ClusterRunner
-from optlab.runners.cluster_connection import ClusterConnection, connect
-from optlab.runners.cluster_loop import LoopThread
+from optlab.runners.cluster import connection as cluster_connection
+from optlab.runners.cluster import runner as cluster
+from optlab.runners.cluster import worker as cluster_worker
+from optlab.runners.cluster.connection import ClusterConnection, connect
+from optlab.runners.cluster.loop import LoopThread
+from optlab.runners.cluster.runner import ClusterRunner
 from optlab.runners.notices import JobProgress
 from optlab.store import Store
 from optlab.training.control import Inbox, Stop
@@ -307,8 +307,8 @@ TRAIN_FOR_EVER = """
 import sys, time
 from optlab.experiment import Experiment
 from optlab.runners import TrainJob
-from optlab.runners.cluster import ClusterRunner
-from optlab.runners.cluster_connection import connect
+from optlab.runners.cluster.runner import ClusterRunner
+from optlab.runners.cluster.connection import connect
 from optlab.training.control import Inbox
 
 tables = {"dataset": {"name": "moons"}, "model": {"name": "mlp"}, "budget": {"steps": 10**9}}

@@ -24,7 +24,7 @@ from optlab.core import registry
 from optlab.core.errors import InvalidInput, StoreError
 from optlab.experiment import Experiment
 from optlab.runners import resume, train
-from optlab.runners.ranks import RanksRunner
+from optlab.runners.ranks.runner import RanksRunner
 from optlab.store import Store
 from optlab.training.control import Pause, Resume, SetValue, Stop
 from optlab.training.events import ActivityChanged, RunEnded, SeriesBlock, SessionFailed

@@ -18,7 +18,7 @@ from optlab.core.errors import InvalidInput
 from optlab.experiment import Experiment
 from optlab.objective.ranks import join, leave
 from optlab.runners.jobs import TrainJob, perform
-from optlab.runners.shared_job import SharedControls, perform_shared
+from optlab.runners.ranks.job import SharedControls, perform_shared
 from optlab.training.control import Inbox
 from optlab.training.data_parallel import check_shareable
 from optlab.training.events import RunEnded, SeriesBlock, SessionFailed, SnapshotTaken

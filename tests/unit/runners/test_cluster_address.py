@@ -8,7 +8,7 @@ import pytest
 import yaml  # noqa: TID251 - what is read is YAML
 
 from optlab.core.errors import InvalidInput
-from optlab.runners.cluster_address import MAX_FILE_BYTES, Certificates, ClusterAddress, parse
+from optlab.runners.cluster.address import MAX_FILE_BYTES, Certificates, ClusterAddress, parse
 
 
 def written(folder: Path, text: str | bytes) -> str:

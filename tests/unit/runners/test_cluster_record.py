@@ -9,7 +9,7 @@ import pytest
 
 from optlab.experiment import Experiment
 from optlab.runners import TrainJob
-from optlab.runners.cluster_record import BLOCK_ROWS, EventRecord
+from optlab.runners.cluster.record import BLOCK_ROWS, EventRecord
 from optlab.runners.jobs import perform
 from optlab.store import Store
 from optlab.training import session

@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from optlab.runners import cluster_task, job_watch
-from optlab.runners.cluster_task import ClusterTask
+from optlab.runners import job_watch
+from optlab.runners.cluster import task as cluster_task
+from optlab.runners.cluster.task import ClusterTask
 from optlab.runners.job_watch import OVERDUE_SECONDS, SETUP_SECONDS, JobWatch
 from optlab.runners.notices import JobProgress, StepOverdue, WorkerSilent
 

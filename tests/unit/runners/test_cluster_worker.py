@@ -13,7 +13,9 @@ import pytest
 
 from optlab.core.errors import InvalidInput
 from optlab.experiment import Experiment
-from optlab.runners import ThreadRunner, TrainJob, cluster, cluster_worker
+from optlab.runners import ThreadRunner, TrainJob
+from optlab.runners.cluster import runner as cluster
+from optlab.runners.cluster import worker as cluster_worker
 from optlab.tasks.preview import PreviewTask
 from optlab.training.control import Inbox, SetValue, Stop, SwitchInstrument
 from optlab.training.events import RunEnded, SnapshotTaken
@@ -50,7 +52,7 @@ def test_that_a_job_travels_as_texts_numbers_and_arrays_and_arrives_as_it_was(sh
     named = {
         f"{module}.{name}" for module, name in _globals(data) if not module.startswith("numpy")
     }
-    assert named == {"optlab.runners.cluster_worker.Parcel"}
+    assert named == {"optlab.runners.cluster.worker.Parcel"}
     arrived = cluster_worker._opened(pickle.loads(data))  # noqa: S301 - our own bytes
     assert (arrived.experiments, arrived.log) == (job.experiments, job.log)
     np.testing.assert_array_equal(arrived.snapshots[0].theta, taken[-1].theta)

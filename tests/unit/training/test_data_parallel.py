@@ -13,7 +13,7 @@ from optlab.core.errors import InvalidInput, RunFailed
 from optlab.experiment import Experiment
 from optlab.objective.ranks import ALONE, Ranks
 from optlab.runners.jobs import TrainJob
-from optlab.runners.shared_job import packed, unpacked
+from optlab.runners.ranks.job import packed, unpacked
 from optlab.training.control import SetValue, Stop, SwitchInstrument
 from optlab.training.data_parallel import (
     check_same_data,

@@ -16,8 +16,8 @@ from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
 from optlab.core.errors import OptLabError
-from optlab.runners import cluster_worker
-from optlab.runners.cluster_loop import LoopThread
+from optlab.runners.cluster import worker as cluster_worker
+from optlab.runners.cluster.loop import LoopThread
 
 _LOG = logging.getLogger(__name__)
 
@@ -34,7 +34,7 @@ class ClusterError(OptLabError):
 
 
 class ClusterTask:
-    """One job; made by :meth:`optlab.runners.cluster_connection.ClusterConnection.start`.
+    """One job; made by :meth:`optlab.runners.cluster.connection.ClusterConnection.start`.
 
     Args:
         loop: in which the client runs.

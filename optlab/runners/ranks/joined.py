@@ -14,8 +14,8 @@ from collections.abc import Iterator
 from optlab.core.errors import OptLabError
 from optlab.objective.ranks import join, leave
 from optlab.runners.jobs import Job, TrainJob
+from optlab.runners.ranks.job import SharedControls, perform_shared
 from optlab.runners.runner import RunnerName
-from optlab.runners.shared_job import SharedControls, perform_shared
 from optlab.training.control import Inbox
 from optlab.training.events import Event, SessionFailed
 

@@ -28,7 +28,7 @@ from optlab.objective.ranks import RanksParted, join, leave
 from optlab.runners import output
 from optlab.runners.heartbeat import Heartbeat
 from optlab.runners.jobs import TrainJob, unexpected
-from optlab.runners.shared_job import SharedControls, perform_shared
+from optlab.runners.ranks.job import SharedControls, perform_shared
 from optlab.training.control import Inbox
 from optlab.training.events import SessionFailed, SessionStarted
 

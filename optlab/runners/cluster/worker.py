@@ -22,7 +22,7 @@ from optlab.core.errors import InvalidInput, OptLabError
 from optlab.core.identity import FileIdentity
 from optlab.experiment import Experiment
 from optlab.experiment.data_files import files_of
-from optlab.runners.cluster_record import EventRecord
+from optlab.runners.cluster.record import EventRecord
 from optlab.runners.jobs import TrainJob, perform
 from optlab.store import controls
 from optlab.training.control import Inbox, Stop

@@ -15,9 +15,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from optlab.core.errors import InvalidInput, OptLabError
-from optlab.runners.cluster_connection import ClusterConnection
-from optlab.runners.cluster_task import ClusterError, ClusterTask
-from optlab.runners.cluster_worker import Parcel, parcel
+from optlab.runners.cluster.connection import ClusterConnection
+from optlab.runners.cluster.task import ClusterError, ClusterTask
+from optlab.runners.cluster.worker import Parcel, parcel
 from optlab.runners.jobs import Job, TrainJob, own_parts, unexpected
 from optlab.runners.notices import JobProgress
 from optlab.runners.runner import RunnerName

@@ -4,7 +4,7 @@
 not be the same bits: workers must have the versions of this process.
 
 A Dask scheduler executes whatever it is sent, and both ends unpickle what they receive. So only TLS
-or this machine is accepted (:mod:`optlab.runners.cluster_address`), and workers that OptLab starts
+or this machine is accepted (:mod:`optlab.runners.cluster.address`), and workers that OptLab starts
 itself get certificates of their own, which are forgotten with the cluster: another user of this
 machine can neither send them anything nor answer in their place.
 """
@@ -22,11 +22,11 @@ from types import TracebackType
 from typing import Any
 
 from optlab.core.errors import InvalidInput, MissingPart
-from optlab.runners import cluster_worker
-from optlab.runners.cluster_address import ClusterAddress, parse
-from optlab.runners.cluster_loop import LoopThread
-from optlab.runners.cluster_task import ClusterError, ClusterTask
-from optlab.runners.cluster_worker import Parcel
+from optlab.runners.cluster import worker as cluster_worker
+from optlab.runners.cluster.address import ClusterAddress, parse
+from optlab.runners.cluster.loop import LoopThread
+from optlab.runners.cluster.task import ClusterError, ClusterTask
+from optlab.runners.cluster.worker import Parcel
 
 _LOG = logging.getLogger(__name__)
 
@@ -55,7 +55,7 @@ def connect(address: str, *, insecure: bool = False) -> ClusterConnection:
     """Return the connection to a cluster, which has workers and gives the same numbers.
 
     Args:
-        address: see :mod:`optlab.runners.cluster_address`.
+        address: see :mod:`optlab.runners.cluster.address`.
         insecure: whether a scheduler of another machine may be reached without encryption.
 
     Raises:

@@ -20,7 +20,7 @@ from optlab.runners import output
 from optlab.runners.heartbeat import HeartbeatMonitor
 from optlab.runners.jobs import Job, TrainJob, own_parts, unexpected
 from optlab.runners.notices import WorkerOutput
-from optlab.runners.rank_process import LaunchFailed, RankDone, RankEnds, RankReady, launch
+from optlab.runners.ranks.process import LaunchFailed, RankDone, RankEnds, RankReady, launch
 from optlab.runners.runner import RunnerName
 from optlab.runners.worker import interrupts_blocked, process_state
 from optlab.training.control import Inbox

@@ -1,0 +1,1 @@
+"""Ranks: processes that train one run together, each on its share of every batch."""
