@@ -68,7 +68,8 @@ def solve(product: Product, b: torch.Tensor, *, iterations: Any, tolerance: Any)
         active = active & (number < limit)
         if not bool(active.any()):
             break
-        product_d = product(d)
+        # Zero where a system has ended: its product is not used, and nobody counts it.
+        product_d = product(torch.where(active.unsqueeze(1), d, 0.0))
         curvature = _dot(d, product_d)
         bad = active & (curvature <= 0.0)
         used += active

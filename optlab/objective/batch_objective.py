@@ -110,7 +110,7 @@ class BatchObjective:
         hessian = batch_hessian(self._objective, theta, self._x, self._y)
 
         def product(v: torch.Tensor) -> torch.Tensor:
-            self._count(2)
+            self._count_products(v)
             return hessian.product(v)
 
         return product
@@ -137,7 +137,7 @@ class BatchObjective:
         m = outputs.shape[1]
 
         def product(v: torch.Tensor) -> torch.Tensor:
-            self._count(2)
+            self._count_products(v)
             # Jᵀu is linear in u, so its derivative by u along v is Jv.
             with explained_failure(self._objective.model.name):
                 (pushed,) = torch.autograd.grad(pulled, probe, v, retain_graph=True)
@@ -202,6 +202,18 @@ class BatchObjective:
             with explained_failure(self._objective.model.name):
                 (pulled,) = torch.autograd.grad(outputs, leaf, probe, create_graph=True)
         return leaf, outputs, probe, pulled
+
+    def _count_products(self, v: torch.Tensor) -> None:
+        """Count a product with ``v`` ``[R, P]`` for the runs whose row is not zero."""
+        used = (v != 0.0).any(dim=1).tolist()
+        if all(used):
+            self._count(2)
+            return
+        for run, own in enumerate(used):
+            self._gradients[run] += 2 * own
+        if self._part_of is not None:
+            parent, run = self._part_of
+            parent._gradients[run] += 2 * used[0]
 
     def _count(self, number: int) -> None:
         self._gradients = [count + number for count in self._gradients]

@@ -169,5 +169,7 @@ def _estimate(theta: torch.Tensor, objective: Objective, h: Hyperparameters) -> 
             [torch.randint(0, 2, (parameters,), generator=source) for source in sources]
         )
         z = bits.to(theta) * 2.0 - 1.0
-        total = torch.where(index < counts, total + z * product(z), total)
+        total = torch.where(
+            index < counts, total + z * product(torch.where(index < counts, z, 0.0)), total
+        )
     return total / counts

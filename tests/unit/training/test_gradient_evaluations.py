@@ -107,3 +107,24 @@ def test_that_a_count_that_single_precision_cannot_hold_is_exact(build: Build) -
     first.recorder.flush()
     first.advance()
     assert taken == first.recorder.flush()[NAME].values[0, 0] - snapshot.memory["gradients.count"]
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        {"name": "natural_gradient", "lr": 0.1, "solver": "products"},
+        {"name": "hessian_diagonal", "solver": "products"},
+        {"name": "saddle_free_newton", "solver": "products"},
+    ],
+    ids=lambda rule: rule["name"],
+)
+def test_that_products_for_other_runs_are_not_counted(
+    build: Build, same_alone: Any, rule: dict[str, Any]
+) -> None:
+    """Runs whose systems take different numbers of products are solved together."""
+    same_alone(
+        [
+            build(optimizer={**rule, "damping": damping}, budget={"steps": 12})
+            for damping in (0.1, 5.0)
+        ]
+    )
