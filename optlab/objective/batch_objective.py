@@ -160,7 +160,7 @@ class BatchObjective:
             return objective.loss.fisher_product(at_point.outputs, u).div_(self._x.shape[1])
 
         def product(v: torch.Tensor) -> torch.Tensor:
-            self._count(2)
+            self._count_products(v)
             with torch.no_grad():
                 result = torch.empty_like(theta)
                 at_point.gauss_newton_product(split(v), weighted, split(result))

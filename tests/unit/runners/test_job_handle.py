@@ -240,7 +240,7 @@ def test_that_a_failed_start_is_recorded_and_can_be_resumed(tmp_path):
     good = Experiment.from_dict(
         {"dataset": {"name": "moons"}, "model": {"name": "mlp"}, "budget": {"steps": 20}}
     )
-    other = good.with_value("budget.steps", 30)
+    other = good.with_value("batches.size", 16)
     job = train([good, other], store=tmp_path)
     assert "differs" in _all(job)[-1].message
     with Store.open(tmp_path) as store:
