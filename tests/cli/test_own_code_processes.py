@@ -133,7 +133,7 @@ def test_that_a_command_on_a_stored_run_executes_its_model_in_workers_alone(
 def test_that_resuming_a_run_executes_its_model_in_workers_alone(home: Home, stored: str) -> None:
     with Store.open(home.folder / "home") as store:
         store._connection.execute(*RUNS.update(stored, status="stopped"))
-        RUNS.write_checksums(store._connection, stored, all_rows=True)
+        RUNS.write_checksums(store._connection, stored)
     done, executed = home.optlab("run", "--resume", stored)
     assert done.returncode == 0, done.stderr
     assert executed

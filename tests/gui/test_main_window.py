@@ -149,7 +149,20 @@ def test_that_every_series_of_a_run_gets_a_curve(
         plots.plot(GradientPlot),
     ):
         for name in plot.series:
-            assert last_step(plot, name) == 60, name
+            # Recorded only where a step can evaluate another number of gradients than one.
+            expected = None if name == "gradient_evaluations" else 60
+            assert last_step(plot, name) == expected, name
+
+
+def test_that_the_gradients_a_line_search_evaluates_get_a_curve(
+    qtbot: QtBot, open_window: Callable[..., MainWindow]
+) -> None:
+    window = open_window(
+        experiment(optimizer={"name": "lbfgs"}, batches={"size": 0}, budget={"steps": 6})
+    )
+    window.start()
+    wait_idle(qtbot, window)
+    assert last_step(window.plots.plot(GradientPlot), "gradient_evaluations") == 6
 
 
 def test_that_the_file_saved_from_the_window_gives_the_same_parameters(

@@ -36,7 +36,7 @@ def changed_run(tmp_path: Path) -> tuple[str, Path]:
         assert job.join(WAIT / 1000)
         (run,) = job.run_ids
         store._connection.execute(*RUNS.update(run, status="stopped"))
-        RUNS.write_checksums(store._connection, run, all_rows=True)
+        RUNS.write_checksums(store._connection, run)
     table.write_text(table.read_text("utf-8").replace("3.5,3,blue", "9.5,3,blue"), "utf-8")
     return run, table
 

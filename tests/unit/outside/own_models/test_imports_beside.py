@@ -174,7 +174,7 @@ def test_that_a_run_is_not_resumed_or_measured_with_another_import(
     with Store.open() as store:
         assert set(store.run(run).files) == {str(net), *(str(net.parent / name) for name in BESIDE)}
         store._connection.execute(*RUNS.update(run, status="stopped"))
-        RUNS.write_checksums(store._connection, run, all_rows=True)
+        RUNS.write_checksums(store._connection, run)
     (net.parent / "helper.py").write_text("FACTOR = 3.0\n", encoding="utf-8")
     _register(net)
     for words in (["spectrum", run], ["run", "--resume", run]):
