@@ -21,6 +21,7 @@ from optlab.objective.seeding import generator
 from optlab.training.control import Inbox
 from optlab.training.events import RunEnded, SessionStarted, StepWarning
 from optlab.training.initialization import start, starts
+from optlab.training.run_data import RunData
 from optlab.training.pretraining import pretrained
 from optlab.training.session import session
 from optlab.training.trainer import Trainer
@@ -255,8 +256,9 @@ def test_that_every_kind_gives_a_deep_sigmoid_network_a_better_start() -> None:
 def test_that_it_is_a_function_of_the_seed_alone(name: str) -> None:
     def digest(**changes: Any) -> str:
         asked = experiment({"name": name, "epochs": 1, "size": 100}, **changes)
-        data = asked.dataset.load()
-        theta, _ = starts([asked], Objective(asked.model, asked.loss, data.shape), data.training)
+        data = RunData([asked])
+        objective = Objective(asked.model, asked.loss, data.first.shape)
+        theta, _ = starts([asked], objective, data)
         return hashlib.sha256(theta.numpy().tobytes()).hexdigest()
 
     assert digest() == digest()
