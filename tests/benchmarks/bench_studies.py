@@ -32,7 +32,7 @@ from pathlib import Path
 import numpy as np
 
 RATES = [float(f"{rate:.6g}") for rate in np.geomspace(1e-3, 1.0, 64)]
-STEPS = 1000
+STEPS = 4000
 CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 TIMED_RUNS = 8
 
