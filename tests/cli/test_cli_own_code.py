@@ -92,7 +92,10 @@ def test_that_an_error_in_a_forward_pass_is_reported_as_the_modules_own(
 C_PRINT = "import ctypes; ctypes.CDLL(None).puts(b'from C'); ctypes.CDLL(None).fflush(None)"
 
 
-@pytest.mark.parametrize("runner", RUNNERS)
+@pytest.mark.parametrize(
+    "runner",
+    [name if name != "process" else pytest.param(name, marks=pytest.mark.soak) for name in RUNNERS],
+)
 def test_that_what_c_code_prints_does_not_reach_the_document(tmp_path: Path, runner: str) -> None:
     done = trained(tmp_path, runner, C_PRINT)
     assert done.returncode == 0, done.stderr
@@ -168,6 +171,7 @@ def test_that_a_command_whose_worker_ends_says_so_in_a_sentence(home_with_net: P
     assert sentence in done.stderr
 
 
+@pytest.mark.soak
 def test_that_what_a_module_prints_is_no_result_of_a_run(tmp_path: Path) -> None:
     trained(tmp_path, "process", "print('a shape')", built="print('building')")
     words = ("run", "iris-softmax", "--set", "model.name=own.net", "--steps", "60")
@@ -187,6 +191,7 @@ def test_that_bad_input_to_a_command_in_a_worker_is_bad_input(home_with_net: Pat
     assert (done.returncode, json.loads(done.stdout)["field"]) == (2, "optimizer.lr")
 
 
+@pytest.mark.soak
 def test_that_a_run_leaves_the_module_to_workers(tmp_path: Path) -> None:
     pids = tmp_path / "pids"
     record = f"open({str(pids)!r}, 'a').write(f'{{os.getpid()}} {{os.getppid()}}\\n')"

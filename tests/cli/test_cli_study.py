@@ -475,7 +475,7 @@ def test_that_an_interrupted_study_goes_on_where_it_stood(
     assert comparable(resumed) == comparable(whole)
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_that_a_killed_worker_changes_nothing(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -148,6 +148,7 @@ def _small(**changes: object) -> dict:
     return {**experiment, **changes}
 
 
+@pytest.mark.soak
 def test_that_three_ranks_share_whatever_the_batch_and_the_model(tmp_path):
     """Batches that do not divide, that are smaller than the number of ranks, that are drawn;
     moments, random numbers and penalties of the batch; rules that evaluate the objective.
@@ -331,6 +332,7 @@ def test_that_no_rank_outlives_the_command(tmp_path):
         assert not psutil.wait_procs(family, timeout=20)[1]
 
 
+@pytest.mark.soak
 def test_that_no_rank_outlives_the_launcher(tmp_path):
     path = _file(tmp_path, budget={"steps": 10**6})
     with _training(tmp_path / "home", path) as (process, family, _):
@@ -417,6 +419,7 @@ def _own(tmp_path: Path, hidden: str) -> tuple[Path, Path]:
     return home, path
 
 
+@pytest.mark.soak
 def test_that_ranks_share_own_data_and_an_own_model(tmp_path):
     home, path = _own(tmp_path, "h")
     done = _optlab(home, "run", str(path), "--ranks", "2", "--json")

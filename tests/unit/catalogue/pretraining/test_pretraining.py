@@ -21,8 +21,8 @@ from optlab.objective.seeding import generator
 from optlab.training.control import Inbox
 from optlab.training.events import RunEnded, SessionStarted, StepWarning
 from optlab.training.initialization import start, starts
-from optlab.training.run_data import RunData
 from optlab.training.pretraining import pretrained
+from optlab.training.run_data import RunData
 from optlab.training.session import session
 from optlab.training.trainer import Trainer
 
