@@ -17,7 +17,7 @@ import typer
 from optlab.cli.follow import Outcome, follow
 from optlab.cli.output import say, say_json, say_table
 from optlab.cli.progress import view
-from optlab.cli.run import RUNNERS, assignment, fits_loss, sound
+from optlab.cli.run import RUNNERS, assignment, fits_loss, runner_named, sound
 from optlab.core import registry
 from optlab.core.errors import InvalidInput
 from optlab.core.fields import Field, FieldSet
@@ -113,11 +113,7 @@ def race(
     Raises:
         InvalidInput: an argument or an option is not allowed.
     """
-    chosen = next((name for name in RUNNERS if name == runner), None)
-    if chosen is None:
-        raise InvalidInput(
-            f"--runner is '{runner}', but it must be one of {', '.join(RUNNERS)}.", "runner"
-        )
+    chosen = runner_named(runner)
     if json:
         # Libraries warn on standard error, which belongs to the failures.
         warnings.simplefilter("ignore")

@@ -134,11 +134,7 @@ def run(
     Raises:
         InvalidInput: an argument or an option is not allowed.
     """
-    asked = next((name for name in RUNNERS if name == runner), None)
-    if asked is None:
-        raise InvalidInput(
-            f"--runner is '{runner}', but it must be one of {', '.join(RUNNERS)}.", "runner"
-        )
+    asked = runner_named(runner)
     if json:
         # Libraries warn on standard error, which belongs to the failures.
         warnings.simplefilter("ignore")
@@ -170,6 +166,20 @@ def run(
     if outcome.asked_to_stop and outcome.status in ("stopped", "interrupted"):
         return 128 + outcome.asked_to_stop
     return int(outcome.status in ("diverged", "failed") or outcome.recorded is False)
+
+
+def runner_named(text: str) -> RunnerChoice:
+    """Return the runner that ``--runner`` names.
+
+    Raises:
+        InvalidInput: there is no such runner.
+    """
+    for name in RUNNERS:
+        if name == text:
+            return name
+    raise InvalidInput(
+        f"--runner is '{text}', but it must be one of {', '.join(RUNNERS)}.", "runner"
+    )
 
 
 def _fresh(

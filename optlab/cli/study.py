@@ -12,7 +12,7 @@ import typer
 
 from optlab.cli.follow import Signals
 from optlab.cli.output import say, say_json
-from optlab.cli.run import RUNNERS
+from optlab.cli.run import RUNNERS, runner_named
 from optlab.cli.study_text import say_study
 from optlab.cli.study_view import StudyView, study_view
 from optlab.core.errors import InvalidInput
@@ -101,11 +101,7 @@ def study(
         InvalidInput: an argument or an option is not allowed.
         RunFailed: the study failed.
     """
-    asked = next((name for name in RUNNERS if name == runner), None)
-    if asked is None:
-        raise InvalidInput(
-            f"--runner is '{runner}', but it must be one of {', '.join(RUNNERS)}.", "runner"
-        )
+    asked = runner_named(runner)
     if json:
         # Libraries warn on standard error, which belongs to the failures.
         warnings.simplefilter("ignore")

@@ -17,7 +17,7 @@ from optlab.core.printable import printable
 from optlab.store.records import StudyRecord
 from optlab.studies.comparison.fields import TO_TARGET
 from optlab.studies.comparison.outcomes import Values
-from optlab.studies.comparison.study import Study
+from optlab.studies.comparison.study import Study, flat
 from optlab.studies.figures.charts import (
     ArmCurves,
     ArmValues,
@@ -189,7 +189,7 @@ def _protocol(study: Study, result: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 def _differences(study: Study) -> Iterable[str]:
     """Yield the table of the fields in which the arms differ."""
-    tables = {arm.name: dict(_flat(arm.experiment.to_dict())) for arm in study.arms}
+    tables = {arm.name: dict(flat(arm.experiment.to_dict())) for arm in study.arms}
     paths = [
         path
         for path in dict.fromkeys(path for table in tables.values() for path in table)
@@ -207,14 +207,6 @@ def _differences(study: Study) -> Iterable[str]:
                 for path in paths
             ],
         )
-
-
-def _flat(table: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, Any]]:
-    for key, value in table.items():
-        if isinstance(value, Mapping):
-            yield from _flat(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value
 
 
 def _record_rows(record: StudyRecord) -> list[tuple[str, str]]:
