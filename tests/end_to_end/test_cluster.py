@@ -260,7 +260,7 @@ def test_that_a_worker_that_cannot_read_a_file_says_so(cluster, tmp_path, monkey
     assert ended(list(ClusterRunner(cluster).events(asked, Inbox()))).status == "finished"
     sent = cluster_worker.parcel(asked)
     path.unlink()
-    monkeypatch.setattr("optlab.runners.cluster.parcel", lambda job: sent)
+    monkeypatch.setattr("optlab.runners.cluster.runner.parcel", lambda job: sent)
     (failed,) = ClusterRunner(cluster).events(asked, Inbox())
     assert isinstance(failed, SessionFailed) and failed.invalid
     assert failed.message.startswith("On the worker tls://") and "table.csv" in failed.message
