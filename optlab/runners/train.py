@@ -15,8 +15,6 @@ from optlab.runners.job_handle import JobHandle
 from optlab.runners.jobs import TrainJob
 from optlab.runners.pool import WorkerPool
 from optlab.runners.process import ProcessRunner
-from optlab.runners.ranks.joined import JoinedRunner, joined
-from optlab.runners.ranks.runner import RanksRunner
 from optlab.runners.runner import Runner
 from optlab.runners.thread import ThreadRunner
 from optlab.store.store import Store
@@ -113,6 +111,10 @@ def shared_runner(ranks: int) -> Runner:
     In a process that ``torchrun`` has started it joins the ranks that are there. Whether an
     experiment can be shared is said by :func:`optlab.training.data_parallel.check_shareable`.
     """
+    # Imported here: a window does not wait for it.
+    from optlab.runners.ranks.joined import JoinedRunner, joined
+    from optlab.runners.ranks.runner import RanksRunner
+
     return JoinedRunner() if joined() else RanksRunner(ranks)
 
 
