@@ -58,8 +58,7 @@ _BROKEN = (
     zipfile.BadZipFile,
     zlib.error,
     EOFError,
-    NotImplementedError,  # a method of compression that zipfile does not know
-    RuntimeError,  # an encrypted member
+    RuntimeError,  # an encrypted member, or a method of compression that zipfile does not know
     UnicodeDecodeError,
     ValueError,
 )
