@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from optlab.core.errors import InvalidInput
@@ -18,7 +19,12 @@ from optlab.studies.comparison.results import ArmResult, StudyResult
 from optlab.studies.comparison.rule import Relation, Rule
 from optlab.studies.comparison.statistics import compare, overall, summary
 from optlab.studies.comparison.study import flat
-from optlab.studies.comparison.trial_records import DONE, sample_of
+from optlab.studies.comparison.trial_records import (
+    DONE,
+    recorded_outcome,
+    sample_of,
+    steps_per_epoch,
+)
 
 _OF_A_SEED = ("title", "seed", "dataset.seed")
 """Paths in which the runs of one arm may differ."""
@@ -133,14 +139,8 @@ def _outcomes(
 ) -> dict[str, outcomes.Outcome]:
     series = store.series_of([one.id for one in records], outcomes.series_of(measured))
     found = [
-        outcomes.outcome(
-            measured,
-            series.get(record.id, {}),
-            record.final,
-            diverged=record.status == "diverged",
-            steps=record.steps,
-            seconds=record.seconds,
-            steps_per_epoch=_steps_per_epoch(record) if measured.what == "epochs_to" else 1,
+        recorded_outcome(
+            measured, record, series.get(record.id, {}), partial(_steps_per_epoch, record)
         )
         for record in records
     ]
@@ -148,8 +148,7 @@ def _outcomes(
 
 
 def _steps_per_epoch(record: RunRecord) -> int:
-    experiment = Experiment.from_toml(record.experiment)
-    return experiment.batches.steps_per_epoch(len(experiment.dataset.load().training))
+    return steps_per_epoch(Experiment.from_toml(record.experiment))
 
 
 def _arm_result(

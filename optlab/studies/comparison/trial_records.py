@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 import numpy as np
 
@@ -87,6 +88,10 @@ class TrialRecords:
         """Return what the arms came to, from the trials that decide."""
         found = outcomes.bounded(self._outcomes(trials, self._study.measured))
         ids = self._ids()
+        tuning: dict[str, list[str]] = {arm.name: [] for arm in self._study.arms}
+        for run in self._store.study_runs(self._id):
+            if run.role == "tunes":
+                tuning[run.arm].append(run.run)
         records = self._records([ids[trial.key] for trial in trials])
         results: dict[str, ArmResult] = {}
         for arm in self._study.arms:
@@ -101,11 +106,7 @@ class TrialRecords:
                 sum(records[run].status == "diverged" for run in runs),
                 next((one.setting for one in settings if one.chosen), None),
                 settings,
-                tuple(
-                    run.run
-                    for run in self._store.study_runs(self._id)
-                    if run.arm == arm.name and run.role == "tunes"
-                ),
+                tuple(tuning[arm.name]),
             )
         return results
 
@@ -115,14 +116,8 @@ class TrialRecords:
         records = self._records(runs)
         series = self._store.series_of(runs, outcomes.series_of(measured))
         return [
-            outcomes.outcome(
-                measured,
-                series.get(run, {}),
-                records[run].final,
-                diverged=records[run].status == "diverged",
-                steps=records[run].steps,
-                seconds=records[run].seconds,
-                steps_per_epoch=self._epoch(trial) if measured.what == "epochs_to" else 1,
+            recorded_outcome(
+                measured, records[run], series.get(run, {}), partial(self._epoch, trial)
             )
             for run, trial in zip(runs, trials, strict=True)
         ]
@@ -131,7 +126,7 @@ class TrialRecords:
         experiment = trial.experiment(self._study)
         key = (experiment.dataset, experiment.batches)
         if key not in self._steps_per_epoch:
-            self._steps_per_epoch[key] = _steps_per_epoch(experiment)
+            self._steps_per_epoch[key] = steps_per_epoch(experiment)
         return self._steps_per_epoch[key]
 
     def _ids(self) -> dict[tuple[object, ...], str]:
@@ -144,8 +139,32 @@ class TrialRecords:
         return self._store.runs_of(run_ids)
 
 
-def _steps_per_epoch(experiment: Experiment) -> int:
+def steps_per_epoch(experiment: Experiment) -> int:
+    """Return the steps of a pass through the training set of an experiment, which is loaded."""
     return experiment.batches.steps_per_epoch(len(experiment.dataset.load().training))
+
+
+def recorded_outcome(
+    measured: Measured,
+    record: RunRecord,
+    series: Mapping[str, outcomes.Values],
+    epoch: Callable[[], int],
+) -> Outcome:
+    """Return what a stored run came to.
+
+    Args:
+        series: by name; see :func:`optlab.studies.comparison.outcomes.series_of`.
+        epoch: returns the steps of an epoch; called only where epochs are counted.
+    """
+    return outcomes.outcome(
+        measured,
+        series,
+        record.final,
+        diverged=record.status == "diverged",
+        steps=record.steps,
+        seconds=record.seconds,
+        steps_per_epoch=epoch() if measured.what == "epochs_to" else 1,
+    )
 
 
 def sample_of(its_outcomes: Sequence[Outcome]) -> Sample:
