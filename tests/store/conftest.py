@@ -88,3 +88,19 @@ class EventSource:
 @pytest.fixture(scope="session")
 def source() -> Callable[[int], EventSource]:
     return EventSource
+
+
+@pytest.fixture
+def runs(home, store, experiment, source) -> list[str]:
+    """Twenty finished runs with snapshots; the store is closed."""
+    ids = []
+    for _ in range(20):
+        writer = store.begin([experiment], "thread")
+        writer.record(source().started())
+        writer.record(source().block(1, 40))
+        writer.record(source().kept(40, "end"))
+        writer.record(source().ended(40))
+        writer.close()
+        ids += writer.run_ids
+    store.close()
+    return ids

@@ -13,22 +13,6 @@ from optlab.store.records import missing_runs
 PAGE = 4096
 
 
-@pytest.fixture
-def runs(home, store, experiment, source) -> list[str]:
-    """Twenty finished runs with snapshots; the store is closed."""
-    ids = []
-    for _ in range(20):
-        writer = store.begin([experiment], "thread")
-        writer.record(source().started())
-        writer.record(source().block(1, 40))
-        writer.record(source().kept(40, "end"))
-        writer.record(source().ended(40))
-        writer.close()
-        ids += writer.run_ids
-    store.close()
-    return ids
-
-
 def _root(home: Path, name: str) -> int:
     connection = sqlite3.connect(home / "optlab.sqlite")
     query = "SELECT rootpage FROM sqlite_master WHERE name = ?"
