@@ -127,6 +127,7 @@ def test_that_names_of_test_files_are_unique() -> None:
 
 
 def test_that_tests_are_neither_skipped_nor_expected_to_fail() -> None:
+    # The names under which pytest offers it, whether as a mark or as a call: no test has one.
     wrong = [
         place(path, node)
         for path in TESTS
