@@ -243,6 +243,9 @@ def _follow(
             if len(signals.asked) > acted:
                 acted += 1
                 inbox.put(Stop())
+            if acted > 1 and ending is None:
+                ending = StudyEnded("interrupted", None, "ended by the user at once")
+                break
     finally:
         events.close()
         view.close()

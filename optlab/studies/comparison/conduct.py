@@ -272,7 +272,9 @@ class _Conductor:
         everything = list(waiting)
         done = 0
         while waiting or self._active:
-            self._check_stop()
+            if self._asked_to_stop():
+                yield from self._stop()
+                raise _Stopped
             while waiting and len(self._active) < self._launcher.slots:
                 self._start(waiting.pop(0))
             for population in list(self._active):
@@ -376,14 +378,14 @@ class _Conductor:
         population.step, population.job = 0, None
         return False
 
-    def _check_stop(self) -> None:
-        """Stop the populations after a Stop.
+    def _asked_to_stop(self) -> bool:
+        return any(isinstance(message, Stop) for message in self._controls.receive(0))
 
-        Raises:
-            _Stopped: there was one.
+    def _stop(self) -> Iterator[StudyEvent]:
+        """Stop the populations between two steps.
+
+        It goes on yielding, so that a caller who will not wait for them can close the generator.
         """
-        if not any(isinstance(message, Stop) for message in self._controls.receive(0)):
-            return
         for population in self._active:
             if population.job is not None:
                 population.job.send(Stop())
@@ -394,5 +396,5 @@ class _Conductor:
                 population.job.join(_POLL_SECONDS)
                 if time.monotonic() > deadline:
                     population.job.cancel()
+                yield StudyProgress(0.0, "stopping", population.run_ids)
         self._active = []
-        raise _Stopped
