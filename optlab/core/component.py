@@ -101,6 +101,10 @@ class Component(FieldSet):
         """
         return ()
 
+    def scheduled_fields(self) -> tuple[str, ...]:
+        """Return the names of its numbers that can follow a schedule of their own."""
+        return ()
+
     def derived_facts(self) -> tuple[str, ...]:
         """Return facts that follow from its field values.
 

@@ -300,6 +300,21 @@ class FieldSet(pydantic.BaseModel):
         """Return the name of the owner of these fields, for messages."""
         return str(getattr(cls, "name", cls.__name__.lower()))
 
+    def in_steps(self, steps_per_epoch: int) -> Self:
+        """Return the same values with all epochs converted to steps.
+
+        Args:
+            steps_per_epoch: steps of a pass through the training set, the last batch included.
+        """
+        if getattr(self, "unit", "steps") != "epochs":
+            return self
+        counted = {
+            field.name: getattr(self, field.name) * steps_per_epoch
+            for field in self.fields()
+            if field.unit == STEPS_OR_EPOCHS
+        }
+        return self.model_copy(update={**counted, "unit": "steps"})
+
     def values(self) -> dict[str, Any]:
         """Return field name → value, in order of declaration, tuples as lists (for TOML)."""
         return {

@@ -13,6 +13,7 @@ from optlab.catalogue.models.base import Model
 from optlab.core import registry
 from optlab.core.errors import InvalidInput
 from optlab.core.fields import Field, did_you_mean, shown
+from optlab.experiment.schedules import SCHEDULES, drop_section, set_in
 from optlab.experiment.sections import (
     DEFAULTS,
     PLAIN_SECTIONS,
@@ -41,7 +42,10 @@ def apply_changes(
     """
     for path in sorted(changes, key=_rank):
         if _rank(path) == 0:
-            tables[path.rpartition(".")[0]] = {"name": changes[path]}
+            section = path.rpartition(".")[0]
+            if tables[section]["name"] != changes[path]:
+                drop_section(tables, section)
+            tables[section] = {"name": changes[path]}
         elif _rank(path) == 1:
             _set(tables, path, changes[path])
     if (
@@ -53,7 +57,9 @@ def apply_changes(
     if "model.name" in changes and "initializer.name" not in changes:
         tables["initializer"] = suited_initializer(tables)
     for path in sorted(changes, key=_rank):
-        if path.startswith(f"{INSTRUMENTS}."):
+        if path.startswith(f"{SCHEDULES}."):
+            set_in(tables, path, changes[path])
+        elif path.startswith(f"{INSTRUMENTS}."):
             _set_instrument(tables.setdefault(INSTRUMENTS, {}), path, changes[path])
         elif _rank(path) > 1:
             _set(tables, path, changes[path])
@@ -97,6 +103,8 @@ def _rank(path: str) -> int:
     fields after its switch.
     """
     section, _, key = path.rpartition(".")
+    if path.startswith(f"{SCHEDULES}."):
+        return 2
     if key == "name" and section in SECTIONS:
         return 0
     return (

@@ -19,6 +19,7 @@ from optlab.core.data import Data
 from optlab.core.errors import InvalidInput
 from optlab.core.layout import Layout
 from optlab.core.limits import MAX_PARAMETERS
+from optlab.experiment import schedules
 
 if TYPE_CHECKING:
     from optlab.experiment.experiment import Experiment
@@ -257,6 +258,7 @@ _RULES: tuple[Callable[[Experiment], Problems], ...] = (
     _pretraining_fits_model,
     _data_has_training_part,
     _streams_have_a_distribution,
+    schedules.problems,
 )
 _LAYOUT_RULES: tuple[Callable[[Experiment, Layout], Problems], ...] = (
     _model_is_small_enough,

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import TypeVar
+from typing import Any
 
-from optlab.core.fields import STEPS_OR_EPOCHS, FieldSet
 from optlab.experiment.experiment import Experiment
 from optlab.experiment.sections import PLAIN_SECTIONS, SECTIONS
-
-Part = TypeVar("Part", bound=FieldSet)
 
 
 def in_steps(experiment: Experiment, steps_per_epoch: int) -> Experiment:
@@ -18,21 +15,13 @@ def in_steps(experiment: Experiment, steps_per_epoch: int) -> Experiment:
     Args:
         steps_per_epoch: steps of a pass through its training set, the last batch included.
     """
-    converted = {
+    converted: dict[str, Any] = {
         key: part
         for key in (*SECTIONS, *PLAIN_SECTIONS)
-        if (part := _converted(getattr(experiment, key), steps_per_epoch))
+        if (part := getattr(experiment, key).in_steps(steps_per_epoch))
         is not getattr(experiment, key)
     }
+    schedules = tuple(schedule.in_steps(steps_per_epoch) for schedule in experiment.schedules)
+    if schedules != experiment.schedules:
+        converted["schedules"] = schedules
     return dataclasses.replace(experiment, **converted) if converted else experiment
-
-
-def _converted(part: Part, steps_per_epoch: int) -> Part:
-    if getattr(part, "unit", "steps") != "epochs":
-        return part
-    counted = {
-        field.name: getattr(part, field.name) * steps_per_epoch
-        for field in part.fields()
-        if field.unit == STEPS_OR_EPOCHS
-    }
-    return part.model_copy(update={**counted, "unit": "steps"})

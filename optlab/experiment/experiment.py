@@ -36,8 +36,9 @@ from optlab.core.fields import Field, did_you_mean, shown
 from optlab.core.layout import Layout
 from optlab.core.reading import read_at_most
 from optlab.core.toml import LARGEST_DOCUMENT
-from optlab.experiment import checks
+from optlab.experiment import checks, schedules
 from optlab.experiment.changes import apply_changes
+from optlab.experiment.schedules import SCHEDULES, FieldSchedule
 from optlab.experiment.sections import (
     DEFAULTS,
     LIVE_SECTIONS,
@@ -79,6 +80,7 @@ class Experiment:
     budget: Budget = dataclasses.field(default_factory=Budget)
     measures: MeasurePlan = dataclasses.field(default_factory=MeasurePlan)
     instruments: tuple[Instrument, ...] = ()
+    schedules: tuple[FieldSchedule, ...] = ()
 
     media_type: ClassVar[str] = "application/x-optlab-experiment+toml"
 
@@ -105,7 +107,7 @@ class Experiment:
                 "a newer OptLab may have written the file.",
                 "format",
             )
-        known = [*SECTIONS, *PLAIN_SECTIONS, INSTRUMENTS]
+        known = [*SECTIONS, *PLAIN_SECTIONS, SCHEDULES, INSTRUMENTS]
         tables = {key: values.pop(key) for key in known if key in values}
         for key, table in tables.items():
             if not isinstance(table, Mapping):
@@ -140,7 +142,12 @@ class Experiment:
             key: section.build(tables.get(key, {}), key) for key, section in PLAIN_SECTIONS.items()
         }
         filled = cast("dict[str, Any]", {**parts, **plain})
-        experiment = cls(general=general, instruments=chosen(tables.get(INSTRUMENTS, {})), **filled)
+        experiment = cls(
+            general=general,
+            instruments=chosen(tables.get(INSTRUMENTS, {})),
+            schedules=schedules.read(tables.get(SCHEDULES, {})),
+            **filled,
+        )
         if check:
             experiment.check()
         return experiment
@@ -226,6 +233,8 @@ class Experiment:
             tables[key] = {"name": part.name, **part.values()}
         for key in PLAIN_SECTIONS:
             tables[key] = getattr(self, key).values()
+        if self.schedules:
+            tables[SCHEDULES] = schedules.table(self.schedules)
         if self.instruments:
             tables[INSTRUMENTS] = {
                 instrument.name: instrument.values() for instrument in self.instruments
@@ -251,6 +260,8 @@ class Experiment:
         changes of the section apply to that component. A loss that does not suit changed data or
         another model is replaced by the default one, unless the changes name a loss. So is an
         initializer that the new model does not have, and the default one of the old model.
+        ``schedules.optimizer.momentum`` is removed by the text off; the schedules of a section's
+        fields go when it is given another name.
         ``instruments.conditioning`` is switched by the texts on and off, and by giving one of its
         fields a value (``instruments.conditioning.every``). A title describes the components it was
         given for, so it is dropped when one of them changes, unless the changes give a title.

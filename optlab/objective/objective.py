@@ -89,6 +89,15 @@ class Objective:
         """
         return self
 
+    def set_losses(self, losses: Sequence[Loss]) -> None:
+        """Replace the losses of the runs by others that differ in the weight-decay terms only.
+
+        Args:
+            losses: one a run; all have the same where the runs of this objective share a loss.
+        """
+        self.loss = losses[0]
+        self.decay = self.decay.replaced(losses[:1])
+
     def repeated(self, count: int) -> Objective:
         """Return the objective of R · ``count`` runs: ``count`` of each run, one after another."""
         return self

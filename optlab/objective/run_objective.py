@@ -56,6 +56,9 @@ class RunObjective(Objective):
             self._selections[key] = self._selected(key)
         return self._selections[key]
 
+    def set_losses(self, losses: Sequence[Loss]) -> None:
+        self._arrange(losses, self._of)
+
     def repeated(self, count: int) -> Objective:
         """Return the objective of R · ``count`` runs: ``count`` of each run, one after another."""
         return self.selected([run for run in range(len(self._losses)) for _ in range(count)])
@@ -74,7 +77,7 @@ class RunObjective(Objective):
         self._losses, self._of = list(losses), list(of)
         alike = len(set(losses)) == 1
         self.loss = losses[0] if alike else RunLosses(losses)
-        self.decay = WeightDecay(losses[:1] if alike else losses, self.layout)
+        self.decay = self.decay.replaced(losses[:1] if alike else losses)
         self._selections: dict[tuple[int, ...], Objective] = {}
 
     def _sample_length(self, sample: torch.Tensor) -> int:

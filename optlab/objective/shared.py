@@ -38,6 +38,10 @@ class SharedObjective(Objective):
         self.whole = whole
         self.ranks = ranks
 
+    def set_losses(self, losses: Sequence[Loss]) -> None:
+        super().set_losses(losses)
+        self.whole.set_losses(losses)
+
     def value_and_gradient(
         self,
         theta: torch.Tensor,

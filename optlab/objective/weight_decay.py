@@ -33,6 +33,12 @@ class WeightDecay:
         self._columns: tuple[torch.Tensor, torch.Tensor] | None = None
         self._mask: torch.Tensor | None = None
 
+    def replaced(self, losses: Sequence[Loss]) -> WeightDecay:
+        """Return the terms of other losses for the same parameters."""
+        other = WeightDecay(losses, self._layout)
+        other._mask = self._mask
+        return other
+
     def mask(self, theta: torch.Tensor) -> torch.Tensor:
         """Return 1 for weights and 0 for biases, ``[P]``."""
         if (

@@ -6,8 +6,8 @@ The hyperparameters of a group are numbers where its runs agree, else columns ``
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple, Protocol
 
 from optlab.catalogue.averaging.base import Averaging
 from optlab.catalogue.clipping.base import Clipping
@@ -19,6 +19,8 @@ from optlab.core.component import Component
 from optlab.core.hyperparameters import Hyperparameters
 from optlab.core.layout import Layout
 from optlab.core.lazy import torch
+from optlab.core.piecewise import Piecewise
+from optlab.experiment.schedules import FieldSchedule
 from optlab.experiment.sections import General
 from optlab.objective.batch_objective import BatchObjective
 from optlab.objective.seeding import generators
@@ -47,6 +49,29 @@ class Member(Protocol):
     def stopping(self) -> Stopping: ...
     @property
     def general(self) -> General: ...
+    @property
+    def schedules(self) -> tuple[FieldSchedule, ...]: ...
+
+
+class ScheduledColumn(NamedTuple):
+    """A hyperparameter that follows a schedule in at least one run.
+
+    Attributes:
+        section, name: of the field. bases: its own value in each run. functions: the schedule of
+            each run, None where the field has none.
+    """
+
+    section: str
+    name: str
+    bases: list[float]
+    functions: list[Piecewise | None]
+
+    def at(self, step: int) -> list[float]:
+        """Return the value of each run at a step."""
+        return [
+            base if function is None else function.at(step, base)
+            for base, function in zip(self.bases, self.functions, strict=True)
+        ]
 
 
 class Group:
@@ -109,10 +134,15 @@ class Group:
         self._schedules = [member.schedule for member in members]
         self._watching = any(schedule.watches for schedule in self._schedules)
         self._rates = [float(getattr(member.optimizer, "lr", 0.0)) for member in members]
+        self._scheduled = list(_scheduled(members))
         self._theta = theta
 
     def schedule(self, step: int) -> list[float]:
-        """Set the rates and ``h.step`` for the step after ``step``; return the rates, one a run."""
+        """Set what follows a schedule, and ``h.step``, for the step after ``step``.
+
+        Returns:
+            The learning rates, one a run.
+        """
         self.h.step = self.averaging_h.step = step + 1
         if self._watching:
             members = zip(self._schedules, self._rates, self.memories, strict=True)
@@ -123,6 +153,9 @@ class Group:
                 for schedule, lr in zip(self._schedules, self._rates, strict=True)
             ]
         self.h.lr = _number_or_column(rates, self._theta)
+        for column in self._scheduled:
+            values = _number_or_column(column.at(step), self._theta)
+            setattr(self._hyperparameters(column.section), column.name, values)
         return rates
 
     def observe(self, values: Mapping[str, Sequence[float]]) -> None:
@@ -209,6 +242,14 @@ class Group:
         best[self.rows.index(run)] = theta
         return {**state, _BEST: best}
 
+    def _hyperparameters(self, section: str) -> Hyperparameters:
+        sections = {
+            "optimizer": self.h,
+            "clipping": self.clip_h,
+            "averaging": self.averaging_h,
+        }
+        return sections[section]
+
     def _own(self) -> State:
         """Return the rule's own entries."""
         return (
@@ -273,6 +314,21 @@ def groups(experiments: Sequence[Member], theta: torch.Tensor, layout: Layout) -
         )
         by_key.setdefault(key, []).append(row)
     return [Group(rows, experiments, theta, layout) for rows in by_key.values()]
+
+
+def _scheduled(members: Sequence[Member]) -> Iterator[ScheduledColumn]:
+    """Yield the hyperparameters of a group that follow a schedule in at least one run."""
+    own = [{schedule.path: schedule for schedule in member.schedules} for member in members]
+    for path in sorted({path for schedules in own for path in schedules}):
+        section, _, name = path.partition(".")
+        if section == "loss":
+            continue  # part of the objective, not of a rule
+        yield ScheduledColumn(
+            section,
+            name,
+            [getattr(getattr(member, section), name) for member in members],
+            [schedules[path].function if path in schedules else None for schedules in own],
+        )
 
 
 def _discrete(component: Component) -> list[Any]:

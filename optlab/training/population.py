@@ -1,7 +1,7 @@
 """A population: R runs on one ``theta [R, P]``, and what may differ between them.
 
 Runs share model, batch size, measures and device; they may differ in seed, start, optimizer and its
-hyperparameters, schedule, clipping, loss, continuation, sampling order and number of steps, and in
+hyperparameters, schedules, clipping, loss, continuation, sampling order and number of steps, and in
 their data where shapes and numbers of examples agree. The trainer, races on a surface and
 demonstrations all drive their runs through a population: it proposes a step, they decide for which
 runs to accept it.
@@ -24,6 +24,7 @@ from optlab.core.lazy import torch
 from optlab.experiment import Experiment
 from optlab.experiment.sections import SHARED_SECTIONS
 from optlab.objective.objective import Objective
+from optlab.training.decay_schedule import DecaySchedule, its_schedules
 from optlab.training.groups import Group, Member, groups
 from optlab.training.stepping import ProposedStep, Stepper
 
@@ -111,9 +112,12 @@ class Population:
         self.groups = groups(members, theta, objective.layout)
         seeds = [member.general.seed for member in members]
         self._stepper = Stepper(objective, self.groups, continuations, seeds)
+        self._decay = DecaySchedule(members) if any(map(its_schedules, members)) else None
+        self._set_decay()
 
     def propose(self, x: torch.Tensor, y: torch.Tensor) -> ProposedStep:
         """Compute the next step on the batch ``x``, ``y`` ``[R, m, …]``, without taking it."""
+        self._set_decay()  # another population may have used the objective since
         return self._stepper.propose(self.theta, self.step, x, y)
 
     def accepts(self, proposed: ProposedStep) -> torch.Tensor:
@@ -146,6 +150,12 @@ class Population:
         for group, state in zip(self.groups, states, strict=True):
             group.state = state
         self.step += 1
+        self._set_decay()
+
+    def _set_decay(self) -> None:
+        """Give the objective the weight decay of the next step, where it follows a schedule."""
+        if self._decay is not None:
+            self._objective.set_losses(self._decay.losses(self.step))
 
     @property
     def state(self) -> PopulationState:

@@ -102,7 +102,8 @@ def objective_of(experiments: Sequence[Experiment], data: RunData) -> Objective:
     """Return the objective of the runs."""
     first = experiments[0]
     samples = [torch.from_numpy(one.training.x) for one in data.sets]
-    if len(samples) == 1 and all(experiment.loss == first.loss for experiment in experiments):
+    alike = {(experiment.loss, experiment.schedules) for experiment in experiments}
+    if len(samples) == 1 and len(alike) == 1:
         return Objective(first.model, first.loss, data.first.shape, samples[0])
     return RunObjective(
         first.model,

@@ -35,6 +35,9 @@ class Averaging(Component):
     active: ClassVar[bool] = True
     """Whether an average is computed."""
 
+    def scheduled_fields(self) -> tuple[str, ...]:
+        return tuple(field.name for field in self.fields() if field.kind == "number")
+
     @staticmethod
     @abstractmethod
     def start(theta: torch.Tensor) -> State:

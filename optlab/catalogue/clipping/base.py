@@ -29,6 +29,9 @@ class Clipping(Component):
     active: ClassVar[bool] = True
     """Whether gradients are clipped."""
 
+    def scheduled_fields(self) -> tuple[str, ...]:
+        return tuple(field.name for field in self.fields() if field.kind == "number")
+
     @abstractmethod
     def clip(self, g: torch.Tensor, norm: torch.Tensor, h: Hyperparameters) -> torch.Tensor:
         """Return the clipped gradients ``[R, P]``.

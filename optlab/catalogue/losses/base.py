@@ -58,6 +58,10 @@ class Loss(Component):
         help="Adds λ₁‖W‖₁ to the objective; applies to weights, not to biases.",
     )
 
+    def scheduled_fields(self) -> tuple[str, ...]:
+        # The weight-decay terms; other numbers of a loss define what is minimized.
+        return ("l1", "l2")
+
     def without_decay(self) -> Self:
         """Return the loss of an example alone, without weight-decay terms."""
         return self.model_copy(update={"l1": 0.0, "l2": 0.0})

@@ -67,6 +67,14 @@ class Optimizer(Component):
         """
         return ""
 
+    def scheduled_fields(self) -> tuple[str, ...]:
+        # The learning rate has a section of its own.
+        return tuple(
+            field.name
+            for field in self.fields()
+            if field.kind == "number" and field.name != "lr" and field.name not in self.fixed
+        )
+
     @staticmethod
     def start(theta: torch.Tensor) -> State:
         """Return the state before the first step, for parameters ``theta`` ``[R, P]``."""

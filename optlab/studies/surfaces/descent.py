@@ -29,6 +29,7 @@ from optlab.catalogue.surfaces.base import Point, Surface
 from optlab.core import registry
 from optlab.core.errors import InvalidInput
 from optlab.core.lazy import torch
+from optlab.experiment.schedules import FieldSchedule
 from optlab.experiment.sections import General
 from optlab.objective.seeding import generator
 from optlab.objective.surface_objective import (
@@ -81,6 +82,7 @@ class Contender:
     )
     delay: Delay = dataclasses.field(default_factory=functools.partial(_inactive, "delay"))
     stopping: Stopping = dataclasses.field(default_factory=functools.partial(_inactive, "stopping"))
+    schedules: tuple[FieldSchedule, ...] = ()
 
     @functools.cached_property
     def general(self) -> General:

@@ -15,6 +15,7 @@ from optlab.core import registry
 from optlab.core.errors import InvalidInput
 from optlab.core.toml import LARGEST_DOCUMENT
 from optlab.experiment import FORMAT, Experiment
+from optlab.experiment.schedules import SCHEDULES
 from optlab.experiment.sections import PLAIN_SECTIONS, SECTIONS, section_of
 
 MINIMAL: dict[str, Any] = {"dataset": {"name": "moons"}, "model": {"name": "mlp"}}
@@ -34,7 +35,7 @@ def refusal(**changes: Any) -> InvalidInput:
 
 def test_that_an_experiment_has_a_field_for_each_section_and_no_other() -> None:
     fields = [field.name for field in dataclasses.fields(Experiment)]
-    assert fields == [*SECTIONS, "general", *PLAIN_SECTIONS, INSTRUMENTS]
+    assert fields == [*SECTIONS, "general", *PLAIN_SECTIONS, INSTRUMENTS, SCHEDULES]
 
 
 @pytest.mark.parametrize("key", ["general", *SECTIONS, *PLAIN_SECTIONS])

@@ -52,6 +52,11 @@ PAIRS: list[tuple[dict[str, Any], Callable[[torch.optim.Optimizer], Any], int]] 
         ),
         80,
     ),
+    (
+        {"name": "pieces", "pieces": "polynomial 2 to 0 in 40"},
+        lambda o: batch_objective.PolynomialLR(o, total_iters=40, power=2.0),
+        60,
+    ),
 ]
 
 
@@ -107,6 +112,11 @@ CONDITIONS = [
     ({"name": "one_cycle", "tau": 80}, True, False),
     ({"name": "warm_up", "steps": 20}, True, False),
     ({"name": "plateau", "lowest": 0.001}, True, False),
+    ({"name": "pieces", "pieces": "cosine to 0 in 50"}, False, True),
+    ({"name": "pieces", "pieces": "linear to 10% in 50"}, True, False),
+    ({"name": "pieces", "pieces": "inverse 7"}, True, True),
+    ({"name": "pieces", "pieces": "inverse root 7"}, True, False),
+    ({"name": "pieces", "pieces": "repeat (from 100%; cosine to 0 in 64)"}, True, False),
 ]
 
 
