@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import shlex
 import textwrap
 from collections.abc import Iterator
 from typing import Annotated, Any
@@ -206,7 +207,7 @@ def _usage(page: Page) -> Iterator[str]:
 def _flag(page: Page, field: Field) -> str:
     sections = {"instrument": f"instruments.{page.name}.", "demonstration": ""}
     section = sections.get(page.kind, f"{page.kind}.")
-    return f"--set {section}{field.name}={_typed(field.default)}"
+    return f"--set {shlex.quote(f'{section}{field.name}={_typed(field.default)}')}"
 
 
 def _typed(value: Any) -> str:

@@ -9,23 +9,33 @@ WIDTH, HEIGHT = 64, 12
 
 
 def plot(
-    x: Sequence[float], y: Sequence[float], marks: Mapping[str, float], *, log_y: bool
+    x: Sequence[float],
+    y: Sequence[float],
+    marks: Mapping[str, float],
+    *,
+    log_x: bool = True,
+    log_y: bool,
 ) -> Iterator[str]:
-    """Lines of a plot of ``y`` over ``x`` on a logarithmic axis.
+    """Lines of a plot of ``y`` over ``x``.
 
     Args:
-        x: rising and above 0. y: values that are not finite are left out.
+        x: rising, and above 0 on a logarithmic axis. y: values that are not finite are left out.
         marks: character → place on the x axis, explained below the axis.
+        log_x: whether the x axis is logarithmic.
         log_y: whether the y axis is logarithmic; only where all values are above 0.
     """
     points = [(a, b) for a, b in zip(x, y, strict=True) if math.isfinite(b)]
     log_y = log_y and all(b > 0.0 for _, b in points)
     heights = [math.log10(b) if log_y else b for _, b in points]
     low, high = min(heights), max(heights)
-    left, right = math.log10(x[0]), math.log10(x[-1])
+
+    def along(a: float) -> float:
+        return math.log10(a) if log_x else a
+
+    left, right = along(x[0]), along(x[-1])
 
     def column(a: float) -> int:
-        return round((WIDTH - 1) * (math.log10(a) - left) / (right - left)) if right > left else 0
+        return round((WIDTH - 1) * (along(a) - left) / (right - left)) if right > left else 0
 
     rows = [[" "] * WIDTH for _ in range(HEIGHT)]
     for (a, _), height in zip(points, heights, strict=True):

@@ -150,7 +150,7 @@ class Repeat:
     """Repeat some pieces.
 
     Attributes:
-        times: how often; None for ever. longer: factor by which each repetition is longer.
+        times: how often; None without end. longer: factor by which each repetition is longer.
     """
 
     pieces: tuple[Piece, ...]

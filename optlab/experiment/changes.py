@@ -13,7 +13,7 @@ from optlab.catalogue.models.base import Model
 from optlab.core import registry
 from optlab.core.errors import InvalidInput
 from optlab.core.fields import Field, did_you_mean, shown
-from optlab.experiment.schedules import SCHEDULES, drop_section, set_in
+from optlab.experiment.schedules import SCHEDULES, drop_unknown, set_in
 from optlab.experiment.sections import (
     DEFAULTS,
     PLAIN_SECTIONS,
@@ -42,10 +42,7 @@ def apply_changes(
     """
     for path in sorted(changes, key=_rank):
         if _rank(path) == 0:
-            section = path.rpartition(".")[0]
-            if tables[section]["name"] != changes[path]:
-                drop_section(tables, section)
-            tables[section] = {"name": changes[path]}
+            _set_component(tables, path.rpartition(".")[0], changes[path])
         elif _rank(path) == 1:
             _set(tables, path, changes[path])
     if (
@@ -110,6 +107,13 @@ def _rank(path: str) -> int:
     return (
         1 if section in ("dataset", "model") else 3 if section.startswith(f"{INSTRUMENTS}.") else 2
     )
+
+
+def _set_component(tables: dict[str, Any], section: str, name: Any) -> None:
+    """Fill a section with another component, whose fields have their defaults."""
+    if SCHEDULES in tables:
+        drop_unknown(tables, section, registry.get(section, name).model_fields)
+    tables[section] = {"name": name}
 
 
 def _set(tables: dict[str, Any], path: str, value: Any) -> None:

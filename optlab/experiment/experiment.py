@@ -260,8 +260,8 @@ class Experiment:
         changes of the section apply to that component. A loss that does not suit changed data or
         another model is replaced by the default one, unless the changes name a loss. So is an
         initializer that the new model does not have, and the default one of the old model.
-        ``schedules.optimizer.momentum`` is removed by the text off; the schedules of a section's
-        fields go when it is given another name.
+        ``schedules.optimizer.momentum`` is removed by the text off, and when the section gets a
+        component that has no such field.
         ``instruments.conditioning`` is switched by the texts on and off, and by giving one of its
         fields a value (``instruments.conditioning.every``). A title describes the components it was
         given for, so it is dropped when one of them changes, unless the changes give a title.

@@ -9,7 +9,7 @@ Each entry gives the path of a number and the pieces that it follows::
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -94,13 +94,16 @@ def set_in(tables: dict[str, Any], path: str, value: Any) -> None:
     tables[SCHEDULES] = lines
 
 
-def drop_section(tables: dict[str, Any], section: str) -> None:
-    """Remove the schedules of the fields of a section, whose component another one replaces."""
+def drop_unknown(tables: dict[str, Any], section: str, names: Collection[str]) -> None:
+    """Remove the schedules of the fields of a section that are not among ``names``.
+
+    Another component has taken the place of the one that had them.
+    """
     if SCHEDULES in tables:
         tables[SCHEDULES] = {
             path: line
             for path, line in _flat(tables[SCHEDULES], "")
-            if not path.startswith(f"{section}.")
+            if not path.startswith(f"{section}.") or path.partition(".")[2] in names
         }
 
 

@@ -22,6 +22,14 @@ class PlainLabel(QLabel):
         self.setText(text)
 
 
+def wrapped_label(role: str) -> PlainLabel:
+    """Return an empty label that wraps its text and looks as its role does in the theme."""
+    label = PlainLabel("")
+    label.setProperty("role", role)
+    label.setWordWrap(True)
+    return label
+
+
 def plain(text: str) -> str:
     """Return a text for tooltips and message boxes that Qt shows as ``text``."""
     if not Qt.mightBeRichText(text):

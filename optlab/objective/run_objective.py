@@ -15,7 +15,6 @@ from optlab.core.data import DataShape
 from optlab.core.lazy import torch
 from optlab.objective.objective import SAMPLE, Objective
 from optlab.objective.run_losses import RunLosses
-from optlab.objective.weight_decay import WeightDecay
 
 _KEPT = 64
 """Selections of rows that are kept: a step asks for the same ones again."""

@@ -1,4 +1,4 @@
-"""A schedule composed of pieces: warm-up then cosine, warm-up–stable–decay, restarts, …"""
+"""A schedule composed of pieces: warm-up, then cosine decay; restarts; a table of rates."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from optlab.catalogue.schedules.base import Schedule
 from optlab.core.errors import InvalidInput
 from optlab.core.fields import text
 from optlab.core.piecewise import Piecewise
-from optlab.core.piecewise_text import GRAMMAR, PiecewiseProblem, parse
+from optlab.core.piecewise_text import PiecewiseProblem, parse
 
 
 class Pieces(Schedule):
@@ -18,7 +18,14 @@ class Pieces(Schedule):
 
     One line composes what other libraries have a class each for: a warm-up followed by cosine
     decay, warm-up–stable–decay, polynomial decay, warm restarts, cyclic rates, a table of rates.
-    Shares such as 10% are shares of the optimizer's learning rate.
+
+    The pieces are "from V", which starts at the value V or jumps to it; "hold N", which keeps the
+    value for N steps; "linear to V in N", and likewise "cosine", "exponential" and "polynomial P",
+    which reach V after N steps; "inverse N" and "inverse root N", which multiply the value by
+    N/(N+k), or its root, without end; and "repeat (…)", "repeat C times (…)" and
+    "repeat longer F (…)". A value is a number, or a share of the optimizer's learning rate such as
+    10%. A duration counts steps, or epochs where it says so: "hold 5 epochs". The rate starts at
+    100%, and after the last piece it stays the same.
     """
 
     name: ClassVar[str] = "pieces"
@@ -39,7 +46,7 @@ class Pieces(Schedule):
         "from 0%; linear to 100% in 100; cosine to 1% in 1900",
         "Pieces",
         longest=2000,
-        help=f"The pieces of the schedule, separated by semicolons:\n\n{GRAMMAR}",
+        help="The pieces, separated by semicolons, in the order in which they follow each other.",
     )
 
     @pydantic.model_validator(mode="after")

@@ -16,14 +16,19 @@ from optlab.catalogue.instruments.base import INSTRUMENTS, instrument_of
 from optlab.core.errors import InvalidInput, OptLabError
 from optlab.core.fields import Field
 from optlab.experiment import Experiment
+from optlab.experiment.schedules import SCHEDULES
+from optlab.experiment.schedules import fields as schedule_fields
 from optlab.experiment.sections import PLAIN_SECTIONS, SECTIONS, General, section_of
 from optlab.gui.forms.component_form import ComponentForm
 from optlab.gui.forms.field_editor import FieldEditor
 from optlab.gui.forms.fields_form import FieldsForm
 from optlab.gui.forms.initializer_fit import InitializerFit
+from optlab.gui.forms.run_title import RunTitle
+from optlab.gui.forms.schedule_preview import SchedulePreview, drawable
+from optlab.gui.forms.schedules_form import SchedulesForm
 from optlab.gui.forms.section import Section, stacked
 from optlab.gui.panels.data_preview import DataPreview
-from optlab.gui.plain_text import PlainLabel
+from optlab.gui.plain_text import wrapped_label
 from optlab.tasks.checking import ExperimentCheck, check, refused
 from optlab.tasks.preview import DatasetPreview
 
@@ -59,33 +64,29 @@ class ExperimentPanel(QScrollArea):
         self.setMinimumWidth(180)
         self._locked = False
         self._instruments: dict[str, dict[str, Any]] = {}
+        self._examples: int | None = None
         self._problem = ""
         self._experiment: Experiment | None = None
         self._previewed: dict[str, Any] | None = None
         self._checked: ExperimentCheck | None = None
         self._pending: dict[str, Any] | None = None
         self._fit_cause, self._loading = "", False
-        self._title, self._title_typed = "", False
-        self._titled: dict[str, Any] = {}
         self._saved: dict[str, Any] = {}
         self.components = {kind: ComponentForm(kind) for kind in SECTIONS}
+        self._title = RunTitle(self.components)
         self._initializer_fit = InitializerFit(
             self.components["model"], self.components["initializer"]
         )
         self.plain = {name: FieldsForm(owner, name) for name, owner in PLAIN_SECTIONS.items()}
         self.general = FieldsForm(General, "")
+        self.rate_preview = SchedulePreview()
+        self.schedules = SchedulesForm()
         self.preview = DataPreview()
-        self.parameters = PlainLabel("")
-        self.parameters.setProperty("role", "muted")
-        self.parameters.setWordWrap(True)
-        self.loss_note = PlainLabel("")
-        self.loss_note.setProperty("role", "note")
-        self.loss_note.setWordWrap(True)
+        self.parameters = wrapped_label("muted")
+        self.loss_note = wrapped_label("note")
         self.loss_note.hide()
         self.sections = self._build()
-        self._typing_timer = QTimer(self)
-        self._typing_timer.setSingleShot(True)
-        self._typing_timer.setInterval(_TYPING_MILLISECONDS)
+        self._typing_timer = QTimer(self, singleShot=True, interval=_TYPING_MILLISECONDS)
         self._typing_timer.timeout.connect(self.request_preview)
         self._connect()
 
@@ -101,18 +102,22 @@ class ExperimentPanel(QScrollArea):
         layout.setContentsMargins(8, 8, 8, 8)
         layout.setSpacing(8)
         sections: dict[str, Section] = {}
-        for name in sorted(
-            (*SECTIONS, *PLAIN_SECTIONS), key=lambda key: section_of(key).form_order
-        ):
+        below = {
+            "dataset": self.preview,
+            "model": self.parameters,
+            "loss": self.loss_note,
+            "schedule": self.rate_preview,
+        }
+        keys = (*SECTIONS, *PLAIN_SECTIONS)
+        for name in sorted(keys, key=lambda key: section_of(key).form_order):
             form: QWidget = self.components[name] if name in self.components else self.plain[name]
-            if name == "dataset":
-                form = stacked(form, self.preview)
-            elif name == "model":
-                form = stacked(form, self.parameters)
-            elif name == "loss":
-                form = stacked(form, self.loss_note)
+            if name in below:
+                form = stacked(form, below[name])
             sections[name] = Section(section_of(name).title, form, opened=section_of(name).opened)
             layout.addWidget(sections[name])
+            if name == "schedule":
+                sections[SCHEDULES] = Section("Other schedules", self.schedules, opened=False)
+                layout.addWidget(sections[SCHEDULES])
         sections["general"] = Section(section_of("general").title, self.general, opened=False)
         layout.addWidget(sections["general"])
         layout.addStretch(1)
@@ -129,6 +134,7 @@ class ExperimentPanel(QScrollArea):
         for name, plain in self.plain.items():
             plain.fieldEdited.connect(lambda _field, name=name: self._edited(name))
         self.general.fieldEdited.connect(self._general_edited)
+        self.schedules.changed.connect(lambda: self._edited(SCHEDULES))
 
     # --- the experiment ---------------------------------------------------------------------------
 
@@ -168,8 +174,7 @@ class ExperimentPanel(QScrollArea):
     def set_experiment(self, experiment: Experiment) -> None:
         """Show an experiment, which need not be checked."""
         self._fill(experiment)
-        self._title, self._title_typed = experiment.general.title, False
-        self._titled = self._subject()
+        self._title.set(experiment.general.title, typed=False)
         self.mark_saved()
         self._loading = experiment.reads_outside()
         self._check("dataset" if self._loading else "")
@@ -198,6 +203,7 @@ class ExperimentPanel(QScrollArea):
         tables = experiment.to_dict()
         self._initializer_fit.accept(experiment.model.name)
         self._instruments = tables.get(INSTRUMENTS, {})
+        self.schedules.set_lines(tables.get(SCHEDULES, {}))
         for kind, form in self.components.items():
             form.set_values(tables[kind])
         for name, plain in self.plain.items():
@@ -264,7 +270,7 @@ class ExperimentPanel(QScrollArea):
         for kind, form in self.components.items():
             mine = frozenset(path.partition(".")[2] for path in live if path.startswith(f"{kind}."))
             form.set_locked(locked, mine)
-        for plain in (*self.plain.values(), self.general):
+        for plain in (*self.plain.values(), self.general, self.schedules):
             plain.setEnabled(not locked)
 
     def set_live_value(self, path: str, value: float) -> None:
@@ -297,6 +303,8 @@ class ExperimentPanel(QScrollArea):
         """Show the requested preview, unless other data have been selected since."""
         if self._previewed == self.components["dataset"].values():
             self.preview.show_preview(preview)
+            self._examples = preview.counts.get("training")
+            self._draw_schedules()
 
     def show_preview_problem(self, sentence: str) -> None:
         """Show why the data cannot be loaded, unless other data have been selected since."""
@@ -306,6 +314,8 @@ class ExperimentPanel(QScrollArea):
     # --- editing ----------------------------------------------------------------------------------
 
     def _edited(self, section: str) -> None:
+        if section in self.components:
+            self.schedules.drop_unknown(section, self.components[section].form.editors)
         if section == "model":
             self._initializer_fit.fit(self._tables())
         elif section == "loss":
@@ -316,14 +326,14 @@ class ExperimentPanel(QScrollArea):
 
     def _general_edited(self, name: str) -> None:
         if name == "title":
-            self._title, self._title_typed = self.general.editors["title"].value(), True
-            self._titled = self._subject()
+            self._title.set(self.general.editors["title"].value(), typed=True)
         self._edited("general")
 
     def _data_changed(self) -> None:
         """Remove the preview of other data at once, and request the new one when typing pauses."""
         if self.components["dataset"].values() != self._previewed:
             self.preview.show_loading()
+            self._examples = None
         self._typing_timer.start()
 
     def _send_live_value(self, path: str) -> None:
@@ -343,8 +353,8 @@ class ExperimentPanel(QScrollArea):
             self._fit_cause = fit_cause
         self._pending = None
         title = self._editors()["title"]
-        if not title.error() and title.value() != self._valid_title():
-            title.set_value(self._valid_title())
+        if not title.error() and title.value() != self._title.valid():
+            title.set_value(self._title.valid())
         tables = self._tables()
         try:
             experiment = self.experiment(check=False)
@@ -418,6 +428,7 @@ class ExperimentPanel(QScrollArea):
             editor.clear_experiment_error()
         for form in self.components.values():
             form.show_problem("")
+        self.schedules.clear_problems()
         self._experiment = experiment
         self._problem = "" if experiment else result.problem if result else _READING
         field = result.field if result and not experiment else ""
@@ -425,15 +436,19 @@ class ExperimentPanel(QScrollArea):
         if field in editors:
             if not editors[field].error():
                 editors[field].show_experiment_error(self._problem)
+        elif section == SCHEDULES and self.schedules.show_problem(field, self._problem):
+            self.sections[SCHEDULES].set_opened(True)
         elif section in self.components:
             self.components[section].show_problem(self._problem)
             self.sections[section].set_opened(True)
         self._summarize(result)
+        self._draw_schedules()
         self.experimentChanged.emit(self._experiment)
 
     def _summarize(self, result: ExperimentCheck | None) -> None:
         for kind, form in self.components.items():
             self.sections[kind].set_summary(form.picker.currentText())
+        self.sections[SCHEDULES].set_summary(self.schedules.summary())
         experiment = self._experiment
         title = self.general.editors["title"].editor()
         assert isinstance(title, QLineEdit)
@@ -451,38 +466,23 @@ class ExperimentPanel(QScrollArea):
         )
         self.parameters.setText(f"{result.parameters:,} parameters: {' · '.join(result.tensors)}")
 
+    def _draw_schedules(self) -> None:
+        if self._experiment is not None:
+            self.schedules.set_fields(schedule_fields(self._experiment))
+        rate, others = drawable(self._experiment, self._examples)
+        self.rate_preview.show_curves(rate)
+        self.schedules.preview.show_curves(others)
+
     def _label(self, kind: str) -> str:
         return self.components[kind].picker.currentText()
 
     def _tables(self) -> dict[str, Any]:
         tables: dict[str, Any] = {kind: form.values() for kind, form in self.components.items()}
         tables |= {name: plain.values() for name, plain in self.plain.items()}
+        tables |= self.schedules.table()
         if self._instruments:
             tables[INSTRUMENTS] = self._instruments
-        return {**self.general.values(), "title": self._valid_title(), **tables}
-
-    def _valid_title(self) -> str:
-        """Return the title while it applies, else "" to name the run after its components."""
-        return self._title if self._titled == self._subject() else ""
-
-    def _subject(self) -> dict[str, Any]:
-        """Return what the title describes.
-
-        A title from a file may refer to any field of any component, a typed title to data, model
-        and optimizer.
-        """
-        if not self._title_typed:
-            return {kind: form.values() for kind, form in self.components.items()}
-        data = self.components["dataset"].form
-        files = {
-            field.name: data.editors[field.name].value()
-            for field in data.owner.fields()
-            if field.kind == "text"
-        }
-        return {
-            "files": files,
-            **{kind: self.chosen(kind) for kind in ("dataset", "model", "optimizer")},
-        }
+        return {**self.general.values(), "title": self._title.valid(), **tables}
 
     def _editors(self) -> dict[str, FieldEditor]:
         """Return the editor of each dotted path."""
@@ -495,5 +495,6 @@ class ExperimentPanel(QScrollArea):
 
     def _typed_errors(self) -> list[tuple[str, str]]:
         return [
-            (path, editor.error()) for path, editor in self._editors().items() if editor.error()
+            *((path, one.error()) for path, one in self._editors().items() if one.error()),
+            *self.schedules.errors().items(),
         ]
