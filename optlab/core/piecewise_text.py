@@ -6,7 +6,6 @@ import functools
 import math
 import re
 from collections.abc import Sequence
-from typing import cast
 
 from optlab.core.piecewise import (
     Hold,
@@ -124,7 +123,7 @@ class _Reader:
         if word == "hold":
             return Hold(self._length())
         if word in _SHAPES:
-            return self._move(cast("Shape", word))
+            return self._move(word)
         if word == "inverse":
             root = self._accept("root")
             return Inverse(self._length(), root)
