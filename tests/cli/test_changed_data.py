@@ -191,6 +191,11 @@ def test_a_missing_file_is_named_and_what_to_do(kind: str, tmp_path: Path, capfd
         assert "put it back" in sentence
 
 
+@pytest.mark.parametrize(
+    "kind",
+    [pytest.param(kind, marks=pytest.mark.soak) if kind == "own model" else kind for kind in KINDS],
+    indirect=True,
+)
 def test_on_the_same_data_every_command_works_as_before(
     kind: str, tmp_path: Path, capfd: Output
 ) -> None:

@@ -105,7 +105,10 @@ def test_that_what_c_code_prints_does_not_reach_the_document(tmp_path: Path, run
 
 @pytest.mark.parametrize(
     ("built", "how"),
-    [("os._exit(5)", "ended with exit code 5"), ("os.abort()", "was killed by signal 6, SIGABRT")],
+    [
+        ("os._exit(5)", "ended with exit code 5"),
+        pytest.param("os.abort()", "was killed by signal 6, SIGABRT", marks=pytest.mark.soak),
+    ],
 )
 def test_that_registering_code_that_ends_its_process_is_told_in_a_sentence(
     tmp_path: Path, built: str, how: str
@@ -137,8 +140,10 @@ def home_with_net(tmp_path_factory: pytest.TempPathFactory) -> Path:
     "words",
     [
         ("spectrum", "--top", "1", "--bottom", "0", "--json"),
-        ("slice", "--points", "5"),
-        ("measure", "--instruments", "conditioning", "--json"),
+        pytest.param(("slice", "--points", "5"), marks=pytest.mark.soak),
+        pytest.param(
+            ("measure", "--instruments", "conditioning", "--json"), marks=pytest.mark.soak
+        ),
     ],
 )
 def test_that_commands_that_measure_execute_the_module_in_a_worker(

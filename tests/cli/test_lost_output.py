@@ -32,6 +32,7 @@ COMMANDS = [
     ["surface", "rosenbrock", "--steps", "5"],
 ]
 EVERY_DAY = (2, 3, 8, 9)
+SOME = [COMMANDS[9], *(pytest.param(words, marks=pytest.mark.soak) for words in COMMANDS[:3])]
 REFUSED = ["run", "no-such-preset", "--json"]
 
 
@@ -62,7 +63,7 @@ def test_output_that_is_full_gives_one_sentence_and_exit_code_1(arguments: list[
     assert "Traceback" not in done.stderr
 
 
-@pytest.mark.parametrize("arguments", COMMANDS[:3] + COMMANDS[8:10], ids=" ".join)
+@pytest.mark.parametrize("arguments", SOME, ids=" ".join)
 def test_output_that_is_closed_gives_one_sentence_and_exit_code_1(arguments: list[str]) -> None:
     done = _start(arguments, stderr=subprocess.PIPE, preexec_fn=_close(1))
     assert done.returncode == 1
@@ -70,7 +71,7 @@ def test_output_that_is_closed_gives_one_sentence_and_exit_code_1(arguments: lis
     assert "Traceback" not in done.stderr
 
 
-@pytest.mark.parametrize("arguments", COMMANDS[:3] + COMMANDS[8:10], ids=" ".join)
+@pytest.mark.parametrize("arguments", SOME, ids=" ".join)
 def test_a_reader_who_left_ends_a_command_in_silence(arguments: list[str]) -> None:
     reading, writing = os.pipe()
     os.close(reading)
@@ -81,8 +82,12 @@ def test_a_reader_who_left_ends_a_command_in_silence(arguments: list[str]) -> No
     assert "cannot be written" not in done.stderr
 
 
-@pytest.mark.parametrize("arguments", [COMMANDS[2], SHORT_RUN, REFUSED], ids=" ".join)
-@pytest.mark.parametrize("closed", [True, False])
+@pytest.mark.parametrize(
+    "arguments",
+    [pytest.param(COMMANDS[2], marks=pytest.mark.soak), SHORT_RUN, REFUSED],
+    ids=" ".join,
+)
+@pytest.mark.parametrize("closed", [True, pytest.param(False, marks=pytest.mark.soak)])
 def test_errors_that_go_nowhere_do_not_change_the_exit_code(
     arguments: list[str], closed: bool
 ) -> None:
@@ -93,7 +98,11 @@ def test_errors_that_go_nowhere_do_not_change_the_exit_code(
     assert done.stdout
 
 
-@pytest.mark.parametrize("arguments", [COMMANDS[2], SHORT_RUN, REFUSED], ids=" ".join)
+@pytest.mark.parametrize(
+    "arguments",
+    [*(pytest.param(words, marks=pytest.mark.soak) for words in (COMMANDS[2], SHORT_RUN)), REFUSED],
+    ids=" ".join,
+)
 def test_a_command_without_any_stream_has_an_honest_exit_code(arguments: list[str]) -> None:
     done = _start(arguments, preexec_fn=_close(0, 1, 2))
     assert done.returncode == (2 if arguments is REFUSED else 1)

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -62,6 +63,14 @@ WITHOUT = (("list", "models"), ("show", "own.net"), ("model", "list"), ("runs",)
 """Commands that execute no model at all."""
 
 
+def _some(commands: tuple[tuple[str, ...], ...], every_day: set[str]) -> list[Any]:
+    """The commands as parameters: those that are not for every day are part of ``make soak``."""
+    return [
+        words if words[0] in every_day else pytest.param(words, marks=pytest.mark.soak)
+        for words in commands
+    ]
+
+
 class Home:
     """A data folder with a registered model that notes the process of each execution."""
 
@@ -110,7 +119,7 @@ def stored(home: Home) -> str:
     return str(json.loads(done.stdout)["run"])
 
 
-@pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
+@pytest.mark.parametrize("words", _some(COMMANDS, {"run", "race", "measure"}), ids=" ".join)
 def test_that_a_command_executes_a_model_of_the_users_in_workers_alone(
     home: Home, words: tuple[str, ...]
 ) -> None:
@@ -143,7 +152,7 @@ def test_that_resuming_a_run_executes_its_model_in_workers_alone(home: Home, sto
     assert executed
 
 
-@pytest.mark.parametrize("words", WITHOUT, ids=" ".join)
+@pytest.mark.parametrize("words", _some(WITHOUT, {"show", "runs"}), ids=" ".join)
 def test_that_a_command_that_only_lists_executes_no_model(
     home: Home, words: tuple[str, ...]
 ) -> None:

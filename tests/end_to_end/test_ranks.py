@@ -433,6 +433,7 @@ def test_that_ranks_share_own_data_and_an_own_model(tmp_path):
         assert reported["final"][name] == pytest.approx(value, rel=1e-11, abs=1e-12), name
 
 
+@pytest.mark.soak
 def test_that_an_own_model_that_mixes_a_batch_in_training_is_refused(tmp_path):
     home, path = _own(tmp_path, "h - h.mean(0) if self.training else h")
     done = _optlab(home, "run", str(path), "--ranks", "2", "--json")

@@ -77,6 +77,7 @@ def log() -> Iterator[Path]:
     root.setLevel(level)
 
 
+SOAK = pytest.mark.soak
 WAYS = {
     "print": "print('a shape')",
     "standard error": "print('a shape', file=sys.stderr)",
@@ -87,7 +88,10 @@ WAYS = {
 }
 
 
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize(
+    "way",
+    [way if way in ("print", "C code") else pytest.param(way, marks=SOAK) for way in WAYS],
+)
 def test_that_output_of_every_kind_is_caught_reported_and_logged(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -133,9 +137,14 @@ def test_that_the_output_of_one_job_is_not_that_of_the_next(
     ("run", "how"),
     [
         ("print('last words'); os._exit(7)", "ended with exit code 7"),
-        ("print('last words'); os.kill(os.getpid(), 11)", "was killed by signal 11, SIGSEGV"),
         ("print('last words'); ctypes.string_at(0)", "was killed by signal 11, SIGSEGV"),
-        ("print('last words'); os.abort()", "was killed by signal 6, SIGABRT"),
+        *(
+            pytest.param(f"print('last words'); {run}", f"was killed by {how}", marks=SOAK)
+            for run, how in (
+                ("os.kill(os.getpid(), 11)", "signal 11, SIGSEGV"),
+                ("os.abort()", "signal 6, SIGABRT"),
+            )
+        ),
     ],
 )
 def test_that_the_last_words_of_a_worker_that_dies_are_kept(
