@@ -9,7 +9,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Literal
 
 from optlab.catalogue.optimizers import _shared_fields as shared
-from optlab.catalogue.optimizers.base import Outcome
+from optlab.catalogue.optimizers._damped_steps import controlled, controlled_step
+from optlab.catalogue.optimizers.base import Objective, Outcome, State
 from optlab.core.fields import choice, integer, number
 from optlab.core.lazy import torch
 from optlab.core.limits import EXACT_UP_TO, MAX_DENSE
@@ -59,15 +60,14 @@ def iterations() -> Any:
         slider=(1, 500),
         help="Maximum number of products with the matrix per step; each costs about two gradients."
         " Fewer iterations act like more damping.",
-        why="Enough for the directions that matter most; an exact solution for one batch rarely"
-        " pays.",
+        why="The tolerance usually ends a solve earlier.",
     )
 
 
 def tolerance() -> Any:
     """Return the field ``tolerance`` of conjugate gradients."""
     return number(
-        1e-4,
+        0.2,
         "Tolerance",
         ge=0.0,
         lt=1.0,
@@ -75,7 +75,8 @@ def tolerance() -> Any:
         slider=(1e-12, 0.5),
         help="Conjugate gradients stop when the norm of the residual is this share of the"
         " gradient's.",
-        why="The noise of a minibatch is larger than this.",
+        why="The quadratic model is valid for short steps only, and the first few products"
+        " find most of its decrease; more of them serve the batch and not the objective.",
     )
 
 
@@ -96,28 +97,28 @@ def builds_matrix(h: Hyperparameters, theta: torch.Tensor) -> bool:
 
 def damped_solve(
     h: Hyperparameters,
-    theta: torch.Tensor,
     g: torch.Tensor,
-    matrix: Callable[[torch.Tensor], torch.Tensor],
-    product: Callable[[torch.Tensor], Product],
+    matrix: torch.Tensor | None,
+    product: Product | None,
+    damping: Any,
 ) -> tuple[torch.Tensor, list[str]]:
     """Return ``(A + λI)⁻¹ g`` ``[R, P]``, and a note per run.
 
     A note says that a direction of negative curvature ended conjugate gradients, or is "".
 
     Args:
-        h: the fields ``solver``, ``damping``, ``iterations`` and ``tolerance``.
-        theta: parameters ``[R, P]``.
+        h: the fields ``iterations`` and ``tolerance``.
         g: gradients ``[R, P]``.
-        matrix: ``theta`` → A ``[R, P, P]``.
-        product: ``theta`` → the function ``v [R, P] → A v [R, P]``.
+        matrix: A ``[R, P, P]`` where it was built, else None.
+        product: the function ``v [R, P] → A v [R, P]`` otherwise.
+        damping: λ, a number or a column ``[R, 1]``.
     """
-    if builds_matrix(h, theta):
-        return symmetric.solve(matrix(theta), g, h.damping).x, [""] * len(theta)
-    undamped = product(theta)
+    if matrix is not None:
+        return symmetric.solve(matrix, g, damping).x, [""] * len(g)
+    assert product is not None
 
     def damped(v: torch.Tensor) -> torch.Tensor:
-        result: torch.Tensor = undamped(v) + h.damping * v
+        result: torch.Tensor = product(v) + damping * v
         return result
 
     solution = conjugate_gradients.solve(damped, g, iterations=h.iterations, tolerance=h.tolerance)
@@ -131,6 +132,44 @@ def damped_solve(
         )
     ]
     return solution.x, notes
+
+
+def damped_step(
+    theta: torch.Tensor,
+    objective: Objective,
+    state: State,
+    h: Hyperparameters,
+    matrix: Callable[[torch.Tensor], torch.Tensor],
+    product: Callable[[torch.Tensor], Product],
+) -> Outcome:
+    """Take the step of a rule with the direction ``(A + λI)⁻¹ g``, controlled where it says so.
+
+    Args:
+        theta: parameters ``[R, P]``. h: the fields of the rule.
+        matrix: ``theta`` → A ``[R, P, P]``.
+        product: ``theta`` → the function ``v [R, P] → A v [R, P]``.
+    """
+    evaluated = objective.gradient(theta)
+    built = matrix(theta) if builds_matrix(h, theta) else None
+    multiply = product(theta) if built is None else None
+
+    def solve(damping: Any, g: torch.Tensor) -> tuple[torch.Tensor, list[str]]:
+        return damped_solve(h, g, built, multiply, damping)
+
+    if not controlled(h, theta):
+        direction, ended = solve(h.damping, evaluated[1])
+        uphill = ascent_notes(evaluated[1], direction)
+        notes = [first or second for first, second in zip(ended, uphill, strict=True)]
+        return outcome(theta, h, evaluated, direction, notes)
+    return controlled_step(
+        theta, objective, state, h, evaluated, solve, multiply or matrix_product(built)
+    )
+
+
+def matrix_product(matrix: torch.Tensor | None) -> Product:
+    """Return ``v [R, P] → A v`` of matrices A ``[R, P, P]``."""
+    assert matrix is not None
+    return lambda v: torch.einsum("rij,rj->ri", matrix, v)
 
 
 def ascent_notes(g: torch.Tensor, direction: torch.Tensor) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar
 
 from optlab.catalogue.optimizers import _second_order as second_order
+from optlab.catalogue.optimizers._damped_steps import Control, begin, control
 from optlab.catalogue.optimizers._second_order import Solver
 from optlab.catalogue.optimizers.base import Objective, ObjectiveOptimizer, Outcome, State
 
@@ -25,7 +26,11 @@ class NaturalGradient(ObjectiveOptimizer):
     decay is part of the gradient only.
 
     For many parameters the system is solved by conjugate gradients on products with F, with
-    memory O(P).
+    memory O(P). Large networks are trained with control: damping that adapts, and steps that are
+    shortened or refused where the objective does not fall. A step then fits its batch, so larger
+    batches suit it: on the digits in batches of 512, 250 gradients and their equivalents lower the
+    loss of a multilayer perceptron or an LSTM below that of momentum, and that of the small
+    transformer or the autoencoder less.
     """
 
     name: ClassVar[str] = "natural_gradient"
@@ -70,16 +75,19 @@ class NaturalGradient(ObjectiveOptimizer):
     )
     iterations: int = second_order.iterations()
     tolerance: float = second_order.tolerance()
+    control: Control = control()
 
     def refusal(self, parameters: int) -> str:
         return second_order.refusal(self.solver, parameters)
+
+    @classmethod
+    def begin(cls, theta: torch.Tensor, h: Hyperparameters) -> State:
+        return begin(theta, h)
 
     @staticmethod
     def step(
         theta: torch.Tensor, objective: Objective, state: State, h: Hyperparameters
     ) -> Outcome:
-        evaluated = objective.gradient(theta)
-        direction, ended = second_order.damped_solve(
-            h, theta, evaluated[1], objective.fisher, objective.fisher_product
+        return second_order.damped_step(
+            theta, objective, state, h, objective.fisher, objective.fisher_product
         )
-        return second_order.outcome(theta, h, evaluated, direction, ended)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar
 
 from optlab.catalogue.optimizers import _second_order as second_order
+from optlab.catalogue.optimizers._damped_steps import Control, begin, control
 from optlab.catalogue.optimizers._second_order import Solver
 from optlab.catalogue.optimizers.base import Objective, ObjectiveOptimizer, Outcome, State
 
@@ -26,6 +27,8 @@ class Newton(ObjectiveOptimizer):
     For many parameters the system is solved by conjugate gradients on Hessian products, with memory
     O(P). They stop at the first direction of negative curvature, so the step is then the partial
     solution up to that point (the gradient itself if it is the first), and the run reports it.
+    Large networks are trained with control: damping that adapts, and steps that are shortened or
+    refused where the objective does not fall. A step then fits its batch, so larger batches suit it.
     """
 
     name: ClassVar[str] = "newton"
@@ -63,23 +66,19 @@ class Newton(ObjectiveOptimizer):
     solver: Solver = second_order.solver("uses conjugate gradients on Hessian products")
     iterations: int = second_order.iterations()
     tolerance: float = second_order.tolerance()
+    control: Control = control()
 
     def refusal(self, parameters: int) -> str:
         return second_order.refusal(self.solver, parameters)
+
+    @classmethod
+    def begin(cls, theta: torch.Tensor, h: Hyperparameters) -> State:
+        return begin(theta, h)
 
     @staticmethod
     def step(
         theta: torch.Tensor, objective: Objective, state: State, h: Hyperparameters
     ) -> Outcome:
-        evaluated = objective.gradient(theta)
-        direction, ended = second_order.damped_solve(
-            h, theta, evaluated[1], objective.hessian, objective.hessian_product
-        )
-        uphill = second_order.ascent_notes(evaluated[1], direction)
-        return second_order.outcome(
-            theta,
-            h,
-            evaluated,
-            direction,
-            [first or second for first, second in zip(ended, uphill, strict=True)],
+        return second_order.damped_step(
+            theta, objective, state, h, objective.hessian, objective.hessian_product
         )

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from optlab.catalogue.optimizers import _second_order as second_order
+from optlab.catalogue.optimizers._damped_steps import (
+    Control,
+    begin,
+    control,
+    controlled,
+    controlled_step,
+)
 from optlab.catalogue.optimizers._second_order import Solver
 from optlab.catalogue.optimizers.base import Objective, ObjectiveOptimizer, Outcome, State
 from optlab.core.fields import integer
@@ -27,7 +34,8 @@ class SaddleFreeNewton(ObjectiveOptimizer):
 
     For many parameters |H| is approximated in a Krylov space that Lanczos builds from the gradient:
     g, Hg, H²g, …. The step is Vᵀ(|VHVᵀ| + λI)⁻¹Vg with orthonormal rows V. The gradient lies in
-    that space, so no part of it is lost.
+    that space, so no part of it is lost. Large networks are trained with control: damping that
+    adapts, and steps that are shortened or refused where the objective does not fall.
     """
 
     name: ClassVar[str] = "saddle_free_newton"
@@ -52,7 +60,7 @@ class SaddleFreeNewton(ObjectiveOptimizer):
     )
     differences: ClassVar[str] = (
         "The paper adds the last step to its Krylov basis and searches for the damping at every"
-        " step; this rule uses the Krylov space of the gradient and a fixed λ."
+        " step; this rule uses the Krylov space of the gradient, and Levenberg–Marquardt control."
     )
 
     lr: float = second_order.rate("Share of the saddle-free Newton step; 1 is the full step.")
@@ -65,7 +73,7 @@ class SaddleFreeNewton(ObjectiveOptimizer):
     )
     solver: Solver = second_order.solver("uses Hessian products in a Krylov space")
     krylov: int = integer(
-        30,
+        10,
         "Krylov dimension",
         symbol="k",
         ge=1,
@@ -73,12 +81,17 @@ class SaddleFreeNewton(ObjectiveOptimizer):
         slider=(2, 100),
         help="Dimension of the Krylov space, for many parameters: the number of Hessian products"
         " per step. Each costs about two gradients and the memory of one vector of P numbers.",
-        why="The largest eigenvalues of both signs converge first; a few dozen products are enough"
-        " for those that matter.",
+        why="The largest eigenvalues of both signs converge first, and the quadratic model is valid"
+        " for short steps only.",
     )
+    control: Control = control()
 
     def refusal(self, parameters: int) -> str:
         return second_order.refusal(self.solver, parameters)
+
+    @classmethod
+    def begin(cls, theta: torch.Tensor, h: Hyperparameters) -> State:
+        return begin(theta, h)
 
     @staticmethod
     def step(
@@ -86,12 +99,22 @@ class SaddleFreeNewton(ObjectiveOptimizer):
     ) -> Outcome:
         evaluated = objective.gradient(theta)
         g = evaluated[1]
+        quiet = [""] * len(theta)
         if second_order.builds_matrix(h, theta):
-            direction = symmetric.solve(objective.hessian(theta), g, h.damping, absolute=True).x
+            matrix = objective.hessian(theta)
+            product = second_order.matrix_product(matrix)
+
+            def solve(damping: Any, g: torch.Tensor) -> tuple[torch.Tensor, list[str]]:
+                return symmetric.solve(matrix, g, damping, absolute=True).x, quiet
         else:
-            space = lanczos(objective.hessian_product(theta), g, h.krylov)
-            solution = symmetric.solve(
-                space.matrix, second_order.coefficients(space.basis, g), h.damping, absolute=True
-            ).x
-            direction = (solution.unsqueeze(1) @ space.basis).squeeze(1)
-        return second_order.outcome(theta, h, evaluated, direction)
+            product = objective.hessian_product(theta)
+            space = lanczos(product, g, h.krylov)
+
+            def solve(damping: Any, g: torch.Tensor) -> tuple[torch.Tensor, list[str]]:
+                inside = second_order.coefficients(space.basis, g)
+                solution = symmetric.solve(space.matrix, inside, damping, absolute=True).x
+                return (solution.unsqueeze(1) @ space.basis).squeeze(1), quiet
+
+        if controlled(h, theta):
+            return controlled_step(theta, objective, state, h, evaluated, solve, product)
+        return second_order.outcome(theta, h, evaluated, solve(h.damping, g)[0])
