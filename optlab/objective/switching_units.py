@@ -77,7 +77,7 @@ class _Switching:
         """Return the number of the group of each unit; 0: always on, −1: never on."""
         if self._sums is None or self._on is None:
             return torch.zeros(0, dtype=torch.int64)
-        groups = 1 + torch.unique(self._sums, return_inverse=True)[1]
+        groups: torch.Tensor = 1 + torch.unique(self._sums, return_inverse=True)[1]
         groups[self._on == self._total] = 0
         groups[self._on == 0] = -1
         return groups
