@@ -16,6 +16,7 @@ from optlab.training.events import (
     Event,
     MessageApplied,
     RunEnded,
+    SeriesBlock,
     SessionFailed,
     SessionStarted,
 )
@@ -106,6 +107,9 @@ class Outcome:
                     event.parameters,
                     event.step,
                 )
+            case SeriesBlock() if not self.ended:
+                # What is known of a run that does not come to its end.
+                self.steps, self.seconds = event.step, event.seconds
             case RunEnded() if event.run == self.number:
                 self.ended = True
                 self.status, self.steps, self.seconds = event.status, event.steps, event.seconds

@@ -18,7 +18,7 @@ from optlab.core.printable import printable
 from optlab.experiment import Experiment
 from optlab.outside.datafiles.preview import COMPONENTS, Kind, Preview, dataset, preview
 
-_SHOWN_ROWS, _SHOWN_COLUMNS = 5, 8
+_SHOWN_ROWS, _SHOWN_COLUMNS, _SHOWN_CLASSES = 5, 8, 10
 _KINDS: dict[Kind, str] = {"csv": "a CSV table", "npz": "an NPZ file", "idx": "IDX files"}
 
 
@@ -147,9 +147,16 @@ def import_file(
     for note in seen.notes:
         print(printable(note), file=sys.stderr)
     _say(seen)
-    what = f"{shape.outputs} classes" if shape.task == "classes" else "a real-valued target"
+    what = _classes(data) if shape.task == "classes" else "a real-valued target"
     say(f"{seen.path}: {shape.width:,} inputs, {what}")
     say(f"Written: {place}; train it with: optlab run {place}")
+
+
+def _classes(data: Any) -> str:
+    """Return the classes as the end of a sentence, by name where they are few."""
+    names = list(data.class_names())
+    named = f" ({printable(', '.join(names))})" if len(names) <= _SHOWN_CLASSES else ""
+    return f"{data.shape().outputs} classes{named}"
 
 
 def _check_choices(kind: Kind, choices: Mapping[str, Any]) -> None:

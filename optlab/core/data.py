@@ -15,6 +15,9 @@ from numpy.typing import NDArray
 
 LearningTask = Literal["classes", "regression"]
 
+_SMALLEST, _LARGEST = 1e-130, 1e130
+"""Sizes of inputs whose squares, and sums of them, are in the range of float64."""
+
 
 @dataclass(frozen=True)
 class DataShape:
@@ -114,7 +117,11 @@ def filled(x: NDArray[np.float64], training: NDArray[np.int64]) -> NDArray[np.fl
         return x
     present = ~missing[training]
     counts = present.sum(axis=0)
-    means = np.where(present, x[training], 0.0).sum(axis=0) / np.maximum(counts, 1)
+    values, counts = np.where(present, x[training], 0.0), np.maximum(counts, 1)
+    with np.errstate(over="ignore", invalid="ignore"):
+        means = values.sum(axis=0) / counts
+    if not np.isfinite(means).all():
+        means = (values / counts).sum(axis=0)
     return np.where(missing, means, x)
 
 
@@ -127,9 +134,10 @@ def unit_ranged(
 
     An input that is constant over the training part becomes 0; other rows may leave the range.
     """
-    offset = x[training].min(axis=0)
-    scale = x[training].max(axis=0) - offset
-    return _scaled(x, offset, scale)
+    near, exponents = _of_order_one(x, training)
+    offset = near[training].min(axis=0)
+    scale = near[training].max(axis=0) - offset
+    return _scaled(near, offset, scale, exponents)
 
 
 def standardized(
@@ -141,18 +149,46 @@ def standardized(
 
     An input that is constant over the training part keeps the scale 1.
     """
-    offset = x[training].mean(axis=0)
-    scale = x[training].std(axis=0)
-    return _scaled(x, offset, scale)
+    near, exponents = _of_order_one(x, training)
+    offset = near[training].mean(axis=0)
+    scale = near[training].std(axis=0)
+    return _scaled(near, offset, scale, exponents)
+
+
+def _of_order_one(
+    x: NDArray[np.float64], training: NDArray[np.int64]
+) -> tuple[NDArray[np.float64], NDArray[np.int_]]:
+    """Return ``x`` with inputs whose squares would leave the range of float64 brought near 1.
+
+    They are divided by a power of two, which is exact.
+
+    Returns:
+        The inputs, and the exponent of each, ``[*inputs]``; 0 where nothing was divided.
+    """
+    largest = np.abs(x[training]).max(axis=0)
+    ordinary = (largest == 0.0) | ((largest > _SMALLEST) & (largest < _LARGEST))
+    exponents = np.where(ordinary, 0, np.frexp(largest)[1])
+    return (np.ldexp(x, -exponents) if exponents.any() else x), exponents
 
 
 def _scaled(
-    x: NDArray[np.float64], offset: NDArray[np.float64], scale: NDArray[np.float64]
+    x: NDArray[np.float64],
+    offset: NDArray[np.float64],
+    scale: NDArray[np.float64],
+    exponents: NDArray[np.int_],
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
     """Return ``(x - offset) / scale``, offset and scale; the scale is 1 where an input is constant.
 
     Constant means that the values differ by rounding alone, relative to their own size: an input of
     picofarads varies as much as one of farads.
+
+    Args:
+        exponents: of the powers of two by which x, offset and scale were divided.
     """
-    scale = np.where(scale > 1e-12 * np.abs(offset), scale, 1.0)
-    return (x - offset) / scale, offset, scale
+    constant = scale <= 1e-12 * np.abs(offset)
+    scaled = (x - offset) / np.where(constant, 1.0, scale)
+    return (
+        scaled,
+        np.ldexp(offset, exponents),
+        np.where(constant, 1.0, np.ldexp(scale, exponents)),
+    )

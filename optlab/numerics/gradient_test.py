@@ -1,6 +1,7 @@
 """The gradient-norm test (row C3): whether a run has reached a critical point.
 
-A gradient that has not shrunk rules a critical point out. One that has shrunk does not prove one: on
+A gradient that has not shrunk rules a critical point out, though not that the run circles around
+one, as steps of a constant rate do in the noise of their batches. One that has shrunk does not prove one: on
 separable classes the cross-entropy falls toward a limit at infinity and has no critical point. The
 test compares the norm of the full gradient with its value at the start.
 """
@@ -30,7 +31,8 @@ Result = Literal["shrunk", "not shrunk", "undecided"]
 _SENTENCES: dict[Result, str] = {
     "shrunk": "the run is close to a critical point, or on the way to a limit at infinity; the "
     "search for a critical point shows which",
-    "not shrunk": "the run is not at a critical point, so it is not stuck in a local minimum",
+    "not shrunk": "the run is not at a critical point; it is not stuck in a local minimum, although "
+    "steps that are too large or too noisy may keep it circling around one",
     "undecided": "the gradient-norm test is inconclusive",
 }
 

@@ -21,6 +21,7 @@ from optlab.core.limits import CHUNK_VALUES
 from optlab.objective.dependent_inputs import dependent_inputs
 from optlab.objective.run_examples import RunExamples
 from optlab.objective.run_losses import RunLosses
+from optlab.objective.switching_units import switching_units
 from optlab.objective.weight_decay import WeightDecay
 
 
@@ -406,7 +407,7 @@ class Objective:
         Args:
             theta: ``[1, P]``.
             x: all examples that the objective is computed on, ``[…, *inputs]``: directions in which
-                inputs depend on each other are included.
+                inputs depend on each other, or units switch together, are included.
 
         Returns:
             Directions ``[k, P]``; a family of more than :data:`MAX_SYMMETRY_VALUES` values is left
@@ -417,7 +418,7 @@ class Objective:
         found: dict[str, list[torch.Tensor]] = {}
         for symmetry in [
             *self._output_shifts(theta),
-            *self._model_symmetries(theta),
+            *self._model_symmetries(theta, x),
             *([] if x is None else dependent_inputs(self.model, self.layout, x, theta)),
         ]:
             if symmetry.count * theta.shape[1] > MAX_SYMMETRY_VALUES:
@@ -430,8 +431,12 @@ class Objective:
                 found.setdefault(symmetry.name, []).append(directions)
         return {name: torch.cat(parts) for name, parts in found.items()}
 
-    def _model_symmetries(self, theta: torch.Tensor) -> list[Symmetry]:
-        return self.model.symmetries(self.layout.split(theta))
+    def _model_symmetries(self, theta: torch.Tensor, x: torch.Tensor | None) -> list[Symmetry]:
+        if x is None:
+            return self.model.symmetries(self.layout.split(theta))
+        examples = x.reshape(-1, *self.shape.inputs)
+        switching = switching_units(self.model, self.layout, examples, theta)
+        return self.model.symmetries(self.layout.split(theta), switching)
 
     def _output_shifts(self, theta: torch.Tensor) -> list[Symmetry]:
         """Return the shift of all outputs by the same amount, for each tensor that feeds them.

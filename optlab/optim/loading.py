@@ -78,7 +78,17 @@ def own_state(
         check(values)
         complete.append(values)
     _check_state(name, state_dict["state"], complete, groups, expected)
-    return {**state_dict, "param_groups": complete}
+    # Steps change the tensors in place, and those of the optimizer that saved them must stay.
+    return {**state_dict, "state": _copied(state_dict["state"]), "param_groups": complete}
+
+
+def _copied(value: Any) -> Any:
+    """Return nested dictionaries with copies of all tensors."""
+    if isinstance(value, torch.Tensor):
+        return value.detach().clone()
+    if isinstance(value, Mapping):
+        return {key: _copied(part) for key, part in value.items()}
+    return value
 
 
 def _structure(name: str, state_dict: Any) -> list[dict[str, Any]]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 from multiprocessing.connection import Connection
 
 BEAT_SECONDS = 0.5
@@ -51,32 +52,46 @@ class HeartbeatMonitor:
     """The parent's end, for one thread at a time that looks again and again.
 
     Args:
+        suspended: says whether the process is suspended, for which there is no patience.
         patience: additional patience, in seconds, until the first sign of life.
     """
 
-    def __init__(self, pipe: Connection, patience: float = STARTING_SECONDS) -> None:
+    def __init__(
+        self,
+        pipe: Connection,
+        suspended: Callable[[], bool],
+        patience: float = STARTING_SECONDS,
+    ) -> None:
         self._pipe = pipe
         self._lock = threading.Lock()
-        self._silence = -patience
+        self._suspended = suspended
+        self._patience = patience
+        self._silence = 0.0
         self._looked_at = time.monotonic()
 
     def silence(self) -> float:
         """Return the seconds since the last sign of life, as far as looks have seen them pass.
 
-        Time for which nobody looked counts only in part, and a worker that starts has more time.
+        Time for which nobody looked counts only in part, and a worker that starts has more time,
+        unless it is suspended. The silence of one that has ended, which is noticed elsewhere, lasts
+        as long as it did.
         """
         with self._lock:
             now = time.monotonic()
-            self._silence += min(now - self._looked_at, _LONGEST_LOOK)
+            passed = min(now - self._looked_at, _LONGEST_LOOK)
             self._looked_at = now
+            self._silence += passed
             try:
                 while self._pipe.poll(0):
                     starting = self._pipe.recv_bytes() == STARTING
-                    self._silence = -STARTING_SECONDS if starting else 0.0
+                    self._patience = STARTING_SECONDS if starting else 0.0
+                    self._silence = 0.0
             except (EOFError, OSError):
-                # The process has ended, which is noticed elsewhere.
-                return 0.0
-            return max(self._silence, 0.0)
+                self._silence -= passed
+            patience = self._patience
+            if patience and self._silence > _LONGEST_LOOK and self._suspended():
+                patience = 0.0
+            return max(self._silence - patience, 0.0)
 
     def close(self) -> None:
         """Close the pipe."""

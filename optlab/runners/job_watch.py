@@ -17,7 +17,14 @@ from optlab.runners.notices import (
 )
 from optlab.runners.runner import Runner
 from optlab.training.control import Advance, Message, Resume
-from optlab.training.events import ActivityChanged, Event, SessionStarted, TaskProgress
+from optlab.training.events import (
+    ActivityChanged,
+    Event,
+    SessionEnded,
+    SessionFailed,
+    SessionStarted,
+    TaskProgress,
+)
 
 SILENT_SECONDS = 3.5
 """Silence after which a worker counts as hanging; together with the time between two signs of life
@@ -52,7 +59,7 @@ class JobWatch:
         self._started = self._stepping = self._paused = self._delivering = False
         self._received = self._seen = 0
         self._waited = self._longest = 0.0
-        self._stopping = False
+        self._stopping = self._ended = False
         self._looked_at: float | None = None
 
     # --- by the thread that controls the job ------------------------------------------------------
@@ -64,6 +71,8 @@ class JobWatch:
             self._started = True
         elif isinstance(event, ActivityChanged):
             self._paused = event.activity == "paused"
+        elif isinstance(event, SessionEnded | SessionFailed):
+            self._ended = True
         if isinstance(event, JobProgress) or not isinstance(event, TaskProgress):
             self._received += 1
 
@@ -85,7 +94,9 @@ class JobWatch:
             self._waited = 0.0
 
     def look(self) -> list[TaskProgress]:
-        """Return what has changed since the last look, for the user."""
+        """Return what has changed since the last look, for the user; nothing after the end."""
+        if self._ended:
+            return []
         now = time.monotonic()
         passed = 0.0 if self._looked_at is None else min(now - self._looked_at, _LONGEST_LOOK)
         self._looked_at = now

@@ -58,7 +58,7 @@ class Worker:
         ours, theirs = context.Pipe(duplex=True)
         beats, their_beats = context.Pipe(duplex=False)
         self._pipe: Connection = ours
-        self._monitor = HeartbeatMonitor(beats)
+        self._monitor = HeartbeatMonitor(beats, self.suspended)
         self._output: output.OutputPipe | None = None
         lent = [theirs, their_beats]
         if os.name == "posix":
@@ -123,7 +123,7 @@ class Worker:
 
     def suspended(self) -> bool:
         """Return whether the process is suspended; False where the system does not say."""
-        return process_state(self.pid) in ("T", "t")
+        return is_suspended(self.pid)
 
     def _code(self) -> int | None:
         self._process.join(1.0)
@@ -149,14 +149,14 @@ class Worker:
             self._output.close()
 
 
-def process_state(pid: int) -> str:
-    """Return the letter of a process's state (T: suspended), or "" where the system says none."""
+def is_suspended(pid: int) -> bool:
+    """Return whether a process is suspended; False where the system does not say."""
     try:
         state = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace")
     except OSError:
-        return ""
+        return False
     # The name of the program, in parentheses, may hold anything.
-    return "".join(state.rpartition(")")[2].split()[:1])
+    return state.rpartition(")")[2].split()[:1] in (["T"], ["t"])
 
 
 @contextlib.contextmanager

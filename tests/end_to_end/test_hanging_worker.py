@@ -131,9 +131,11 @@ def test_that_the_command_says_that_its_worker_is_suspended_continues_and_can_be
     assert (code, document["status"], document["recorded"]) == (130, "interrupted", True)
     assert "killed" in document["reason"]
     assert not psutil.pid_exists(worker.pid)
+    assert sum("responds again" in line for line in command.lines) == 1
     with Store.open_readonly(tmp_path) as store:
         record = store.run(run)
         assert record.status == "interrupted" and record.steps > before
+        assert document["steps"] == record.steps and document["seconds"] > 0.0
         assert len(store.series(run)["batch_loss"].steps) == record.steps
 
 

@@ -43,8 +43,8 @@ class FullGradientNorm(EvaluationMeasure):
 
     The penalty is included. The gradient-norm test uses this norm: at a critical point it is zero,
     unlike the norm of a batch gradient, which never falls below its noise. If it is not negligible
-    compared with its value at the start, the run is not at a critical point, so a local minimum is
-    not what stops progress. If it is negligible, the run is close to a critical point of some kind,
+    compared with its value at the start, the run is not at a critical point, though steps that are
+    too large or too noisy may keep it circling around one. If it is negligible, the run is close to a critical point of some kind,
     a minimum, a saddle or a flat region, or on the way to a limit at infinity, as the cross-entropy
     of separable classes. The search for a critical point shows which.
 

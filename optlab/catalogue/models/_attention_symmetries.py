@@ -15,7 +15,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 from optlab.catalogue.models._symmetries import HiddenSpace, of_spaces
@@ -32,21 +32,29 @@ Changes = Mapping[int, "torch.Tensor"]
 """Index of a tensor → its part of each direction, ``[k, *shape]``."""
 
 
-def of_transformer(parameters: list[torch.Tensor], heads: int) -> list[Symmetry]:
+def of_transformer(
+    parameters: list[torch.Tensor], heads: int, switching: Sequence[torch.Tensor] = ()
+) -> list[Symmetry]:
     """Return the symmetries of blocks of attention and a hidden layer of rectified units.
 
     Args:
         parameters: ``[1, *shape]``, in the order of the layout.
         heads: attention heads of a block.
+        switching: of each block which hidden units switch together, or empty.
     """
     blocks = range(_BLOCKS, len(parameters) - 4, PER_BLOCK)
     found: list[Symmetry] = []
-    for first in blocks:
+    for number, first in enumerate(blocks):
         found += _of_attention(parameters, first + 2, heads)
         found += _of_norm(parameters, first, (first + 2, first + 3))
         found += _of_norm(parameters, first + 6, (first + 8, first + 9))
-        space = HiddenSpace(parameters[first + 8].shape[1], (first + 8, first + 9), (first + 10,))
-        found += of_spaces(parameters, [space], "relu")
+        space = HiddenSpace(
+            parameters[first + 8].shape[1],
+            (first + 8, first + 9),
+            (first + 10,),
+            (first + 9, (first + 11,)),
+        )
+        found += of_spaces(parameters, [space], "relu", switching=switching[number : number + 1])
     last = len(parameters) - 4
     found += _of_norm(parameters, last, (last + 2, last + 3))
     weights = [_EMBEDDING, *(first + at for first in blocks for at in (4, 10))]

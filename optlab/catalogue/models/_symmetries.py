@@ -5,16 +5,21 @@ With ``h → A h`` the rows become ``A W`` and the columns ``W A⁻¹``. The out
 where the activation commutes with A: with the identity for every invertible matrix, with ReLU for
 every diagonal matrix with positive entries, as ``max(0, αz) = α max(0, z)`` for α > 0. At ``A = I``
 the change is ``G W`` in the rows and ``−W G`` in the columns, for a basis of matrices G.
+
+Near a point, and on given examples, a ReLU commutes with more: units that are on for the same
+examples are linear on these and zero on the others, so they can be mixed with each other, and those
+that are on for all examples can also be shifted.
 """
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 
 from optlab.catalogue.models._activations import Activation
-from optlab.catalogue.models.capabilities import Symmetry
+from optlab.catalogue.models.capabilities import RectifiedUnits, Symmetry
 from optlab.core.lazy import torch
 
 
@@ -37,8 +42,16 @@ class HiddenSpace:
     shifts: tuple[int, tuple[int, ...]] | None = None
 
 
-def of_chain(parameters: list[torch.Tensor], activation: Activation) -> list[Symmetry]:
-    """Return the symmetries of a chain of weights and biases ``[1, *shape]``."""
+def of_chain(
+    parameters: list[torch.Tensor],
+    activation: Activation,
+    switching: Sequence[torch.Tensor] = (),
+) -> list[Symmetry]:
+    """Return the symmetries of a chain of weights and biases ``[1, *shape]``.
+
+    Args:
+        switching: see :func:`of_spaces`.
+    """
     return of_spaces(
         parameters,
         [
@@ -51,7 +64,20 @@ def of_chain(parameters: list[torch.Tensor], activation: Activation) -> list[Sym
             for layer in range(len(parameters) // 2 - 1)
         ],
         activation,
+        switching=switching,
     )
+
+
+def rectified_chain(layers: int, activation: Activation) -> list[RectifiedUnits]:
+    """Return the rectified units of a chain with so many hidden layers."""
+    return rectified([f"layers.{layer}" for layer in range(layers)], activation)
+
+
+def rectified(
+    traces: Sequence[str], activation: Activation, axis: int = -1
+) -> list[RectifiedUnits]:
+    """Return the units in these traces, where they are rectified."""
+    return [RectifiedUnits(trace, axis) for trace in traces] if activation == "relu" else []
 
 
 def of_spaces(
@@ -60,6 +86,7 @@ def of_spaces(
     activation: Activation,
     *,
     mixing: bool = True,
+    switching: Sequence[torch.Tensor] = (),
 ) -> list[Symmetry]:
     """Return the symmetries of hidden spaces behind an activation.
 
@@ -69,6 +96,8 @@ def of_spaces(
         activation: of all their units.
         mixing: whether units can be mixed where the activation is the identity; otherwise they can
             only be rescaled.
+        switching: of each space which units switch together, or empty; see
+            :meth:`optlab.catalogue.models.capabilities.Symmetries.symmetries`.
     """
     if activation not in ("relu", "identity"):
         return []
@@ -76,6 +105,10 @@ def of_spaces(
         return [
             Symmetry("rescaling of units", space.units, partial(_rescaled, parameters, space))
             for space in spaces
+        ] + [
+            symmetry
+            for space, groups in zip(spaces, switching, strict=bool(switching))
+            for symmetry in _of_switching(parameters, space, groups.tolist())
         ]
     found: list[Symmetry] = []
     for space in spaces:
@@ -84,18 +117,45 @@ def of_spaces(
             Symmetry(
                 "rotation of hidden layers",
                 n * (n - 1) // 2,
-                partial(_mixed, parameters, space, antisymmetric=True),
+                partial(_mixed, parameters, space, _pairs(range(n)), -1.0),
                 rotation=True,
             ),
             Symmetry(
                 "stretching of hidden layers",
                 n * (n + 1) // 2,
-                partial(_mixed, parameters, space, antisymmetric=False),
+                partial(
+                    _mixed, parameters, space, [*_pairs(range(n)), *((i, i) for i in range(n))], 1.0
+                ),
             ),
         ]
         if space.shifts is not None:
-            found.append(Symmetry("shift of hidden units", n, partial(_shifted, parameters, space)))
+            shifted = partial(_shifted, parameters, space, range(n))
+            found.append(Symmetry("shift of hidden units", n, shifted))
     return [symmetry for symmetry in found if symmetry.count]
+
+
+def _of_switching(
+    parameters: list[torch.Tensor], space: HiddenSpace, groups: list[int]
+) -> list[Symmetry]:
+    """Return the symmetries of rectified units by the group of each, beside their rescaling."""
+    members: dict[int, list[int]] = {}
+    for unit, group in enumerate(groups):
+        if group >= 0:
+            members.setdefault(group, []).append(unit)
+    pairs = [pair for units in members.values() for pair in _pairs(units)]
+    name, always = "mixing of units that switch together", members.get(0, [])
+    found = [
+        Symmetry(name, len(pairs), partial(_mixed, parameters, space, pairs, -1.0), rotation=True),
+        Symmetry(name, len(pairs), partial(_mixed, parameters, space, pairs, 1.0)),
+    ]
+    if space.shifts is not None:
+        shifted = partial(_shifted, parameters, space, always)
+        found.append(Symmetry("shift of units that are always on", len(always), shifted))
+    return [symmetry for symmetry in found if symmetry.count]
+
+
+def _pairs(units: Sequence[int]) -> list[tuple[int, int]]:
+    return list(itertools.combinations(units, 2))
 
 
 def _rescaled(parameters: list[torch.Tensor], space: HiddenSpace) -> torch.Tensor:
@@ -115,20 +175,26 @@ def _rescaled(parameters: list[torch.Tensor], space: HiddenSpace) -> torch.Tenso
 
 
 def _mixed(
-    parameters: list[torch.Tensor], space: HiddenSpace, *, antisymmetric: bool
+    parameters: list[torch.Tensor],
+    space: HiddenSpace,
+    pairs: Sequence[tuple[int, int]],
+    sign: float,
 ) -> torch.Tensor:
-    """Return a direction ``[k, P]`` for each matrix of a basis of one kind."""
+    """Return a direction ``[k, P]`` for each pair of units.
+
+    Args:
+        sign: 1 for symmetric matrices, −1 for antisymmetric ones, which rotate.
+    """
     n = space.units
-    sign = -1.0 if antisymmetric else 1.0
-    i, j = torch.triu_indices(n, n, offset=1 if antisymmetric else 0)
-    generators = parameters[0].new_zeros(len(i), n, n)
-    number = torch.arange(len(i))
+    i, j = torch.tensor(pairs, device=parameters[0].device).T
+    number = torch.arange(len(pairs), device=parameters[0].device)
+    generators = parameters[0].new_zeros(len(pairs), n, n)
+    generators[number, j, i] = sign
     generators[number, i, j] = 1.0
-    generators[number, j, i] = torch.where(i == j, 1.0, sign).to(generators)
     changes = []
     for index, tensor in enumerate(parameters):
         value = tensor[0]
-        change = value.new_zeros(len(i), *value.shape)
+        change = value.new_zeros(len(pairs), *value.shape)
         if index in space.rows:
             change += torch.einsum("kab,b...->ka...", generators, value)
         if index in space.columns:
@@ -138,12 +204,16 @@ def _mixed(
     return torch.cat(changes, dim=1)
 
 
-def _shifted(parameters: list[torch.Tensor], space: HiddenSpace) -> torch.Tensor:
-    """Return a direction ``[n, P]`` for each unit: its bias up, and those above down."""
+def _shifted(
+    parameters: list[torch.Tensor], space: HiddenSpace, units: Sequence[int]
+) -> torch.Tensor:
+    """Return a direction ``[k, P]`` for each of ``units``: its bias up, and those above down."""
     assert space.shifts is not None
     bias, undone = space.shifts
-    changes = [tensor.new_zeros(space.units, *tensor.shape[1:]) for tensor in parameters]
-    changes[bias] += torch.eye(space.units).to(changes[bias])
+    chosen = list(units)
+    changes = [tensor.new_zeros(len(chosen), *tensor.shape[1:]) for tensor in parameters]
+    changes[bias] += torch.eye(space.units).to(changes[bias])[chosen]
     for column, above in zip(space.columns, undone, strict=True):
-        changes[above] -= parameters[column][0].T
+        value = parameters[column][0]
+        changes[above] -= value.reshape(len(value), space.units, -1).sum(dim=2).T[chosen]
     return torch.cat([change.flatten(1) for change in changes], dim=1)

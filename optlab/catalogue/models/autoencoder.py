@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, ClassVar
 
 from optlab.catalogue.models import _chain
 from optlab.catalogue.models._activations import Activation
 from optlab.catalogue.models._linearized import LinearizedLayers
-from optlab.catalogue.models._symmetries import of_chain
+from optlab.catalogue.models._symmetries import of_chain, rectified_chain
 from optlab.catalogue.models.base import ForwardContext, Model
-from optlab.catalogue.models.capabilities import InputLayer, Layers, Symmetry, Tape
+from optlab.catalogue.models.capabilities import InputLayer, Layers, RectifiedUnits, Symmetry, Tape
 from optlab.core.data import DataShape
 from optlab.core.fields import Sizes, choice, integer, sizes
 from optlab.core.layout import Layout
@@ -106,5 +107,10 @@ class Autoencoder(Model):
     def input_layer(self) -> InputLayer:
         return InputLayer(0, (1,))
 
-    def symmetries(self, parameters: list[torch.Tensor]) -> list[Symmetry]:
-        return of_chain(parameters, self.activation)
+    def symmetries(
+        self, parameters: list[torch.Tensor], switching: Sequence[torch.Tensor] = ()
+    ) -> list[Symmetry]:
+        return of_chain(parameters, self.activation, switching)
+
+    def rectified(self) -> list[RectifiedUnits]:
+        return rectified_chain(2 * len(self.hidden) + 1, self.activation)

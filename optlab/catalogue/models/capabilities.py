@@ -9,7 +9,7 @@ methods of a capability that it has, and none of the others.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from optlab.core.data import DataShape
@@ -42,6 +42,20 @@ class Symmetry:
     count: int
     directions: Callable[[], torch.Tensor]
     rotation: bool = False
+
+
+@dataclass(frozen=True)
+class RectifiedUnits:
+    """Where to see which units behind a ReLU are on.
+
+    Attributes:
+        trace: name of a trace of their values, before or after the ReLU; one that ends in a point
+            is the beginning of the names of several.
+        axis: of the units in it.
+    """
+
+    trace: str
+    axis: int = -1
 
 
 @dataclass(frozen=True)
@@ -204,7 +218,9 @@ class LayerStack:
 class Symmetries:
     """Continuous changes of the parameters that change no output."""
 
-    def symmetries(self, parameters: list[torch.Tensor]) -> list[Symmetry]:
+    def symmetries(
+        self, parameters: list[torch.Tensor], switching: Sequence[torch.Tensor] = ()
+    ) -> list[Symmetry]:
         """Return the known exact symmetries of the outputs at a point.
 
         They need not be all. Those of the loss, such as the shift of all outputs that a softmax
@@ -212,7 +228,15 @@ class Symmetries:
 
         Args:
             parameters: views ``[1, *shape]`` in the order of the layout.
+            switching: for each entry of :meth:`rectified` which of its units switch together on the
+                examples in question, ``[units]``: the same number for those that are on for the
+                same examples, 0 for those that are on for all, −1 for those that are on for none.
+                Without it only symmetries on all possible examples are returned.
         """
+        return []
+
+    def rectified(self) -> list[RectifiedUnits]:
+        """Return the layers of rectified units of which :meth:`symmetries` can make use."""
         return []
 
     def input_layer(self) -> InputLayer | None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, ClassVar
 
 from optlab.catalogue.models import _activations
 from optlab.catalogue.models._activations import Activation
-from optlab.catalogue.models._symmetries import HiddenSpace, of_spaces
+from optlab.catalogue.models._symmetries import HiddenSpace, of_spaces, rectified
 from optlab.catalogue.models.base import ForwardContext, Model, affine
-from optlab.catalogue.models.capabilities import Symmetry
+from optlab.catalogue.models.capabilities import RectifiedUnits, Symmetry
 from optlab.core.data import DataShape
 from optlab.core.errors import InvalidInput
 from optlab.core.fields import Sizes, choice, integer, sizes
@@ -119,12 +120,24 @@ class CNN(Model):
             trace("output", outputs)
         return outputs
 
-    def symmetries(self, parameters: list[torch.Tensor]) -> list[Symmetry]:
+    def symmetries(
+        self, parameters: list[torch.Tensor], switching: Sequence[torch.Tensor] = ()
+    ) -> list[Symmetry]:
         spaces = [
-            HiddenSpace(channels, (2 * number, 2 * number + 1), (2 * number + 2,))
+            HiddenSpace(
+                channels,
+                (2 * number, 2 * number + 1),
+                (2 * number + 2,),
+                # Beyond the border of an image there is nothing to shift.
+                (2 * number + 1, (2 * number + 3,)) if number == len(self.channels) - 1 else None,
+            )
             for number, channels in enumerate(self.channels)
         ]
-        return of_spaces(parameters, spaces, self.activation)
+        return of_spaces(parameters, spaces, self.activation, switching=switching)
+
+    def rectified(self) -> list[RectifiedUnits]:
+        traces = [f"convolutions.{number}" for number in range(len(self.channels))]
+        return rectified(traces, self.activation, axis=2)
 
 
 def _image(shape: DataShape) -> tuple[int, int, int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import ClassVar
 
 from optlab.catalogue.models._linearized import LinearizedLayers
@@ -83,7 +84,9 @@ class DeepLinear(Model):
     def input_layer(self) -> InputLayer:
         return InputLayer(0)
 
-    def symmetries(self, parameters: list[torch.Tensor]) -> list[Symmetry]:
+    def symmetries(
+        self, parameters: list[torch.Tensor], switching: Sequence[torch.Tensor] = ()
+    ) -> list[Symmetry]:
         spaces = [
             HiddenSpace(weight.shape[1], (number,), (number + 1,))
             for number, weight in enumerate(parameters[:-1])

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import ClassVar
 
 from optlab.catalogue.models import _activations, _chain
 from optlab.catalogue.models._activations import Activation
 from optlab.catalogue.models._batch_norm import moments, normalized
 from optlab.catalogue.models._linearized import LinearizedLayers
-from optlab.catalogue.models._symmetries import HiddenSpace, of_chain, of_spaces
+from optlab.catalogue.models._symmetries import HiddenSpace, of_chain, of_spaces, rectified_chain
 from optlab.catalogue.models.base import ForwardContext, Model, affine
-from optlab.catalogue.models.capabilities import InputLayer, Layers, Stack, Symmetry, Tape
+from optlab.catalogue.models.capabilities import (
+    InputLayer,
+    Layers,
+    RectifiedUnits,
+    Stack,
+    Symmetry,
+    Tape,
+)
 from optlab.core.data import DataShape
 from optlab.core.fields import Sizes, choice, flag, number, sizes
 from optlab.core.layout import Layout, Parameter, layout, linear
@@ -229,10 +237,12 @@ class MLP(Model):
     def input_layer(self) -> InputLayer:
         return InputLayer(0, () if self.batch_norm else (1,))
 
-    def symmetries(self, parameters: list[torch.Tensor]) -> list[Symmetry]:
+    def symmetries(
+        self, parameters: list[torch.Tensor], switching: Sequence[torch.Tensor] = ()
+    ) -> list[Symmetry]:
         # The scale invariance of batch normalization is not exact, because of the added variance.
         if not (self.batch_norm or self.skip or self.auxiliary_weight()):
-            return of_chain(parameters, self.activation)
+            return of_chain(parameters, self.activation, switching)
         step, depth = 3 if self.batch_norm else 2, len(self.hidden)
         spaces: list[HiddenSpace] = []
         width, fixed = parameters[0].shape[2] if parameters else 0, True
@@ -252,6 +262,22 @@ class MLP(Model):
                     spaces.append(HiddenSpace(units, rows, columns))
             else:
                 fixed = False
-                spaces.append(HiddenSpace(units, rows, columns))
+                shifts = None
+                if not (self.batch_norm or self.skip):
+                    shifts = (first + 1, tuple(column + 1 for column in columns))
+                spaces.append(HiddenSpace(units, rows, columns, shifts))
             width = units
-        return of_spaces(parameters, spaces, self.activation, mixing=not self.batch_norm)
+        return of_spaces(
+            parameters,
+            spaces,
+            self.activation,
+            mixing=not self.batch_norm,
+            switching=switching,
+        )
+
+    def rectified(self) -> list[RectifiedUnits]:
+        # Layers that are normalized over the batch can only be rescaled, and the sums of skip
+        # connections are not rectified.
+        if self.batch_norm or self.skip:
+            return []
+        return rectified_chain(len(self.hidden), self.activation)

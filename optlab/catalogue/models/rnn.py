@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import ClassVar, Literal
 
 from optlab.catalogue.models import _activations
 from optlab.catalogue.models._sequences import sequence_inputs
-from optlab.catalogue.models._symmetries import HiddenSpace, of_spaces
+from optlab.catalogue.models._symmetries import HiddenSpace, of_spaces, rectified
 from optlab.catalogue.models.base import ForwardContext, Model, affine
-from optlab.catalogue.models.capabilities import InputLayer, Symmetry
+from optlab.catalogue.models.capabilities import InputLayer, RectifiedUnits, Symmetry
 from optlab.core.data import DataShape
 from optlab.core.fields import choice, integer
 from optlab.core.layout import Layout, Parameter, layout, linear
@@ -85,6 +86,11 @@ class RNN(Model):
     def input_layer(self) -> InputLayer:
         return InputLayer(0, (2,))
 
-    def symmetries(self, parameters: list[torch.Tensor]) -> list[Symmetry]:
+    def symmetries(
+        self, parameters: list[torch.Tensor], switching: Sequence[torch.Tensor] = ()
+    ) -> list[Symmetry]:
         space = HiddenSpace(self.units, (0, 1, 2), (1, 3))
-        return of_spaces(parameters, [space], self.activation)
+        return of_spaces(parameters, [space], self.activation, switching=switching)
+
+    def rectified(self) -> list[RectifiedUnits]:
+        return rectified(["state."], self.activation)

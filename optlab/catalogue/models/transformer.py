@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import ClassVar
 
 from optlab.catalogue.models._attention_symmetries import PER_BLOCK, of_transformer
 from optlab.catalogue.models._sequences import sequence_inputs
 from optlab.catalogue.models.base import ForwardContext, Model, affine
-from optlab.catalogue.models.capabilities import InputLayer, Symmetry
+from optlab.catalogue.models.capabilities import InputLayer, RectifiedUnits, Symmetry
 from optlab.core.data import DataShape
 from optlab.core.errors import InvalidInput
 from optlab.core.fields import integer
@@ -174,8 +175,13 @@ class Transformer(Model):
             trace("output", outputs)
         return outputs
 
-    def symmetries(self, parameters: list[torch.Tensor]) -> list[Symmetry]:
-        return of_transformer(parameters, self.heads)
+    def symmetries(
+        self, parameters: list[torch.Tensor], switching: Sequence[torch.Tensor] = ()
+    ) -> list[Symmetry]:
+        return of_transformer(parameters, self.heads, switching)
+
+    def rectified(self) -> list[RectifiedUnits]:
+        return [RectifiedUnits(f"blocks.{number}.hidden") for number in range(self.blocks)]
 
     def input_layer(self) -> InputLayer:
         return InputLayer(0, (1,))

@@ -66,8 +66,9 @@ def axis_limits(
     span = max(high - low, max(abs(low), abs(high)) * 1e-9, 1e-300)
     # Doubles cannot resolve less than the first part, relative to the position of the data.
     smallest = max(max(abs(low), abs(high)) * 1e-9, span / _MAX_ZOOM_IN)
-    far = _MAX_ZOOM_OUT * span
-    return low - far, high + far, smallest, far
+    far = 0.5 * _MAX_ZOOM_OUT * span
+    # The widest view is all of it, so the data never leave a view by zooming out.
+    return low - far, high + far, smallest, high - low + 2.0 * far
 
 
 class PlotFrame(QWidget):

@@ -30,6 +30,10 @@ CLASS_WORDS = frozenset({"none"})
 
 _SIGNS = {"comma": ",", "semicolon": ";", "tab": "\t", "pipe": "|", "space": " "}
 _THOUSANDS = re.compile(r"[+-]?\d{1,3}(,\d{3})+(\.\d+)?")
+_COUNTED_COLUMNS = 6
+"""Columns from which on a row 0, 1, 2, … is a header whatever stands below it."""
+_DIGITS = 19
+"""Digits of a cell from which on it counts nothing."""
 _LEADING_ZERO = re.compile(r"[+-]?0\d")
 
 
@@ -85,7 +89,7 @@ def has_header(dialect: Dialect, rows: Sequence[Row], decimal: str) -> bool:
     if not rest:
         return not all(is_number(cell, decimal) for cell in first)
     columns = list(zip(*rest, strict=True))
-    return any(
+    return _counts_columns(first, columns, rest[0]) or any(
         _names_a_column(cell, column, decimal) for cell, column in zip(first, columns, strict=True)
     )
 
@@ -133,9 +137,18 @@ def class_name(cell: str, decimal: str) -> str:
     return str(int(value)) if value.is_integer() and abs(value) < 2**53 else repr(value)
 
 
+def alike(names: Sequence[str]) -> list[list[str]]:
+    """Return the classes that are probably meant to be one: case, spaces or zeros differ alone."""
+    groups: dict[str, list[str]] = {}
+    for name in sorted(set(names)):
+        key = " ".join(name.casefold().split())
+        groups.setdefault((key.lstrip("0") or "0") if key.isdigit() else key, []).append(name)
+    return [group for group in groups.values() if len(group) > 1]
+
+
 def is_index(name: str, cells: Sequence[str]) -> bool:
     """Return whether a column counts the rows, as pandas writes its index."""
-    if len(cells) < 3 or not all(cell.isascii() and cell.isdigit() for cell in cells):
+    if len(cells) < 3 or not all(_is_digits(cell) for cell in cells):
         return False
     first = int(cells[0])
     counts = all(int(cell) == first + number for number, cell in enumerate(cells))
@@ -171,6 +184,31 @@ def _is_clean(cell: str, delimiter: str) -> bool:
     if is_number(cell, ".") or is_number(cell, ","):
         return True
     return not any(sign in cell for sign in (",", ";", "\t", "|") if sign != delimiter)
+
+
+def _counts_columns(
+    first: Sequence[str], columns: Sequence[Sequence[str]], second: Sequence[str]
+) -> bool:
+    """Return whether a row of numbers names the columns 0, 1, 2, … as pandas does without names.
+
+    It must be unlike the rows below: so long that no data count so far, or whole where others have
+    decimals.
+    """
+    if not _counts(first) or int(first[0]) not in (0, 1) or _counts(second):
+        return False
+    whole = [all(_is_digits(cell) for cell in column) for column in columns]
+    return len(first) >= _COUNTED_COLUMNS or (len(first) >= 3 and not all(whole))
+
+
+def _counts(cells: Sequence[str]) -> bool:
+    if not all(_is_digits(cell) for cell in cells):
+        return False
+    numbers = [int(cell) for cell in cells]
+    return numbers == list(range(numbers[0], numbers[0] + len(numbers)))
+
+
+def _is_digits(cell: str) -> bool:
+    return cell.isascii() and cell.isdigit() and len(cell) < _DIGITS
 
 
 def _names_a_column(cell: str, column: Sequence[str], decimal: str) -> bool:

@@ -21,13 +21,15 @@ from optlab.core.component import Component
 from optlab.core.errors import InvalidInput
 from optlab.core.fields import shown
 from optlab.core.reading import open_regular
-from optlab.outside.datafiles.csv_table import read_rows
+from optlab.outside.datafiles.csv_table import Rows, read_rows
 from optlab.outside.datafiles.dialect import (
     MISSING,
     Decimal,
     Delimiter,
     Dialect,
     Header,
+    alike,
+    class_name,
     delimiter_name,
     is_index,
     is_number,
@@ -153,6 +155,10 @@ def kind_of(path: Path) -> Kind:
                 f"{path} is a spreadsheet; save the table as CSV in UTF-8.", "dataset.path"
             )
         return "npz"
+    if start.startswith(b"\x1f\x8b") and {*path.suffixes} & {".csv", ".tsv", ".txt"}:
+        raise InvalidInput(
+            f"{path} is a compressed table; unpack it first (gunzip).", "dataset.path"
+        )
     if start.startswith((b"\x1f\x8b", b"\0\0")) or "ubyte" in path.name:
         return "idx"
     return "npz" if path.suffix.lower() == ".npz" else "csv"
@@ -185,7 +191,10 @@ def _csv(path: Path, choices: Mapping[str, Any]) -> Preview:
     if not found.has_header and not choices.get("target"):
         settled["target"] = str(found.names.index(suggested) + 1)
     shown_rows = tuple(row[:COLUMNS] for row in rows)
-    notes = tuple(_index_notes(found.names, rows, target, choices.get("ignore", ())))
+    notes = (
+        *_index_notes(found.names, rows, target, choices.get("ignore", ())),
+        *_class_notes(target, found, rows),
+    )
     return Preview(
         str(path), "csv", columns, shown_rows, None, len(found.names), target, settled, notes=notes
     )
@@ -203,6 +212,20 @@ def _index_notes(
                 f"Column {shown(name)} counts the rows. As an input it may give the target away; "
                 f"leave it out by dataset.ignore (--ignore {shown(name)})."
             )
+
+
+def _class_notes(target: str, found: Rows, rows: Sequence[tuple[str, ...]]) -> Iterator[str]:
+    """Yield a note for classes that may be meant to be one."""
+    places = [*found.names, *map(str, range(1, len(found.names) + 1))]
+    if target not in places:
+        return
+    place = places.index(target) % len(found.names)
+    for group in alike([class_name(row[place], found.decimal) for row in rows]):
+        yield (
+            f"The classes {', '.join(map(shown, group))} of column {shown(found.names[place])} "
+            "differ only in how they are written. They are read as different classes; write them "
+            "alike if they are one."
+        )
 
 
 def _column_kind(

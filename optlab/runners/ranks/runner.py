@@ -13,6 +13,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator
+from functools import partial
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
@@ -22,7 +23,7 @@ from optlab.runners.jobs import Job, TrainJob, own_parts, unexpected
 from optlab.runners.notices import WorkerOutput
 from optlab.runners.ranks.process import LaunchFailed, RankDone, RankEnds, RankReady, launch
 from optlab.runners.runner import RunnerName
-from optlab.runners.worker import interrupts_blocked, process_state
+from optlab.runners.worker import interrupts_blocked, is_suspended
 from optlab.training.control import Inbox
 from optlab.training.events import Event, SessionEnded, SessionFailed
 
@@ -116,7 +117,9 @@ class _Launch:
             ours, theirs = context.Pipe(duplex=True)
             beats, their_beats = context.Pipe(duplex=False)
             self._pipes[ours] = rank
-            self._monitors.append(HeartbeatMonitor(beats, _STARTING_SECONDS))
+            self._monitors.append(
+                HeartbeatMonitor(beats, partial(self._rank_suspended, rank), _STARTING_SECONDS)
+            )
             lent.append(RankEnds(theirs, their_beats))
         self._first = next(iter(self._pipes))
         self._report, report = context.Pipe(duplex=False)
@@ -256,7 +259,12 @@ class _Launch:
 
     def suspended(self) -> list[int]:
         """Return the processes of ranks that are suspended."""
-        return [pid for pid in self._pids.values() if process_state(pid) in ("T", "t")]
+        launcher = self._process.pid or 0
+        return [pid for pid in (launcher, *self._pids.values()) if is_suspended(pid)]
+
+    def _rank_suspended(self, rank: int) -> bool:
+        """Return whether a rank is suspended, or before it is known, its launcher."""
+        return is_suspended(self._pids.get(rank) or self._process.pid or 0)
 
     def kill(self) -> None:
         """Kill the launcher and the ranks, even if they are suspended (any thread)."""

@@ -128,10 +128,15 @@ def test_that_the_view_stays_finite_however_much_one_zooms(
     QTest.mouseMove(viewport, corners[0] + QPoint(30, 30))
     plot.grab()
     assert not plot.following
-    for (low, high), axis in zip(
-        plot.canvas.view.viewRange(), (plot.canvas.x_axis, plot.canvas.y_axis), strict=True
+    for (low, high), (first, last), axis in zip(
+        plot.canvas.view.viewRange(),
+        fitted,
+        (plot.canvas.x_axis, plot.canvas.y_axis),
+        strict=True,
     ):
         assert math.isfinite(low) and math.isfinite(high) and low < high
+        if delta < 0:  # the data are still in view
+            assert low < 0.5 * (first + last) < high
         if axis.log:
             assert -300.0 <= low < high <= 300.0
     plot.follow()

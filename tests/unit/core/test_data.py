@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from optlab.core.data import DataShape, split_indices, standardized, unit_ranged
+from optlab.core.data import DataShape, filled, split_indices, standardized, unit_ranged
 
 
 @given(
@@ -61,7 +61,7 @@ def test_that_a_shape_knows_its_flat_width() -> None:
 
 
 @pytest.mark.parametrize("scale", [standardized, unit_ranged])
-@pytest.mark.parametrize("size", [1e-150, 1e-13, 1.0, 1e13, 1e150])
+@pytest.mark.parametrize("size", [1e-300, 1e-200, 1e-150, 1e-13, 1.0, 1e13, 1e150, 1e200, 3e307])
 def test_that_inputs_are_scaled_whatever_their_unit(scale: Any, size: float) -> None:
     x = np.random.default_rng(0).normal([0.0, 3.0], 1.0, (50, 2))
     training = np.arange(30)
@@ -75,3 +75,16 @@ def test_that_a_constant_input_becomes_zero(scale: Any, value: float) -> None:
     x, _, used = scale(np.full((50, 1), value), np.arange(30))
     np.testing.assert_allclose(x, 0.0, atol=1e-3 * abs(value))
     assert used == 1.0
+
+
+@pytest.mark.parametrize("scale", [standardized, unit_ranged])
+@pytest.mark.parametrize("size", [1e-250, 1e250])
+def test_that_offset_and_scale_are_in_the_units_of_the_input(scale: Any, size: float) -> None:
+    x = size * np.random.default_rng(0).normal([0.0, 3.0], 1.0, (50, 2))
+    scaled, offset, used = scale(x, np.arange(30))
+    np.testing.assert_allclose((x - offset) / used, scaled, rtol=1e-9)
+
+
+def test_that_missing_values_among_large_ones_become_their_mean() -> None:
+    x = np.array([[1.5e308], [1.0e308], [np.nan], [1.7e308]])
+    assert filled(x, np.arange(4))[2, 0] == pytest.approx(1.4e308)

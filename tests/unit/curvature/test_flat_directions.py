@@ -29,6 +29,7 @@ from optlab.curvature.landscape import FunctionLandscape, ObjectiveLandscape
 from optlab.objective.dependent_inputs import NAME
 from optlab.objective.objective import Objective
 
+MIXING, SHIFT = "mixing of units that switch together", "shift of units that are always on"
 FLAT, IMAGE, SEQUENCE = (4,), (6, 5), (5, 2)
 MODELS: list[tuple[Model, tuple[int, ...], int]] = [
     # The model, the shape of an input, and how many symmetries of its outputs it declares.
@@ -47,7 +48,8 @@ MODELS: list[tuple[Model, tuple[int, ...], int]] = [
     (Autoencoder(code=2, hidden=(3,)), FLAT, 3 + 2 + 3),
     (Autoencoder(code=2, activation="identity"), FLAT, 4 + 2),
     (CNN(channels=(2, 3)), IMAGE, 2 + 3),
-    (CNN(channels=(2, 3), activation="identity"), IMAGE, 4 + 9),
+    (CNN(channels=(2, 3), activation="identity"), IMAGE, 4 + 9 + 3),
+    (MLP(hidden=(5, 3, 3), auxiliary=0.3, activation="identity"), FLAT, 25 + 9 + 9 + 5 + 3 + 3),
     (RNN(units=3, activation="relu"), SEQUENCE, 3),
     (RNN(units=3, activation="identity"), SEQUENCE, 9),
     (RNN(units=3), SEQUENCE, 0),
@@ -91,6 +93,8 @@ def test_that_the_objective_is_constant_along_every_declared_symmetry(
             unit = directions / directions.norm(dim=1, keepdim=True)
             assert (unit @ g).abs().max() < 1e-12 * float(g.norm()), family
         shifts = found.pop("shift of all outputs", torch.zeros(0))
+        found.pop(MIXING, None)
+        found.pop(SHIFT, None)
         heads = sum(
             spec.output and spec.role == "bias" for spec in landscape._objective.layout.parameters
         )
@@ -241,8 +245,110 @@ def test_that_units_that_no_example_switches_on_do_not_count() -> None:
     verdict = name(landscape, theta)
     # Outputs depend on w₂w₁ and w₂b₁ + b₂: of the four parameters that act, two directions are
     # flat, one of which is the rescaling of the unit and the other exchanges the two biases.
-    assert dict(verdict.flat.families) == {WITHOUT_EFFECT: 3, "rescaling of units": 1}
-    assert (verdict.kind, verdict.zeros, len(verdict.eigenvalues)) == ("degenerate", 1, 3)
+    assert dict(verdict.flat.families) == {WITHOUT_EFFECT: 3, "rescaling of units": 1, SHIFT: 1}
+    assert (verdict.kind, verdict.zeros, len(verdict.eigenvalues)) == ("minimum", 0, 2)
+
+
+ALWAYS_ON: list[tuple[Model, tuple[int, ...]]] = [
+    (MLP(hidden=(2,)), FLAT),
+    (MLP(hidden=(3, 2)), FLAT),
+    (MLP(hidden=(3, 2), auxiliary=0.3), FLAT),
+    (MLP(hidden=(6, 6)), FLAT),
+    (Autoencoder(code=2, hidden=(3,)), FLAT),
+    (CNN(channels=(2, 3)), IMAGE),
+    (RNN(units=3, activation="relu"), SEQUENCE),
+]
+
+
+@pytest.mark.parametrize("on", ["all", "some"])
+@pytest.mark.parametrize("model, inputs", ALWAYS_ON, ids=[str(n) for n in range(len(ALWAYS_ON))])
+def test_that_near_a_point_the_outputs_are_constant_along_every_symmetry(
+    model: Model, inputs: tuple[int, ...], on: str
+) -> None:
+    """Where all units are on, the symmetries are those of the same model without its ReLUs."""
+    landscape = objective_of(model, inputs, SquaredError())
+    theta = 0.3 * random_point(landscape)
+    if on == "all":
+        theta.abs_()
+        for part, tensor in landscape._objective.layout.named(theta).items():
+            tensor.add_(4.0 if part.endswith("bias") else 0.0)
+    found = landscape.symmetries(theta)
+    g = landscape.value_and_gradient(theta)[1]
+    for family, directions in found.items():
+        unit = directions / directions.norm(dim=1, keepdim=True)
+        assert (unit @ g[0]).abs().max() < 1e-12 * float(g.norm()), family
+    if on == "all":
+        linear = objective_of(type(model)(**{**fields_of(model), "activation": "identity"}),
+                              inputs, SquaredError())  # fmt: skip
+        torch.testing.assert_close(linear.value(theta), landscape.value(theta))
+        expected = torch.cat(list(linear.symmetries(theta).values()))
+        assert same_span(torch.cat(list(found.values())), expected)
+
+
+def fields_of(model: Model) -> dict[str, object]:
+    return {name: getattr(model, name) for name in vars(model)}
+
+
+def same_span(one: torch.Tensor, other: torch.Tensor) -> bool:
+    ranks = [
+        int(torch.linalg.matrix_rank(part / part.norm(dim=1, keepdim=True), rtol=1e-9))
+        for part in (one, other, torch.cat([one, other]))
+    ]
+    return len(set(ranks)) == 1 and ranks[0] > 0
+
+
+def test_that_units_that_are_on_for_the_same_examples_can_be_mixed() -> None:
+    """Two units are on for the first two examples, one for the last, one for all, one for none."""
+    x = torch.tensor([[2.0], [1.0], [-1.0]], dtype=torch.float64)
+    landscape = ObjectiveLandscape(
+        Objective(MLP(hidden=(5,)), SquaredError(), DataShape((1,), 2, "regression")),
+        x,
+        torch.tensor([[1.0, 0.0], [0.0, 2.0], [3.0, 1.0]], dtype=torch.float64),
+    )
+    weights, biases = [1.0, 2.0, -1.0, 0.5, 0.1], [0.0, 0.5, 0.0, 3.0, -9.0]
+    above = torch.randn(2, 5, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    theta = torch.cat([torch.tensor(weights + biases), above.flatten(), torch.zeros(2)])[None]
+    found = landscape.symmetries(theta.double())
+    assert {family: len(directions) for family, directions in found.items()} == {
+        "rescaling of units": 5, MIXING: 2, SHIFT: 1,
+    }  # fmt: skip
+    g = landscape.value_and_gradient(theta.double())[1]
+    flat = torch.cat([found[MIXING], found[SHIFT]])
+    assert (flat @ g[0]).abs().max() < 1e-12 * float(g.norm()) and torch.linalg.matrix_rank(
+        flat
+    ) == 3
+
+
+@pytest.mark.parametrize("l2", [0.0, 0.05])
+def test_that_a_small_relu_network_at_a_minimum_is_at_a_minimum(l2: float) -> None:
+    """One unit is on for all examples, one for half of them: the null space of the Hessian, from
+    autograd alone, has no direction but those that are set aside.
+    """
+    source = torch.Generator().manual_seed(2)
+    x = torch.linspace(1.0, 3.0, 20, dtype=torch.float64).repeat(2)[:, None]
+    x[20:] *= -1.0
+    y = x.abs() + 0.3 * x + 0.1 * torch.randn(40, 1, generator=source, dtype=torch.float64)
+    objective = Objective(MLP(hidden=(2,)), SquaredError(l2=l2), DataShape((1,), 1, "regression"))
+    landscape = ObjectiveLandscape(objective, x, y)
+    start = torch.tensor([[1.5, -0.5, 0.1, 6.0, 1.2, 1.0, -5.0]], dtype=torch.float64)
+    found = find(landscape, start)
+    verdict = name(landscape, found.theta)
+    assert found.converged
+    assert (verdict.kind, verdict.zeros) == ("minimum", 0), verdict.sentence
+    rescaling = {} if l2 else {"rescaling of units": 2}
+    assert dict(verdict.flat.families) == {**rescaling, SHIFT: 1}
+
+    def total(p: torch.Tensor) -> torch.Tensor:
+        hidden = torch.relu(x @ p[None, :2] + p[2:4])
+        error = hidden @ p[4:6] + p[6] - y[:, 0]
+        weights = torch.cat([p[:2], p[4:6]])
+        return error.square().mean() + 0.5 * l2 * weights.square().sum()
+
+    hessian = torch.autograd.functional.hessian(total, found.theta[0])
+    values = np.linalg.eigvalsh(hessian.numpy())
+    flat = len(verdict.flat.basis)
+    assert np.abs(values[:flat]).max() < 1e-6 * values[-1] < values[flat]
+    np.testing.assert_allclose(verdict.eigenvalues.numpy(), values[flat:], rtol=1e-6)
 
 
 @pytest.mark.parametrize(

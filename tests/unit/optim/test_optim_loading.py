@@ -314,3 +314,31 @@ def test_that_the_values_of_a_scheduler_come_along() -> None:
     assert optimizer.param_groups[0]["initial_lr"] == 0.05
     assert optimizer.param_groups[0]["form"] == "torch"
     torch.optim.lr_scheduler.StepLR(optimizer, 3, last_epoch=2)
+
+
+@pytest.mark.parametrize("source", ["torch", "ours"])
+@pytest.mark.parametrize("ours, theirs", [("Momentum", "SGD, momentum"), ("Adam", "Adam")])
+def test_that_both_optimizers_go_on_from_a_state_that_was_not_copied(
+    ours: str, theirs: str, source: str
+) -> None:
+    name, values = TORCH[theirs]
+    first = torch.nn.Parameter(torch.tensor([1.0, -2.0, 3.0], dtype=torch.float64))
+    kind = getattr(torch.optim, name) if source == "torch" else getattr(optlab.optim, ours)
+    if source == "ours":
+        values = {"lr": values["lr"]}
+    one = kind([first], **values)
+
+    def step(optimizer: torch.optim.Optimizer, parameter: torch.nn.Parameter) -> None:
+        optimizer.zero_grad()
+        parameter.square().sum().backward()
+        optimizer.step()
+
+    for _ in range(3):
+        step(one, first)
+    second = torch.nn.Parameter(first.detach().clone())
+    other = getattr(optlab.optim, ours)([second])
+    other.load_state_dict(one.state_dict())
+    for _ in range(4):
+        step(one, first)
+        step(other, second)
+    torch.testing.assert_close(first, second, rtol=1e-12, atol=1e-14)

@@ -7,7 +7,9 @@ import re
 import signal
 import time
 from collections.abc import Callable, Iterator
+from multiprocessing import Pipe
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -25,6 +27,7 @@ from optlab.runners import (
     WorkerSilent,
     train,
 )
+from optlab.runners.heartbeat import READY, STARTING, HeartbeatMonitor
 from optlab.runners.job_watch import JobWatch
 from optlab.store import Store
 from optlab.training.control import Inbox, Pause, Resume, Stop
@@ -144,6 +147,8 @@ def test_that_a_stop_ends_a_suspended_worker_and_what_was_stored_stays(
     assert isinstance(failed, SessionFailed)
     assert "killed" in failed.message and "resumed" in failed.message
     assert follower.job.join(5.0)
+    follower.events += follower.job.drain()
+    assert not follower.of(WorkerResponds)
     with Store.open_readonly(tmp_path) as store:
         record = store.run(run)
         assert record.status == "interrupted" and record.steps > 0
@@ -279,3 +284,56 @@ def test_that_an_event_that_is_not_taken_does_not_make_a_step_long(
         assert watch.look() == []
     assert isinstance(ProcessRunner().silence(), float)
     assert Inbox().receive(0) == []
+
+
+class _Beats:
+    """The pipe of signs of life, on a clock that a test sets."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now = 0.0
+        self.suspended = False
+        # Of this module alone: the pipe waits by the clock of the system.
+        clock = SimpleNamespace(monotonic=lambda: self.now)
+        monkeypatch.setattr("optlab.runners.heartbeat.time", clock)
+        beats, self.end = Pipe(duplex=False)
+        self.monitor = HeartbeatMonitor(beats, lambda: self.suspended)
+
+    def silence_after(self, seconds: float) -> float:
+        silent = 0.0
+        for _ in range(round(2 * seconds)):
+            self.now += 0.5
+            silent = self.monitor.silence()
+        return silent
+
+
+@pytest.fixture
+def beats(monkeypatch: pytest.MonkeyPatch) -> Iterator[_Beats]:
+    beats = _Beats(monkeypatch)
+    yield beats
+    beats.end.close()
+    beats.monitor.close()
+
+
+@pytest.mark.parametrize("sign", [None, STARTING])
+def test_that_a_worker_that_starts_has_patience_unless_it_is_suspended(
+    beats: _Beats, sign: bytes | None
+) -> None:
+    if sign is not None:
+        beats.end.send_bytes(sign)
+    assert beats.silence_after(10.0) == 0.0
+    if sign is not None:
+        beats.end.send_bytes(sign)
+        assert beats.silence_after(0.5) == 0.0
+        beats.suspended = True
+        assert beats.silence_after(4.0) == 4.0
+    else:
+        beats.suspended = True
+        assert beats.silence_after(0.5) == 10.5
+
+
+def test_that_the_end_of_a_silent_worker_is_no_sign_of_life(beats: _Beats) -> None:
+    beats.end.send_bytes(READY)
+    beats.silence_after(0.5)
+    assert beats.silence_after(4.0) == 4.0
+    beats.end.close()
+    assert beats.silence_after(10.0) == 4.0

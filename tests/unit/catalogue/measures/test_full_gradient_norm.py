@@ -221,6 +221,8 @@ def test_that_a_small_norm_is_a_critical_point_and_no_minimum() -> None:
     assert "close to a critical point" in gradient_test(1.0, 0.01).sentence
     assert "minimum" not in gradient_test(1.0, 0.01).sentence
     assert "not at a critical point" in gradient_test(1.0, 0.9).sentence
+    # As around the minimum of a convex problem, where a constant rate keeps it.
+    assert "circling around one" in gradient_test(1.0, 0.19).sentence
     assert "is inconclusive" in gradient_test(None, 0.9).sentence
 
 

@@ -242,6 +242,36 @@ def test_that_a_header_of_numbers_over_a_column_of_classes_is_a_header(tmp_path:
     assert (len(table.x), table.names, table.class_names) == (30, ("0", "1"), ("ax", "bx", "cx"))
 
 
+@pytest.mark.parametrize(
+    "content",
+    [
+        "0,1,2,3\n" + "0.5,1.5,2.5,1\n1.5,0.5,0.25,0\n" * 5,
+        "1;2;3\n" + "0,5;1,5;1\n1,5;0,5;0\n" * 5,
+        "0,1,2,3,4,5\n" + "7,1,0,3,9,1\n3,4,0,2,8,0\n" * 5,
+    ],
+)
+def test_that_numbers_of_columns_are_a_header(tmp_path: Path, content: str) -> None:
+    path = tmp_path / "table.csv"
+    path.write_text(content, encoding="utf-8")
+    table = read_table(path, Dialect())
+    assert (len(table.x), len(table.class_names)) == (10, 2)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "0,1,2\n" + "2,0,1\n0,1,0\n" * 5,
+        "0,1,2,3,4,5\n6,7,8,9,10,11\n" + "1,1,1,1,1,1\n" * 9,
+        "0,1\n" + "0.5,0\n1.5,1\n" * 5,
+        "0,1,3\n" + "0.5,1.5,1\n1.5,0.5,0\n" * 5,
+    ],
+)
+def test_that_data_that_count_are_no_header(tmp_path: Path, content: str) -> None:
+    path = tmp_path / "table.csv"
+    path.write_text(content, encoding="utf-8")
+    assert len(read_table(path, Dialect(task="regression")).x) == 11
+
+
 def test_that_a_first_row_of_data_is_not_taken_for_a_header(tmp_path: Path) -> None:
     body = "".join(f"{i / 7:.3f},{'abc'[i % 3]}x\n" for i in range(30))
     assert len(table_of(tmp_path, body).x) == 30

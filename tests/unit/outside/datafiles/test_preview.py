@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from pathlib import Path
 from typing import Any
@@ -123,3 +124,31 @@ def test_that_import_writes_an_experiment_that_runs_and_replaces_only_what_it_ma
     assert main(["import", str(path), "--target", "length", "--force"]) == 0
     assert Experiment.load(written).dataset.shape().task == "regression"
     assert not paths.home().exists()
+
+
+@pytest.mark.parametrize(
+    "words, alike",
+    [
+        (["True", "TRUE", "false"], "'TRUE', 'True'"),
+        (["yes", "no", "Yes"], "'Yes', 'yes'"),
+        (["a b", "a  b", "c"], "'a  b', 'a b'"),
+        (["1", "01", "2"], "'01', '1'"),
+        (["1", "1.0", "2"], ""),
+        (["0", "10", "2"], ""),
+    ],
+)
+def test_that_classes_that_may_be_one_are_pointed_out(
+    tmp_path: Path, words: list[str], alike: str
+) -> None:
+    path = tmp_path / "table.csv"
+    rows = "".join(f"{number * 0.37},{words[number % 3]}\n" for number in range(12))
+    path.write_text(f"size,kind\n{rows}", encoding="utf-8")
+    notes = preview(path).notes
+    assert len(notes) == bool(alike)
+    assert all(note.startswith(f"The classes {alike} of column 'kind' differ") for note in notes)
+
+
+def test_that_a_compressed_table_is_not_taken_for_images(tmp_path: Path) -> None:
+    path = tmp_path / "table.csv.gz"
+    path.write_bytes(gzip.compress(b"a,b\n1,2\n"))
+    assert preview(path).problem.endswith("is a compressed table; unpack it first (gunzip).")

@@ -472,7 +472,7 @@ def test_that_memorizing_is_found_in_a_real_run() -> None:
 
 
 @pytest.mark.parametrize(
-    ("last", "words"), [(0.5, "no local minimum"), (0.07, ""), (0.001, "close to a critical point")]
+    ("last", "words"), [(0.5, "not at a critical point"), (0.07, ""), (0.001, "close to a critical point")]
 )
 def test_that_the_gradient_norm_rules_a_minimum_out_or_not(last: float, words: str) -> None:
     norm = [1.0, 0.6, last]
@@ -543,6 +543,17 @@ def test_that_at_the_minimum_of_a_convex_problem_no_minimum_is_ruled_out(
     assert all(
         "no local minimum" not in one.sentence and "plateau" not in one.sentence for one in findings
     )
+
+
+def test_that_a_run_that_circles_around_a_minimum_is_told_so() -> None:
+    large = {**LEAST_SQUARES, "optimizer": {"name": "sgd", "lr": 0.05}}
+    experiment = experiment_with(
+        **large, budget={"steps": 3000}, measures={"evaluate_every": 200, "gradient_every": 1}
+    )
+    findings = diagnose(measured(experiment))
+    finding = named(findings, "gradient_norm")
+    assert finding is not None and "circling around" in finding.sentence
+    assert all("no local minimum" not in one.sentence for one in findings)
 
 
 def test_that_a_file_is_a_rule() -> None:
