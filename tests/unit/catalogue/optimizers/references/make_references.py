@@ -10,11 +10,12 @@ Everything is computed in float64. The problem needs no random numbers: see ``gr
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import importlib.metadata
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -81,6 +82,17 @@ def trajectory(
     return kept
 
 
+@contextlib.contextmanager
+def in_double() -> Iterator[None]:
+    """Make a package that converts intermediate results to float32 keep them in float64."""
+    single, method = torch.float32, torch.Tensor.float
+    torch.float32, torch.Tensor.float = torch.float64, torch.Tensor.double
+    try:
+        yield
+    finally:
+        torch.float32, torch.Tensor.float = single, method
+
+
 def reference(
     package: str, cls: str, **fields: Any
 ) -> Callable[[Callable[[Any, dict[str, Any]], Kept]], None]:
@@ -89,6 +101,8 @@ def reference(
     def register(make: Callable[[Any, dict[str, Any]], Kept]) -> None:
         def written() -> None:
             module = importlib.import_module(package.replace("-", "_"))
+            with in_double():
+                kept = make(getattr(module, cls), fields)
             document = {
                 "package": package,
                 "version": importlib.metadata.version(package),
@@ -96,7 +110,7 @@ def reference(
                 "settings": fields,
                 "shapes": SHAPES,
                 "steps": KEPT,
-                "theta": make(getattr(module, cls), fields),
+                "theta": kept,
             }
             path = HERE / f"{make.__name__}.json"
             path.write_text(json.dumps(document) + "\n", encoding="utf-8")
@@ -256,6 +270,110 @@ def cautious_adamw(cls: Any, h: dict[str, Any]) -> Kept:
             foreach=False,
         )
     )
+
+
+@reference("pytorch-optimizer", "Lookahead", lr=0.1, before="adam", period=7, share=0.6)
+def lookahead(cls: Any, h: dict[str, Any]) -> Kept:
+    return trajectory(
+        lambda p: cls(torch.optim.Adam(p, lr=h["lr"]), k=h["period"], alpha=h["share"])
+    )
+
+
+def _sharp(cls: Any, h: dict[str, Any]) -> Kept:
+    params = parameters()
+    optimizer = cls(
+        params,
+        torch.optim.SGD,
+        lr=h["lr"],
+        momentum=h["momentum"],
+        rho=h["rho"],
+        adaptive=h["adaptive"],
+    )
+    kept = []
+    for step in range(1, STEPS + 1):
+        set_gradients(params, step)
+        optimizer.first_step()
+        set_gradients(params, step)
+        optimizer.second_step()
+        if step in KEPT:
+            kept.append(flat(params).tolist())
+    return kept
+
+
+@reference("pytorch-optimizer", "SAM", lr=0.05, momentum=0.8, rho=0.7, adaptive=False)
+def sam(cls: Any, h: dict[str, Any]) -> Kept:
+    return _sharp(cls, h)
+
+
+@reference("pytorch-optimizer", "SAM", lr=0.05, momentum=0.8, rho=0.7, adaptive=True)
+def sam_adaptive(cls: Any, h: dict[str, Any]) -> Kept:
+    return _sharp(cls, h)
+
+
+def _prodigy(cls: Any, h: dict[str, Any]) -> Kept:
+    return trajectory(
+        lambda p: cls(
+            p,
+            lr=h["lr"],
+            betas=(h["beta1"], h["beta2"]),
+            eps=h["eps"],
+            weight_decay=h["weight_decay"],
+            d0=h["d0"],
+            d_coef=h["d_factor"],
+            use_bias_correction=h["correct_bias"],
+            safeguard_warmup=h["safe_warmup"],
+        )
+    )
+
+
+_PRODIGY = dict(lr=0.8, beta1=0.8, beta2=0.95, eps=1e-6, weight_decay=0.1, d0=1e-3, d_factor=0.7)
+
+
+@reference("prodigyopt", "Prodigy", **_PRODIGY, correct_bias=False, safe_warmup=False)
+def prodigy(cls: Any, h: dict[str, Any]) -> Kept:
+    return _prodigy(cls, h)
+
+
+@reference("prodigyopt", "Prodigy", **_PRODIGY, correct_bias=True, safe_warmup=True)
+def prodigy_safe(cls: Any, h: dict[str, Any]) -> Kept:
+    return _prodigy(cls, h)
+
+
+@reference(
+    "pytorch-optimizer",
+    "SophiaH",
+    lr=0.05,
+    beta1=0.8,
+    beta2=0.9,
+    gamma=0.4,
+    eps=1e-12,
+    weight_decay=0.1,
+    period=7,
+    draws="signs",
+)
+def sophia(cls: Any, h: dict[str, Any]) -> Kept:
+    """With random signs the estimate is exact, because the Hessian is diagonal."""
+    params = parameters()
+    optimizer = cls(
+        params,
+        lr=h["lr"] / h["gamma"],
+        betas=(h["beta1"], h["beta2"]),
+        p=h["gamma"],
+        update_period=h["period"],
+        hessian_distribution="rademacher",
+        eps=h["eps"] / h["gamma"],
+        weight_decay=h["weight_decay"] * h["gamma"],
+        foreach=False,
+    )
+    kept = []
+    for step in range(1, STEPS + 1):
+        optimizer.zero_grad()
+        theta = torch.cat([p.reshape(-1) for p in params])
+        value(theta, step).backward(create_graph=True)
+        optimizer.step()
+        if step in KEPT:
+            kept.append(flat(params).tolist())
+    return kept
 
 
 if __name__ == "__main__":
