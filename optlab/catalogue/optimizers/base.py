@@ -63,7 +63,7 @@ class Optimizer(Component):
     The stability bounds of gradient descent then apply.
     """
     fixed: ClassVar[tuple[str, ...]] = ()
-    """Fields that determine the shape of the state.
+    """Fields that determine the shape of the state or the steps at which it is renewed.
 
     They cannot be changed during a run, and runs that are trained as one group share their values.
     """
