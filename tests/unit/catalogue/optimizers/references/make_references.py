@@ -14,6 +14,7 @@ import contextlib
 import importlib
 import importlib.metadata
 import json
+import operator
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -102,7 +103,7 @@ def reference(
         def written() -> None:
             module = importlib.import_module(package.replace("-", "_"))
             with in_double():
-                kept = make(getattr(module, cls), fields)
+                kept = make(operator.attrgetter(cls)(module), fields)
             document = {
                 "package": package,
                 "version": importlib.metadata.version(package),
@@ -374,6 +375,34 @@ def sophia(cls: Any, h: dict[str, Any]) -> Kept:
         if step in KEPT:
             kept.append(flat(params).tolist())
     return kept
+
+
+@reference("pytorch-optimizer", "Shampoo", lr=0.3, eps=1e-4)
+def shampoo(cls: Any, h: dict[str, Any]) -> Kept:
+    return trajectory(lambda p: cls(p, lr=h["lr"], matrix_eps=h["eps"]))
+
+
+@reference(
+    "torch",
+    "optim.Adafactor",
+    lr=0.3,
+    decay_power=-0.7,
+    least_scale=0.02,
+    clip=1.2,
+    weight_decay=0.1,
+)
+def adafactor(cls: Any, h: dict[str, Any]) -> Kept:
+    return trajectory(
+        lambda p: cls(
+            p,
+            lr=h["lr"],
+            beta2_decay=h["decay_power"],
+            eps=(None, h["least_scale"]),
+            d=h["clip"],
+            weight_decay=h["weight_decay"],
+            foreach=False,
+        )
+    )
 
 
 if __name__ == "__main__":
