@@ -46,12 +46,11 @@ _classes: dict[type[_Rule], type[RuleOptimizer] | type[ClosureOptimizer]] = {}
 
 
 def _rules() -> dict[str, type[_Rule]]:
-    """Return class name → rule for all rules that work per tensor or with a closure."""
+    """Return class name → rule for all rules but those of torch's own optimizers."""
     return {
         component.__name__: component
         for component in _registry.components("optimizer")
-        if issubclass(component, _Rule)
-        and (component.elementwise or issubclass(component, _ClosureRule))
+        if issubclass(component, _Rule) and component.applied_to
     }
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import inspect
 import numbers
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, cast
 
 import torch
@@ -22,7 +22,7 @@ from optlab.catalogue.optimizers.base import State
 from optlab.core import registry
 from optlab.core.errors import InvalidInput
 from optlab.core.hyperparameters import Hyperparameters
-from optlab.core.layout import Layout, Parameter
+from optlab.core.layout import Layout
 from optlab.optim.arguments import (
     arguments,
     check,
@@ -33,6 +33,7 @@ from optlab.optim.arguments import (
 )
 from optlab.optim.closure_objective import ClosureObjective, PredictingObjective
 from optlab.optim.groups import group_of
+from optlab.optim.layouts import layout_of
 from optlab.optim.loading import MARK, Shapes, own_state
 from optlab.optim.loading import STEP as _STEP
 
@@ -196,7 +197,7 @@ class ClosureOptimizer(torch.optim.Optimizer):
         if index > 0 or not parameters:
             return None
         h = hyperparameters(self.rule, group)
-        h.step, h.layout = 1, _layout(parameters)
+        h.step, h.layout = 1, layout_of(parameters)
         theta = torch.cat([one.detach().reshape(-1) for one in parameters]).unsqueeze(0)
         fresh = self.rule.begin(theta, h)
         return {name: tuple(value.shape) for name, value in fresh.items()}, {}
@@ -243,7 +244,7 @@ class ClosureOptimizer(torch.optim.Optimizer):
         after = theta
         try:
             with torch.no_grad():
-                state, h = self._state(group, theta, _layout(parameters))
+                state, h = self._state(group, theta, layout_of(parameters))
                 objective.number = h.step - 1
                 outcome = self.rule.step(theta, objective, state, h)
             after = outcome.theta
@@ -322,13 +323,3 @@ def _likelihoods() -> list[str]:
 
 def _likelihood(name: str) -> Loss:
     return registry.build(Loss, {"name": name})
-
-
-def _layout(parameters: Sequence[torch.Tensor]) -> Layout:
-    """Return the division of ``theta`` into the tensors of the module."""
-    return Layout(
-        tuple(
-            Parameter(f"parameters.{index}", tuple(p.shape), "weight", 1, 1)
-            for index, p in enumerate(parameters)
-        )
-    )

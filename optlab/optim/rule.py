@@ -33,6 +33,7 @@ from optlab.optim.arguments import (
     signature,
 )
 from optlab.optim.groups import group_of
+from optlab.optim.layouts import layout_of
 from optlab.optim.loading import MARK, Shapes, own_state
 from optlab.optim.loading import STEP as _STEP
 
@@ -138,9 +139,10 @@ class RuleOptimizer(torch.optim.Optimizer):
         self, group: Mapping[str, Any], index: int, parameter: torch.Tensor
     ) -> tuple[Shapes, Shapes]:
         flat = _flat(parameter)
+        fresh, _ = self._fresh(group, parameter)
         return {
             name: tuple(parameter.shape if value.shape == flat.shape else value.shape)
-            for name, value in self.rule.start(flat).items()
+            for name, value in fresh.items()
         }, {_AHEAD: tuple(parameter.shape)}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -178,10 +180,16 @@ class RuleOptimizer(torch.optim.Optimizer):
                 loss = None
             else:
                 loss, gradients = self._evaluate(closure)
-            for group, parameter in self._parameters():
-                if parameter in gradients:
-                    self._update(group, parameter, gradients[parameter])
-                    if closure is None:
+            if self.rule.applied_to == "group":
+                for group in self.param_groups:
+                    self._update_together(group, gradients)
+            else:
+                for group, parameter in self._parameters():
+                    if parameter in gradients:
+                        self._update(group, parameter, gradients[parameter])
+            if closure is None:
+                for group, parameter in self._parameters():
+                    if parameter in gradients:
                         self._advance(group, parameter)
         return loss
 
@@ -272,8 +280,52 @@ class RuleOptimizer(torch.optim.Optimizer):
 
     def _update(self, group: dict[str, Any], parameter: torch.Tensor, g: torch.Tensor) -> None:
         state, h = self._state(group, parameter)
-        theta = _flat(parameter)
+        after, fresh = self.rule.update(_flat(parameter), g, state, h)
+        self._store(parameter, after, fresh)
+
+    def _update_together(
+        self, group: dict[str, Any], gradients: Mapping[torch.Tensor, torch.Tensor]
+    ) -> None:
+        """Take the step of a rule that needs all parameters of a group at once."""
+        parameters = [parameter for parameter in group["params"] if parameter in gradients]
+        if not parameters:
+            return
+        if len({(parameter.dtype, parameter.device) for parameter in parameters}) > 1:
+            raise RuntimeError(
+                f"{self.rule.__name__} uses all parameters of a group together, so they must be of"
+                " one type and on one device; put the others into a group of their own."
+            )
+        states = [self._state(group, parameter) for parameter in parameters]
+        h = states[0][1]
+        h.layout = layout_of(parameters)
+        thetas = [_flat(parameter) for parameter in parameters]
+        sizes = [theta.shape[1] for theta in thetas]
+        theta = torch.cat(thetas, dim=1)
+        # Everything else in the state is one value of the whole group, which each parameter keeps.
+        split = {
+            name for name, value in self.rule.begin(theta, h).items() if value.shape == theta.shape
+        }
+        state = {
+            name: torch.cat([one[name] for one, _ in states], dim=1) if name in split else value
+            for name, value in states[0][0].items()
+        }
+        g = torch.cat([gradients[parameter] for parameter in parameters], dim=1)
         after, fresh = self.rule.update(theta, g, state, h)
+        parts = {name: value.split(sizes, dim=1) for name, value in fresh.items() if name in split}
+        for index, (parameter, own) in enumerate(
+            zip(parameters, after.split(sizes, dim=1), strict=True)
+        ):
+            self._store(
+                parameter,
+                own,
+                {
+                    name: parts[name][index] if name in split else value
+                    for name, value in fresh.items()
+                },
+            )
+
+    def _store(self, parameter: torch.Tensor, after: torch.Tensor, fresh: State) -> None:
+        """Write the new values ``[1, n]`` and the new state of a parameter."""
         stored = self.state[parameter]
         stored.setdefault(_STEP, torch.zeros((), dtype=torch.int64))
         stored[_STEP] = stored[_STEP] + 1
@@ -282,7 +334,7 @@ class RuleOptimizer(torch.optim.Optimizer):
             # A tensor that the rule returns unchanged may share memory with the parameter or the
             # gradient, which others modify.
             own = value.clone() if _address(value) in mutable else value
-            stored[name] = _shaped(own, parameter) if own.shape == theta.shape else own
+            stored[name] = _shaped(own, parameter) if own.shape == after.shape else own
         parameter.copy_(_shaped(after, parameter))
 
     def _state(
@@ -290,15 +342,31 @@ class RuleOptimizer(torch.optim.Optimizer):
     ) -> tuple[State, Hyperparameters]:
         """Return the state of a parameter with a run axis, and its next hyperparameters."""
         stored = self.state.get(parameter, {})
-        h = hyperparameters(self.rule, group)
-        h.step = int(stored[_STEP]) + 1 if _STEP in stored else 1
         if _STEP not in stored:
-            return self.rule.start(_flat(parameter)), h
+            return self._fresh(group, parameter)
+        h = self._hyperparameters(group, parameter)
+        h.step = int(stored[_STEP]) + 1
         return {
             name: _flat(value) if value.shape == parameter.shape else value
             for name, value in stored.items()
             if name not in _OWN
         }, h
+
+    def _fresh(
+        self, group: Mapping[str, Any], parameter: torch.Tensor
+    ) -> tuple[State, Hyperparameters]:
+        """Return the state of a parameter before its first step, and the hyperparameters of it."""
+        h = self._hyperparameters(group, parameter)
+        h.step = 1
+        return self.rule.begin(_flat(parameter), h), h
+
+    def _hyperparameters(
+        self, group: Mapping[str, Any], parameter: torch.Tensor
+    ) -> Hyperparameters:
+        h = hyperparameters(self.rule, group)
+        if not self.rule.elementwise:
+            h.layout = layout_of([parameter])
+        return h
 
     # --- points ahead of the iterates -------------------------------------------------------------
 

@@ -59,6 +59,7 @@ class Evaluator:
         theta: torch.Tensor,
         step: int,
         averaged: torch.Tensor | None = None,
+        point: torch.Tensor | None = None,
         *,
         gradient: bool = False,
     ) -> dict[str, torch.Tensor]:
@@ -66,7 +67,8 @@ class Evaluator:
 
         Args:
             theta: ``[R, P]``, the parameters after ``step`` steps. averaged: averaged parameters
-                ``[R, P]``, where there are any.
+                ``[R, P]``, where there are any. point: where the next gradients are evaluated
+                ``[R, P]``, where a rule shows it.
             gradient: whether the full gradient is computed, which costs two to three times what
                 the rest does.
         """
@@ -76,6 +78,8 @@ class Evaluator:
         evaluation.fresh_loss, evaluation.fresh_error = self._risk(theta, step)
         if averaged is not None:
             evaluation = replace(evaluation, averaged=self._on_parts(averaged))
+        if point is not None:
+            evaluation = replace(evaluation, at_point=self._on_parts(point))
         values = {measure.name: measure.compute(evaluation) for measure in self._measures}
         return {name: value for name, value in values.items() if value is not None}
 

@@ -229,8 +229,19 @@ class Group:
         return isinstance(self.optimizer, ObjectiveOptimizer)
 
     def average(self) -> torch.Tensor | None:
-        """Return the averaged parameters ``[len(rows), P]``, or None."""
-        return self.state.get(f"{_AVERAGING}average")
+        """Return the averaged parameters ``[len(rows), P]``, or None.
+
+        They are those of the section ``averaging``, else those that the rule itself keeps.
+        """
+        if self.averaging.active:
+            return self.state[f"{_AVERAGING}average"]
+        return self.optimizer.average(self._own())
+
+    def shown_point(self, theta: torch.Tensor) -> torch.Tensor | None:
+        """Return where the next gradient is evaluated, if it is recorded, ``[len(rows), P]``."""
+        return (
+            self.optimizer.point(theta, self._own(), self.h) if self.optimizer.shows_point else None
+        )
 
     def best(self, run: int) -> torch.Tensor:
         """Return the parameters ``[P]`` of a run's best evaluation."""

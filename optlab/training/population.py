@@ -217,14 +217,26 @@ class Population:
 
         Runs without one have their iterates.
         """
-        if not any(group.averaging.active for group in self.groups):
+        return self._with_iterates([group.average() for group in self.groups])
+
+    def shown_point(self) -> torch.Tensor | None:
+        """Return where the next gradients are evaluated ``[R, P]``; None where no run shows it.
+
+        Runs that do not show it have their iterates.
+        """
+        return self._with_iterates(
+            [group.shown_point(group.select(self.theta)) for group in self.groups]
+        )
+
+    def _with_iterates(self, parts: Sequence[torch.Tensor | None]) -> torch.Tensor | None:
+        """Return the rows of the groups together, and iterates where a group has none."""
+        if all(part is None for part in parts):
             return None
-        averaged = self.theta.clone()
-        for group in self.groups:
-            average = group.average()
-            if average is not None:
-                averaged[group.rows] = average
-        return averaged
+        joined = self.theta.clone()
+        for group, part in zip(self.groups, parts, strict=True):
+            if part is not None:
+                joined[group.rows] = part
+        return joined
 
     def keep_best(self, run: int, state: PopulationState) -> PopulationState:
         """Keep the parameters of a run as those of its best evaluation.

@@ -426,7 +426,11 @@ class Trainer:
                 the rest does.
         """
         values = self._evaluator.evaluate(
-            self.theta, self.step, self.population.averaged(), gradient=gradient
+            self.theta,
+            self.step,
+            self.population.averaged(),
+            self.population.shown_point(),
+            gradient=gradient,
         )
         values = agreed_values(self.ranks, values)
         if gradient and self.step == 0:

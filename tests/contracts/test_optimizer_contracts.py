@@ -6,6 +6,7 @@ are in test_objective_rule_contracts.py.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any, cast
 
@@ -16,6 +17,7 @@ import optlab.optim
 from optlab.catalogue.optimizers.base import ObjectiveOptimizer, Optimizer, State
 from optlab.core import registry
 from optlab.core.hyperparameters import Hyperparameters
+from optlab.core.layout import Layout, Parameter
 from optlab.experiment import Experiment
 from optlab.training.trainer import Trainer
 
@@ -29,8 +31,20 @@ CURVATURE = torch.tensor([0.5, 1.0, 2.0], dtype=torch.float64)
 GradientAt = Callable[[torch.Tensor], torch.Tensor]
 
 
-def hyper(rule: type[Optimizer], step: int, **values: Any) -> Hyperparameters:
-    return Hyperparameters(**{**rule().values(), **values}, step=step)
+@functools.cache
+def layout(size: int) -> Layout:
+    """A matrix of two rows and a vector of the remaining values."""
+    columns = (size - 1) // 2
+    return Layout(
+        (
+            Parameter("weight", (2, columns), "weight", columns, 2),
+            Parameter("bias", (size - 2 * columns,), "bias", columns, 2),
+        )
+    )
+
+
+def hyper(rule: type[Optimizer], step: int, size: int = 5, **values: Any) -> Hyperparameters:
+    return Hyperparameters(**{**rule().values(), **values}, step=step, layout=layout(size))
 
 
 def draw(runs: int, size: int = 5, seed: int = 0) -> torch.Tensor:
@@ -65,14 +79,14 @@ every_form = pytest.mark.parametrize(
 @every_form
 def test_that_a_convex_quadratic_is_reduced(rule: type[Optimizer], form: dict[str, Any]) -> None:
     theta = torch.tensor([[1.0, -1.0, 0.5]], dtype=torch.float64)
-    state = rule.start(theta)
+    state = rule.begin(theta, hyper(rule, 1, 3, **form))
 
     def value(at: torch.Tensor) -> float:
         return float(0.5 * (CURVATURE * at.square()).sum())
 
     first = value(theta)
     for step in range(1, 3001):
-        h = hyper(rule, step, **form)
+        h = hyper(rule, step, 3, **form)
         theta, state = rule.update(theta, CURVATURE * rule.point(theta, state, h), state, h)
     assert value(theta) < 0.5 * first
 
@@ -82,7 +96,7 @@ def test_that_an_update_writes_to_none_of_its_arguments(
     rule: type[Optimizer], form: dict[str, Any]
 ) -> None:
     theta, g = draw(2), draw(2, seed=1)
-    state = rule.start(theta)
+    state = rule.begin(theta, hyper(rule, 1, **form))
     for step in range(1, 4):
         h = hyper(rule, step, **form)
         kept = [
@@ -107,8 +121,8 @@ def test_that_state_keeps_its_names_run_axis_and_type(
     rule: type[Optimizer], form: dict[str, Any], dtype: torch.dtype
 ) -> None:
     theta = draw(3).to(dtype)
-    start = rule.start(theta)
     h = hyper(rule, 1, **form)
+    start = rule.begin(theta, h)
     after, state = rule.update(theta, draw(3, seed=1).to(dtype), start, h)
     assert after.shape == theta.shape
     assert after.dtype == rule.point(theta, start, h).dtype == dtype
@@ -123,15 +137,33 @@ def test_that_state_keeps_its_names_run_axis_and_type(
 def test_that_runs_with_columns_of_hyperparameters_are_the_runs_alone(
     rule: type[Optimizer], form: dict[str, Any]
 ) -> None:
-    numbers = [field for field in rule.fields() if field.kind in ("number", "integer")]
-    rows = [{f.name: f.default * factor for f in numbers} for factor in (1.0, 0.9, 0.5)]
+    numbers = [
+        field
+        for field in rule.fields()
+        if field.kind in ("number", "integer") and field.name not in rule.fixed
+    ]
+    rows = [
+        {
+            f.name: f.default * factor
+            if f.kind == "number"
+            else max(int(f.ge or 0), round(f.default * factor))
+            for f in numbers
+        }
+        for factor in (1.0, 0.9, 0.5)
+    ]
     columns = {
         f.name: torch.tensor([[row[f.name]] for row in rows], dtype=torch.float64) for f in numbers
     }
     theta = draw(3)
-    state = rule.start(theta)
+    # The optimizers of torch are built from their defaults: some refuse smaller values.
+    began = [columns, *rows] if rule.applied_to else [{}] * 4
+    state = rule.begin(theta, hyper(rule, 1, **form, **began[0]))
     alone: list[tuple[torch.Tensor, State]] = [
-        (theta[run : run + 1], rule.start(theta[run : run + 1])) for run in range(3)
+        (
+            theta[run : run + 1],
+            rule.begin(theta[run : run + 1], hyper(rule, 1, **form, **began[run + 1])),
+        )
+        for run in range(3)
     ]
     for step in range(1, 201):
         g = draw(3, seed=step)
@@ -149,14 +181,15 @@ def test_that_runs_with_columns_of_hyperparameters_are_the_runs_alone(
 
 @each
 def test_that_an_elementwise_rule_treats_each_value_by_itself(rule: type[Optimizer]) -> None:
+    assert (rule.__name__ in dir(optlab.optim)) == bool(rule.applied_to)
     if not rule.elementwise:
-        assert rule.__name__ not in dir(optlab.optim)
         return
     theta, g = draw(1, 8), draw(1, 8, seed=1)
-    whole, _ = rule.update(theta, g, rule.start(theta), hyper(rule, 1))
+    h = hyper(rule, 1, 8)
+    whole, _ = rule.update(theta, g, rule.begin(theta, h), h)
     halves = [
-        rule.update(t, h, rule.start(t), hyper(rule, 1))[0]
-        for t, h in zip(theta.split(4, 1), g.split(4, 1), strict=True)
+        rule.update(part, its_g, rule.begin(part, hyper(rule, 1, 4)), hyper(rule, 1, 4))[0]
+        for part, its_g in zip(theta.split(4, 1), g.split(4, 1), strict=True)
     ]
     assert torch.equal(whole, torch.cat(halves, dim=1))
 
@@ -166,7 +199,7 @@ def test_that_an_elementwise_rule_treats_each_value_by_itself(rule: type[Optimiz
     [
         pytest.param(rule, form, id=f"{rule.name} {form or ''}")
         for rule in RULES
-        if rule.elementwise
+        if rule.applied_to
         for form in forms(rule)
     ],
 )
@@ -224,7 +257,6 @@ def test_that_a_zero_gradient_at_the_start_keeps_the_parameters(rule: type[Optim
     pulls = {
         field.name: 0.0 for field in rule.fields() if field.name in ("weight_decay", "lambd")
     }  # these shrink the parameters by themselves
-    after, _ = rule.update(
-        theta, torch.zeros_like(theta), rule.start(theta), hyper(rule, 1, **pulls)
-    )
+    h = hyper(rule, 1, **pulls)
+    after, _ = rule.update(theta, torch.zeros_like(theta), rule.begin(theta, h), h)
     assert torch.equal(after, theta)

@@ -69,6 +69,7 @@ class Evaluation:
         full_gradient_norm: norm ``[R]`` of the gradient of the objective on the entire training
             set; None where it is not due.
         averaged: the same at the averaged parameters; None where nothing is averaged.
+        at_point: the same where the next gradient is evaluated; None where no rule shows it.
     """
 
     training_loss: torch.Tensor
@@ -83,6 +84,7 @@ class Evaluation:
     weight_norm: torch.Tensor | None = None
     full_gradient_norm: torch.Tensor | None = None
     averaged: Evaluation | None = None
+    at_point: Evaluation | None = None
 
 
 class Measure(Component):

@@ -13,7 +13,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Protocol, Self
+from typing import TYPE_CHECKING, ClassVar, Literal, Protocol, Self
 
 from optlab.catalogue.optimizers._torch_state import TorchState
 from optlab.core.component import Component, Section
@@ -48,14 +48,22 @@ class Optimizer(Component):
     torch_state: ClassVar[TorchState | None] = None
     """The optimizer of torch whose state it can continue, if there is one."""
     elementwise: ClassVar[bool] = True
-    """Whether the rule treats parameters independently, so that it can be applied per tensor."""
+    """Whether the rule treats every value by itself."""
+    applied_to: ClassVar[Literal["tensor", "group", ""]] = "tensor"
+    """What ``optlab.optim`` applies the rule to.
+
+    Each tensor by itself, all tensors of a parameter group together, or "" where it does not offer
+    the rule. The state of a rule that is not elementwise consists of tensors ``[R, n]``.
+    """
+    shows_point: ClassVar[bool] = False
+    """Whether the losses at :meth:`point` are recorded beside those at ``theta``."""
     along_gradient: ClassVar[bool] = False
     """Whether the step is the rate times the gradient, or a velocity of such steps (``momentum``).
 
     The stability bounds of gradient descent then apply.
     """
     fixed: ClassVar[tuple[str, ...]] = ()
-    """Fields that determine the shape of the state.
+    """Fields that determine the shape of the state or the steps at which it is renewed.
 
     They cannot be changed during a run, and runs that are trained as one group share their values.
     """
@@ -96,6 +104,14 @@ class Optimizer(Component):
         It is ``theta`` itself unless the rule looks ahead.
         """
         return theta
+
+    @staticmethod
+    def average(state: State) -> torch.Tensor | None:
+        """Return the average ``[R, P]`` of the iterates that the rule itself keeps, or None.
+
+        It is evaluated along with ``theta``, as the averages of the section ``averaging`` are.
+        """
+        return None
 
     @staticmethod
     @abstractmethod
@@ -177,6 +193,7 @@ class ObjectiveOptimizer(Optimizer):
     """
 
     elementwise: ClassVar[bool] = False
+    applied_to: ClassVar[Literal["tensor", "group", ""]] = "group"
     needs_predictions: ClassVar[bool] = False
     """Whether the rule uses the Fisher matrix.
 

@@ -6,15 +6,14 @@ from typing import ClassVar, Literal
 
 from optlab.catalogue.optimizers import _second_order as second_order
 from optlab.catalogue.optimizers import _shared_fields as shared
+from optlab.catalogue.optimizers._inner import inner_rule
 from optlab.catalogue.optimizers._second_order import Solver
 from optlab.catalogue.optimizers.base import (
     Objective,
     ObjectiveOptimizer,
-    Optimizer,
     Outcome,
     State,
 )
-from optlab.core import registry
 from optlab.core.fields import choice, integer, number
 from optlab.core.hyperparameters import Hyperparameters
 from optlab.core.lazy import torch
@@ -118,14 +117,14 @@ class HessianDiagonal(ObjectiveOptimizer):
 
     @classmethod
     def begin(cls, theta: torch.Tensor, h: Hyperparameters) -> State:
-        inner, inner_h = _inner_rule(h)
+        inner, inner_h = inner_rule(h.before, h)
         return {**inner.begin(theta, inner_h), _DIAGONAL: torch.zeros_like(theta)}
 
     @staticmethod
     def step(
         theta: torch.Tensor, objective: Objective, state: State, h: Hyperparameters
     ) -> Outcome:
-        inner, inner_h = _inner_rule(h)
+        inner, inner_h = inner_rule(h.before, h)
         own = {name: value for name, value in state.items() if name != _DIAGONAL}
         loss, gradient = objective.gradient(theta)
         point = inner.point(theta, own, inner_h)
@@ -139,18 +138,6 @@ class HessianDiagonal(ObjectiveOptimizer):
         preconditioned = g / ((average / (1.0 - h.rho**h.step)).abs() + h.damping)
         after, own = inner.update(theta, preconditioned, own, inner_h)
         return Outcome(after, {**own, _DIAGONAL: average}, loss, gradient)
-
-
-def _inner_rule(h: Hyperparameters) -> tuple[type[Optimizer], Hyperparameters]:
-    """Return the first-order rule and its hyperparameters.
-
-    ``lr`` and ``momentum`` are those of this rule, all others have their defaults.
-    """
-    inner = registry.get(Optimizer, h.before)
-    common = {name: getattr(h, name) for name in ("lr", "momentum")}
-    return inner, Hyperparameters(
-        **{**inner().values(), **common, "step": h.step, "layout": getattr(h, "layout", None)}
-    )
 
 
 def _exact(theta: torch.Tensor, objective: Objective) -> torch.Tensor:

@@ -19,6 +19,14 @@ _LINES = (
         dashes=(4.0, 2.0),
         optional=True,
     ),
+    Line(
+        "point_validation_error",
+        "Validation, at the gradient",
+        7,
+        pale=True,
+        dashes=(4.0, 2.0),
+        optional=True,
+    ),
 )
 NO_CLASSES = "A regression has no 0-1 error, because it has no classes. See the loss instead."
 
@@ -26,8 +34,8 @@ NO_CLASSES = "A regression has no 0-1 error, because it has no classes. See the 
 class ErrorPlot(RunSeriesPlot):
     """The 0-1 errors in percent, on an axis that starts at 0.
 
-    It draws ``train_error``, ``validation_error``, ``risk_error`` and
-    ``averaged_validation_error``.
+    It draws ``train_error``, ``validation_error``, ``risk_error``,
+    ``averaged_validation_error`` and ``point_validation_error``.
     """
 
     tile_title = "0-1 error"

@@ -20,13 +20,22 @@ _LINES = (
         dashes=(4.0, 2.0),
         optional=True,
     ),
+    Line("point_train_loss", "Training, at the gradient", 7, pale=True, optional=True),
+    Line(
+        "point_validation_loss",
+        "Validation, at the gradient",
+        7,
+        shown=False,
+        dashes=(4.0, 2.0),
+        optional=True,
+    ),
     Line("penalty", "Penalty", 5, shown=False, optional=True),
     Line("risk_gap", "Risk minus training loss", 6, dashes=(1.0, 2.0), shown=False, optional=True),
 )
 
 
 class LossPlot(RunSeriesPlot):
-    """Losses, also at averaged parameters; initially on a logarithmic axis.
+    """Losses, also at averages and where gradients are evaluated; initially on a logarithmic axis.
 
     The legend also offers the penalty and the gap between risk and training loss.
     """

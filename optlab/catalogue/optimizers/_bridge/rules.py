@@ -13,7 +13,7 @@ import importlib.metadata
 import threading
 import weakref
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from optlab.catalogue.optimizers._bridge.descriptions import Description
 from optlab.catalogue.optimizers._bridge.execution import Population, Values
@@ -38,6 +38,7 @@ class TorchRule(Optimizer):
     """Base of all rules that step a torch optimizer."""
 
     elementwise: ClassVar[bool] = False
+    applied_to: ClassVar[Literal["tensor", "group", ""]] = ""
     signature: ClassVar[Signature]
     """The constructor from which the class was built."""
     bindings: ClassVar[tuple[Binding, ...]] = ()

@@ -5,14 +5,20 @@ They compute in float64 and count gradient evaluations.
 
 from __future__ import annotations
 
+import importlib.util
+import json
 from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
-from optlab.catalogue.optimizers.base import ObjectiveOptimizer, Outcome, State
+from optlab.catalogue.optimizers.base import ObjectiveOptimizer, Optimizer, Outcome, State
 from optlab.core.hyperparameters import Hyperparameters
+from optlab.core.layout import Layout, Parameter
 
 Function = Callable[[torch.Tensor], torch.Tensor]
 
@@ -125,3 +131,111 @@ def _quadratic() -> Callable[..., tuple[torch.Tensor, torch.Tensor, Function]]:
 @pytest.fixture(name="rosenbrock")
 def _rosenbrock() -> Function:
     return rosenbrock
+
+
+REFERENCES = Path(__file__).parent / "references"
+
+
+@pytest.fixture(name="problem", scope="session")
+def _problem() -> ModuleType:
+    """The problem of the reference trajectories: ``START``, ``gradient(theta [16], step)``, …"""
+    spec = importlib.util.spec_from_file_location("problem", REFERENCES / "make_references.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+class _ProblemObjective(Formula):
+    """The problem of the reference trajectories, for closure-based optimizers."""
+
+    def __init__(self, problem: ModuleType, step: int) -> None:
+        super().__init__(
+            lambda theta: torch.stack([problem.value(row, step + 1) for row in theta]), step=step
+        )
+
+    def only(self, run: int) -> _ProblemObjective:
+        return self
+
+    def hessian_product(self, theta: torch.Tensor) -> Callable[[torch.Tensor], torch.Tensor]:
+        def product(v: torch.Tensor) -> torch.Tensor:
+            leaf = theta.detach().requires_grad_()
+            with torch.enable_grad():
+                (g,) = torch.autograd.grad(self.function(leaf).sum(), leaf, create_graph=True)
+                return torch.autograd.grad((g * v).sum(), leaf)[0]
+
+        return product
+
+
+def _followed(problem: ModuleType, rule: type[Optimizer], **fields: Any) -> torch.Tensor:
+    """Return the parameters ``[60, 16]`` after each step of a rule on the problem."""
+    layout = Layout(
+        tuple(
+            Parameter(f"p{index}", tuple(shape), "weight", 1, 1)
+            for index, shape in enumerate(problem.SHAPES)
+        )
+    )
+    theta = problem.START.unsqueeze(0).clone()
+    h = Hyperparameters(**{**rule().values(), **fields}, step=1, layout=layout)
+    state = rule.begin(theta, h)
+    path = []
+    for step in range(1, problem.STEPS + 1):
+        h.step = step
+        if issubclass(rule, ObjectiveOptimizer):
+            objective: Any = _ProblemObjective(problem, step - 1)
+            outcome = rule.step(theta, objective, state, h)
+            theta, state = outcome.theta, outcome.state
+        else:
+            g = problem.gradient(rule.point(theta, state, h)[0], step)
+            theta, state = rule.update(theta, g.unsqueeze(0), state, h)
+        path.append(theta[0])
+    return torch.stack(path)
+
+
+@pytest.fixture(name="follow")
+def _follow(problem: ModuleType) -> Callable[..., torch.Tensor]:
+    """``follow(rule, **fields)``: the parameters ``[60, 16]`` after each step on the problem."""
+
+    def follow(rule: type[Optimizer], **fields: Any) -> torch.Tensor:
+        return _followed(problem, rule, **fields)
+
+    return follow
+
+
+@pytest.fixture(name="published")
+def _published(problem: ModuleType) -> Callable[..., torch.Tensor]:
+    """``published(step)``: the parameters ``[60, 16]`` of an algorithm in numpy.
+
+    ``step(theta, gradient, t)`` returns the parameters after step t; ``gradient(theta)`` is that of
+    this step.
+    """
+
+    def published(step: Callable[..., np.ndarray[Any, Any]]) -> torch.Tensor:
+        theta = problem.START.numpy().copy()
+        path = []
+        for t in range(1, problem.STEPS + 1):
+
+            def gradient(at: Any, t: int = t) -> Any:
+                return problem.gradient(torch.from_numpy(at), t).numpy()
+
+            theta = step(theta, gradient, t)
+            path.append(torch.from_numpy(theta.copy()))
+        return torch.stack(path)
+
+    return published
+
+
+@pytest.fixture(name="reference")
+def _reference(problem: ModuleType) -> Callable[..., tuple[torch.Tensor, torch.Tensor]]:
+    """``reference(name, rule)``: our parameters and those of another package ``[12, 16]``."""
+
+    def reference(
+        name: str, rule: type[Optimizer], **fields: Any
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        document = json.loads((REFERENCES / f"{name}.json").read_text(encoding="utf-8"))
+        ours = _followed(problem, rule, **{**document["settings"], **fields})
+        theirs = torch.tensor(document["theta"], dtype=torch.float64)
+        assert (theirs - problem.START).abs().max() > 0.1, "the reference does not move"
+        return ours[[step - 1 for step in document["steps"]]], theirs
+
+    return reference
