@@ -17,7 +17,7 @@ from optlab.core.printable import printable
 from optlab.store.records import StudyRecord
 from optlab.studies.comparison.fields import TO_TARGET
 from optlab.studies.comparison.outcomes import Values
-from optlab.studies.comparison.study import Study, flat
+from optlab.studies.comparison.study import Study
 from optlab.studies.figures.charts import (
     ArmCurves,
     ArmValues,
@@ -189,7 +189,7 @@ def _protocol(study: Study, result: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 def _differences(study: Study) -> Iterable[str]:
     """Yield the table of the fields in which the arms differ."""
-    tables = {arm.name: dict(flat(arm.experiment.to_dict())) for arm in study.arms}
+    tables = study.tables()
     paths = [
         path
         for path in dict.fromkeys(path for table in tables.values() for path in table)
@@ -245,7 +245,7 @@ def _arm_row(name: str, arm: Mapping[str, Any]) -> tuple[str, ...]:
         _shown(arm["mean"]),
         _interval(arm["interval"]),
         _shown(arm["median"]),
-        str(len(arm["runs"])),
+        str(len(arm["low"])),
         str(arm["diverged"]),
         str(arm["censored"]),
         _setting(arm["setting"]),
