@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Generator
 
 from optlab.experiment import Experiment
 from optlab.training.trainer import Trainer
@@ -10,18 +10,24 @@ from optlab.training.trainer import Trainer
 _STEPS_BETWEEN_SIGNS = 50
 
 
+def _nothing(step: int, trainer: Trainer) -> None:
+    """Change nothing."""
+
+
 def trained(
     experiment: Experiment,
     steps: int,
-    changes: Mapping[int, Mapping[str, float]] | None = None,
+    before: Callable[[int, Trainer], None] = _nothing,
+    after: Callable[[Trainer], None] = lambda trainer: None,
 ) -> Generator[float, None, Trainer]:
-    """Train an experiment, and return the trainer; it has ended where the run diverged.
+    """Train an experiment, and return the trainer; its run has ended where it diverged.
 
     Yield the share that is done.
 
     Args:
         steps: how many.
-        changes: number of completed steps → dotted path → value that the next step uses.
+        before: called before each step with the number of completed steps, to change something.
+        after: called after each step, to look.
 
     Raises:
         InvalidInput: the experiment cannot be trained.
@@ -29,13 +35,12 @@ def trained(
     trainer = Trainer([experiment])
     yield 0.0
     for step in range(steps):
-        for path, value in (changes or {}).get(step, {}).items():
-            trainer.set_value(path, value)
+        before(step, trainer)
         trainer.advance()
+        if not trainer.alive:
+            break
+        after(trainer)
         if step % _STEPS_BETWEEN_SIGNS == 0:
-            trainer.sync_divergence()
-            if not trainer.alive:
-                break
             yield step / steps
     trainer.sync_divergence()
     return trainer
