@@ -6,6 +6,7 @@ import contextlib
 import sys
 import warnings
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -22,7 +23,7 @@ from optlab.runners.train import RunnerChoice
 from optlab.store import Store
 from optlab.studies.claims import shipped
 from optlab.studies.claims.claim import Claim
-from optlab.studies.claims.conducting import ClaimBegun, ClaimEnded, conduct_claims
+from optlab.studies.claims.conducting import ClaimBegun, ClaimEnded, ClaimEvent, conduct_claims
 from optlab.studies.comparison.conduct import Launcher
 from optlab.studies.comparison.study import Study
 from optlab.tasks.claims import write_book
@@ -154,13 +155,11 @@ def _conduct(
 ) -> tuple[list[dict[str, Any]], bool, int]:
     """Conduct claims, showing what they do.
 
+    The first Ctrl-C stops the study in progress between two steps, the second at once.
+
     Returns:
         The documents of those that ended, whether one failed, and the signal that stopped them.
     """
-    signals, inbox = Signals(), Inbox()
-    documents: list[dict[str, Any]] = []
-    failed, acted = False, 0
-    view: StudyView = study_view(silent=silent)
 
     @contextlib.contextmanager
     def launch(study: Study) -> Iterator[Launcher]:
@@ -170,29 +169,13 @@ def _conduct(
         finally:
             launcher.close()
 
+    signals, inbox = Signals(), Inbox()
+    shown = _Shown(study_view(silent=silent), silent, alone=len(asked) == 1)
     events = conduct_claims(asked, store, launch, inbox)
+    acted = 0
     try:
         for event in events:
-            if isinstance(event, ClaimBegun):
-                if not silent and event.count > 1:
-                    print(
-                        f"{event.claim.id} ({event.number + 1} of {event.count}): "
-                        f"{event.claim.text.statement}",
-                        file=sys.stderr,
-                        flush=True,
-                    )
-            elif isinstance(event, ClaimEnded):
-                if event.outcome is not None:
-                    documents.append(event.outcome.document())
-                    if not silent and len(asked) == 1:
-                        view.close()
-                        say_outcome(documents[-1], event.claim)
-                elif not signals.asked:
-                    failed = True
-                    documents.append(_without_verdict(event))
-                    print(event.reason, file=sys.stderr)
-            else:
-                view.show(event)
+            shown.show(event, stopping=bool(signals.asked))
             if len(signals.asked) > acted:
                 acted += 1
                 inbox.put(Stop())
@@ -200,9 +183,43 @@ def _conduct(
                 break
     finally:
         events.close()
-        view.close()
+        shown.view.close()
         signals.restore()
-    return documents, failed, signals.asked[0] if signals.asked else 0
+    return shown.documents, shown.failed, signals.asked[0] if signals.asked else 0
+
+
+@dataclass
+class _Shown:
+    """Shows the events of claims, and collects the documents of those that ended.
+
+    Attributes:
+        silent: whether only failures are shown. alone: whether it is one claim, shown in full.
+    """
+
+    view: StudyView
+    silent: bool
+    alone: bool
+    documents: list[dict[str, Any]] = field(default_factory=list)
+    failed: bool = False
+
+    def show(self, event: ClaimEvent, *, stopping: bool) -> None:
+        """Show an event. ``stopping``: whether the user has stopped the claims."""
+        if isinstance(event, ClaimBegun):
+            if not self.silent and not self.alone:
+                statement = event.claim.text.statement
+                place = f"{event.number + 1} of {event.count}"
+                print(f"{event.claim.id} ({place}): {statement}", file=sys.stderr, flush=True)
+        elif not isinstance(event, ClaimEnded):
+            self.view.show(event)
+        elif event.outcome is not None:
+            self.documents.append(event.outcome.document())
+            if not self.silent and self.alone:
+                self.view.close()
+                say_outcome(self.documents[-1], event.claim)
+        elif not stopping:
+            self.failed = True
+            self.documents.append(_without_verdict(event))
+            print(event.reason, file=sys.stderr)
 
 
 def _without_verdict(event: ClaimEnded) -> dict[str, Any]:

@@ -189,8 +189,9 @@ def _check_contents(connection: sqlite3.Connection, path: Path, scripts: Sequenc
     """
     with _snapshot(connection):
         version = _checked_version(connection, path, len(scripts))
-        present = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
-        if version == 0 and {name for (name,) in present.fetchall()} & {_CHUNKS, "runs"}:
+        # Read to the end: while a statement is active, an interruption of the check stays in force.
+        rows = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
+        if version == 0 and {name for (name,) in rows} & {_CHUNKS, "runs"}:
             raise soundness.DamagedStore(
                 path, "its header has no version although there are tables"
             )
