@@ -77,7 +77,7 @@ def stochastic(values: torch.Tensor, draws: torch.Generator) -> torch.Tensor:
     bfloat16 does not have is cut off.
 
     Args:
-        values: float32, finite.
+        values: float32, finite, of any shape ``[…]``; the result has the same.
     """
     bits = values.contiguous().view(torch.int32)
     noise = torch.randint(0, 1 << _DROPPED_BITS, bits.shape, generator=draws, dtype=torch.int32)
