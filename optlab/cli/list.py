@@ -12,6 +12,8 @@ from optlab.core.fields import did_you_mean
 from optlab.core.lazy import typer
 from optlab.experiment import Experiment, presets
 from optlab.experiment.pages import page
+from optlab.studies.claims import shipped as shipped_claims
+from optlab.studies.claims.found import found
 from optlab.studies.comparison import shipped
 
 ORDER = 50
@@ -26,7 +28,7 @@ def register(app: typer.Typer) -> None:
 
 _HELP = (
     "List what there is of a KIND: "
-    + ", ".join([*registry.plurals().values(), "presets", "studies", "devices"])
+    + ", ".join([*registry.plurals().values(), "presets", "studies", "claims", "devices"])
     + ".\n\n"
     "Each line gives a name, as files and flags use it, and what it is. Without KIND, list the "
     "kinds. Read more "
@@ -69,6 +71,7 @@ def _say_kinds(json: bool) -> None:
     kinds = [(plural, len(registry.names(kind))) for kind, plural in registry.plurals().items()] + [
         ("presets", len(presets.files())),
         ("studies", len(shipped.files())),
+        ("claims", len(shipped_claims.files())),
     ]
     if json:
         say_json(
@@ -86,6 +89,7 @@ def _items(kind: str) -> list[dict[str, Any]]:
     others: Mapping[str, Callable[[], list[dict[str, Any]]]] = {
         "presets": _presets,
         "studies": _studies,
+        "claims": _claims,
         "devices": _devices,
     }
     for singular, plural in registry.plurals().items():
@@ -157,6 +161,22 @@ def _studies() -> list[dict[str, Any]]:
             "problem": "",
         }
         for study in shipped.studies()
+    ]
+
+
+def _claims() -> list[dict[str, Any]]:
+    results = found()
+    return [
+        {
+            "name": claim.id,
+            "label": str(results[claim.id]["verdict"]) if claim.id in results else "not tested",
+            "sentence": claim.text.statement,
+            "kind": "claim",
+            "group": claim.text.chapter,
+            "fields": [],
+            "problem": "",
+        }
+        for claim in shipped_claims.claims()
     ]
 
 

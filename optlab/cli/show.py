@@ -8,6 +8,7 @@ import textwrap
 from collections.abc import Iterator
 from typing import Annotated, Any
 
+from optlab.cli.claim_text import page_lines
 from optlab.cli.output import field_document, say, say_json, terminal_width
 from optlab.cli.plain_math import plain
 from optlab.core.errors import InvalidInput
@@ -15,6 +16,9 @@ from optlab.core.fields import Field
 from optlab.core.lazy import typer
 from optlab.experiment import Experiment, pages, presets
 from optlab.experiment.pages import Page
+from optlab.studies.claims import shipped as shipped_claims
+from optlab.studies.claims.claim import Claim
+from optlab.studies.claims.found import found as found_claims
 from optlab.studies.comparison import shipped
 
 READING_WIDTH = 100
@@ -38,7 +42,7 @@ _HELP = (
     "to select it in a file or by flag.\n\n"
     "NAME is a name that optlab list gives, such as momentum. Where several kinds have it, all are "
     "shown; clipping.none "
-    "means one. For a preset or a study, show its file."
+    "means one. For a preset or a study, show its file; for a claim, its page."
 )
 
 
@@ -46,7 +50,7 @@ def show(
     name: Annotated[
         str,
         typer.Argument(
-            help="A component (momentum, clipping.none), a preset (digits-mlp) or a study."
+            help="A component (momentum, clipping.none), a preset (digits-mlp), a study or a claim (K9)."
         ),
     ],
     json: Annotated[
@@ -78,6 +82,9 @@ def show(
     study = next((path for path in shipped.files() if path.stem == name), None)
     if study is not None:
         _show_study(shipped.read(study), json)
+        return
+    if name.strip().upper() in shipped_claims.files():
+        _show_claim(shipped_claims.claim(name), json)
         return
     try:
         found = [pages.page(component) for component in pages.find(name.strip())]
@@ -114,6 +121,21 @@ def _show_study(study: shipped.ShippedStudy, json: bool) -> None:
             }
         ]
     )
+
+
+def _show_claim(claim: Claim, json: bool) -> None:
+    result = found_claims().get(claim.id)
+    if json:
+        document = {"kind": "claim", "name": claim.id, "label": claim.text.statement}
+        say_json([{**document, **claim.text.values(), "quick": claim.quick, "found": result}])
+        return
+    width = min(terminal_width() or READING_WIDTH, READING_WIDTH)
+    for heading, text in page_lines(claim, result):
+        if text:
+            say()
+        say(heading)
+        for line in textwrap.wrap(text, width - 2):
+            say(f"  {line}")
 
 
 def page_document(page: Page) -> dict[str, Any]:

@@ -49,7 +49,7 @@ def arm_rows(arms: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, ...]]:
             name,
             number(arm["mean"]),
             interval(arm["interval"]),
-            str(len(arm["runs"])),
+            str(len(arm["low"])),
             "; ".join(_remarks(arm)),
         )
         for name, arm in arms.items()

@@ -32,6 +32,11 @@ def studies() -> Path:
     return resources() / "studies"
 
 
+def claims() -> Path:
+    """Return the folder of the claims that ship with OptLab, and of what was found of each."""
+    return resources() / "claims"
+
+
 def home() -> Path:
     """Return the data folder, without creating it."""
     if override := os.environ.get("OPTLAB_HOME"):

@@ -29,6 +29,9 @@ from optlab.core.fields import did_you_mean, shown
 
 C = TypeVar("C", bound=Component)
 
+_BEYOND_THE_CATALOGUE = ("optlab.studies.demonstrations", "optlab.studies.probes")
+"""Packages of components that run the engine, so that they cannot be in the catalogue."""
+
 # mypy does not accept an abstract class for ``type[C]``.
 Base = Callable[..., C]
 
@@ -45,7 +48,7 @@ class _Kind:
 def _kinds() -> dict[str, _Kind]:
     kinds = [
         _Kind(base, package)
-        for package in (*walk.packages("optlab.catalogue"), "optlab.studies.demonstrations")
+        for package in (*walk.packages("optlab.catalogue"), *_BEYOND_THE_CATALOGUE)
         for base in walk.own_classes(f"{package}.base", Component)
         if "section" in vars(base)
     ]

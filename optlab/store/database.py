@@ -14,7 +14,7 @@ from importlib import resources
 from pathlib import Path
 
 from optlab.core.errors import StoreError
-from optlab.store import checksums, soundness
+from optlab.store import checksums, connections, soundness
 from optlab.store.persistence import Persistence
 
 NAME = "optlab.sqlite"
@@ -26,6 +26,7 @@ other programs.
 """
 _LOCK_SECONDS = 10.0
 """Seconds to wait for another process that is writing."""
+_OPTIONS = {"timeout": _LOCK_SECONDS, "isolation_level": None, "check_same_thread": False}
 _CHECKSUM = "checksum"
 _CHUNKS = "chunks"
 """The table whose checksums cover its data rather than its columns."""
@@ -57,10 +58,7 @@ def connect(path: Path, scripts: Sequence[str] | None = None) -> sqlite3.Connect
 
 
 def _connected(path: Path, scripts: Sequence[str]) -> sqlite3.Connection:
-    soundness.check_file(path, APPLICATION, len(scripts), used=_has_snapshots(path.parent))
-    connection = sqlite3.connect(
-        path, timeout=_LOCK_SECONDS, isolation_level=None, check_same_thread=False
-    )
+    connection = connections.connect(path, path, lambda: _check_file(path, scripts), **_OPTIONS)
     try:
         _refuse_active_schema(connection, path)
         checksums.register(connection)
@@ -76,6 +74,10 @@ def _connected(path: Path, scripts: Sequence[str]) -> sqlite3.Connection:
     return connection
 
 
+def _check_file(path: Path, scripts: Sequence[str]) -> None:
+    soundness.check_file(path, APPLICATION, len(scripts), used=_has_snapshots(path.parent))
+
+
 def connect_readonly(path: Path) -> sqlite3.Connection:
     """Return a connection that cannot write.
 
@@ -86,9 +88,9 @@ def connect_readonly(path: Path) -> sqlite3.Connection:
         StoreError: as :func:`connect`.
     """
     scripts = migrations()
-    with readable_errors(path):
-        soundness.check_file(path, APPLICATION, len(scripts), used=_has_snapshots(path.parent))
     if not path.exists():
+        with readable_errors(path):
+            _check_file(path, scripts)
         return empty(path)
     with readable_errors(path):
         # In a folder that is read-only, SQLite cannot create the file through which readers and
@@ -97,8 +99,8 @@ def connect_readonly(path: Path) -> sqlite3.Connection:
             not os.access(path.parent, os.W_OK) and not path.with_name(path.name + "-wal").exists()
         )
         uri = f"{path.resolve().as_uri()}?mode=ro{'&immutable=1' if immutable else ''}"
-        connection = sqlite3.connect(
-            uri, uri=True, timeout=_LOCK_SECONDS, isolation_level=None, check_same_thread=False
+        connection = connections.connect(
+            path, uri, lambda: _check_file(path, scripts), uri=True, **_OPTIONS
         )
         try:
             _refuse_active_schema(connection, path)
@@ -189,8 +191,9 @@ def _check_contents(connection: sqlite3.Connection, path: Path, scripts: Sequenc
     """
     with _snapshot(connection):
         version = _checked_version(connection, path, len(scripts))
-        present = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
-        if version == 0 and {name for (name,) in present.fetchall()} & {_CHUNKS, "runs"}:
+        # Read to the end: while a statement is active, an interruption of the check stays in force.
+        rows = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
+        if version == 0 and {name for (name,) in rows} & {_CHUNKS, "runs"}:
             raise soundness.DamagedStore(
                 path, "its header has no version although there are tables"
             )

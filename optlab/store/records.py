@@ -215,6 +215,8 @@ class StudyRecord:
         runs: how many runs were recorded as its own. Those that were deleted since, or are lost,
             are counted, too; see :func:`missing_runs`.
         result: what it found, as JSON; empty until there is a result.
+        measured: arm → index of the seed → value, of the arms that are computed, not trained; a
+            value that is not finite is its name: ``nan``, ``inf`` or ``-inf``.
     """
 
     id: str = column(is_study_id)
@@ -231,6 +233,7 @@ class StudyRecord:
     versions: Mapping[str, str] = column(_is_texts_by_name, json=True)
     runs: int = column(_is_count, default=0)
     result: Mapping[str, Any] = column(_is_mapping, json=True, default={})
+    measured: Mapping[str, Mapping[str, float | str]] = column(_is_mapping, json=True, default={})
 
     @property
     def going(self) -> bool:

@@ -178,4 +178,4 @@ class StudyStore(OpenedStore):
                 connection.execute(*statement)
                 STUDIES.write_checksums(connection, record.id)
             undo.pop_all()
-        return StudyWriter(self.home, connection, lock, record.id, record.seconds)
+        return StudyWriter(self.home, connection, lock, record.id, record.seconds, record.measured)

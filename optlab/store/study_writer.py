@@ -7,6 +7,7 @@ The runs themselves are recorded by a :class:`~optlab.store.writer.RunWriter` ea
 from __future__ import annotations
 
 import dataclasses
+import math
 import sqlite3
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -40,6 +41,7 @@ class StudyWriter:
     Attributes:
         id: of the study.
         seconds: that the study has taken so far, those of earlier sessions included.
+        measured: as in :class:`~optlab.store.records.StudyRecord`.
     """
 
     def __init__(
@@ -49,9 +51,11 @@ class StudyWriter:
         lock: RunLock,
         study_id: str,
         seconds: float = 0.0,
+        measured: Mapping[str, Mapping[str, float | str]] | None = None,
     ) -> None:
         self.id = study_id
         self.seconds = seconds
+        self.measured = {arm: dict(values) for arm, values in (measured or {}).items()}
         self._home = home
         self._connection = connection
         self._lock = lock
@@ -95,6 +99,27 @@ class StudyWriter:
         if time.monotonic() >= self._progress_at:
             self._write(lambda: self._change(STUDIES.update(self.id, seconds=seconds)))
             self._progress_at = time.monotonic() + PROGRESS_SECONDS
+
+    def note_measured(self, arm: str, seed: int, value: float) -> None:
+        """Store the value of an arm that is computed.
+
+        Args:
+            arm: its name. seed: index of the seed. value: may be infinite or NaN.
+
+        Raises:
+            StoreError: it cannot be written.
+        """
+        stored = float(value) if math.isfinite(value) else str(float(value))
+        self.measured.setdefault(arm, {})[str(seed)] = stored
+        self._write(lambda: self._change(STUDIES.update(self.id, measured=self.measured)))
+
+    def measured_value(self, arm: str, seed: int) -> float:
+        """Return a value that was stored.
+
+        Raises:
+            KeyError: there is none.
+        """
+        return float(self.measured[arm][str(seed)])
 
     def finish(
         self,

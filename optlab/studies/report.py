@@ -8,16 +8,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from html import escape
 from typing import Any
 
 import numpy as np
 
-from optlab.core.printable import printable
 from optlab.store.records import StudyRecord
 from optlab.studies.comparison.fields import TO_TARGET
 from optlab.studies.comparison.outcomes import Values
-from optlab.studies.comparison.study import Study, flat
+from optlab.studies.comparison.study import Study
 from optlab.studies.figures.charts import (
     ArmCurves,
     ArmValues,
@@ -27,6 +25,7 @@ from optlab.studies.figures.charts import (
     effects,
     joined,
 )
+from optlab.studies.figures.markup import PAGE, STYLE, figure, table, text
 
 Curves = Mapping[str, Sequence[Values]]
 """Arm → the series of each of its runs."""
@@ -45,44 +44,44 @@ def page(record: StudyRecord, study: Study, series: Curves) -> str:
     result = record.result
     tuned = ("Setting",) if study.tuning is not None else ()
     sections = [
-        f"<h1>{_text(study.question or record.name or record.id)}</h1>",
+        f"<h1>{text(study.question or record.name or record.id)}</h1>",
         _verdict(result),
         "<h2>Effect</h2>",
-        _figure(_effects_chart(study, result), "Effects with their intervals; the margin is gray."),
-        _table(
+        figure(_effects_chart(study, result), "Effects with their intervals; the margin is gray."),
+        table(
             ("Claim", "Effect", "Interval", "Level", "Adjusted p", "Verdict", "Method"),
             [_comparison_row(one) for one in result["comparisons"]],
         ),
         "<h2>Arms</h2>",
-        _figure(
+        figure(
             _arms_chart(study, result),
             f"{result['measure']}: every run, mean and interval. An arrow is a run whose value is "
             "only known to lie beyond its point.",
         ),
-        _table(
+        table(
             ("Arm", "Mean", "Interval", "Median", "Runs", "Diverged", "Censored", *tuned),
             [_arm_row(name, arm)[: 7 + len(tuned)] for name, arm in result["arms"].items()],
         ),
         *_curves_section(study, series),
         *_tuning_section(study, result),
         "<h2>Protocol</h2>",
-        _table(("What", "How"), _protocol(study, result)),
+        table(("What", "How"), _protocol(study, result)),
         *_differences(study),
         "<h2>Record</h2>",
-        _table(("What", "Value"), _record_rows(record)),
+        table(("What", "Value"), _record_rows(record)),
         "<h2>Study file</h2>",
-        f"<details><summary>The study as a file</summary><pre>{_text(study.to_toml())}</pre>"
+        f"<details><summary>The study as a file</summary><pre>{text(study.to_toml())}</pre>"
         "</details>",
     ]
-    title = _text(study.question or record.name or record.id)
-    return _PAGE.format(title=title, style=_STYLE, body="\n".join(sections))
+    title = text(study.question or record.name or record.id)
+    return PAGE.format(title=title, style=STYLE, body="\n".join(sections))
 
 
 def _verdict(result: Mapping[str, Any]) -> str:
     verdict = result["verdict"]
     return (
-        f'<p class="verdict {_text(verdict)}"><strong>{_text(result["statement"])}</strong>: '
-        f"{_text(verdict)} here</p>"
+        f'<p class="verdict {text(verdict)}"><strong>{text(result["statement"])}</strong>: '
+        f"{text(verdict)} here</p>"
     )
 
 
@@ -138,7 +137,7 @@ def _curves_section(study: Study, series: Curves) -> Iterable[str]:
     measured = study.measured
     target = measured.target if measured.what in TO_TARGET else None
     yield "<h2>Curves</h2>"
-    yield _figure(
+    yield figure(
         curves(found, measured.of, target=target),
         f"{measured.of} over the steps: mean of the runs that are still going, and the range of the "
         "middle half.",
@@ -152,9 +151,9 @@ def _tuning_section(study: Study, result: Mapping[str, Any]) -> Iterable[str]:
     yield (
         f"<p>Every arm was given {result['effort']} settings, each run on "
         f"{study.tuning.seeds} seeds of its own; the one with the {study.tuning.goal} final "
-        f"{_text(study.tuning.by)} decides.</p>"
+        f"{text(study.tuning.by)} decides.</p>"
     )
-    yield _table(
+    yield table(
         ("Arm", "Setting", study.tuning.by, ""),
         [
             (
@@ -189,20 +188,20 @@ def _protocol(study: Study, result: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 def _differences(study: Study) -> Iterable[str]:
     """Yield the table of the fields in which the arms differ."""
-    tables = {arm.name: dict(flat(arm.experiment.to_dict())) for arm in study.arms}
+    tables = study.tables()
     paths = [
         path
-        for path in dict.fromkeys(path for table in tables.values() for path in table)
-        if path != "title" and len({repr(table.get(path)) for table in tables.values()}) > 1
+        for path in dict.fromkeys(path for one in tables.values() for path in one)
+        if path != "title" and len({repr(one.get(path)) for one in tables.values()}) > 1
     ]
     if paths:
         yield "<h2>What differs between the arms</h2>"
-        yield _table(
+        yield table(
             ("Field", *tables),
             [
                 (
                     path,
-                    *(_shown(table[path]) if path in table else "–" for table in tables.values()),
+                    *(_shown(one[path]) if path in one else "–" for one in tables.values()),
                 )
                 for path in paths
             ],
@@ -245,7 +244,7 @@ def _arm_row(name: str, arm: Mapping[str, Any]) -> tuple[str, ...]:
         _shown(arm["mean"]),
         _interval(arm["interval"]),
         _shown(arm["median"]),
-        str(len(arm["runs"])),
+        str(len(arm["low"])),
         str(arm["diverged"]),
         str(arm["censored"]),
         _setting(arm["setting"]),
@@ -273,56 +272,3 @@ def _shown(value: Any) -> str:
 
 def _number(value: float | None, otherwise: float) -> float:
     return otherwise if value is None else float(value)
-
-
-def _text(value: object) -> str:
-    return escape(printable(str(value), lines=True))
-
-
-def _figure(svg: str, caption: str) -> str:
-    return (
-        f'<figure role="img" aria-label="{_text(caption)}">{svg}'
-        f"<figcaption>{_text(caption)}</figcaption></figure>"
-    )
-
-
-def _table(headers: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    head = "".join(f"<th>{_text(header)}</th>" for header in headers)
-    body = "".join(
-        "<tr>" + "".join(f"<td>{_text(cell)}</td>" for cell in row) + "</tr>" for row in rows
-    )
-    return f'<div class="wide"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
-
-
-_STYLE = """
-:root { color-scheme: light; }
-body { font: 16px/1.5 system-ui, sans-serif; color: #1f2328; background: #fff;
-  max-width: 60rem; margin: 2rem auto; padding: 0 1rem; }
-h1 { font-size: 1.7rem; line-height: 1.25; } h2 { font-size: 1.15rem; margin-top: 2.2rem; }
-.verdict { padding: .7rem 1rem; border-left: .35rem solid #6e7781; background: #f6f8fa; }
-.verdict.supported { border-color: #1a7f37; } .verdict.contradicted { border-color: #cf222e; }
-figure { margin: 1rem 0; } figure svg { max-width: 100%; height: auto; }
-figcaption { color: #57606a; font-size: .9rem; }
-.wide { overflow-x: auto; }
-table { border-collapse: collapse; font-size: .9rem; font-variant-numeric: tabular-nums; }
-th, td { text-align: left; vertical-align: top; padding: .3rem .9rem .3rem 0;
-  border-bottom: 1px solid #d0d7de; }
-pre { overflow-x: auto; background: #f6f8fa; padding: 1rem; font-size: .8rem; }
-@media print { body { margin: 0; max-width: none; } h2 { break-after: avoid; }
-  figure, tr { break-inside: avoid; } }
-"""
-
-_PAGE = """<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="generator" content="OptLab">
-<title>{title}</title>
-<style>{style}</style>
-</head>
-<body>
-{body}
-</body>
-</html>
-"""

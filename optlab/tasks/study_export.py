@@ -16,6 +16,7 @@ from optlab.store.export.writing import check_target
 from optlab.store.records import StudyRecord
 from optlab.studies import report
 from optlab.studies.comparison import reading
+from optlab.studies.comparison.readings import one_number
 from optlab.studies.comparison.study import Study
 
 
@@ -56,11 +57,16 @@ def export_study(
 
 
 def _page(store: Store, record: StudyRecord, study: Study) -> str:
-    name = study.measured.of
-    runs = {arm: result["runs"] for arm, result in record.result["arms"].items()}
+    probes = {arm.name for arm in study.probes}
+    name, part = study.measured.of, study.measured.part
+    runs = {
+        arm: result["runs"]
+        for arm, result in record.result["arms"].items()
+        if arm not in probes and study.measured_of(arm).of == name
+    }
     series = store.series_of(list(itertools.chain.from_iterable(runs.values())), [name])
     curves = {
-        arm: [series[run][name] for run in ids if name in series.get(run, {})]
+        arm: [one_number(series[run][name], part) for run in ids if name in series.get(run, {})]
         for arm, ids in runs.items()
     }
     return report.page(record, study, curves)
@@ -80,7 +86,8 @@ def _values(store: Store, record: StudyRecord, study: Study) -> str:
 def _rows(arms: Mapping[str, Mapping[str, Any]], paths: list[str]) -> Iterator[list[Any]]:
     for name, arm in arms.items():
         setting = [arm["setting"].get(path, "") for path in paths]
-        bounds = zip(arm["runs"], arm["low"], arm["high"], strict=True)
+        runs = arm["runs"] or [""] * len(arm["low"])
+        bounds = zip(runs, arm["low"], arm["high"], strict=True)
         for seed, (run, low, high) in enumerate(bounds):
             yield [
                 name,

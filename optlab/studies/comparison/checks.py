@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from optlab.catalogue.instruments.base import Instrument
 from optlab.catalogue.measures.base import Measure
 from optlab.core import registry
 from optlab.core.errors import InvalidInput
 from optlab.core.fields import did_you_mean, shown
 from optlab.studies.comparison.claim import TrendClaim
 from optlab.studies.comparison.fields import Measured
+from optlab.studies.comparison.outcomes import PAIRED
 from optlab.studies.comparison.study import Study
 
 MAX_TRIALS = 100_000
@@ -33,11 +35,22 @@ def check(study: Study) -> None:
         raise problem
 
 
+def _instrument_series(*, vector: bool) -> list[str]:
+    """Return the names of the series of instruments with one number a step, or with several."""
+    return [
+        f"{instrument.name}.{quantity.name}"
+        for instrument in registry.components(Instrument)
+        for quantity in instrument.gives
+        if quantity.vector == vector
+    ]
+
+
 def _problems(study: Study) -> Iterator[InvalidInput]:
-    yield from measure_problems(study.measured)
+    for arm in study.arms:
+        yield from measure_problems(study.measured_of(arm.name))
     yield from _decision_problems(study)
     yield from _tuning_problems(study)
-    trials = len(study.arms) * (study.seeds.count + _tuning_runs(study))
+    trials = len(study.names) * study.seeds.count + len(study.arms) * _tuning_runs(study)
     if trials > MAX_TRIALS:
         yield InvalidInput(
             f"This study has {trials:,} runs, more than {MAX_TRIALS:,}; give fewer seeds, arms or "
@@ -52,12 +65,30 @@ def _tuning_runs(study: Study) -> int:
 
 def measure_problems(measured: Measured) -> Iterator[InvalidInput]:
     """Yield what is wrong with what is measured."""
-    known = [*registry.names(Measure), *END_FIGURES]
+    vectors = _instrument_series(vector=True)
+    known = [*registry.names(Measure), *_instrument_series(vector=False), *vectors, *END_FIGURES]
     if measured.of not in known:
         yield InvalidInput(
             f"measure.of is {shown(measured.of)}, which is no measure"
             f"{did_you_mean(measured.of, known)}; see optlab list measures.",
             "measure.of",
+        )
+    paired = measured.what in PAIRED
+    if paired != bool(measured.other) or (paired and measured.other not in known):
+        yield InvalidInput(
+            f"measure.other is {shown(measured.other)}, but with what = {measured.what!r} it must "
+            f"be {'another measure' if paired else 'left out'}.",
+            "measure.other",
+        )
+    if (measured.of in vectors) != bool(measured.part):
+        yield InvalidInput(
+            f"measure.part is {measured.part!r}, but {measured.of!r} has "
+            + (
+                "several numbers a step; say which one."
+                if measured.of in vectors
+                else "one number a step; leave it out."
+            ),
+            "measure.part",
         )
     if measured.of == "weights":
         yield InvalidInput(
@@ -103,8 +134,8 @@ def _decision_problems(study: Study) -> Iterator[InvalidInput]:
             "decide.margin",
         )
     if trend:
-        for arm in study.arms:
-            study.axis_value(arm)
+        for name in study.names:
+            study.axis_value(name)
     looks = decision.looks
     if looks and (list(looks) != sorted(set(looks)) or looks[-1] != study.seeds.count):
         yield InvalidInput(
@@ -143,7 +174,7 @@ def _tuning_problems(study: Study) -> Iterator[InvalidInput]:
             f"{did_you_mean(tuning.by, known)}; see optlab list measures.",
             "tune.by",
         )
-    if tuning.by == study.measured.of:
+    if any(tuning.by == study.measured_of(arm.name).of for arm in study.arms):
         yield InvalidInput(
             f"tune.by is {tuning.by!r}, which is also what decides; tune by another measure.",
             "tune.by",

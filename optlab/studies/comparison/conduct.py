@@ -26,9 +26,9 @@ from optlab.studies.comparison.plan import (
     rounds,
     tuning_trials,
 )
-from optlab.studies.comparison.results import StudyResult
+from optlab.studies.comparison.results import ArmResult, StudyResult
 from optlab.studies.comparison.study import Study
-from optlab.studies.comparison.trial_records import TrialRecords
+from optlab.studies.comparison.trial_records import TrialRecords, bounded_arms, computed_arm
 from optlab.training.control import Controls, Message, Stop
 from optlab.training.events import Event, SeriesBlock, SessionFailed, SessionStarted, TaskProgress
 
@@ -219,7 +219,7 @@ class _Conductor:
     def events(self) -> Iterator[StudyEvent]:
         study = self._study
         tuning = tuning_trials(study)
-        yield StudyBegun(self._writer.id, len(tuning) + len(study.arms) * study.seeds.count)
+        yield StudyBegun(self._writer.id, len(tuning) + len(study.names) * study.seeds.count)
         try:
             tried: dict[str, list[TriedSetting]] = {}
             chosen: dict[str, Mapping[str, Value]] = {}
@@ -235,7 +235,10 @@ class _Conductor:
             for begin, end in rounds(study):
                 trials += deciding_trials(study, chosen, begin, end)
                 yield from self._train(trials, f"seeds 1 to {end}")
-                result = decide(study, self._records.arms(trials, tried), end, self._seconds())
+                yield from self._compute(end)
+                arms = {**self._records.arms(trials, tried), **self._computed(end)}
+                arms = bounded_arms(arms, study.decision.level)
+                result = decide(study, arms, end, self._seconds())
                 if is_decided(result):
                     break
             assert result is not None
@@ -263,6 +266,38 @@ class _Conductor:
 
     def _seconds(self) -> float:
         return self._before + time.monotonic() - self._began
+
+    # --- computing --------------------------------------------------------------------------------
+
+    def _compute(self, end: int) -> Iterator[StudyEvent]:
+        """Compute those values of the probes for the seeds up to ``end`` that are not stored."""
+        missing = [
+            (arm, seed)
+            for arm in self._study.probes
+            for seed in range(end)
+            if str(seed) not in self._writer.measured.get(arm.name, {})
+        ]
+        for number, (arm, seed) in enumerate(missing):
+            steps = arm.probe.measure(self._study.seed(seed, arm.name))
+            try:
+                while True:
+                    done = next(steps)
+                    if self._asked_to_stop():
+                        raise _Stopped
+                    self._writer.note_progress(self._seconds())
+                    yield StudyProgress((number + done) / len(missing), f"computing {arm.name}")
+            except StopIteration as stop:
+                self._writer.note_measured(arm.name, seed, stop.value)
+            finally:
+                steps.close()
+
+    def _computed(self, end: int) -> dict[str, ArmResult]:
+        return {
+            arm.name: computed_arm(
+                [self._writer.measured_value(arm.name, seed) for seed in range(end)]
+            )
+            for arm in self._study.probes
+        }
 
     # --- training ---------------------------------------------------------------------------------
 

@@ -34,7 +34,7 @@ def decide(study: Study, arms: Mapping[str, ArmResult], seeds: int, seconds: flo
         looks=decision.looks,
     )
     if isinstance(claim, TrendClaim):
-        x = {arm.name: study.axis_value(arm) for arm in study.arms}
+        x = {name: study.axis_value(name) for name in study.names}
         comparisons = [
             trend(
                 samples,
@@ -52,7 +52,7 @@ def decide(study: Study, arms: Mapping[str, ArmResult], seeds: int, seconds: flo
     return StudyResult(
         question=study.question,
         statement=described(study),
-        unit=measure_words(study.measured),
+        unit=unit_words(study),
         verdict=overall(comparisons),
         seeds=seeds,
         effort=study.effort,
@@ -72,11 +72,34 @@ def described(study: Study) -> str:
     return study.decision.statement or "every two arms differ"
 
 
+def unit_words(study: Study) -> str:
+    """Return what is measured of the arms of a study, arm by arm where they differ."""
+    words = {arm.name: measure_words(study.measured_of(arm.name)) for arm in study.arms}
+    words |= {arm.name: arm.probe.words() for arm in study.probes}
+    different = dict.fromkeys(words.values())
+    if len(different) == 1:
+        return next(iter(different))
+    return "; ".join(f"{name}: {phrase}" for name, phrase in words.items())
+
+
 def measure_words(measured: Measured) -> str:
     """Return what is measured, as a short phrase."""
+    words = _what_words(measured)
+    if measured.part:
+        words += f", {measured.part} of each step"
+    return words if measured.times == 1.0 else f"{measured.times:g} × {words}"
+
+
+def _what_words(measured: Measured) -> str:
     if measured.what in TO_TARGET:
         sign = "≤" if measured.reached == "below" else "≥"
         return f"{Unit[measured.what]} to {measured.of} {sign} {measured.target:g}"
-    words = {"final": "final", "best": "best", "at": f"at step {measured.step:,}", "mean": "mean"}
-    what = words[measured.what]
-    return f"{measured.of} {what}" if measured.what == "at" else f"{what} {measured.of}"
+    sign = "≤" if measured.reached == "below" else "≥"
+    since = f" from step {measured.step:,} on" if measured.step else ""
+    return {
+        "at": f"{measured.of} at step {measured.step:,}",
+        "when": f"{measured.of} when {measured.other} {sign} {measured.target:g}",
+        "agreement": f"share of readings at which {measured.of} and {measured.other} move alike",
+        "order": f"order of {measured.of} in the step{since}",
+        "mean": f"mean {measured.of}{since}",
+    }.get(measured.what, f"{measured.what} {measured.of}")

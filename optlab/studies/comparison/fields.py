@@ -7,7 +7,18 @@ from typing import Literal
 from optlab.core.fields import FieldSet, Sizes, choice, flag, integer, number, sizes, text
 
 What = Literal[
-    "final", "best", "at", "mean", "steps_to", "epochs_to", "evaluations_to", "seconds_to"
+    "final",
+    "first",
+    "best",
+    "at",
+    "when",
+    "mean",
+    "order",
+    "agreement",
+    "steps_to",
+    "epochs_to",
+    "evaluations_to",
+    "seconds_to",
 ]
 TO_TARGET: tuple[What, ...] = ("steps_to", "epochs_to", "evaluations_to", "seconds_to")
 """What is counted until a series reaches the target."""
@@ -48,21 +59,48 @@ class Measured(FieldSet):
     what: What = choice(
         "final",
         "What",
-        help="The final value, the best value of the run, the value at a step, the mean over all "
-        "steps (the area under the curve divided by their number), or what it takes to reach the "
-        "target: steps, epochs, gradient evaluations, or seconds.",
+        help="The final value, the first or the best one of the run, the value at a step or when "
+        "another series reaches the target, the mean over all steps (the area under the curve "
+        "divided by their number), the order (the slope of the logarithm against that of the "
+        "step), the share of readings at which another series moves in the same direction, or what "
+        "it takes to reach the target: steps, epochs, gradient evaluations, or seconds.",
     )
     of: str = text(
         "validation_loss",
         "Of",
-        help="A measure (optlab list measures), or a figure of the run's end such as test_error.",
+        help="A measure (optlab list measures), a series of an instrument such as spectrum.top, "
+        "or a figure of the run's end such as test_error.",
     )
-    step: int = integer(0, "Step", ge=0, help="With what = at: number of completed steps.")
+    step: int = integer(
+        0,
+        "Step",
+        ge=0,
+        help="With what = at: number of completed steps. With mean and order: the step from which "
+        "on values count.",
+    )
     target: float = number(
-        0.0, "Target", help="With what = steps_to and the like: the value to reach."
+        0.0, "Target", help="With what = steps_to and the like, and when: the value to reach."
     )
     reached: Literal["below", "above"] = choice(
         "below", "Reached", help="Whether the target is reached at or below it, or at or above it."
+    )
+    other: str = text(
+        "",
+        "Other",
+        help="With what = when: the measure that reaches the target. With agreement: the measure "
+        "whose changes are compared.",
+    )
+    part: Literal["", "first", "last", "largest", "smallest", "mean", "last/first"] = choice(
+        "",
+        "Part",
+        help="Of a series with several numbers a step, such as one for each layer: which of them, "
+        "or the last divided by the first.",
+    )
+    times: float = number(
+        1.0,
+        "Times",
+        help="The value is multiplied by this before it is compared, so that a statement can say "
+        "by how much: a tenth of the start, the rate times an eigenvalue.",
     )
 
 

@@ -9,12 +9,18 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
 from optlab.studies.comparison.fields import TO_TARGET, Measured
+from optlab.studies.comparison.readings import (
+    SeriesValues,
+    Values,
+    agreement,
+    one_number,
+    order,
+    when,
+)
 
 Unit = {
     "steps_to": "steps",
@@ -26,16 +32,8 @@ EVALUATIONS = "gradient_evaluations"
 """Series of the gradients evaluated so far; a run without it evaluates one a step."""
 
 
-class Values(Protocol):
-    """A stored series."""
-
-    @property
-    def steps(self) -> NDArray[np.int64]:
-        """Number of completed steps ``[n]``, ascending."""
-
-    @property
-    def values(self) -> NDArray[np.float64]:
-        """Values ``[n]``."""
+PAIRED = ("when", "agreement")
+"""What is measured by two series."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +60,9 @@ UNKNOWN = Outcome(-math.inf, math.inf)
 
 def series_of(measured: Measured) -> tuple[str, ...]:
     """Return the names of the series that an outcome is computed from."""
-    return (measured.of, EVALUATIONS) if measured.what == "evaluations_to" else (measured.of,)
+    if measured.what == "evaluations_to":
+        return measured.of, EVALUATIONS
+    return (measured.of, measured.other) if measured.what in PAIRED else (measured.of,)
 
 
 def outcome(
@@ -82,6 +82,7 @@ def outcome(
         final: figures of its end. diverged: whether it ended so. steps, seconds: those it took.
             steps_per_epoch: steps of a pass through its training set.
     """
+    series = {name: one_number(values, measured.part) for name, values in series.items()}
     if measured.what in TO_TARGET:
         reached = _to_target(measured, series, steps, seconds, steps_per_epoch)
         return reached if reached.known or not diverged else Outcome(math.inf, math.inf)
@@ -91,7 +92,8 @@ def outcome(
         if math.isnan(value):
             value = _last(series.get(measured.of))
     elif (values := series.get(measured.of)) is not None:
-        value = _of_series(measured, values)
+        value = _of_series(measured, values, series)
+    value *= measured.times
     if diverged and measured.what != "best":
         worst = math.inf if measured.reached == "below" else -math.inf
         return Outcome(worst, worst)
@@ -121,17 +123,41 @@ def _last(values: Values | None) -> float:
     return math.nan if values is None or not len(values.values) else float(values.values[-1])
 
 
-def _of_series(measured: Measured, series: Values) -> float:
+def _of_series(measured: Measured, series: Values, every: Mapping[str, Values]) -> float:
+    if measured.what in PAIRED:
+        return _of_two(measured, series, every.get(measured.other))
     steps, values = series.steps, series.values
     finite = np.isfinite(values)
+    if measured.what in ("mean", "order"):
+        finite &= steps >= measured.step
     steps, values = steps[finite], values[finite]
     if not len(values):
         return math.nan
-    if measured.what == "best":
-        return float(values.min() if measured.reached == "below" else values.max())
     if measured.what == "at":
         before = np.searchsorted(steps, measured.step, side="right")
         return float(values[before - 1]) if before else math.nan
+    if measured.what == "best":
+        return float(values.min() if measured.reached == "below" else values.max())
+    return {"first": _first, "order": order, "mean": _mean}[measured.what](
+        SeriesValues(steps, values)
+    )
+
+
+def _of_two(measured: Measured, series: Values, other: Values | None) -> float:
+    if other is None:
+        return math.nan
+    if measured.what == "agreement":
+        return agreement(series, other)
+    return when(series, other, measured.target, below=measured.reached == "below")
+
+
+def _first(series: Values) -> float:
+    return float(series.values[0])
+
+
+def _mean(series: Values) -> float:
+    """Return the area under a curve divided by its length."""
+    steps, values = series.steps, series.values
     if len(values) == 1 or steps[-1] == steps[0]:
         return float(values[-1])
     return float(np.trapezoid(values, steps) / (steps[-1] - steps[0]))

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from optlab.core import toml
+from optlab.core import registry, toml
 from optlab.core.errors import InvalidInput
 from optlab.core.fields import did_you_mean, shown
 from optlab.core.reading import read_at_most
@@ -19,12 +19,13 @@ from optlab.experiment.named import load as load_experiment
 from optlab.studies.comparison import checks, shipped
 from optlab.studies.comparison.fields import Decision, Measured, Seeds
 from optlab.studies.comparison.grid import Axis, combinations
-from optlab.studies.comparison.study import FORMAT, Arm, Study, Tuning, flat
+from optlab.studies.comparison.study import FORMAT, Arm, ProbeArm, Study, Tuning, flat
+from optlab.studies.probes.base import Probe
 
 MAX_ARMS = 256
 MAX_TUNING_SEEDS = 1000
 
-_SECTIONS = ("set", "arms", "seeds", "tune", "measure", "decide")
+_SECTIONS = ("set", "probe", "arms", "seeds", "tune", "measure", "decide")
 
 
 def named(source: str, *, check: bool = True) -> Study:
@@ -125,6 +126,7 @@ def from_dict(
         question=_text(values.get("question", ""), "question"),
         about=_text(values.get("about", ""), "about"),
         arms=tuple(_arms(values, tables, axes, folder, check=check)),
+        probes=tuple(_probes(tables)),
         seeds=Seeds.build(tables["seeds"], "seeds"),
         measured=Measured.build(tables["measure"], "measure"),
         decision=Decision.build({**decided, **tables["decide"]}, "decide"),
@@ -169,6 +171,9 @@ def _arms(
     for name, written in arms.items():
         where = f"arms.{name}"
         table = dict(_table(written, where))
+        if _is_probe(table, values):
+            continue
+        measured = _own_measure(table.pop("measure", None), tables["measure"], where)
         source, own = table.pop("base", values.get("base", "")), table.pop("tune", None)
         try:
             base = _base(source, folder, known, check=check)
@@ -185,7 +190,38 @@ def _arms(
                     experiment.with_values(setting, check=check)
                 except InvalidInput as error:
                     raise InvalidInput(f"{where}: {error}", error.field) from None
-        yield Arm(name, experiment, its_axes)
+        yield Arm(name, experiment, its_axes, measured)
+
+
+def _is_probe(table: Mapping[str, Any], values: Mapping[str, Any]) -> bool:
+    """Return whether an arm is computed: it says so, or all arms that name no base are."""
+    return "probe" in table or ("probe" in values and "base" not in table)
+
+
+def _probes(tables: Mapping[str, Mapping[str, Any]]) -> Iterator[ProbeArm]:
+    common = tables["probe"]
+    for name, written in tables["arms"].items():
+        where = f"arms.{name}.probe"
+        table = _table(written, f"arms.{name}")
+        if not _is_probe(table, {"probe": common} if common else {}):
+            continue
+        own = _table(table.get("probe", {}), where)
+        unknown = [key for key in table if key != "probe"]
+        if unknown:
+            raise InvalidInput(
+                f"arms.{name} is a probe and has {shown(unknown[0])}, too; an arm that is computed "
+                "has the section probe only.",
+                f"arms.{name}.{unknown[0]}",
+            )
+        # Another probe than the common one shares no field with it.
+        shared = common if own.get("name", common.get("name")) == common.get("name") else {}
+        yield ProbeArm(name, registry.build(Probe, {**shared, **own}, where))
+
+
+def _own_measure(own: Any, common: Mapping[str, Any], where: str) -> Measured | None:
+    if own is None:
+        return None
+    return Measured.build({**common, **_table(own, f"{where}.measure")}, f"{where}.measure")
 
 
 def _base(

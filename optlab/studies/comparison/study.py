@@ -22,6 +22,7 @@ from optlab.studies.comparison import claim as claims
 from optlab.studies.comparison.claim import Claim
 from optlab.studies.comparison.fields import Decision, Measured, Seeds
 from optlab.studies.comparison.grid import Axis, Value, combinations
+from optlab.studies.probes.base import Probe
 
 FORMAT = 1
 """Version of the file format; files of a newer version are rejected."""
@@ -35,11 +36,13 @@ class Arm:
     Attributes:
         name: of the arm. experiment: what it trains, before seed and setting are applied.
         axes: the fields that are tuned, with their values; () without tuning.
+        measured: what is measured of it, where that is not what is measured of the others.
     """
 
     name: str
     experiment: Experiment
     axes: tuple[Axis, ...] = ()
+    measured: Measured | None = None
 
     @property
     def own_code(self) -> bool:
@@ -49,6 +52,14 @@ class Arm:
     def settings(self) -> list[dict[str, Value]]:
         """Return the settings that tuning tries."""
         return combinations(self.axes)
+
+
+@dataclass(frozen=True)
+class ProbeArm:
+    """One side of a comparison that is computed, not trained: ``name``, and the probe of it."""
+
+    name: str
+    probe: Probe
 
 
 @dataclass(frozen=True)
@@ -70,7 +81,8 @@ class Study:
     """A validated study.
 
     Attributes:
-        question: for people. about: further text. arms: in the order of the file.
+        question: for people. about: further text. arms: those that are trained, in the order of
+            the file. probes: those that are computed.
         seeds, measured, decision: sections of the file. tuning: None where nothing is tuned.
         claim: what the statement claims.
     """
@@ -82,6 +94,12 @@ class Study:
     decision: Decision
     tuning: Tuning | None = None
     about: str = ""
+    probes: tuple[ProbeArm, ...] = ()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of all arms, those that are trained first."""
+        return tuple(arm.name for arm in (*self.arms, *self.probes))
 
     def to_dict(self) -> dict[str, Any]:
         """Return all tables; each arm has its entire experiment, so that no other file is needed."""
@@ -90,6 +108,11 @@ class Study:
             arms[arm.name] = {"base": arm.experiment.to_dict()}
             if arm.axes:
                 arms[arm.name]["tune"] = {axis.path: axis.written() for axis in arm.axes}
+            if arm.measured is not None:
+                arms[arm.name]["measure"] = arm.measured.values()
+        for computed in self.probes:
+            probe = computed.probe
+            arms[computed.name] = {"probe": {"name": probe.name, **probe.values()}}
         tables: dict[str, Any] = {"format": FORMAT, "question": self.question, "about": self.about}
         tables["arms"] = arms
         tables["seeds"] = self.seeds.values()
@@ -124,29 +147,40 @@ class Study:
     @property
     def claim(self) -> Claim:
         """What the statement claims of the arms."""
-        return claims.parse(self.decision.statement, [arm.name for arm in self.arms])
+        return claims.parse(self.decision.statement, self.names)
 
     @property
     def effort(self) -> int:
         """Number of settings that are tried for each arm."""
-        return max(len(arm.settings()) for arm in self.arms)
+        return max((len(arm.settings()) for arm in self.arms), default=1)
 
     @property
     def is_timed(self) -> bool:
         """Whether seconds are compared, so that every run needs the machine for itself."""
-        return self.measured.what == "seconds_to"
+        return any(self.measured_of(arm.name).what == "seconds_to" for arm in self.arms)
+
+    def measured_of(self, name: str) -> Measured:
+        """Return what is measured of an arm that is trained."""
+        return self.arm(name).measured or self.measured
 
     def arm(self, name: str) -> Arm:
         """Return the arm of this name."""
         return next(arm for arm in self.arms if arm.name == name)
 
-    def axis_value(self, arm: Arm) -> float:
+    def axis_value(self, name: str) -> float:
         """Return the number of an arm on the horizontal axis of a trend.
 
         Raises:
             InvalidInput: the arms do not differ in one number.
         """
-        return float(_at(arm.experiment, self.along))
+        return _at(self.tables()[name], self.along)
+
+    def tables(self) -> dict[str, dict[str, Any]]:
+        """Return arm → path → value of everything that it is made of."""
+        tables = {arm.name: dict(flat(arm.experiment.to_dict())) for arm in self.arms}
+        for arm in self.probes:
+            tables[arm.name] = {f"probe.{key}": value for key, value in arm.probe.values().items()}
+        return tables
 
     @property
     def along(self) -> str:
@@ -157,9 +191,7 @@ class Study:
         """
         if self.decision.along:
             return self.decision.along
-        numbers = [
-            path for path in _differing([arm.experiment for arm in self.arms]) if path != "title"
-        ]
+        numbers = [path for path in _differing(list(self.tables().values())) if path != "title"]
         if len(numbers) == 1:
             return numbers[0]
         raise InvalidInput(
@@ -209,9 +241,8 @@ def flat(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]
             yield path, value
 
 
-def _differing(experiments: Sequence[Experiment]) -> list[str]:
-    """Return the paths of the numbers in which experiments differ."""
-    tables = [dict(flat(experiment.to_dict())) for experiment in experiments]
+def _differing(tables: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return the paths of the numbers in which arms differ."""
     paths = list(dict.fromkeys(itertools.chain.from_iterable(tables)))
     return [
         path
@@ -225,8 +256,8 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def _at(experiment: Experiment, path: str) -> float:
-    value = dict(flat(experiment.to_dict())).get(path)
+def _at(table: Mapping[str, Any], path: str) -> float:
+    value = table.get(path)
     if not _is_number(value):
         raise InvalidInput(
             f"decide.along is {path!r}, which is no number of every arm; name such a field.",

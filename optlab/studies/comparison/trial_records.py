@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -19,11 +20,15 @@ from optlab.studies.comparison.outcomes import Outcome
 from optlab.studies.comparison.plan import Trial
 from optlab.studies.comparison.results import ArmResult
 from optlab.studies.comparison.samples import Sample
-from optlab.studies.comparison.statistics import summary
+from optlab.studies.comparison.statistics import ArmSummary, summary
 from optlab.studies.comparison.study import Study
 
 DONE = ("finished", "diverged")
 """Statuses of runs that are complete."""
+
+
+UNDECIDED = ArmSummary(None, None, None, 0, 0, "")
+"""The summary of an arm until all arms are known."""
 
 
 class TrialRecords:
@@ -85,8 +90,11 @@ class TrialRecords:
     def arms(
         self, trials: Sequence[Trial], tried: Mapping[str, Sequence[TriedSetting]]
     ) -> dict[str, ArmResult]:
-        """Return what the arms came to, from the trials that decide."""
-        found = outcomes.bounded(self._outcomes(trials, self._study.measured))
+        """Return what the arms that are trained came to, from the trials that decide.
+
+        The outcomes of runs that diverged are not bounded yet, see :func:`bounded_arms`.
+        """
+        found = self._outcomes(trials)
         ids = self._ids()
         tuning: dict[str, list[str]] = {arm.name: [] for arm in self._study.arms}
         for run in self._store.study_runs(self._id):
@@ -102,7 +110,7 @@ class TrialRecords:
             results[arm.name] = ArmResult(
                 runs,
                 its_outcomes,
-                summary(sample_of(its_outcomes), self._study.decision.level),
+                UNDECIDED,
                 sum(records[run].status == "diverged" for run in runs),
                 next((one.setting for one in settings if one.chosen), None),
                 settings,
@@ -110,16 +118,17 @@ class TrialRecords:
             )
         return results
 
-    def _outcomes(self, trials: Sequence[Trial], measured: Measured) -> list[Outcome]:
+    def _outcomes(self, trials: Sequence[Trial], measured: Measured | None = None) -> list[Outcome]:
+        """Return what trials came to, by a measure or by that of their arm."""
         ids = self._ids()
         runs = [ids[trial.key] for trial in trials]
         records = self._records(runs)
-        series = self._store.series_of(runs, outcomes.series_of(measured))
+        measures = [measured or self._study.measured_of(trial.arm) for trial in trials]
+        names = {name for one in measures for name in outcomes.series_of(one)}
+        series = self._store.series_of(runs, names)
         return [
-            recorded_outcome(
-                measured, records[run], series.get(run, {}), partial(self._epoch, trial)
-            )
-            for run, trial in zip(runs, trials, strict=True)
+            recorded_outcome(one, records[run], series.get(run, {}), partial(self._epoch, trial))
+            for run, trial, one in zip(runs, trials, measures, strict=True)
         ]
 
     def _epoch(self, trial: Trial) -> int:
@@ -137,6 +146,29 @@ class TrialRecords:
 
     def _records(self, run_ids: Sequence[str]) -> dict[str, RunRecord]:
         return self._store.runs_of(run_ids)
+
+
+def bounded_arms(arms: Mapping[str, ArmResult], level: float) -> dict[str, ArmResult]:
+    """Return the arms of a study with bounded outcomes and their summaries.
+
+    Args:
+        level: of the intervals of the summaries.
+    """
+    bounds = iter(outcomes.bounded([one for arm in arms.values() for one in arm.outcomes]))
+    found = {}
+    for name, arm in arms.items():
+        its = tuple(next(bounds) for _ in arm.outcomes)
+        found[name] = dataclasses.replace(arm, outcomes=its, summary=summary(sample_of(its), level))
+    return found
+
+
+def computed_arm(values: Sequence[float]) -> ArmResult:
+    """Return what an arm came to that is computed, from the value of each seed.
+
+    One that is infinite counts as that of a run that diverged, one that is NaN as unknown.
+    """
+    found = [outcomes.UNKNOWN if math.isnan(value) else Outcome(value, value) for value in values]
+    return ArmResult((), tuple(found), UNDECIDED, sum(math.isinf(value) for value in values))
 
 
 def steps_per_epoch(experiment: Experiment) -> int:

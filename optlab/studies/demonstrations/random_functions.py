@@ -196,7 +196,12 @@ class RandomFunctions(Demonstration):
             "complete counts",
             "functions",
         )
-        figures = {"share_of_saddles": float(rows[-1][5])}
+        last = kinds[-1].sum(axis=0)
+        figures = {
+            "share_of_saddles": float(rows[-1][5]),
+            "saddles_per_minimum": float(ratio[-1]),
+            "maxima_per_minimum": float(last[-1] / last[0]),
+        }
         sentence = (
             f"Of the critical points of functions of {counted(len(kinds), 'variable')}, "
             f"{rows[-1][5]:.0%} are saddles: {ratio[-1]:.3g} for each minimum."

@@ -194,6 +194,13 @@ class Symmetry(Demonstration):
         shown = plots or (_moved(tried),)
         figures = {
             "largest_relative_change": worst,
+            **{
+                f"change_by_{kind}": max(
+                    (abs(float(row[4])) for row in tried.rows if row[0] == kind),  # type: ignore[arg-type]
+                    default=0.0,
+                )
+                for kind in ("swap", "scale", "arrange")
+            },
             "arrangements": float(ways) if ways < 10**300 else math.inf,
             "largest_distance": max(moved, default=0.0),
         }

@@ -164,7 +164,7 @@ def test_that_the_axis_of_a_trend_is_the_number_in_which_the_arms_differ() -> No
     decide = {"statement": "falls", "effect": "slope", "axes": "log-x"}
     study = reading.from_dict(tables(decide=decide))
     assert study.along == "optimizer.lr"
-    assert [study.axis_value(arm) for arm in study.arms] == [0.01, 0.1]
+    assert [study.axis_value(name) for name in study.names] == [0.01, 0.1]
 
 
 # --- populations ----------------------------------------------------------------------------------
