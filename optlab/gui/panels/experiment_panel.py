@@ -24,6 +24,7 @@ from optlab.gui.forms.initializer_fit import InitializerFit
 from optlab.gui.forms.section import Section, stacked
 from optlab.gui.panels.data_preview import DataPreview
 from optlab.gui.plain_text import PlainLabel
+from optlab.gui.window_frame import EDITOR_SIZE
 from optlab.tasks.checking import ExperimentCheck, check, refused
 from optlab.tasks.preview import DatasetPreview
 
@@ -90,7 +91,7 @@ class ExperimentPanel(QScrollArea):
         self._connect()
 
     def sizeHint(self) -> QSize:  # Qt's name
-        return QSize(440, 800)
+        return EDITOR_SIZE
 
     # --- building ---------------------------------------------------------------------------------
 
