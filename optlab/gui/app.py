@@ -6,6 +6,7 @@ worker process imports torch meanwhile.
 
 from __future__ import annotations
 
+import gc
 import locale
 import sys
 from collections.abc import Sequence
@@ -75,8 +76,10 @@ def main(file: Path | None = None, runner: RunnerChoice = "auto") -> int:
     from optlab.gui.main_window import MainWindow
 
     theme.follow(application)
+    gc.disable()
     try:
         window = MainWindow(_experiment(file), runner, at_once=False)
+        window.panelsBuilt.connect(_collect_garbage)
         window.show()
         signals = TerminationSignals(window.close_without_asking, window)
         try:
@@ -88,7 +91,19 @@ def main(file: Path | None = None, runner: RunnerChoice = "auto") -> int:
     except OptLabError as error:
         print(printable(str(error)), file=sys.stderr)
         return error.exit_code
+    finally:
+        gc.enable()
     return code
+
+
+def _collect_garbage() -> None:
+    """Collect garbage from now on, but do not search in what the imports have made.
+
+    While the window opens there is none, and each search goes through all objects; later, one would
+    keep a frame waiting.
+    """
+    gc.freeze()
+    gc.enable()
 
 
 def _experiment(file: Path | None) -> Experiment | None:

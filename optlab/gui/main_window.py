@@ -15,7 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from PySide6.QtCore import QTimer
+from PySide6.QtCore import QTimer, Signal
 from PySide6.QtGui import QCloseEvent, QShowEvent
 
 from optlab.core import paths
@@ -70,7 +70,11 @@ class MainWindow(WindowFrame):
 
     Attributes:
         failure: why the panels could not be built after the first paint; the window is closed then.
+
+    Signals: ``panelsBuilt()``: all panels are there.
     """
+
+    panelsBuilt = Signal()
 
     def __init__(
         self,
@@ -143,6 +147,7 @@ class MainWindow(WindowFrame):
             self.apply_theme()
             self._show_experiment(shown)
         self._built = True
+        self.panelsBuilt.emit()
         if self._was_shown:
             QTimer.singleShot(0, self, self._after_first_paint)
 
