@@ -10,7 +10,7 @@ Therefore this module imports nothing that is large: what the panels need is imp
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -133,7 +133,7 @@ class MainWindow(WindowFrame):
             return
         QTimer.singleShot(0, self, self._go_on)
 
-    def _build(self, experiment: Experiment | None) -> Iterator[None]:
+    def _build(self, experiment: Experiment | None) -> Generator[None, None, None]:
         """Build the panels; between its parts the event loop may run."""
         for module in _LARGE_MODULES:
             importlib.import_module(module)

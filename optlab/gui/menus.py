@@ -85,10 +85,14 @@ def _build_help_menu(window: MainWindow) -> None:
         ("initializer", "Page of this &initializer"),
         ("loss", "Page of this &loss"),
     ):
-        _add(menu, text, built(lambda kind=kind: partial(window.show_page_of_selected, kind)))
+        _add(menu, text, built(partial(_page_of_selected, window, kind)))
     menu.addSeparator()
     _add(menu, "&This machine…", built(lambda: window.secondary_windows.show_machine))
     _add(menu, "&About OptLab", partial(show_about, window))
+
+
+def _page_of_selected(window: MainWindow, kind: str) -> Callable[[], None]:
+    return partial(window.show_page_of_selected, kind)
 
 
 def _when_built(
