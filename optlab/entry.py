@@ -7,6 +7,7 @@ window imports neither torch nor the libraries of the command line.
 
 from __future__ import annotations
 
+import builtins
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -69,16 +70,17 @@ def _window(file: Path | None = None, picture: Path | None = None) -> int:
         problem = display.problem()
         if problem:
             raise MissingPart(f"{problem}; {_COMMANDS}.")
-        # Before Qt: PySide6 reads the source of every module that is imported after it.
-        import optlab.experiment
-        import optlab.runners.train  # noqa: F401
-
+        # PySide6 replaces this by a function that reads the source of every module that is imported
+        # from then on, for a statement that is not used here: from __feature__ import …
+        plain_import = builtins.__import__
         try:
             if picture is not None:
                 from optlab.gui.smoke import main as smoke_test
             from optlab.gui.app import main as window
         except ImportError as error:
             raise MissingPart(_explained(error)) from error
+        finally:
+            builtins.__import__ = plain_import
     except MissingPart as error:
         print(printable(str(error)), file=sys.stderr)
         return 2

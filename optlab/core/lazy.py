@@ -7,11 +7,11 @@ torch`` and use the name like the module: reading the first attribute imports it
 
 from __future__ import annotations
 
-import importlib
 import os
 import sys
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
+
+from optlab.core.lazy_module import LazyModule
 
 if TYPE_CHECKING:
     import numpy
@@ -20,27 +20,17 @@ if TYPE_CHECKING:
     import typer
 else:
 
-    class _Lazy(ModuleType):
-        """Proxy of a module that caches each attribute.
-
-        Later reads are as fast as those of the module.
-        """
-
+    class _Torch(LazyModule):
         def __getattr__(self, attribute: str) -> Any:
-            # read by tools that inspect every object; no reason to import anything
-            if attribute.startswith("__"):
-                raise AttributeError(attribute)
-            if self.__name__.startswith("torch") and "torch" not in sys.modules:
+            if "torch" not in sys.modules and not attribute.startswith("__"):
                 # Spinning OpenMP threads starve the window and other runs; torch reads the policy
                 # only when it is imported.
                 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-            value = getattr(importlib.import_module(self.__name__), attribute)
-            setattr(self, attribute, value)
-            return value
+            return super().__getattr__(attribute)
 
-    numpy = _Lazy("numpy")
-    torch = _Lazy("torch")
-    functional = _Lazy("torch.nn.functional")
-    typer = _Lazy("typer")
+    numpy = LazyModule("numpy")
+    torch = _Torch("torch")
+    functional = _Torch("torch.nn.functional")
+    typer = LazyModule("typer")
 
 __all__ = ["functional", "numpy", "torch", "typer"]

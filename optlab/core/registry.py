@@ -119,6 +119,9 @@ def get(kind: Any, name: str, where: str = "") -> Any:
         InvalidInput: no component has this name.
     """
     kind = _key(kind)
+    found = _of_its_file(kind, name) if isinstance(name, str) else None
+    if found is not None:
+        return found
     known = _components(kind)
     if isinstance(name, str) and name in known:
         return known[name]
@@ -169,6 +172,7 @@ def refused(kind: str) -> Mapping[str, str]:
 
 def rescan() -> None:
     """Discard the cached components, so that files added since are found."""
+    _of_its_file.cache_clear()
     _components_at.cache_clear()
     _generated_at.cache_clear()
 
@@ -195,6 +199,22 @@ def _stamp(kind: str) -> object:
 def _generated_at(kind: str, stamp: object) -> tuple[list[type[Component]], dict[str, str]]:
     generate = getattr(importlib.import_module(_kinds()[kind].package), "generated", None)
     return ([], {}) if generate is None else generate()
+
+
+@functools.lru_cache(maxsize=1024)
+def _of_its_file(kind: str, name: str) -> type[Component] | None:
+    """Return the component in the file of its own name, or None if there is no such file.
+
+    The other files of the folder are not imported: an experiment names ten components of a hundred.
+    """
+    package = _kinds()[kind].package
+    module = f"{package}.{name}"
+    if module not in walk.modules(package):
+        return None
+    for component in walk.own_classes(module, Component):
+        if component.name == name:
+            return component
+    return None
 
 
 @functools.lru_cache(maxsize=64)

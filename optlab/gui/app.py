@@ -1,16 +1,18 @@
 """The application: what has to be set up before the main window is built, and its start.
 
-Nothing here imports torch. The window is shown in a fraction of a second; a worker process imports
-torch meanwhile.
+The window is painted before what is large is imported, its panels follow within a second, and a
+worker process imports torch meanwhile.
 """
 
 from __future__ import annotations
 
+import gc
 import locale
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
+from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QLocale, QSettings
 from PySide6.QtGui import QGuiApplication, QIcon
@@ -22,7 +24,10 @@ from optlab.core.errors import OptLabError
 from optlab.core.logging import log_uncaught
 from optlab.core.printable import printable
 from optlab.gui.termination_signals import TerminationSignals
-from optlab.runners.train import RunnerChoice
+
+if TYPE_CHECKING:
+    from optlab.experiment import Experiment
+    from optlab.runners.train import RunnerChoice
 
 
 def create_application(arguments: Sequence[str]) -> QApplication:
@@ -68,18 +73,43 @@ def main(file: Path | None = None, runner: RunnerChoice = "auto") -> int:
     application = create_application(sys.argv[:1])
     sys.excepthook = _log_and_print
     from optlab.gui import theme
-    from optlab.gui.experiment_files import load_experiment
     from optlab.gui.main_window import MainWindow
 
     theme.follow(application)
+    gc.disable()
     try:
-        window = MainWindow(load_experiment(file) if file is not None else None, runner)
+        window = MainWindow(_experiment(file), runner, at_once=False)
+        window.panelsBuilt.connect(_collect_garbage)
+        window.show()
+        signals = TerminationSignals(window.close_without_asking, window)
+        try:
+            code = application.exec()
+        finally:
+            signals.close()
+        if window.failure is not None:
+            raise window.failure
     except OptLabError as error:
         print(printable(str(error)), file=sys.stderr)
         return error.exit_code
-    window.show()
-    signals = TerminationSignals(window.close_without_asking, window)
-    try:
-        return application.exec()
     finally:
-        signals.close()
+        gc.enable()
+    return code
+
+
+def _collect_garbage() -> None:
+    """Collect garbage from now on, but do not search in what the imports have made.
+
+    While the window opens there is none, and each search goes through all objects; later, one would
+    keep a frame waiting.
+    """
+    gc.freeze()
+    gc.enable()
+
+
+def _experiment(file: Path | None) -> Experiment | None:
+    if file is None:
+        return None
+    # Imported here: without a file, the first paint does not wait for it.
+    from optlab.gui.experiment_files import load_experiment
+
+    return load_experiment(file)

@@ -2,153 +2,189 @@
 
 The window decides nothing about training. It turns an experiment into a run through the bridge, and
 the run's events into curves.
+
+It is painted before its panels are built, and they are built in a few turns of the event loop.
+Therefore this module imports nothing that is large: what the panels need is imported with them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import importlib
+from collections.abc import Callable, Generator
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from PySide6.QtCore import Qt, QTimer
+from PySide6.QtCore import QTimer, Signal
 from PySide6.QtGui import QCloseEvent, QShowEvent
-from PySide6.QtWidgets import QMainWindow, QSplitter, QTabWidget, QVBoxLayout, QWidget
 
-from optlab.catalogue.instruments.base import INSTRUMENTS
 from optlab.core import paths
 from optlab.core.errors import OptLabError
+from optlab.core.lazy_module import LazyModule
 from optlab.core.printable import printable
-from optlab.experiment import Experiment
 from optlab.gui import theme
-from optlab.gui.bridge import RunBridge, TaskBridge, Turn, WorkerPrewarmer
-from optlab.gui.diagnosis_controller import DiagnosisController
-from optlab.gui.dropped_files import DroppedFiles
-from optlab.gui.experiment_files import ExperimentFiles
-from optlab.gui.failure_notice import FailureNotice
-from optlab.gui.geometry import resize_to_screen, scrollable
-from optlab.gui.hang_notice import HangNotice
-from optlab.gui.instruments.instruments_panel import InstrumentsPanel
 from optlab.gui.menus import build_menus
-from optlab.gui.panels.banner import Banner
-from optlab.gui.panels.control_bar import ControlBar
-from optlab.gui.panels.diagnosis_panel import DiagnosisPanel
-from optlab.gui.panels.experiment_panel import ExperimentPanel
-from optlab.gui.panels.plots_panel import PlotsPanel
-from optlab.gui.plots.value_export import StoredValues
-from optlab.gui.questions import may_stop_run
-from optlab.gui.recording_notice import RecordingNotice
-from optlab.gui.secondary_windows import SecondaryWindows
-from optlab.gui.shown_run import ShownRun
-from optlab.gui.stored_runs import StoredRuns
-from optlab.gui.summary import summary
-from optlab.runners.train import RunnerChoice
-from optlab.store import RunRecord
-from optlab.tasks.checking import CheckTask
-from optlab.tasks.preview import PreviewTask
-from optlab.tasks.stored_runs import RunCurves
-from optlab.training import events
-from optlab.training.control import (
-    Advance,
-    Message,
-    Pause,
-    Resume,
-    SetValue,
-    Stop,
-    SwitchInstrument,
-)
+from optlab.gui.window_frame import WindowFrame
+
+if TYPE_CHECKING:
+    from optlab.experiment import Experiment
+    from optlab.gui import window_parts as parts
+    from optlab.runners.train import RunnerChoice
+    from optlab.store import RunRecord
+    from optlab.tasks.stored_runs import RunCurves
+    from optlab.training import control, events
+    from optlab.training.control import Message
+else:
+    control = LazyModule("optlab.training.control")
+    events = LazyModule("optlab.training.events")
+    parts = LazyModule("optlab.gui.window_parts")
 
 DEFAULT_PRESET = "digits-mlp"
 
-_PATH_NOT_STORED = (
-    "Not stored: the path and the largest-moving weights are computed from all weights while a run "
-    "is in progress. Start the experiment again to see them."
+_LARGE_MODULES = (
+    "numpy",
+    "optlab.experiment",
+    "pyqtgraph",
+    "optlab.gui.bridge",
+    "optlab.gui.panels.plots_panel",
+    "optlab.gui.window_parts",
 )
+"""What takes long to import before the panels are built, in pieces of similar length."""
+
+_UNPAINTED_MILLISECONDS = 1000
+"""Time after which the panels are built although the window was not painted."""
+
 _PATH_RESUMED = (
     "The path up to step {step:,} is not stored. It is drawn again from there once the run has "
     "taken a few steps."
 )
 
 
-class MainWindow(QMainWindow):
+class MainWindow(WindowFrame):
     """The main window of OptLab.
 
     Args:
         experiment: shown at first; by default the preset ``digits-mlp``.
         runner: where runs execute: ``auto``, ``thread`` or ``process``.
+        at_once: whether to build the panels now, and not after the first paint.
+
+    Attributes:
+        failure: why the panels could not be built after the first paint; the window is closed then.
+
+    Signals: ``panelsBuilt()``: all panels are there.
     """
 
-    def __init__(self, experiment: Experiment | None = None, runner: RunnerChoice = "auto") -> None:
+    panelsBuilt = Signal()
+
+    def __init__(
+        self,
+        experiment: Experiment | None = None,
+        runner: RunnerChoice = "auto",
+        *,
+        at_once: bool = True,
+    ) -> None:
         super().__init__()
-        self.setObjectName("mainWindow")
-        resize_to_screen(self, 1360, 860)
+        self.failure: Exception | None = None
         self._runner = runner
-        self._was_shown = False
+        self._was_shown = self._begun = self._built = False
         self._close_confirmed = False
         self._start_when_checked: tuple[Message, ...] | None = None
-        self._prewarmer = WorkerPrewarmer()
-        self.bridge = RunBridge(self._prewarmer.pool, self)
+        self.presets_menu = build_menus(self)
+        self.controls.startRequested.connect(self.start)
+        self.controls.stepRequested.connect(self.step)
+        self._stages = self._build(experiment)
+        self._unpainted = QTimer(self)
+        self._unpainted.setSingleShot(True)
+        self._unpainted.timeout.connect(self._begin_building)
+        if at_once:
+            self.complete()
+        else:
+            self.firstPainted.connect(lambda: QTimer.singleShot(0, self, self._begin_building))
+
+    # --- building ---------------------------------------------------------------------------------
+
+    def complete(self) -> None:
+        """Build now what is not built yet: what the user asks for needs it."""
+        try:
+            for _ in self._stages:
+                pass
+        except Exception as error:
+            self._fail(error)
+            raise
+
+    def _fail(self, error: Exception) -> None:
+        self.failure = error
+        self.close_without_asking()
+
+    def _begin_building(self) -> None:
+        self._unpainted.stop()
+        if not self._begun:
+            self._begun = True
+            self._go_on()
+
+    def _go_on(self) -> None:
+        """Build the next part, and the others after the events that are waiting."""
+        try:
+            next(self._stages)
+        except StopIteration:
+            return
+        except Exception as error:  # noqa: BLE001 - the caller of the event loop raises it
+            self._fail(error)
+            return
+        QTimer.singleShot(0, self, self._go_on)
+
+    def _build(self, experiment: Experiment | None) -> Generator[None, None, None]:
+        """Build the panels; between its parts the event loop may run."""
+        for module in _LARGE_MODULES:
+            importlib.import_module(module)
+            yield
+        # Widgets are styled when they are complete, and not each time they get another parent.
+        shown = experiment or parts.Experiment.load(paths.presets() / f"{DEFAULT_PRESET}.toml")
+        with theme.unstyled():
+            self._build_panels()
+            self._connect_panels()
+            self._connect_run()
+            self.apply_theme()
+            self._show_experiment(shown)
+        self._built = True
+        self.panelsBuilt.emit()
+        if self._was_shown:
+            QTimer.singleShot(0, self, self._after_first_paint)
+
+    def _build_panels(self) -> None:
+        self._prewarmer = parts.WorkerPrewarmer()
+        self.bridge = parts.RunBridge(self._prewarmer.pool, self)
         # One worker reads the user's data for both.
-        turn = Turn(self)
-        self.checks = TaskBridge(self._prewarmer.pool, self, turn)
-        self.preview = TaskBridge(self._prewarmer.pool, self, turn)
-        self.stored_runs = StoredRuns(self)
-        self.secondary_windows = SecondaryWindows(self._prewarmer, self)
-        self.experiment_panel = ExperimentPanel()
-        self.plots = PlotsPanel()
-        self.instruments = InstrumentsPanel()
-        self.banner = Banner()
-        self.diagnosis_panel = DiagnosisPanel()
-        self.controls = ControlBar()
-        self._build_layout()
-        self.diagnosis_controller = DiagnosisController(
+        turn = parts.Turn(self)
+        self.checks = parts.TaskBridge(self._prewarmer.pool, self, turn)
+        self.preview = parts.TaskBridge(self._prewarmer.pool, self, turn)
+        self.stored_runs = parts.StoredRuns(self)
+        self.secondary_windows = parts.SecondaryWindows(self._prewarmer, self)
+        self.experiment_panel = parts.ExperimentPanel()
+        self.plots = parts.PlotsPanel()
+        self.instruments = parts.InstrumentsPanel()
+        self.diagnosis_panel = parts.DiagnosisPanel()
+        self.place(self.experiment_panel, self.plots, self.instruments, self.diagnosis_panel)
+        self.diagnosis_controller = parts.DiagnosisController(
             self.bridge, self.experiment_panel, self.diagnosis_panel, self
         )
-        self.files = ExperimentFiles(
+        self.files = parts.ExperimentFiles(
             self.experiment_panel, self._show_experiment, self.bridge, self.banner, self
         )
-        self.recording = RecordingNotice(self.bridge, self.banner, self.controls, self)
-        self.failures = FailureNotice(self.bridge, self.banner, self.controls, self.recording, self)
-        self.shown_run = ShownRun(
+        self.recording = parts.RecordingNotice(self.bridge, self.banner, self.controls, self)
+        self.failures = parts.FailureNotice(
+            self.bridge, self.banner, self.controls, self.recording, self
+        )
+        self.shown_run = parts.ShownRun(
             self.bridge,
             (self.plots.caption, self.instruments.caption),
             (self.plots, self.instruments),
             self,
         )
-        self.dropped = DroppedFiles(
+        self.dropped = parts.DroppedFiles(
             self, self.files.load, self.when_editable(self.secondary_windows.import_data)
         )
-        self.hang_notice = HangNotice(self.bridge, self.banner, self.controls, self)
-        self.presets_menu = build_menus(self)
-        self._connect_panels()
-        self._connect_run()
-        self.apply_theme()
-        self._show_experiment(
-            experiment or Experiment.load(paths.presets() / f"{DEFAULT_PRESET}.toml")
-        )
-
-    # --- building ---------------------------------------------------------------------------------
-
-    def _build_layout(self) -> None:
-        right = QWidget()
-        column = QVBoxLayout(right)
-        column.setContentsMargins(8, 8, 8, 0)
-        column.setSpacing(8)
-        column.addWidget(self.banner)
-        self.views = QTabWidget()
-        self.views.setDocumentMode(True)
-        self.views.addTab(scrollable(self.plots), "Run")
-        self.views.addTab(self.instruments, "Instruments")
-        column.addWidget(self.views, 1)
-        column.addWidget(self.diagnosis_panel)
-        column.addWidget(self.controls)
-        split = QSplitter(Qt.Orientation.Horizontal)
-        split.setChildrenCollapsible(False)
-        split.addWidget(self.experiment_panel)
-        split.addWidget(right)
-        split.setStretchFactor(1, 1)
-        split.setSizes([430, 930])
-        self.setCentralWidget(split)
+        self.hang_notice = parts.HangNotice(self.bridge, self.banner, self.controls, self)
 
     def _connect_panels(self) -> None:
         panel, bridge, controls, others = (
@@ -158,17 +194,19 @@ class MainWindow(QMainWindow):
             self.secondary_windows,
         )
         panel.experimentChanged.connect(self._experiment_changed)
-        panel.liveValueChanged.connect(lambda path, value: bridge.send(SetValue(path, value)))
+        panel.liveValueChanged.connect(
+            lambda path, value: bridge.send(control.SetValue(path, value))
+        )
         panel.pageRequested.connect(others.show_page)
         panel.previewRequested.connect(self._request_preview)
         panel.checkRequested.connect(
-            lambda tables, fit_loss: self.checks.ask(CheckTask(tables, fit_loss))
+            lambda tables, fit_loss: self.checks.ask(parts.CheckTask(tables, fit_loss))
         )
         panel.instrumentRefused.connect(self.instruments.show_problem)
         self.checks.answered.connect(panel.show_check)
         self.checks.failed.connect(panel.show_check_problem)
         self.stored_runs.said.connect(controls.say)
-        self.stored_runs.failed.connect(self._show_problem)
+        self.stored_runs.failed.connect(self.show_problem)
         self.stored_runs.interrupted.connect(self._offer_interrupted)
         self.stored_runs.noticed.connect(self._show_notice)
         self.preview.answered.connect(panel.show_preview)
@@ -182,10 +220,8 @@ class MainWindow(QMainWindow):
         others.resumeRequested.connect(self.resume)
         others.runPicked.connect(self.show_stored)
         others.experimentPicked.connect(self.files.load_document)
-        controls.startRequested.connect(self.start)
-        controls.pauseRequested.connect(lambda: bridge.send(Pause()))
-        controls.resumeRequested.connect(lambda: bridge.send(Resume()))
-        controls.stepRequested.connect(self.step)
+        controls.pauseRequested.connect(lambda: bridge.send(control.Pause()))
+        controls.resumeRequested.connect(lambda: bridge.send(control.Resume()))
         controls.stopRequested.connect(self._stop)
         self.instruments.switched.connect(self._instrument_switched)
         self.instruments.pageRequested.connect(others.show_page)
@@ -212,14 +248,16 @@ class MainWindow(QMainWindow):
 
     def start(self) -> None:
         """Train the experiment that the editor shows."""
+        self.complete()
         self._begin(())
 
     def step(self) -> None:
         """Take one step of the run in progress, or start a run that pauses after its first step."""
+        self.complete()
         if self.bridge.active:
-            self.bridge.send(Advance(1))
+            self.bridge.send(control.Advance(1))
         else:
-            self._begin((Advance(1),))
+            self._begin((control.Advance(1),))
 
     def resume(self, run_id: str, *, changed_data: bool = False) -> None:
         """Resume a stored run, as soon as its curves have been read.
@@ -238,7 +276,7 @@ class MainWindow(QMainWindow):
         self.shown_run.resume(record)
         self.bridge.resume(record.id, self._runner, changed_data=changed_data)
         self.failures.resuming(partial(self.resume, record.id, changed_data=True))
-        self.diagnosis_controller.begin(Experiment.from_toml(record.experiment, check=False))
+        self.diagnosis_controller.begin(parts.Experiment.from_toml(record.experiment, check=False))
         self._show_starting()
 
     def _begin(self, first: tuple[Message, ...]) -> None:
@@ -273,11 +311,11 @@ class MainWindow(QMainWindow):
     def _stop(self) -> None:
         self.controls.set_state("stopping")
         self.controls.say("Stopping…")
-        self.bridge.send(Stop())
+        self.bridge.send(control.Stop())
 
     def _session_started(self, started: events.SessionStarted) -> None:
         self.plots.set_followed(started.tracked)
-        self.plots.set_value_source(StoredValues(self.bridge.run_ids))
+        self.plots.set_value_source(parts.StoredValues(self.bridge.run_ids))
         if started.step:
             self.plots.set_path_note(_PATH_RESUMED.format(step=started.step))
         self.controls.begin(started.steps, started.step, started.device_name)
@@ -312,18 +350,18 @@ class MainWindow(QMainWindow):
         if problem:
             self.instruments.show_problem(name, problem)
         elif self.bridge.active:
-            self.bridge.send(SwitchInstrument(name, values))
+            self.bridge.send(control.SwitchInstrument(name, values))
 
     def _message_applied(self, applied: events.MessageApplied) -> None:
-        if applied.problem and isinstance(applied.message, SwitchInstrument):
+        if applied.problem and isinstance(applied.message, control.SwitchInstrument):
             self.instruments.show_problem(applied.message.name, applied.problem)
-        elif isinstance(applied.message, SwitchInstrument) and applied.message.reason:
+        elif isinstance(applied.message, control.SwitchInstrument) and applied.message.reason:
             self.experiment_panel.set_instrument(applied.message.name, None)
             self.instruments.show_problem(applied.message.name, applied.message.reason)
             self.controls.say(applied.message.reason, problem=True)
         elif applied.problem:
             self.controls.say(applied.problem, problem=True)
-        elif isinstance(applied.message, SetValue):
+        elif isinstance(applied.message, control.SetValue):
             path, value = applied.message.path, applied.message.value
             field = self.experiment_panel.field(path)
             self.plots.mark(applied.step, f"{field.symbol or field.label} {value:g}")
@@ -331,7 +369,7 @@ class MainWindow(QMainWindow):
 
     def _run_ended(self, ended: events.RunEnded) -> None:
         diverged = ended.status == "diverged"
-        sentence = summary(ended)
+        sentence = parts.summary(ended)
         if self.recording.problem:
             sentence += " The recording is incomplete."
         self.controls.say(sentence, problem=diverged or bool(self.recording.problem))
@@ -354,42 +392,10 @@ class MainWindow(QMainWindow):
         self.stored_runs.read(run_id, self._show_curves)
 
     def _show_curves(self, curves: RunCurves) -> None:
-        record = curves.record
-        try:
-            tables = Experiment.from_toml(record.experiment, check=False).to_dict()
-        except OptLabError as error:
-            self._show_problem(str(error))
-            return
-        self.plots.clear()
-        self.shown_run.show_stored(record)
-        self.diagnosis_panel.clear()
-        if curves.diagnosis.measured:
-            self.diagnosis_panel.show_findings(curves.diagnosis.findings, in_progress=False)
-        self.plots.set_task(curves.task)
-        self.plots.set_followed(record.tracked)
-        self.plots.set_value_source(StoredValues([record.id]))
-        self.plots.set_path_note(_PATH_NOT_STORED)
-        block = events.SeriesBlock(
-            record.steps,
-            record.seconds,
-            {
-                name: events.Series(values.steps, values.values[:, None], values.columns)
-                for name, values in curves.series.items()
-            },
-        )
-        self.plots.add(block)
-        self.instruments.clear()
-        self.instruments.set_tables(tables.get(INSTRUMENTS, {}))
-        self.instruments.add(block)
-        for message in curves.messages:
-            if isinstance(message, SwitchInstrument) and message.reason:
-                self.instruments.show_problem(message.name, message.reason)
-        self.plots.refresh()
-        self.controls.say(
-            f"Showing “{printable(record.title)}”, {record.status} after {record.steps:,} steps."
-        )
+        parts.show_curves(self, curves)
 
-    def _show_problem(self, sentence: str) -> None:
+    def show_problem(self, sentence: str) -> None:
+        """Show in the banner why something cannot be done."""
         self.controls.say("")
         self.banner.show_sentence(sentence, problem=True)
 
@@ -437,7 +443,7 @@ class MainWindow(QMainWindow):
     def _request_preview(self, section: dict[str, object]) -> None:
         # No worker may start before the first paint.
         if self._was_shown:
-            self.preview.ask(PreviewTask(section))
+            self.preview.ask(parts.PreviewTask(section))
 
     # --- appearance -------------------------------------------------------------------------------
 
@@ -453,7 +459,11 @@ class MainWindow(QMainWindow):
         super().showEvent(event)
         if not self._was_shown:
             self._was_shown = True
-            QTimer.singleShot(0, self, self._after_first_paint)
+            if self._built:
+                QTimer.singleShot(0, self, self._after_first_paint)
+            else:
+                # A window that is minimized from the start is not painted.
+                self._unpainted.start(_UNPAINTED_MILLISECONDS)
 
     def _after_first_paint(self) -> None:
         self._prewarmer.begin()
@@ -479,8 +489,13 @@ class MainWindow(QMainWindow):
 
     def closeEvent(self, event: QCloseEvent) -> None:  # Qt's name
         """Ask about a run in progress and about edits; then stop the run, save it and close."""
+        if not self._built:
+            self._unpainted.stop()
+            self._stages.close()
+            event.accept()
+            return
         if not self._close_confirmed and not (
-            (not self.bridge.active or may_stop_run(self))
+            (not self.bridge.active or parts.may_stop_run(self))
             and self.files.may_discard_edits("closing")
         ):
             event.ignore()

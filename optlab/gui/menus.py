@@ -38,28 +38,32 @@ def show_about(parent: QWidget) -> None:
 
 
 def _build_file_menu(window: MainWindow) -> PresetsMenu:
-    menu = window.menuBar().addMenu("&File")
-    files, others, keys = window.files, window.secondary_windows, QKeySequence.StandardKey
-    presets = PresetsMenu(files.load, window)
-    _add(menu, "&Open experiment…", files.open, keys.Open)
-    _add(menu, "&Gallery…", others.show_gallery, "Ctrl+G")
+    menu, keys = window.menuBar().addMenu("&File"), QKeySequence.StandardKey
+    built, editable = partial(_when_built, window), partial(_when_editable, window)
+    presets = PresetsMenu(built(lambda: window.files.load), window)
+    _add(menu, "&Open experiment…", built(lambda: window.files.open), keys.Open)
+    _add(menu, "&Gallery…", built(lambda: window.secondary_windows.show_gallery), "Ctrl+G")
     menu.addMenu(presets)
-    _add(menu, "&Import data…", window.when_editable(others.import_data), "Ctrl+I")
-    _add(menu, "Register a &model…", window.when_editable(others.register_model))
-    _add(menu, "&Save experiment as…", files.save, keys.Save)
+    _add(menu, "&Import data…", editable(lambda: window.secondary_windows.import_data), "Ctrl+I")
+    _add(menu, "Register a &model…", editable(lambda: window.secondary_windows.register_model))
+    _add(menu, "&Save experiment as…", built(lambda: window.files.save), keys.Save)
     menu.addSeparator()
-    _add(menu, "&Runs…", window.show_runs, "Ctrl+R")
+    _add(menu, "&Runs…", built(lambda: window.show_runs), "Ctrl+R")
     menu.addSeparator()
     _add(menu, "&Quit", window.close, keys.Quit)
     return presets
 
 
 def _build_instruments_menu(window: MainWindow) -> None:
-    menu = window.menuBar().addMenu("&Instruments")
-    others = window.secondary_windows
-    _add(menu, "&Surfaces…", others.show_surfaces, "Ctrl+Shift+S")
-    _add(menu, "&Loss landscape…", others.show_landscape, "Ctrl+L")
-    _add(menu, "&Demonstrations…", others.show_demonstrations, "Ctrl+B")
+    menu, built = window.menuBar().addMenu("&Instruments"), partial(_when_built, window)
+    _add(menu, "&Surfaces…", built(lambda: window.secondary_windows.show_surfaces), "Ctrl+Shift+S")
+    _add(menu, "&Loss landscape…", built(lambda: window.secondary_windows.show_landscape), "Ctrl+L")
+    _add(
+        menu,
+        "&Demonstrations…",
+        built(lambda: window.secondary_windows.show_demonstrations),
+        "Ctrl+B",
+    )
 
 
 def _build_view_menu(window: MainWindow) -> None:
@@ -73,19 +77,44 @@ def _build_view_menu(window: MainWindow) -> None:
 
 
 def _build_help_menu(window: MainWindow) -> None:
-    menu = window.menuBar().addMenu("&Help")
-    others = window.secondary_windows
-    _add(menu, "&Catalogue…", others.show_catalogue, "Ctrl+K")
+    menu, built = window.menuBar().addMenu("&Help"), partial(_when_built, window)
+    _add(menu, "&Catalogue…", built(lambda: window.secondary_windows.show_catalogue), "Ctrl+K")
     menu.addSeparator()
     for kind, text in (
         ("optimizer", "Page of this &optimizer"),
         ("initializer", "Page of this &initializer"),
         ("loss", "Page of this &loss"),
     ):
-        _add(menu, text, partial(window.show_page_of_selected, kind))
+        _add(menu, text, built(partial(_page_of_selected, window, kind)))
     menu.addSeparator()
-    _add(menu, "&This machine…", others.show_machine)
+    _add(menu, "&This machine…", built(lambda: window.secondary_windows.show_machine))
     _add(menu, "&About OptLab", partial(show_about, window))
+
+
+def _page_of_selected(window: MainWindow, kind: str) -> Callable[[], None]:
+    return partial(window.show_page_of_selected, kind)
+
+
+def _when_built(
+    window: MainWindow, find: Callable[[], Callable[..., object]]
+) -> Callable[..., None]:
+    """Return a function that builds the panels of the window if they are missing, and acts then.
+
+    Args:
+        find: returns what to call when the panels are there.
+    """
+
+    def call(*arguments: object) -> None:
+        window.complete()
+        find()(*arguments)
+
+    return call
+
+
+def _when_editable(
+    window: MainWindow, find: Callable[[], Callable[..., object]]
+) -> Callable[..., None]:
+    return _when_built(window, lambda: window.when_editable(find()))
 
 
 def _add(

@@ -11,7 +11,6 @@ from pathlib import Path
 from PySide6.QtGui import QAction
 from PySide6.QtWidgets import QMenu, QWidget
 
-from optlab.experiment.presets import presets
 from optlab.gui.plain_text import plain
 
 
@@ -31,6 +30,9 @@ class PresetsMenu(QMenu):
     def _fill(self) -> None:
         if not self.isEmpty():
             return
+        # Imported here: its parts would delay the first paint.
+        from optlab.experiment.presets import presets
+
         groups: dict[str, QMenu] = {}
         for preset in presets():
             if preset.dataset not in groups:

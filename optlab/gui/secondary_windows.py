@@ -1,6 +1,7 @@
 """The windows and dialogs that the main window opens.
 
-What the user picks in one of them comes back as a signal, and the main window acts on it.
+What the user picks in one of them comes back as a signal, and the main window acts on it. Each is
+imported when it is opened: their parts would delay the main window.
 """
 
 from __future__ import annotations
@@ -12,14 +13,6 @@ from PySide6.QtCore import QObject, Qt, Signal
 from PySide6.QtWidgets import QWidget
 
 from optlab.gui.bridge import WorkerPrewarmer
-from optlab.gui.panels.catalogue_dialog import CatalogueDialog
-from optlab.gui.panels.gallery_dialog import GalleryDialog
-from optlab.gui.panels.help_page import HelpPage
-from optlab.gui.panels.import_dialog import ImportDialog
-from optlab.gui.panels.machine_dialog import MachineDialog
-from optlab.gui.panels.register_dialog import RegisterDialog
-from optlab.gui.panels.runs_dialog import RunsDialog
-from optlab.gui.panels.test_part_dialog import TestPartDialog
 
 if TYPE_CHECKING:
     from optlab.gui.demonstrations.demonstration_window import DemonstrationWindow
@@ -56,12 +49,16 @@ class SecondaryWindows(QObject):
 
     def show_page(self, kind: str, name: str) -> None:
         """Open the page of a component."""
+        from optlab.gui.panels.help_page import HelpPage
+
         page = HelpPage(kind, name, self._window)
         page.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         page.show()
 
     def show_catalogue(self) -> None:
         """Open the catalogue of all components."""
+        from optlab.gui.panels.catalogue_dialog import CatalogueDialog
+
         catalogue = CatalogueDialog(self._window)
         catalogue.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         catalogue.useRequested.connect(self.componentPicked)
@@ -69,7 +66,6 @@ class SecondaryWindows(QObject):
 
     def show_surfaces(self) -> None:
         """Open the window in which methods race on functions of one and two variables."""
-        # Imported when it is needed: importing its parts would delay the main window.
         from optlab.gui.surfaces.surface_window import SurfaceWindow
 
         self._show_tool_window("surfaces", SurfaceWindow)
@@ -101,6 +97,8 @@ class SecondaryWindows(QObject):
 
     def show_gallery(self) -> None:
         """Open the gallery of the experiments that ship with OptLab."""
+        from optlab.gui.panels.gallery_dialog import GalleryDialog
+
         gallery = GalleryDialog(self._window)
         gallery.openRequested.connect(self.presetPicked)
         gallery.exec()
@@ -108,6 +106,8 @@ class SecondaryWindows(QObject):
 
     def import_data(self, path: str = "") -> None:
         """Open the dialog that imports a data file, with a file if one is named."""
+        from optlab.gui.panels.import_dialog import ImportDialog
+
         dialog = ImportDialog(self._prewarmer, self._window)
         dialog.useRequested.connect(self.dataPicked)
         if path:
@@ -117,6 +117,8 @@ class SecondaryWindows(QObject):
 
     def register_model(self) -> None:
         """Open the dialog that registers a model of the user's own."""
+        from optlab.gui.panels.register_dialog import RegisterDialog
+
         dialog = RegisterDialog(self._prewarmer, self._window)
         dialog.registered.connect(self.modelRegistered)
         dialog.exec()
@@ -124,12 +126,16 @@ class SecondaryWindows(QObject):
 
     def show_machine(self, failure: str = "") -> None:
         """Show versions, devices and folders of this machine, and the failure if there was one."""
+        from optlab.gui.panels.machine_dialog import MachineDialog
+
         dialog = MachineDialog(self._prewarmer, failure, self._window)
         dialog.exec()
         dialog.deleteLater()
 
     def show_runs(self, *, busy: bool) -> None:
         """Open the list of stored runs; ``busy``: whether a run is in progress."""
+        from optlab.gui.panels.runs_dialog import RunsDialog
+
         dialog = RunsDialog(self._window, busy=busy)
         dialog.resumeRequested.connect(self.resumeRequested)
         dialog.showRequested.connect(self.runPicked)
@@ -140,6 +146,8 @@ class SecondaryWindows(QObject):
 
     def show_test_part(self, run_id: str, above: QWidget | None = None) -> None:
         """Evaluate a stored run on its test part, in a dialog above a widget."""
+        from optlab.gui.panels.test_part_dialog import TestPartDialog
+
         dialog = TestPartDialog(self._prewarmer, run_id, above or self._window)
         dialog.exec()
         dialog.deleteLater()

@@ -7,6 +7,8 @@ does what a palette cannot.
 from __future__ import annotations
 
 import functools
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Literal
 
@@ -132,6 +134,24 @@ def follow(application: QApplication) -> None:
     notifier().following = application
     application.styleHints().colorSchemeChanged.connect(_apply)
     _apply()
+
+
+@contextmanager
+def unstyled() -> Iterator[None]:
+    """Build widgets without the style sheet, which is applied once at the end.
+
+    While a style sheet is in force, Qt styles a widget and everything in it again whenever it gets
+    a parent: to build the main window took twice as long. No size may be measured meanwhile.
+    """
+    application = notifier().following
+    if application is None:
+        yield
+        return
+    application.setStyleSheet("")
+    try:
+        yield
+    finally:
+        application.setStyleSheet(_style_sheet(current()))
 
 
 def _apply() -> None:

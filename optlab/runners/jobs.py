@@ -16,7 +16,6 @@ from optlab.objective.ranks import ALONE, Ranks
 from optlab.tasks.task import Task
 from optlab.training.control import Controls, Message, Replay
 from optlab.training.events import Event, SessionFailed, TaskResult
-from optlab.training.session import session
 from optlab.training.snapshot import Snapshot
 
 
@@ -56,6 +55,9 @@ def perform(job: Job, controls: Controls, ranks: Ranks = ALONE) -> Iterator[Even
     try:
         match job:
             case TrainJob():
+                # Imported here: who only sends jobs to a worker does not need the trainer.
+                from optlab.training.session import session
+
                 parts = own_parts(job)
                 experiments = [Experiment.from_toml(text) for text in job.experiments]
                 yield from session(

@@ -40,6 +40,19 @@ def test_that_the_catalogue_and_experiments_load_without_torch_scikit_learn_and_
     )
 
 
+def test_that_an_experiment_imports_the_components_that_it_names_and_no_others() -> None:
+    run(
+        "import sys\n"
+        "from optlab.experiment import Experiment\n"
+        "Experiment.from_dict({'dataset': {'name': 'moons'}, 'model': {'name': 'mlp'}, "
+        "'optimizer': {'name': 'adam'}})\n"
+        "folder = 'optlab.catalogue.optimizers.'\n"
+        "loaded = {name.removeprefix(folder) for name in sys.modules if name.startswith(folder)}\n"
+        "assert {name for name in loaded if name[0] != '_'} == {'base', 'adam'}, loaded\n"
+        "assert 'optlab.catalogue.datasets.openml' not in sys.modules\n"
+    )
+
+
 def test_that_the_engine_and_the_torch_face_run_where_qt_is_not_installed() -> None:
     run(
         "BLOCKED = {'PySide6', 'shiboken6', 'pyqtgraph', 'superqt', 'qtawesome'}\n"

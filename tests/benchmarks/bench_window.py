@@ -1,5 +1,5 @@
-"""The window against what it must not cost: speed kept while it draws, lateness of its timers, and
-time to its first paint.
+"""The window against what it must not cost: speed kept while it draws, and lateness of its timers.
+``bench_opening.py`` measures the time to its first paint.
 
 Run it under a virtual screen: ``xvfb-run -a python tests/benchmarks/bench_window.py
 [--turns 5] [--json]``. Speeds are ratios of turns that alternate between a run without a window and
@@ -17,34 +17,6 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-
-PAINT = """
-import time
-begun = time.perf_counter()
-{first}
-from optlab.gui.app import create_application
-application = create_application(["optlab"])
-from optlab.gui import theme
-from optlab.gui.main_window import MainWindow
-theme.follow(application)
-window = MainWindow()
-window._after_first_paint = lambda: None
-window.show()
-for _ in range(3):
-    application.processEvents()
-print(time.perf_counter() - begun)
-"""
-
-
-def painted(first: str) -> float:
-    """Seconds from a fresh interpreter's first line to a painted window, after the lines ``first``."""
-    done = subprocess.run(
-        [sys.executable, "-c", PAINT.format(first=first)],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    return float(done.stdout)
 
 
 def lateness_and_speed(runner: str, steps: int) -> tuple[float, list[float]]:
@@ -138,11 +110,6 @@ def main() -> None:
         print(json.dumps({"speed": speed, "late": late}))
         return
     results: dict[str, float] = {}
-    paints = [(painted(""), painted("import torch")) for _ in range(asked.turns)]
-    results["window painted, against importing torch first"] = statistics.median(
-        a / b for a, b in paints
-    )
-    results["window painted, seconds"] = statistics.median(a for a, _ in paints)
     for runner in ("process", "thread"):
         pairs = [
             (in_turn(runner, asked.steps), in_turn("alone", asked.steps))

@@ -129,7 +129,7 @@ def test_that_a_failed_run_ends_with_code_1_and_one_sentence(
     def failing(*arguments: object) -> Iterator[Event]:
         yield SessionFailed("The device is on fire.", "a traceback")
 
-    monkeypatch.setattr("optlab.runners.jobs.session", failing)
+    monkeypatch.setattr("optlab.training.session.session", failing)
     reported = document(["iris-softmax", "--runner", "thread"], capsys, code=1)
     assert (reported["status"], reported["reason"], reported["theta_sha256"]) == (
         "failed",

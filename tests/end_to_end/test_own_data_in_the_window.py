@@ -34,10 +34,11 @@ def use(window):
     '''Yield conditions to wait for, between acts.'''
     from PySide6.QtTest import QTest
 
-    panel, shown = window.experiment_panel, window.experiment_panel.preview
     available = window.screen().availableGeometry()
-    yield lambda: panel.problem() == "" and shown.picture._preview is not None
     size = window.size()
+    yield lambda: hasattr(window, "experiment_panel")
+    panel, shown = window.experiment_panel, window.experiment_panel.preview
+    yield lambda: panel.problem() == "" and shown.picture._preview is not None
 
     def check(when):
         if not available.contains(window.frameGeometry()):

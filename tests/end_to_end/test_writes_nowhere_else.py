@@ -37,6 +37,7 @@ class Window(MainWindow):
 
     def _ask(self):
         QTimer.singleShot(50, accept)
+        self.complete()
         self.files.open()
         self.close_without_asking()
 

@@ -439,6 +439,8 @@ def chosen(tables: Mapping[str, Any]) -> tuple[Instrument, ...]:
                 where,
             )
         built[name] = instrument.build(values, where)
+    if len(built) < 2:
+        return tuple(built.values())
     return tuple(built[name] for name in registry.names("instrument") if name in built)
 
 

@@ -29,6 +29,7 @@ from optlab.gui.forms.schedules_form import SchedulesForm
 from optlab.gui.forms.section import Section, stacked
 from optlab.gui.panels.data_preview import DataPreview
 from optlab.gui.plain_text import wrapped_label
+from optlab.gui.window_frame import EDITOR_SIZE
 from optlab.tasks.checking import ExperimentCheck, check, refused
 from optlab.tasks.preview import DatasetPreview
 
@@ -91,7 +92,7 @@ class ExperimentPanel(QScrollArea):
         self._connect()
 
     def sizeHint(self) -> QSize:  # Qt's name
-        return QSize(440, 800)
+        return EDITOR_SIZE
 
     # --- building ---------------------------------------------------------------------------------
 

@@ -32,6 +32,17 @@ def test_that_pickers_list_by_rank_and_then_label() -> None:
         assert order == sorted(order)
 
 
+def test_that_a_component_is_the_same_alone_and_among_all_of_its_kind() -> None:
+    among = {(kind, c.name): c for kind in registry.kinds() for c in registry.components(kind)}
+    registry.rescan()
+    alone = {(kind, name): registry.get(kind, name) for kind, name in among}
+    # An optimizer of another package is made again by each scan.
+    files = [key for key, c in among.items() if c.__module__.startswith("optlab.")]
+    assert len(files) > 100
+    assert {key: alone[key] for key in files} == {key: among[key] for key in files}
+    assert [c.name for c in alone.values()] == [name for _, name in among]
+
+
 def test_that_an_unknown_name_is_refused_with_the_nearest_and_all_known() -> None:
     with pytest.raises(InvalidInput) as refusal:
         registry.get("optimizer", "momentun")

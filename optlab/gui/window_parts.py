@@ -1,0 +1,52 @@
+"""What the main window imports after its first paint, in one place: its panels and what they need."""
+
+from __future__ import annotations
+
+from optlab.experiment import Experiment
+from optlab.gui.bridge import RunBridge, TaskBridge, Turn, WorkerPrewarmer
+from optlab.gui.diagnosis_controller import DiagnosisController
+from optlab.gui.dropped_files import DroppedFiles
+from optlab.gui.experiment_files import ExperimentFiles
+from optlab.gui.failure_notice import FailureNotice
+from optlab.gui.hang_notice import HangNotice
+from optlab.gui.instruments.instruments_panel import InstrumentsPanel
+from optlab.gui.panels.diagnosis_panel import DiagnosisPanel
+from optlab.gui.panels.experiment_panel import ExperimentPanel
+from optlab.gui.panels.plots_panel import PlotsPanel
+from optlab.gui.plots.value_export import StoredValues
+from optlab.gui.questions import may_stop_run
+from optlab.gui.recording_notice import RecordingNotice
+from optlab.gui.secondary_windows import SecondaryWindows
+from optlab.gui.shown_run import ShownRun
+from optlab.gui.stored_curves import show_curves
+from optlab.gui.stored_runs import StoredRuns
+from optlab.gui.summary import summary
+from optlab.tasks.checking import CheckTask
+from optlab.tasks.preview import PreviewTask
+
+__all__ = [
+    "CheckTask",
+    "DiagnosisController",
+    "DiagnosisPanel",
+    "DroppedFiles",
+    "Experiment",
+    "ExperimentFiles",
+    "ExperimentPanel",
+    "FailureNotice",
+    "HangNotice",
+    "InstrumentsPanel",
+    "PlotsPanel",
+    "PreviewTask",
+    "RecordingNotice",
+    "RunBridge",
+    "SecondaryWindows",
+    "ShownRun",
+    "StoredRuns",
+    "StoredValues",
+    "TaskBridge",
+    "Turn",
+    "WorkerPrewarmer",
+    "may_stop_run",
+    "show_curves",
+    "summary",
+]
