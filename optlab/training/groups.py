@@ -110,11 +110,16 @@ class Group:
         self._watching = any(schedule.watches for schedule in self._schedules)
         self._rates = [float(getattr(member.optimizer, "lr", 0.0)) for member in members]
         self._theta = theta
+        self._constant = all(schedule.constant for schedule in self._schedules)
+        if self._constant:
+            self.h.lr = _number_or_column(self._rates, theta)
 
     def schedule(self, step: int) -> list[float]:
         """Set the rates and ``h.step`` for the step after ``step``; return the rates, one a run."""
         self.h.step = self.averaging_h.step = step + 1
-        if self._watching:
+        if self._constant:
+            rates = self._rates
+        elif self._watching:
             members = zip(self._schedules, self._rates, self.memories, strict=True)
             rates = [schedule.rate_given(lr, step, memory) for schedule, lr, memory in members]
         else:
@@ -122,7 +127,8 @@ class Group:
                 schedule.rate(lr, step)
                 for schedule, lr in zip(self._schedules, self._rates, strict=True)
             ]
-        self.h.lr = _number_or_column(rates, self._theta)
+        if not self._constant:
+            self.h.lr = _number_or_column(rates, self._theta)
         return rates
 
     def observe(self, values: Mapping[str, Sequence[float]]) -> None:
