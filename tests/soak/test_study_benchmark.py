@@ -14,6 +14,6 @@ def test_that_a_study_and_a_loop_come_to_the_same(monkeypatch: pytest.MonkeyPatc
     # The processes of the loop import the module anew, so the number of steps stays.
     monkeypatch.setattr(study.Study, "rates", study.Study.rates[::8])
     row = study.Study().measure(1)
-    assert study._CASE == Digits((32,), 32, 1500)
+    assert Digits((32,), 32, 1500) == study._CASE
     assert row.difference < 1e-4
     assert row.ratio > 0.0

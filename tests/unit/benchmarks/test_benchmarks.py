@@ -7,7 +7,7 @@ import math
 
 import pytest
 
-from optlab.benchmarks import own_loop, optimizers, table, training
+from optlab.benchmarks import optimizers, own_loop, table, training
 from optlab.benchmarks.benchmark import Benchmark, Timing, largest_difference
 from optlab.benchmarks.own_loop import Digits
 from optlab.cli.app import main
