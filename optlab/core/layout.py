@@ -72,13 +72,19 @@ class Layout:
         """Return P, the number of parameters."""
         return sum(self.sizes)
 
+    @cached_property
+    def _folded(self) -> list[tuple[int, ...] | None]:
+        """Return the shape of each tensor; None where it is flat already."""
+        return [None if len(spec.shape) == 1 else spec.shape for spec in self.parameters]
+
     def split(self, theta: torch.Tensor) -> list[torch.Tensor]:
         """Return views ``[R, *shape]`` of ``theta`` ``[R, P]``, one for each tensor."""
         runs = theta.shape[0]
         # Twice in every step: the method is torch's own, where `split` is a function in Python.
         parts = theta.split_with_sizes(self.sizes, 1)
         return [
-            part.view(runs, *spec.shape) for part, spec in zip(parts, self.parameters, strict=True)
+            part if shape is None else part.view(runs, *shape)
+            for part, shape in zip(parts, self._folded, strict=True)
         ]
 
     def named(self, theta: torch.Tensor) -> dict[str, torch.Tensor]:

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Sequence
 
+from optlab.core.spawning import Spawned
 from optlab.runners.worker import Worker
 
 
@@ -17,11 +19,14 @@ class WorkerPool:
 
     Args:
         spares: maximum number of idle workers.
+        spawned: processes to begin with, which belong to the pool from now on.
     """
 
-    def __init__(self, spares: int = 1) -> None:
+    def __init__(self, spares: int = 1, spawned: Sequence[Spawned] = ()) -> None:
         self._spares = spares
-        self._idle: list[Worker] = []
+        self._idle = [Worker(process) for process in spawned[:spares]]
+        for process in spawned[spares:]:
+            process.end()
         self._lock = threading.Lock()
         self._closed = False
 

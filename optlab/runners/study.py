@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 
+from optlab.core.spawning import Spawned, usable_cores
 from optlab.experiment import Experiment
 from optlab.experiment.epochs import in_steps
 from optlab.runners.cluster.connection import ClusterConnection
@@ -31,22 +31,36 @@ class LocalLauncher:
             this process; ``auto`` for what takes less time, and for processes where code of the
             user's is executed.
         study: that will be trained, from which ``auto`` estimates.
+        spawned: processes of workers that have been started already, which ``auto`` then uses: they
+            import torch before this process would have done so.
 
     Attributes:
         slots: populations that are trained at the same time.
     """
 
-    def __init__(self, store: Store, runner: RunnerChoice, study: Study) -> None:
+    def __init__(
+        self,
+        store: Store,
+        runner: RunnerChoice,
+        study: Study,
+        spawned: Sequence[Spawned] = (),
+    ) -> None:
         self._store = store
+        slots = usable_cores()
         if runner == "auto":
             own = any(arm.own_code for arm in study.arms)
             runner = "process" if own or _worth_processes(study) else "thread"
+            if runner == "thread" and spawned:
+                runner, slots = "process", len(spawned)
         self.runner: RunnerChoice = runner
         # Seconds are compared only between runs that have the machine for themselves.
-        self.slots = usable_cores() if runner == "process" and not study.is_timed else 1
-        self._pool = WorkerPool(self.slots) if runner == "process" else None
+        self.slots = slots if runner == "process" and not study.is_timed else 1
+        self._pool = WorkerPool(self.slots, spawned) if runner == "process" else None
         if self._pool is not None:
             self._pool.warm()
+        else:
+            for process in spawned:
+                process.end()
 
     def start(self, experiments: Sequence[Experiment]) -> JobHandle:
         """See :class:`optlab.studies.comparison.conduct.Launcher`."""
@@ -87,13 +101,6 @@ class ClusterLauncher:
 
     def close(self) -> None:
         """Do nothing: the connection belongs to who has opened it."""
-
-
-def usable_cores() -> int:
-    """Return the number of cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return max(1, len(os.sched_getaffinity(0)))
-    return max(1, os.cpu_count() or 1)
 
 
 def _worth_processes(study: Study) -> bool:

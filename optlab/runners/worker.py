@@ -10,23 +10,24 @@ Two more pipes lead from the worker: its signs of life, and what code in it prin
 
 from __future__ import annotations
 
-import contextlib
-import multiprocessing
 import os
 import queue
 import signal
 import threading
-from collections.abc import Iterator
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 
+from optlab.core.spawning import Spawned, spawn
 from optlab.runners import output
 from optlab.runners.heartbeat import Heartbeat, HeartbeatMonitor
 from optlab.runners.jobs import Job, TrainJob, perform
 from optlab.tasks.task import Task
 from optlab.training.control import Inbox, Message
 from optlab.training.events import Event
+
+ENTRY = "optlab.runners.worker:work"
+"""What the process of a worker calls."""
 
 
 @dataclass(frozen=True)
@@ -47,30 +48,19 @@ class Worker:
 
     The constructor starts the process, which imports torch while the parent continues.
 
+    Args:
+        spawned: a process that executes :data:`ENTRY` already.
+
     Raises:
         OSError: the process cannot be started.
     """
 
-    def __init__(self) -> None:
-        # Spinning threads starve the window; torch reads this at its import, so it is inherited.
-        os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-        context = multiprocessing.get_context("spawn")
-        ours, theirs = context.Pipe(duplex=True)
-        beats, their_beats = context.Pipe(duplex=False)
-        self._pipe: Connection = ours
-        self._monitor = HeartbeatMonitor(beats, self.suspended)
-        self._output: output.OutputPipe | None = None
-        lent = [theirs, their_beats]
-        if os.name == "posix":
-            printed, their_output = context.Pipe(duplex=False)
-            self._output = output.OutputPipe(printed)
-            lent.append(their_output)
-        self._process = context.Process(target=_work, args=lent, name="optlab-worker", daemon=True)
-        with interrupts_blocked():
-            self._process.start()
-        # Otherwise the pipes would stay open when the worker dies.
-        for end in lent:
-            end.close()
+    def __init__(self, spawned: Spawned | None = None) -> None:
+        spawned = spawned or spawn(ENTRY)
+        self._pipe = spawned.pipe
+        self._process = spawned.process
+        self._monitor = HeartbeatMonitor(spawned.beats, self.suspended)
+        self._output = None if spawned.printed is None else output.OutputPipe(spawned.printed)
 
     @property
     def alive(self) -> bool:
@@ -159,27 +149,11 @@ def is_suspended(pid: int) -> bool:
     return state.rpartition(")")[2].split()[:1] in (["T"], ["t"])
 
 
-@contextlib.contextmanager
-def interrupts_blocked() -> Iterator[None]:
-    """Start processes inside with Ctrl-C blocked: the parent handles it and ends them properly."""
-    if not hasattr(signal, "pthread_sigmask"):
-        yield
-        return
-    from multiprocessing import resource_tracker
-
-    # It starts with the first worker, and would undo the mask.
-    resource_tracker.ensure_running()
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
 # --- in the worker's process ---------------------------------------------------------------------
 
 
-def _work(pipe: Connection, beats: Connection, printed: Connection | None = None) -> None:
+def work(pipe: Connection, beats: Connection, printed: Connection | None = None) -> None:
+    """Execute jobs until the parent closes the pipe."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if printed is not None:
         output.redirect(printed)

@@ -136,6 +136,9 @@ class Group:
         self._rates = [float(getattr(member.optimizer, "lr", 0.0)) for member in members]
         self._scheduled = list(_scheduled(members))
         self._theta = theta
+        self._constant = all(schedule.constant for schedule in self._schedules)
+        if self._constant:
+            self.h.lr = _number_or_column(self._rates, theta)
 
     def schedule(self, step: int) -> list[float]:
         """Set what follows a schedule, and ``h.step``, for the step after ``step``.
@@ -144,7 +147,9 @@ class Group:
             The learning rates, one a run.
         """
         self.h.step = self.averaging_h.step = step + 1
-        if self._watching:
+        if self._constant:
+            rates = self._rates
+        elif self._watching:
             members = zip(self._schedules, self._rates, self.memories, strict=True)
             rates = [schedule.rate_given(lr, step, memory) for schedule, lr, memory in members]
         else:
@@ -152,7 +157,8 @@ class Group:
                 schedule.rate(lr, step)
                 for schedule, lr in zip(self._schedules, self._rates, strict=True)
             ]
-        self.h.lr = _number_or_column(rates, self._theta)
+        if not self._constant:
+            self.h.lr = _number_or_column(rates, self._theta)
         for column in self._scheduled:
             values = _number_or_column(column.at(step), self._theta)
             setattr(self._hyperparameters(column.section), column.name, values)

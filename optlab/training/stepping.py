@@ -104,6 +104,8 @@ class Stepper:
 
     def rates(self, step: int) -> list[float]:
         """Return the learning rates of step ``step``, one a run, and set the groups to them."""
+        if len(self._groups) == 1:
+            return self._groups[0].schedule(step)
         rates = [0.0] * len(self._seeds)
         for group in self._groups:
             for row, rate in zip(group.rows, group.schedule(step), strict=True):

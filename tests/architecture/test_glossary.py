@@ -39,7 +39,7 @@ RETIRED = {
     r"[Ww]hence|[Tt]hither|[Hh]ither|[Aa]lbeit|[Ll]est|[Nn]ought|[Uu]pon": "plain words",
     r"for ever": "forever, endlessly, without end",
     # `make bench` runs the benchmarks; "bench/" begins the names of random streams.
-    r"(?<!make )[Bb]ench(es)?(?!/)": "demonstration (a benchmark is a benchmark)",
+    r"(?<!make )(?<!optlab )(?<!def )(?<![\"`(])[Bb]ench(es)?(?!/)": "demonstration (a benchmark is a benchmark)",
     r"fatal step": "diverging step",
     r"doctor's note": "diagnosis",
 }

@@ -14,6 +14,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import psutil
@@ -35,7 +36,11 @@ from optlab.runners.cluster.connection import ClusterConnection, connect
 from optlab.runners.cluster.loop import LoopThread
 from optlab.runners.cluster.runner import ClusterRunner
 from optlab.runners.notices import JobProgress
+from optlab.runners.study import ClusterLauncher, LocalLauncher
 from optlab.store import Store
+from optlab.studies.comparison import reading
+from optlab.studies.comparison.conduct import Launcher, StudyEnded, conduct
+from optlab.studies.comparison.study import Study
 from optlab.training.control import Inbox, Stop
 from optlab.training.events import (
     Event,
@@ -200,6 +205,77 @@ def test_that_a_job_whose_worker_is_killed_half_way_gives_the_same_numbers(machi
             losses.values.ravel(), np.concatenate([part.values for part in parts]).ravel()
         )
         assert store.run(run).status == "finished"
+
+
+class KillingLauncher(ClusterLauncher):
+    """Kills the worker of the first population that is seen to be half-way."""
+
+    def __init__(self, machines: Machines, *given: Any) -> None:
+        super().__init__(*given)
+        self.machines = machines
+        self.killed: list[str] = []
+        self.places: list[str] = []
+
+    def start(self, experiments: Sequence[Experiment]) -> JobHandle:
+        handle = super().start(experiments)
+        drain = handle.drain
+
+        def watched() -> list[Event]:
+            events = drain()
+            self.places += [where for where in map(place, events) if where]
+            if self.places and not self.killed:
+                self.killed.append(self.places[0])
+                self.machines.kill(pids(self._connection)[self.places[0]])
+            return events
+
+        handle.drain = watched
+        return handle
+
+
+STUDY = """
+question = "Does a larger rate lower the loss?"
+[base]
+dataset = { name = "moons", size = 200 }
+model = { name = "mlp" }
+optimizer = { name = "adam" }
+budget = { steps = 1500 }
+[arms.slow]
+optimizer.lr = 0.0001
+[arms.fast]
+optimizer.lr = 0.01
+[seeds]
+count = 4
+[measure]
+of = "train_loss"
+[decide]
+statement = "fast < slow"
+"""
+
+
+def decided(store: Store, study: Study, launcher: Launcher) -> tuple[object, list[str]]:
+    """What a study found, and the hash of the parameters of each of its runs."""
+    *_, ending = conduct(study, store, launcher, Inbox())
+    assert isinstance(ending, StudyEnded) and ending.result is not None, ending
+    result = ending.result.document()
+    runs = [run for arm in result["arms"].values() for run in arm.pop("runs")]
+    result.pop("seconds")
+    return result, [store.run(run).theta_sha256 for run in runs]
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(600)
+def test_that_a_study_whose_worker_is_killed_half_way_decides_the_same(machines, tmp_path):
+    study = reading.from_toml(STUDY, tmp_path)
+    machines.worker(2)
+    with machines.connected(2) as connection, Store.open(tmp_path / "home") as store:
+        launcher = KillingLauncher(machines, store, connection, study)
+        there, hashes = decided(store, study, launcher)
+        assert len(launcher.killed) == 1 and connection.slots == 1
+        assert launcher.places.count(launcher.killed[0]) < len(launcher.places)
+        local = LocalLauncher(store, "thread", study)
+        assert decided(store, study, local) == (there, hashes)
+    assert there["verdict"] == "supported"
+    assert len(set(hashes)) == 8 and all(hashes)
 
 
 def test_that_the_death_of_the_scheduler_ends_every_job_with_one_sentence(

@@ -41,7 +41,8 @@ class CrossEntropy(Loss):
     ) -> tuple[torch.Tensor, torch.Tensor]:
         log_p = torch.log_softmax(outputs.transpose(1, 2), dim=1)
         correct = y.unsqueeze(1)
-        loss = log_p.gather(1, correct).mean(dim=(1, 2)).neg()
+        # As the mean, which takes three times as long for a few examples.
+        loss = log_p.gather(1, correct).sum(dim=(1, 2)).div_(-y.shape[1])
         # softmax − one-hot, over m.
         delta = log_p.exp_()
         delta.scatter_add_(1, correct, torch.full_like(correct, -1, dtype=delta.dtype))

@@ -70,4 +70,6 @@ class Weights(StepMeasure):
     source: ClassVar[str] = "Notes, Figure 8.5: the path of the parameters."
 
     def compute(self, step: Step) -> torch.Tensor:
+        if not len(step.tracked):
+            return step.after.new_empty((len(step.after), 0))
         return step.after.index_select(1, step.tracked)

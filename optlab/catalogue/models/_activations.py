@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable
 from typing import Literal
@@ -15,6 +16,7 @@ Backward = Callable[["torch.Tensor", "torch.Tensor", "torch.Tensor"], "torch.Ten
 Second = Callable[["torch.Tensor", "torch.Tensor"], "torch.Tensor"]
 
 
+@functools.cache
 def forward(name: Activation) -> Forward:
     """Return the function: pre-activations ``z`` → activations, elementwise."""
     return {
@@ -27,6 +29,7 @@ def forward(name: Activation) -> Forward:
     }[name]
 
 
+@functools.cache
 def backward(name: Activation) -> Backward:
     """Return the gradient, elementwise.
 

@@ -149,7 +149,12 @@ def affine_backward(
     Returns:
         The gradient ``[R, m, in]`` of ``x``, or None.
     """
-    torch.bmm(delta.transpose(1, 2), x, out=gradients[0])
+    into = gradients[0]
+    if into.is_contiguous():
+        torch.bmm(delta.transpose(1, 2), x, out=into)
+    else:
+        # Of several runs. Torch multiplies matrix by matrix where the result has gaps.
+        into.copy_(torch.bmm(delta.transpose(1, 2), x))
     torch.sum(delta, dim=1, out=gradients[1])
     # In the memory layout of affine's results, so that what follows reads both in the same order.
     return (

@@ -69,8 +69,9 @@ class Adam(Optimizer):
     def update(
         theta: torch.Tensor, g: torch.Tensor, state: State, h: Hyperparameters
     ) -> tuple[torch.Tensor, State]:
-        s = h.beta1 * state["s"] + (1.0 - h.beta1) * g
-        r = h.beta2 * state["r"] + (1.0 - h.beta2) * g * g
+        s = (h.beta1 * state["s"]).add_((1.0 - h.beta1) * g)
+        r = (h.beta2 * state["r"]).add_(((1.0 - h.beta2) * g).mul_(g))
         s_hat = s / (1.0 - h.beta1**h.step)
         r_hat = r / (1.0 - h.beta2**h.step)
-        return theta - h.lr * s_hat / (r_hat.sqrt() + h.eps), {"s": s, "r": r}
+        step = s_hat.mul_(h.lr).div_(r_hat.sqrt_().add_(h.eps))
+        return theta - step, {"s": s, "r": r}

@@ -78,7 +78,7 @@ class Momentum(Optimizer):
         theta: torch.Tensor, g: torch.Tensor, state: State, h: Hyperparameters
     ) -> tuple[torch.Tensor, State]:
         if h.form == "torch":
-            v = h.momentum * state["v"] + g
+            v = (h.momentum * state["v"]).add_(g)
             return theta - h.lr * v, {"v": v}
-        v = h.momentum * state["v"] - h.lr * g
+        v = (h.momentum * state["v"]).sub_(h.lr * g)
         return theta + v, {"v": v}

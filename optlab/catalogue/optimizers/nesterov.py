@@ -84,7 +84,7 @@ class Nesterov(Optimizer):
         theta: torch.Tensor, g: torch.Tensor, state: State, h: Hyperparameters
     ) -> tuple[torch.Tensor, State]:
         if h.form == "torch":
-            v = h.momentum * state["v"] + g
-            return theta - h.lr * (g + h.momentum * v), {"v": v}
-        v = h.momentum * state["v"] - h.lr * g
+            v = (h.momentum * state["v"]).add_(g)
+            return theta - h.lr * (h.momentum * v).add_(g), {"v": v}
+        v = (h.momentum * state["v"]).sub_(h.lr * g)
         return theta + v, {"v": v}

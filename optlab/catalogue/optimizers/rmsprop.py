@@ -76,6 +76,6 @@ class RMSProp(Optimizer):
     def update(
         theta: torch.Tensor, g: torch.Tensor, state: State, h: Hyperparameters
     ) -> tuple[torch.Tensor, State]:
-        r = h.rho * state["r"] + (1.0 - h.rho) * g * g
-        root = r.sqrt() + h.eps if h.form == "torch" else (h.eps + r).sqrt()
-        return theta - h.lr * g / root, {"r": r}
+        r = (h.rho * state["r"]).add_(((1.0 - h.rho) * g).mul_(g))
+        root = r.sqrt().add_(h.eps) if h.form == "torch" else (h.eps + r).sqrt_()
+        return theta - (h.lr * g).div_(root), {"r": r}

@@ -11,7 +11,7 @@ import threading
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
-from optlab.runners.worker import interrupts_blocked
+from optlab.core.spawning import interrupts_blocked
 
 T = TypeVar("T")
 

@@ -17,13 +17,14 @@ from functools import partial
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
+from optlab.core.spawning import interrupts_blocked
 from optlab.runners import output
 from optlab.runners.heartbeat import HeartbeatMonitor
 from optlab.runners.jobs import Job, TrainJob, own_parts, unexpected
 from optlab.runners.notices import WorkerOutput
 from optlab.runners.ranks.process import LaunchFailed, RankDone, RankEnds, RankReady, launch
 from optlab.runners.runner import RunnerName
-from optlab.runners.worker import interrupts_blocked, is_suspended
+from optlab.runners.worker import is_suspended
 from optlab.training.control import Inbox
 from optlab.training.events import Event, SessionEnded, SessionFailed
 

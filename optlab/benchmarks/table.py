@@ -1,0 +1,38 @@
+"""All benchmarks, in the order in which they are measured."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from optlab.benchmarks.benchmark import Benchmark
+from optlab.benchmarks.optimizers import AdamStep, MomentumStep
+from optlab.benchmarks.study import Study
+from optlab.benchmarks.training import ManyRuns, MediumNetwork, SmallNetwork
+from optlab.core.errors import InvalidInput
+from optlab.core.fields import did_you_mean
+
+BENCHMARKS: tuple[type[Benchmark], ...] = (
+    SmallNetwork,
+    MediumNetwork,
+    ManyRuns,
+    MomentumStep,
+    AdamStep,
+    Study,
+)
+
+
+def named(names: Sequence[str]) -> list[type[Benchmark]]:
+    """Return the benchmarks of these names, or all.
+
+    Raises:
+        InvalidInput: there is no benchmark of a name.
+    """
+    known = {benchmark.name: benchmark for benchmark in BENCHMARKS}
+    for name in names:
+        if name not in known:
+            raise InvalidInput(
+                f"There is no benchmark '{name}'{did_you_mean(name, known)}; there are: "
+                f"{', '.join(known)}.",
+                "name",
+            )
+    return [known[name] for name in names] or list(BENCHMARKS)

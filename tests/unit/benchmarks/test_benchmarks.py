@@ -1,0 +1,138 @@
+"""Benchmarks: both ways do the same work, take turns, and are compared honestly."""
+
+from __future__ import annotations
+
+import json
+import math
+
+import pytest
+
+from optlab.benchmarks import optimizers, own_loop, table, training
+from optlab.benchmarks.benchmark import Benchmark, Timing, largest_difference
+from optlab.benchmarks.own_loop import Digits
+from optlab.cli.app import main
+
+
+@pytest.fixture
+def short(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Shorten the benchmarks to a few steps."""
+    monkeypatch.setattr(training.SmallNetwork, "case", Digits((4,), 64, 25))
+    monkeypatch.setattr(training.MediumNetwork, "case", Digits((5, 4), 128, 12))
+    monkeypatch.setattr(training.ManyRuns, "case", Digits((4,), 64, 20))
+    monkeypatch.setattr(training.ManyRuns, "runs", 3)
+    monkeypatch.setattr(optimizers.OptimizerStep, "steps", 3)
+    monkeypatch.setattr(own_loop, "STORES", False)
+
+
+class Counted(Benchmark):
+    """Rates and results that are given."""
+
+    name, work, opponent, target = "counted", "numbers", "other numbers", 2.0
+
+    def __init__(self) -> None:
+        self.order = ""
+        self.results = (1.0,)
+
+    def ours(self) -> Timing:
+        self.order += "o"
+        return Timing(10.0 * len(self.order), (1.0,))
+
+    def theirs(self) -> Timing:
+        self.order += "t"
+        return Timing(5.0 * len(self.order), self.results)
+
+
+def test_that_both_ways_take_turns_and_ratios_are_of_a_turn() -> None:
+    counted = Counted()
+    row = counted.measure(3)
+    assert counted.order == "ot" + "ot" + "to" + "ot"
+    # 30/20, 60/25, 70/40
+    assert (row.ratio, row.lowest, row.highest) == (1.75, 1.5, 2.4)
+    assert (row.ours, row.theirs) == (60.0, 25.0)
+    assert not row.met
+    assert row.agrees
+
+
+def test_that_other_results_are_no_agreement() -> None:
+    counted = Counted()
+    counted.results = (1.01,)
+    assert not counted.measure(1).agrees
+    counted.results = (1.0 + 1e-4,)
+    assert counted.measure(1).agrees
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "difference"),
+    [
+        ((2.0, 3.0), (2.0, 4.0), 0.25),
+        ((2.0,), (2.0, 3.0), math.inf),
+        ((math.nan,), (math.nan,), math.inf),
+        ((), (), math.inf),
+    ],
+)
+def test_the_difference_of_results(
+    ours: tuple[float, ...], theirs: tuple[float, ...], difference: float
+) -> None:
+    assert largest_difference(ours, theirs) == difference
+
+
+@pytest.mark.parametrize("benchmark", table.BENCHMARKS[:-1], ids=lambda one: one.name)
+@pytest.mark.usefixtures("short")
+def test_that_both_ways_come_to_the_same(benchmark: type[Benchmark]) -> None:
+    row = benchmark().measure(1)
+    assert row.difference < 2e-6
+    assert row.ours > 0.0
+    assert row.theirs > 0.0
+
+
+@pytest.mark.usefixtures("short")
+def test_that_other_work_is_noticed(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    momentum = iter((0.9, 0.9, 0.5))
+    original = own_loop.OwnLoop.run
+
+    def run(self: own_loop.OwnLoop, lr: float = 0.01) -> Timing:
+        return original(self, lr * next(momentum) / 0.9)
+
+    monkeypatch.setattr(own_loop.OwnLoop, "run", run)
+    assert main(["bench", "small", "--turns", "2"]) == 1
+    assert "DIFFER" in capsys.readouterr().out
+
+
+@pytest.mark.usefixtures("short")
+def test_the_document_of_the_command(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["bench", "small", "optim-adam", "--turns", "1", "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert [row["name"] for row in document["rows"]] == ["small", "optim-adam"]
+    for row in document["rows"]:
+        assert set(row) == {
+            "name",
+            "work",
+            "opponent",
+            "ours",
+            "theirs",
+            "ratio",
+            "spread",
+            "target",
+            "met",
+            "losses",
+        }
+        assert row["spread"][0] <= row["ratio"] <= row["spread"][1]
+        assert row["met"] == (row["ratio"] >= row["target"])
+        assert row["losses"]["agree"] is True
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["smal"], "did you mean small"),
+        (["small", "--turns", "0"], "from 1 to"),
+        (["small", "--turns", "x"], "turns"),
+    ],
+)
+def test_that_bad_arguments_are_refused(
+    words: list[str], says: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["bench", *words]) == 2
+    assert says.lower() in capsys.readouterr().err.lower()
