@@ -21,10 +21,11 @@ from optlab.core.errors import InvalidInput, StoreError
 from optlab.store import checksums, database, records, rescue, snapshots
 from optlab.store.columns import marks, parts
 from optlab.store.persistence import Persistence
-from optlab.store.records import CONTROLS, RUNS, RunRecord, SnapshotRecord
+from optlab.store.records import CONTROLS, RUNS, Fork, RunRecord, SnapshotRecord
 from optlab.store.soundness import DamagedStore
 from optlab.store.study_store import StudyStore
 from optlab.training.snapshot import Snapshot
+from optlab.training.spacing import BUDGET
 
 if TYPE_CHECKING:
     # Only named in signatures. A list of runs does not wait for what reads series and records.
@@ -45,7 +46,11 @@ class Store(StudyStore):
         home: the OptLab folder.
         readonly: whether nothing can be written.
         notice: a sentence if the database was found to be damaged when it was opened; "" otherwise.
+        snapshot_bytes: bytes of the snapshots that the runs of a session keep together, from the
+            next one on that begins or is resumed.
     """
+
+    snapshot_bytes: int = BUDGET
 
     @classmethod
     def open(cls, folder: Path | None = None) -> Self:
@@ -233,12 +238,19 @@ class Store(StudyStore):
 
     # --- recording -------------------------------------------------------------------------------
 
-    def begin(self, experiments: Sequence[Experiment], runner: str) -> RunWriter:
+    def begin(
+        self,
+        experiments: Sequence[Experiment],
+        runner: str,
+        *,
+        fork: Fork | None = None,
+    ) -> RunWriter:
         """Create the runs of a session, one per experiment.
 
         Args:
             experiments: those of a population.
             runner: where the session will run, ``thread``, ``process`` or ``cluster``.
+            fork: where they begin, unless at their own start.
 
         Raises:
             InvalidInput: a file that an experiment reads cannot be read.
@@ -248,13 +260,14 @@ class Store(StudyStore):
 
         files = [files_of(experiment) for experiment in experiments]
         with self._readable_errors():
-            return self._persist(lambda: self._begin(experiments, files, runner))
+            return self._persist(lambda: self._begin(experiments, files, runner, fork or Fork()))
 
     def _begin(
         self,
         experiments: Sequence[Experiment],
         files: Sequence[Mapping[str, FileIdentity]],
         runner: str,
+        fork: Fork,
     ) -> RunWriter:
         from optlab.store.run_cursors import RunCursor
         from optlab.store.writer import RunWriter
@@ -278,11 +291,17 @@ class Store(StudyStore):
                         population=ids[0],
                         place=row,
                         files={path: asdict(identity) for path, identity in files[row].items()},
+                        parent=fork.parent,
+                        at=fork.at,
+                        steps=fork.at,
                     )
                     connection.execute(RUNS.insert, RUNS.values(record))
                     RUNS.write_checksums(connection, record.id)
             undo.pop_all()
-        return RunWriter(self.home, connection, lock, [RunCursor(run) for run in ids], documents)
+        cursors = [RunCursor(run, steps=fork.at) for run in ids]
+        writer = RunWriter(self.home, connection, lock, cursors, documents)
+        writer.snapshot_bytes = self.snapshot_bytes
+        return writer
 
     def resume(self, run_ids: Sequence[str], runner: str | None = None) -> RunWriter:
         """Resume runs that ended early, under the same ids.
@@ -334,6 +353,7 @@ class Store(StudyStore):
                     RUNS.write_checksums(connection, record.id)
                 writer = resuming.writer_for(self.home, connection, lock, runs, self.controls)
             undo.pop_all()
+        writer.snapshot_bytes = self.snapshot_bytes
         return writer
 
 

@@ -54,8 +54,10 @@ from optlab.training.trainer import Trainer
 
 BLOCK_SECONDS = 0.03
 """Time between blocks: about one for each frame that a window draws."""
-CHECKPOINT_SECONDS = 2.0
-"""Time between checkpoints: the most that has to be computed again after a run was killed."""
+CHECKPOINT_SECONDS = 1.0
+"""Time between checkpoints: the most that has to be computed again after a run was killed, or to
+reach any of its steps, as long as all checkpoints are kept.
+"""
 COST_SECONDS = 1.0
 """Time between reports of what instruments cost."""
 HELD_UP_SECONDS = 1.0
@@ -114,6 +116,7 @@ class _Session:
         self._paused = False
         self._steps_left = 0
         self._stopped = False
+        self._changed = False
         self._reported: set[int] = set()
         self._noted: dict[int, set[str]] = {}
 
@@ -152,6 +155,10 @@ class _Session:
         while not self._over():
             for message in self._controls.receive(trainer.step):
                 yield from self._apply(message)
+            if self._changed:
+                self._changed = False
+                yield from self._block()
+                yield from self._keep("changed")
             if self._stopped:
                 break
             if self._paused and self._steps_left == 0:
@@ -252,6 +259,7 @@ class _Session:
             case SetValue(path=path, value=value, run=run):
                 try:
                     trainer.set_value(path, value, run)
+                    self._changed = True
                 except InvalidInput as error:
                     problem = str(error)
             case Follow(weights=names):

@@ -30,6 +30,9 @@ CLIPPED = "clipped.sum"
 GRADIENTS = "gradients.count"
 """Name of the number of gradients evaluated so far in a snapshot's memory."""
 
+FIXED_REASONS = frozenset({"start", "asked", "changed", "last_finite", "end"})
+"""Reasons for which a snapshot is kept while there are others to remove."""
+
 
 @dataclass(frozen=True)
 class Snapshot:
@@ -45,8 +48,8 @@ class Snapshot:
             the schedule does; with ``instrument.``, instruments; the norm of the full gradient at
             the start (:data:`NORM_AT_START`); how much was clipped (:data:`CLIPPED`); and how many
             gradients were evaluated (:data:`GRADIENTS`).
-        reason: why it was taken: ``start``, ``checkpoint``, ``asked``, ``paused``, ``last_finite``,
-            ``end``.
+        reason: why it was taken: ``start``, ``checkpoint``, ``asked``, ``paused``, ``changed`` (a
+            field, after which the run takes another course), ``last_finite``, ``end``.
     """
 
     step: int

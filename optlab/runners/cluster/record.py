@@ -10,7 +10,6 @@ from collections import deque
 from collections.abc import Hashable, Iterator, Sequence
 
 from optlab.core.lazy import numpy as np
-from optlab.store.snapshots import CHECKPOINTS
 from optlab.training.events import (
     Event,
     InstrumentCosts,
@@ -20,6 +19,7 @@ from optlab.training.events import (
     SnapshotTaken,
     WeightPath,
 )
+from optlab.training.spacing import NEWEST
 
 BLOCK_ROWS = 4096
 """Steps of a block at most, unless the session itself has made a longer one."""
@@ -46,7 +46,7 @@ class EventRecord:
             case SnapshotTaken() if event.snapshot.reason == "checkpoint":
                 self._close_block()
                 places = self._checkpoints.setdefault(event.run, deque())
-                if len(places) == CHECKPOINTS:
+                if len(places) == NEWEST:
                     self._events[places.popleft()] = None
                 places.append(len(self._events))
                 self._events.append(event)
