@@ -29,18 +29,18 @@ from optlab.runners import JobHandle, train
 from optlab.runners import resume as go_on
 from optlab.runners.train import RunnerChoice, shared_runner
 from optlab.store import Store
+from optlab.store.spacing import BUDGET
 from optlab.tasks.checking import CheckAllTask, CheckTask
 from optlab.tasks.run_figures import further_figures
 from optlab.tasks.test_part import class_names
 from optlab.training.data_parallel import check_shareable
-from optlab.training.spacing import BUDGET
 
 RUNNERS: tuple[RunnerChoice, ...] = get_args(RunnerChoice)
 
 ORDER = 10
 """Rank in the list of commands."""
 
-MOST_MEGABYTES = 1_000_000
+MAX_MEGABYTES = 1_000_000
 """What ``--snapshots`` may ask for."""
 
 ONLY_STORED = (
@@ -179,7 +179,7 @@ def run(
     if json:
         say_json(outcome.document())
     else:
-        _say(outcome, experiment)
+        say_result(outcome, experiment)
     if outcome.asked_to_stop and outcome.status in ("stopped", "interrupted"):
         return 128 + outcome.asked_to_stop
     return int(outcome.status in ("diverged", "failed") or outcome.recorded is False)
@@ -211,10 +211,10 @@ def snapshot_bytes(text: str) -> int:
         megabytes = float(text)
     except ValueError:
         megabytes = math.nan
-    if not 0.0 <= megabytes <= MOST_MEGABYTES:
+    if not 0.0 <= megabytes <= MAX_MEGABYTES:
         raise InvalidInput(
             f"--snapshots is '{text}', but it must be a number of megabytes from 0 to "
-            f"{MOST_MEGABYTES:,}; the first snapshot and the newest two are kept in any case.",
+            f"{MAX_MEGABYTES:,}; the first snapshot and the newest two are kept in any case.",
             "snapshots",
         )
     return int(megabytes * 2**20)
@@ -417,7 +417,7 @@ def _check_device(experiment: Experiment) -> None:
         resolve(experiment.general.device, 0, experiment.general.precision)
 
 
-def _say(outcome: Outcome, experiment: Experiment) -> None:
+def say_result(outcome: Outcome, experiment: Experiment) -> None:
     """The result in words."""
     if outcome.status in ("failed", "interrupted"):
         print(

@@ -177,7 +177,7 @@ class RunRecord:
 
 
 @dataclass(frozen=True)
-class Fork:
+class Origin:
     """Where a fork begins: see :attr:`RunRecord.parent` and :attr:`RunRecord.at`."""
 
     parent: str = ""

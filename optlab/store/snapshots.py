@@ -24,8 +24,8 @@ from optlab.store.columns import marks, parts
 from optlab.store.database import SNAPSHOT_FOLDER
 from optlab.store.names import is_snapshot_file, run_id
 from optlab.store.records import SNAPSHOTS, SnapshotRecord
+from optlab.store.spacing import BUDGET, MAX_KEPT, outdated
 from optlab.training.snapshot import Snapshot
-from optlab.training.spacing import BUDGET, MOST, outdated
 
 _FLUSHES = 8
 """Files that are flushed to the disk at the same time."""
@@ -270,12 +270,12 @@ def superseded(
     before: Sequence[SnapshotRecord],
     new: Sequence[SnapshotRecord],
     budget: int = BUDGET,
-    most: int = MOST,
+    most: int = MAX_KEPT,
 ) -> list[SnapshotRecord]:
     """Return the snapshots of the runs of a session that new ones of one moment replace.
 
     They are those at the same step for the same reason, and those that
-    :func:`optlab.training.spacing.outdated` removes. All runs keep the same steps, since a
+    :func:`optlab.store.spacing.outdated` removes. All runs keep the same steps, since a
     population is taken up again only from snapshots of all of its runs.
 
     Args:

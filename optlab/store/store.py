@@ -21,11 +21,11 @@ from optlab.core.errors import InvalidInput, StoreError
 from optlab.store import checksums, database, records, rescue, snapshots
 from optlab.store.columns import marks, parts
 from optlab.store.persistence import Persistence
-from optlab.store.records import CONTROLS, RUNS, Fork, RunRecord, SnapshotRecord
+from optlab.store.records import CONTROLS, RUNS, Origin, RunRecord, SnapshotRecord
 from optlab.store.soundness import DamagedStore
+from optlab.store.spacing import BUDGET
 from optlab.store.study_store import StudyStore
 from optlab.training.snapshot import Snapshot
-from optlab.training.spacing import BUDGET
 
 if TYPE_CHECKING:
     # Only named in signatures. A list of runs does not wait for what reads series and records.
@@ -173,6 +173,19 @@ class Store(StudyStore):
         with self._readable_errors(), database.reading(self._connection):
             return series.read_many(self._connection, list(run_ids), names)
 
+    def series_between(self, run_id: str, name: str, first: int, last: int) -> StoredSeries | None:
+        """Return the values of one series of a run of steps from ``first`` to ``last``.
+
+        None where there are none. What it costs does not depend on the length of the run.
+
+        Raises:
+            StoreError: stored data are damaged.
+        """
+        from optlab.store import series
+
+        with self._readable_errors(), database.reading(self._connection):
+            return series.read_between(self._connection, run_id, name, first, last)
+
     def snapshots(self, run_id: str) -> list[SnapshotRecord]:
         """Return the metadata of the snapshots of a run, by step."""
         with self._readable_errors():
@@ -243,14 +256,14 @@ class Store(StudyStore):
         experiments: Sequence[Experiment],
         runner: str,
         *,
-        fork: Fork | None = None,
+        origin: Origin | None = None,
     ) -> RunWriter:
         """Create the runs of a session, one per experiment.
 
         Args:
             experiments: those of a population.
             runner: where the session will run, ``thread``, ``process`` or ``cluster``.
-            fork: where they begin, unless at their own start.
+            origin: where they begin, unless at their own start.
 
         Raises:
             InvalidInput: a file that an experiment reads cannot be read.
@@ -260,14 +273,16 @@ class Store(StudyStore):
 
         files = [files_of(experiment) for experiment in experiments]
         with self._readable_errors():
-            return self._persist(lambda: self._begin(experiments, files, runner, fork or Fork()))
+            return self._persist(
+                lambda: self._begin(experiments, files, runner, origin or Origin())
+            )
 
     def _begin(
         self,
         experiments: Sequence[Experiment],
         files: Sequence[Mapping[str, FileIdentity]],
         runner: str,
-        fork: Fork,
+        origin: Origin,
     ) -> RunWriter:
         from optlab.store.run_cursors import RunCursor
         from optlab.store.writer import RunWriter
@@ -291,14 +306,14 @@ class Store(StudyStore):
                         population=ids[0],
                         place=row,
                         files={path: asdict(identity) for path, identity in files[row].items()},
-                        parent=fork.parent,
-                        at=fork.at,
-                        steps=fork.at,
+                        parent=origin.parent,
+                        at=origin.at,
+                        steps=origin.at,
                     )
                     connection.execute(RUNS.insert, RUNS.values(record))
                     RUNS.write_checksums(connection, record.id)
             undo.pop_all()
-        cursors = [RunCursor(run, steps=fork.at) for run in ids]
+        cursors = [RunCursor(run, steps=origin.at) for run in ids]
         writer = RunWriter(self.home, connection, lock, cursors, documents)
         writer.snapshot_bytes = self.snapshot_bytes
         return writer

@@ -31,6 +31,7 @@ from optlab.store.persistence import Persistence, Watcher
 from optlab.store.records import GOING, RUNS, SNAPSHOTS, TABLES, RunStatus, now
 from optlab.store.run_cursors import WRITE_CHUNK, RunCursor, chunk_values
 from optlab.store.series_groups import Packed, SeriesGroups
+from optlab.store.spacing import BUDGET
 from optlab.training.control import Follow, Message, SetValue
 from optlab.training.events import (
     ActivityChanged,
@@ -44,7 +45,6 @@ from optlab.training.events import (
     SnapshotTaken,
 )
 from optlab.training.snapshot import Snapshot
-from optlab.training.spacing import BUDGET
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar
 
 from optlab.catalogue.optimizers import _shared_fields as shared
+from optlab.catalogue.optimizers import _state_meanings as means
 from optlab.catalogue.optimizers._torch_state import TorchState
 from optlab.catalogue.optimizers.base import Optimizer, State
 from optlab.core.lazy import torch
@@ -41,6 +42,7 @@ class Adam(Optimizer):
         "Notes, algorithms with adaptive learning rates; D. Kingma, J. Ba (2015)."
     )
     differences: ClassVar[str] = "Same as torch.optim.Adam, which calls (ρ₁, ρ₂) betas and δ eps."
+    meanings: ClassVar[dict[str, str]] = {"s": means.MEAN_GRADIENT, "r": means.MEAN_SQUARE}
     torch_arguments: ClassVar[dict[str, tuple[str, ...]]] = {"betas": ("beta1", "beta2")}
     torch_state: ClassVar[TorchState | None] = TorchState(
         "Adam",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar
 
 from optlab.catalogue.optimizers import _shared_fields as shared
+from optlab.catalogue.optimizers import _state_meanings as means
 from optlab.catalogue.optimizers._torch_state import TorchState
 from optlab.catalogue.optimizers.base import Optimizer, State
 from optlab.core.lazy import torch
@@ -44,6 +45,7 @@ class AdamW(Optimizer):
         "Same as torch.optim.AdamW. In the paper the decay is multiplied by the schedule factor"
         " alone, in this rule and in torch by the learning rate. Biases decay, too."
     )
+    meanings: ClassVar[dict[str, str]] = {"s": means.MEAN_GRADIENT, "r": means.MEAN_SQUARE}
     torch_arguments: ClassVar[dict[str, tuple[str, ...]]] = {"betas": ("beta1", "beta2")}
     torch_state: ClassVar[TorchState | None] = TorchState(
         "AdamW",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from optlab.catalogue.optimizers import _shared_fields as shared
+from optlab.catalogue.optimizers import _state_meanings as means
 from optlab.catalogue.optimizers._torch_state import TorchState
 from optlab.catalogue.optimizers.base import Optimizer, State
 from optlab.core.fields import choice
@@ -68,6 +69,9 @@ class Momentum(Optimizer):
         help="Whether ε multiplies the gradient before it enters v (notes) or v itself (torch)."
         " The forms differ only if ε changes.",
     )
+
+    def meaning(self, entry: str) -> str:
+        return means.ACCUMULATED if self.form == "torch" else means.VELOCITY
 
     @staticmethod
     def start(theta: torch.Tensor) -> State:

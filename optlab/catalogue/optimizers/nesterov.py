@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from optlab.catalogue.optimizers import _shared_fields as shared
+from optlab.catalogue.optimizers import _state_meanings as means
 from optlab.catalogue.optimizers._torch_state import TorchState
 from optlab.catalogue.optimizers.base import Optimizer, State
 from optlab.core.fields import choice
@@ -70,6 +71,9 @@ class Nesterov(Optimizer):
         help="Whether θ (notes) or the interim point θ + αv (torch) is stored and reported. Both"
         " describe the same path.",
     )
+
+    def meaning(self, entry: str) -> str:
+        return means.ACCUMULATED if self.form == "torch" else means.VELOCITY
 
     @staticmethod
     def start(theta: torch.Tensor) -> State:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from optlab.catalogue.optimizers import _shared_fields as shared
+from optlab.catalogue.optimizers import _state_meanings as means
 from optlab.catalogue.optimizers._torch_state import TorchState
 from optlab.catalogue.optimizers.base import Optimizer, State
 from optlab.core.fields import choice
@@ -39,6 +40,7 @@ class RMSProp(Optimizer):
         "torch.optim.RMSprop adds δ outside the square root (the form “torch”) and calls ρ alpha,"
         " with default 0.99."
     )
+    meanings: ClassVar[dict[str, str]] = {"r": means.MEAN_SQUARE}
     torch_state: ClassVar[TorchState | None] = TorchState(
         "RMSprop",
         tensors={"r": "square_avg"},

@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Hashable, Iterator, Sequence
 
 from optlab.core.lazy import numpy as np
+from optlab.store.spacing import NEWEST
 from optlab.training.events import (
     Event,
     InstrumentCosts,
@@ -19,7 +20,6 @@ from optlab.training.events import (
     SnapshotTaken,
     WeightPath,
 )
-from optlab.training.spacing import NEWEST
 
 BLOCK_ROWS = 4096
 """Steps of a block at most, unless the session itself has made a longer one."""

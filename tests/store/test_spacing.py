@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import pytest
 
-from optlab.training.spacing import outdated
+from optlab.store.spacing import outdated
 
 Moment = tuple[int, int, str]
 

@@ -14,7 +14,7 @@ from optlab.training.snapshot import FIXED_REASONS
 
 BUDGET = 64 << 20
 """Bytes of snapshots that a session keeps by default; the runs of a population share them."""
-MOST = 2048
+MAX_KEPT = 2048
 """Snapshots that are kept of a run at most, however small they are: each is a file."""
 NEWEST = 2
 """Newest snapshots that are always kept: a run is resumed from them."""
@@ -26,7 +26,7 @@ def outdated(
     kept: Sequence[One],
     facts: Callable[[One], tuple[int, int, str]],
     budget: int = BUDGET,
-    most: int = MOST,
+    most: int = MAX_KEPT,
 ) -> list[One]:
     """Return those of the snapshots of one run that are to be removed.
 
