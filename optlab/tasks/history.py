@@ -6,10 +6,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from optlab.core.errors import InvalidInput
 from optlab.core.lazy import numpy as np
 from optlab.experiment import Experiment
 from optlab.experiment.data_files import experiment_of
 from optlab.experiment.own_code import own_code
+from optlab.history.explaining import StepExplanation, explain
 from optlab.history.forking import Fork, changed, to
 from optlab.history.plan import Plan, plan
 from optlab.history.recomputation import Moment, Progress, moment
@@ -138,3 +140,37 @@ class ForkTask(AtStepTask):
     def own_parts(self) -> tuple[str, ...]:
         """See :class:`~optlab.tasks.task.Task`."""
         return own_code(self.experiment) if self.experiment else ()
+
+
+@dataclass(frozen=True)
+class ExplainTask(AtStepTask):
+    """Explain the step that leads to a step of a stored run; None for the last.
+
+    The results are those of :class:`MomentTask`, but the last is a
+    :class:`~optlab.history.explaining.StepExplanation`.
+
+    Attributes:
+        parameter: name of the parameter to show; "" for the one that moves most.
+    """
+
+    parameter: str = ""
+
+    def run(self, controls: Controls) -> Iterator[Plan | Progress | StepExplanation]:
+        """Explain the step; see :class:`~optlab.tasks.task.Task`.
+
+        Raises:
+            InvalidInput: there is no such run, step or parameter, or its data files have changed.
+            StoreError: it cannot be read.
+        """
+        with Store.open_readonly() as store:
+            last = plan(store, self.run_id, self.step)
+            if last.step <= last.record.at:
+                raise InvalidInput(
+                    f"No step of run {last.record.id} leads to step {last.step:,}, where it begins; "
+                    f"choose one from {last.record.at + 1:,} to {last.last:,}.",
+                    "at",
+                )
+            found = plan(store, last.record.id, last.step - 1)
+            yield found
+            for result in moment(found, self.experiment_of(found), store, controls, whole=False):
+                yield explain(result, self.parameter) if isinstance(result, Moment) else result

@@ -1,4 +1,4 @@
-"""``optlab fork`` and what it says, in this process."""
+"""``optlab fork`` and ``optlab explain``: what they say, in this process."""
 
 from __future__ import annotations
 
@@ -62,3 +62,25 @@ def test_that_what_cannot_be_forked_is_refused(run, capsys, words, code, says):
     assert says in json.loads(said.out)["error"] and says in said.err
     with Store.open_readonly() as store:
         assert len(store.runs()) == 1
+
+
+def test_that_a_step_is_explained_in_numbers(run, capsys):
+    words = ["explain", run["run"], "--at", "40", "--parameter", "layers.0.bias[2]"]
+    assert main([*words, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["step"], found["parameter"], found["exact"]) == (40, "layers.0.bias[2]", True)
+    velocity, theta = found["lines"]
+    used = velocity["used"]
+    assert velocity["text"] == "v ← αv − ε g"
+    assert velocity["value"] == pytest.approx(used["α"] * used["v"] - used["ε"] * used["g"])
+    assert theta["value"] == found["after"] == pytest.approx(found["before"] + velocity["value"])
+    assert main(words) == 0
+    said = capsys.readouterr().out
+    assert f"Step 40 of run {run['run']}, Momentum: layers.0.bias[2]" in said
+    assert velocity["with_numbers"] in said and "\n  θ ← θ + v\n" in said
+
+
+def test_that_there_is_a_step_to_explain(run, capsys):
+    assert main(["explain", run["run"], "--at", "0"]) == 2
+    assert "where it begins; choose one from 1 to 150" in capsys.readouterr().err
+    assert main(["explain", run["run"], "--parameter", "layers.9"]) == 2

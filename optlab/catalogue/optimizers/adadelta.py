@@ -31,6 +31,7 @@ class AdaDelta(Optimizer):
         r"u \leftarrow \rho u + (1 - \rho)\, \Delta \odot \Delta",
         r"\theta \leftarrow \theta + \epsilon\, \Delta",
     )
+    traced: ClassVar[tuple[str, ...]] = ("r", "delta", "u", "after")
     symbols: ClassVar[dict[str, str]] = {
         "θ": "parameters",
         "g": "gradient of the objective on the batch",

@@ -31,6 +31,7 @@ class Adam(Optimizer):
         r"\hat{s} = \frac{s}{1 - \rho_1^t},\quad \hat{r} = \frac{r}{1 - \rho_2^t}",
         r"\theta \leftarrow \theta - \epsilon\, \frac{\hat{s}}{\sqrt{\hat{r}} + \delta}",
     )
+    traced: ClassVar[tuple[str, ...]] = ("s", "r", "s_hat", "r_hat", "after")
     symbols: ClassVar[dict[str, str]] = {
         "θ": "parameters",
         "g": "gradient of the objective on the batch",

@@ -33,6 +33,7 @@ class AdamW(Optimizer):
         r"\hat{s} = \frac{s}{1 - \rho_1^t},\quad \hat{r} = \frac{r}{1 - \rho_2^t}",
         r"\theta \leftarrow \theta - \epsilon\, \frac{\hat{s}}{\sqrt{\hat{r}} + \delta}",
     )
+    traced: ClassVar[tuple[str, ...]] = ("decayed", "s", "r", "s_hat", "r_hat", "after")
     symbols: ClassVar[dict[str, str]] = {
         "θ": "parameters",
         "g": "gradient of the objective on the batch, evaluated before the decay",
@@ -80,7 +81,5 @@ class AdamW(Optimizer):
         r = h.beta2 * state["r"] + (1.0 - h.beta2) * g * g
         s_hat = s / (1.0 - h.beta1**h.step)
         r_hat = r / (1.0 - h.beta2**h.step)
-        return (1.0 - h.lr * h.weight_decay) * theta - h.lr * s_hat / (r_hat.sqrt() + h.eps), {
-            "s": s,
-            "r": r,
-        }
+        decayed = (1.0 - h.lr * h.weight_decay) * theta
+        return decayed - h.lr * s_hat / (r_hat.sqrt() + h.eps), {"s": s, "r": r}

@@ -80,6 +80,17 @@ class Optimizer(Component):
         ]
         return f"{entry} of {self.name} {' '.join(choices)}".strip()
 
+    traced: ClassVar[tuple[str, ...]] = ()
+    """Names in the code of what the assignments of :meth:`lines` compute, in their order.
+
+    Each is a local variable of the rule's functions, ``state.`` and an entry of the new state,
+    ``g`` for the gradient, or ``after`` for the new parameters; "" for what the code does not hold.
+    """
+
+    def lines(self) -> tuple[str, ...]:
+        """Return the lines of the rule with the present choices, in LaTeX."""
+        return self.rule
+
     def refusal(self, parameters: int) -> str:
         """Return why the rule cannot be used for this number of parameters, or "" if it can.
 

@@ -31,6 +31,7 @@ class Momentum(Optimizer):
         r"v \leftarrow \alpha v - \epsilon\, g",
         r"\theta \leftarrow \theta + v",
     )
+    traced: ClassVar[tuple[str, ...]] = ("v", "after")
     symbols: ClassVar[dict[str, str]] = {
         "θ": "parameters",
         "g": "gradient of the objective on the batch",
@@ -72,6 +73,14 @@ class Momentum(Optimizer):
 
     def meaning(self, entry: str) -> str:
         return means.ACCUMULATED if self.form == "torch" else means.VELOCITY
+
+    def lines(self) -> tuple[str, ...]:
+        if self.form == "torch":
+            return (
+                r"v \leftarrow \alpha v + g",
+                r"\theta \leftarrow \theta - \epsilon\, v",
+            )
+        return self.rule
 
     @staticmethod
     def start(theta: torch.Tensor) -> State:

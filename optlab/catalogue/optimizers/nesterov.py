@@ -32,6 +32,7 @@ class Nesterov(Optimizer):
         r"v \leftarrow \alpha v - \epsilon\, g",
         r"\theta \leftarrow \theta + v",
     )
+    traced: ClassVar[tuple[str, ...]] = ("g", "v", "after")
     symbols: ClassVar[dict[str, str]] = {
         "θ": "parameters",
         "g": "gradient evaluated at the interim point θ + αv",
@@ -74,6 +75,15 @@ class Nesterov(Optimizer):
 
     def meaning(self, entry: str) -> str:
         return means.ACCUMULATED if self.form == "torch" else means.VELOCITY
+
+    def lines(self) -> tuple[str, ...]:
+        if self.form == "torch":
+            return (
+                r"g = \nabla J(\theta)",
+                r"v \leftarrow \alpha v + g",
+                r"\theta \leftarrow \theta - \epsilon\, (g + \alpha v)",
+            )
+        return self.rule
 
     @staticmethod
     def start(theta: torch.Tensor) -> State:

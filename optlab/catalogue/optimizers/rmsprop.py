@@ -30,6 +30,7 @@ class RMSProp(Optimizer):
         r"r \leftarrow \rho r + (1 - \rho)\, g \odot g",
         r"\theta \leftarrow \theta - \frac{\epsilon}{\sqrt{\delta + r}} \odot g",
     )
+    traced: ClassVar[tuple[str, ...]] = ("r", "after")
     symbols: ClassVar[dict[str, str]] = {
         "θ": "parameters",
         "g": "gradient of the objective on the batch",
@@ -69,6 +70,14 @@ class RMSProp(Optimizer):
         "Form",
         help="Whether δ is added inside the square root (notes) or outside it (torch).",
     )
+
+    def lines(self) -> tuple[str, ...]:
+        if self.form == "torch":
+            return (
+                self.rule[0],
+                r"\theta \leftarrow \theta - \frac{\epsilon}{\sqrt{r} + \delta} \odot g",
+            )
+        return self.rule
 
     @staticmethod
     def start(theta: torch.Tensor) -> State:

@@ -30,6 +30,7 @@ class RMSPropNesterov(Optimizer):
         r"v \leftarrow \alpha v - \frac{\epsilon}{\sqrt{\delta + r}} \odot g",
         r"\theta \leftarrow \theta + v",
     )
+    traced: ClassVar[tuple[str, ...]] = ("g", "r", "v", "after")
     symbols: ClassVar[dict[str, str]] = {
         "θ": "parameters",
         "g": "gradient evaluated at the interim point θ + αv",

@@ -41,7 +41,7 @@ SAME = {
             "averaging": {"name": "exponential"},
             "clipping": {"name": "norm"},
         },
-        ((33, SetValue("clipping.limit", 0.05)),),
+        ((33, SetValue("clipping.threshold", 0.05)),),
     ),
     "line searches": ({"optimizer": {"name": "lbfgs"}, "budget": {"steps": 70}}, ()),
     "instruments and weights": (
