@@ -37,7 +37,8 @@ And it races on a function of two variables, where each contender is one row of 
 
 The map, and what may import what, is in ``ARCHITECTURE.md``: ``core``, ``numerics``, ``outside``,
 ``catalogue``, ``experiment``, ``objective``, ``curvature``, ``optim``, ``training``, ``store``,
-``studies``, ``tasks``, ``runners``, ``cli``, ``gui``, in the order in which they may be imported.
+``history``, ``studies``, ``tasks``, ``runners``, ``cli``, ``gui``, in the order in which they may be
+imported.
 """
 
 __version__ = "0.1.0"

@@ -30,7 +30,7 @@ INTERRUPTED = 130
 """Exit code after Ctrl-C, as shells have it (128 + SIGINT): different from a failure,
 and not a success either.
 """
-_WITH_OWN_WORKERS = ("run", "race", "study", "model")
+_WITH_OWN_WORKERS = ("run", "fork", "race", "study", "model")
 """Commands that give code of the user's to workers themselves."""
 _in_worker = ContextVar("in a worker", default=False)
 

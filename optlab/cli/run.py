@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import sys
 import warnings
 from collections.abc import Callable, Sequence
@@ -28,6 +29,7 @@ from optlab.runners import JobHandle, train
 from optlab.runners import resume as go_on
 from optlab.runners.train import RunnerChoice, shared_runner
 from optlab.store import Store
+from optlab.store.spacing import BUDGET
 from optlab.tasks.checking import CheckAllTask, CheckTask
 from optlab.tasks.run_figures import further_figures
 from optlab.tasks.test_part import class_names
@@ -38,6 +40,9 @@ RUNNERS: tuple[RunnerChoice, ...] = get_args(RunnerChoice)
 ORDER = 10
 """Rank in the list of commands."""
 
+MAX_MEGABYTES = 1_000_000
+"""What ``--snapshots`` may ask for."""
+
 ONLY_STORED = (
     "--changed-data applies to stored runs only; an experiment reads its files as they are."
 )
@@ -46,6 +51,15 @@ ChangedData = Annotated[
     typer.Option(
         "--changed-data",
         help="With a stored run: continue although files that it read have changed since.",
+    ),
+]
+SnapshotBudget = Annotated[
+    str,
+    typer.Option(
+        "--snapshots",
+        metavar="MB",
+        help=f"Megabytes of snapshots that the run keeps, evenly spaced, so that any of its steps "
+        f"can be reached; {BUDGET >> 20} by default.",
     ),
 ]
 
@@ -120,6 +134,7 @@ def run(
     ] = "",
     changed_data: ChangedData = False,
     no_store: Annotated[bool, typer.Option("--no-store", help="Do not store the run.")] = False,
+    snapshots: SnapshotBudget = "",
     json: Annotated[
         bool,
         typer.Option(
@@ -151,18 +166,20 @@ def run(
     if number:
         return follow_first_rank()
     if resume:
-        experiment, begin = _resumed(resume, source, given, asked, no_store, changed_data, count)
+        experiment, begin = _resumed(
+            resume, source, given, asked, no_store, changed_data, count, snapshot_bytes(snapshots)
+        )
     elif changed_data:
         raise InvalidInput(ONLY_STORED, "changed_data")
     else:
-        experiment, begin = _fresh(source, given, asked, no_store, count)
+        experiment, begin = _fresh(source, given, asked, no_store, count, snapshot_bytes(snapshots))
     outcome = follow(
         begin, Outcome(experiment.title(), ranks=count or 1), view(experiment, silent=json)
     )
     if json:
         say_json(outcome.document())
     else:
-        _say(outcome, experiment)
+        say_result(outcome, experiment)
     if outcome.asked_to_stop and outcome.status in ("stopped", "interrupted"):
         return 128 + outcome.asked_to_stop
     return int(outcome.status in ("diverged", "failed") or outcome.recorded is False)
@@ -182,8 +199,34 @@ def runner_named(text: str) -> RunnerChoice:
     )
 
 
+def snapshot_bytes(text: str) -> int:
+    """Return the bytes that ``--snapshots`` allows, by default :data:`BUDGET`.
+
+    Raises:
+        InvalidInput: the text is not a number of megabytes.
+    """
+    if not text:
+        return BUDGET
+    try:
+        megabytes = float(text)
+    except ValueError:
+        megabytes = math.nan
+    if not 0.0 <= megabytes <= MAX_MEGABYTES:
+        raise InvalidInput(
+            f"--snapshots is '{text}', but it must be a number of megabytes from 0 to "
+            f"{MAX_MEGABYTES:,}; the first snapshot and the newest two are kept in any case.",
+            "snapshots",
+        )
+    return int(megabytes * 2**20)
+
+
 def _fresh(
-    source: str, changes: list[str], runner: RunnerChoice, no_store: bool, ranks: int | None
+    source: str,
+    changes: list[str],
+    runner: RunnerChoice,
+    no_store: bool,
+    ranks: int | None,
+    kept: int,
 ) -> tuple[Experiment, Callable[[], JobHandle]]:
     """Return the requested experiment, checked, and a function that starts it."""
     if not source:
@@ -198,6 +241,7 @@ def _fresh(
         if no_store:
             return train([experiment], runner=where)
         with Store.open() as store:
+            store.snapshot_bytes = kept
             return train([experiment], runner=where, store=store)
 
     return experiment, begin
@@ -279,6 +323,7 @@ def _resumed(
     no_store: bool,
     changed_data: bool,
     ranks: int | None,
+    kept: int,
 ) -> tuple[Experiment, Callable[[], JobHandle]]:
     """Return the experiment of a stored run, and a function that resumes it."""
     if source or changes or no_store:
@@ -294,6 +339,7 @@ def _resumed(
     def begin() -> JobHandle:
         with Store.open() as store:
             where = runner if ranks is None else shared_runner(ranks)
+            store.snapshot_bytes = kept
             return go_on([record.id], runner=where, store=store, changed_data=changed_data)
 
     experiment = experiment_of(
@@ -371,7 +417,7 @@ def _check_device(experiment: Experiment) -> None:
         resolve(experiment.general.device, 0, experiment.general.precision)
 
 
-def _say(outcome: Outcome, experiment: Experiment) -> None:
+def say_result(outcome: Outcome, experiment: Experiment) -> None:
     """The result in words."""
     if outcome.status in ("failed", "interrupted"):
         print(

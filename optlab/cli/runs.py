@@ -71,7 +71,9 @@ def _row(record: RunRecord) -> tuple[str, ...]:
         f"{record.steps:,}",
         _validation(record),
         record.device,
-        record.title,
+        f"{record.title} (fork of {record.parent} at step {record.at:,})"
+        if record.parent
+        else record.title,
     )
 
 

@@ -10,10 +10,10 @@ from typing import Annotated, Any
 
 from optlab.cli.claim_text import page_lines
 from optlab.cli.output import field_document, say, say_json, terminal_width
-from optlab.cli.plain_math import plain
 from optlab.core.errors import InvalidInput
 from optlab.core.fields import Field
 from optlab.core.lazy import typer
+from optlab.core.plain_math import plain
 from optlab.experiment import Experiment, pages, presets
 from optlab.experiment.pages import Page
 from optlab.studies.claims import shipped as shipped_claims

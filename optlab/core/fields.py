@@ -65,6 +65,7 @@ class Field:
         log: whether its natural scale is logarithmic.
         slider: range of the slider in an editor; typed values may leave it.
         choices: allowed texts of a ``choice``.
+        live: whether it can be changed during a run, though not all of its section can.
     """
 
     name: str
@@ -82,6 +83,7 @@ class Field:
     log: bool = False
     slider: tuple[float, float] | None = None
     choices: tuple[str, ...] = ()
+    live: bool = False
 
     @property
     def allowed(self) -> str:
@@ -187,9 +189,19 @@ def integer(
     le: int = MAX_WHOLE,
     log: bool = False,
     slider: tuple[float, float] | None = None,
+    live: bool = False,
 ) -> Any:
     """Declare a whole number."""
-    extra = dict(label=label, symbol=symbol, help=help, why=why, unit=unit, log=log, slider=slider)
+    extra = dict(
+        label=label,
+        symbol=symbol,
+        help=help,
+        why=why,
+        unit=unit,
+        log=log,
+        slider=slider,
+        live=live,
+    )
     return _declare(default, extra, ge=ge, le=le)
 
 

@@ -318,9 +318,10 @@ class Experiment:
         """Return path → field of every number that can be changed during a run."""
         return {
             f"{section}.{field.name}": field
-            for section in LIVE_SECTIONS
+            for section in SECTIONS
             for field in getattr(self, section).fields()
-            if field.kind in ("number", "integer")
+            if (field.live or section in LIVE_SECTIONS)
+            and field.kind in ("number", "integer")
             and not (section == "optimizer" and field.name in self.optimizer.fixed)
         }
 

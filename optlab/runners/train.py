@@ -10,6 +10,7 @@ from typing import Literal
 from optlab.experiment import Experiment
 from optlab.experiment.data_files import experiment_of
 from optlab.experiment.own_code import own_code
+from optlab.history.forking import Fork
 from optlab.runners.choice import choose
 from optlab.runners.job_handle import JobHandle
 from optlab.runners.jobs import TrainJob
@@ -17,6 +18,7 @@ from optlab.runners.pool import WorkerPool
 from optlab.runners.process import ProcessRunner
 from optlab.runners.runner import Runner
 from optlab.runners.thread import ThreadRunner
+from optlab.store.records import Origin
 from optlab.store.store import Store
 from optlab.training.control import Message
 
@@ -32,6 +34,7 @@ def train(
     pool: WorkerPool | None = None,
     log: Sequence[tuple[int, Message]] = (),
     capacity: int = 4096,
+    fork: Fork | None = None,
 ) -> JobHandle:
     """Train experiments together as one population, and return the handle of the started job.
 
@@ -44,6 +47,7 @@ def train(
         pool: from which worker processes are taken.
         log: messages to apply, each with the number of completed steps before it.
         capacity: see :class:`~optlab.runners.job_handle.JobHandle`.
+        fork: where the run begins, unless at its own start; ``experiments`` are that of the fork.
 
     Raises:
         StoreError: the runs cannot be recorded.
@@ -54,8 +58,10 @@ def train(
     writer = None
     if store is not None:
         with _opened(store) as opened:
-            writer = opened.begin(experiments, runner.name)
-    job = TrainJob(documents, None, tuple(log))
+            origin = None if fork is None else Origin(fork.parent, fork.at)
+            writer = opened.begin(experiments, runner.name, origin=origin)
+    snapshots = None if fork is None else (fork.snapshot,)
+    job = TrainJob(documents, snapshots, (*(() if fork is None else fork.log), *log))
     return _started(JobHandle(job, runner, writer, capacity))
 
 

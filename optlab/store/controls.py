@@ -9,6 +9,7 @@ from typing import Any
 
 from optlab.core.errors import StoreError
 from optlab.training.control import (
+    SHARED_PATHS,
     Advance,
     Follow,
     Message,
@@ -95,8 +96,8 @@ def persistent_messages(log: list[tuple[int, Message]], step: int) -> list[tuple
 def for_population(logs: list[list[tuple[int, Message]]]) -> tuple[tuple[int, Message], ...]:
     """Return the messages to replay for runs that are resumed together.
 
-    Weights are followed and instruments are switched in all runs, so the log of the first run has
-    these messages for all.
+    Weights are followed, instruments are switched and shared fields are changed in all runs, so the
+    log of the first run has these messages for all.
 
     Args:
         logs: one per run.
@@ -104,7 +105,7 @@ def for_population(logs: list[list[tuple[int, Message]]]) -> tuple[tuple[int, Me
     messages: list[tuple[int, Message]] = []
     for row, log in enumerate(logs):
         for step, message in log:
-            if isinstance(message, SetValue):
+            if isinstance(message, SetValue) and message.path not in SHARED_PATHS:
                 messages.append(
                     (step, message if len(logs) == 1 else dataclasses.replace(message, run=row))
                 )

@@ -59,6 +59,10 @@ def _is_time_or_empty(value: object) -> bool:
     return value == "" or _is_time(value)
 
 
+def _is_run_id_or_empty(value: object) -> bool:
+    return value == "" or is_run_id(value)
+
+
 def _is_status(value: object) -> bool:
     return value in _STATUSES
 
@@ -126,6 +130,9 @@ class RunRecord:
             while it has not ended.
         detail: the traceback of a failed run.
         files: path of each file that it read → ``bytes`` and ``sha256``, see :attr:`identities`.
+        parent: id of the run that it was forked from, which may have been deleted since; "" where
+            it began at its own start.
+        at: step at which it was forked, 0 without a parent.
     """
 
     id: str = column(is_run_id)
@@ -150,6 +157,8 @@ class RunRecord:
     broken: str = column(_is_text, default="")
     detail: str = column(_is_text, default="")
     files: Mapping[str, Mapping[str, Any]] = column(_is_identities_by_path, json=True, default={})
+    parent: str = column(_is_run_id_or_empty, default="")
+    at: int = column(_is_count, default=0)
 
     @property
     def identities(self) -> dict[str, FileIdentity]:
@@ -165,6 +174,14 @@ class RunRecord:
     def resumable(self) -> bool:
         """Whether the run can be resumed."""
         return self.status in RESUMABLE
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a fork begins: see :attr:`RunRecord.parent` and :attr:`RunRecord.at`."""
+
+    parent: str = ""
+    at: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)

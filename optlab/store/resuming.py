@@ -62,6 +62,12 @@ def writer_for(
         StoreError: stored data are damaged.
     """
     starts = _common_snapshots(home, connection, [record.id for record in runs])
+    for record in runs:
+        if record.parent and not starts:
+            raise StoreError(
+                f"Run {record.id} began as a fork, and no snapshot of it can be read; fork again: "
+                f"optlab fork {record.parent} --at {record.at}."
+            )
     step = starts[0].step if starts else 0
     cursors: list[RunCursor] = []
     logs: list[Log] = []

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from optlab.core.lazy import numpy as np
 from optlab.store import series, snapshots
 from optlab.store.chunks import Chunk, Table, encode, steps_of
-from optlab.store.records import RunStatus
+from optlab.store.records import RunStatus, SnapshotRecord
 from optlab.store.series_groups import OpenChunk, Spec
 
 WRITE_CHUNK = (
@@ -57,6 +57,7 @@ class RunCursor:
         replayed: messages that the session replays; it reports them as applied, but they are
             stored already.
         messages: number of stored messages.
+        kept: its stored snapshots, by step.
         tails: group of the session → the open chunk for its rows.
         skip: group of the session → last step that is stored already.
     """
@@ -72,6 +73,7 @@ class RunCursor:
     open: dict[int, tuple[int, Table | None]] = field(default_factory=dict)
     replayed: Counter[tuple[int, str]] = field(default_factory=Counter)
     messages: int = 0
+    kept: list[SnapshotRecord] = field(default_factory=list)
     tails: dict[int, OpenChunk] = field(default_factory=dict)
     skip: dict[int, int] = field(default_factory=dict)
 
@@ -82,6 +84,7 @@ class RunCursor:
             StoreError: a chunk that would be continued is damaged.
         """
         self.stored = series.groups(connection, self.id)
+        self.kept = snapshots.records(connection, self.id)
         self.last, self.open, self.tails, self.skip = {}, {}, {}, {}
         newest = self.newest()
         for number, specs in self.stored.items():
@@ -135,9 +138,7 @@ class RunCursor:
                         "DELETE FROM chunks WHERE run = ? AND bundle = ? AND number = ?",
                         (self.id, number, chunk.number),
                     )
-        files = [
-            record.file for record in snapshots.records(connection, self.id) if record.step > step
-        ]
+        files = [record.file for record in self.kept if record.step > step]
         connection.execute("DELETE FROM snapshots WHERE run = ? AND step > ?", (self.id, step))
         self.steps, self.dirty = step, True
         self.load(connection)

@@ -182,6 +182,35 @@ def _tables(
                 yield run, number, _table(chunks, wanted[run][number])
 
 
+def read_between(
+    connection: sqlite3.Connection, run: str, name: str, first: int, last: int
+) -> StoredSeries | None:
+    """Return the values of a series of steps from ``first`` to ``last``; None where there are none.
+
+    Only the chunks with these steps are read.
+
+    Raises:
+        StoreError: one of them is damaged.
+    """
+    pieces: list[_Piece] = []
+    for number, specs in groups(connection, run).items():
+        at = 1
+        for series, columns in specs:
+            size = len(columns) or 1
+            if series == name:
+                query = (
+                    f"SELECT {_FIELDS} FROM chunks WHERE run = ? AND bundle = ? "
+                    "AND last_step >= ? AND first_step <= ? ORDER BY number"
+                )
+                for row in connection.execute(query, (run, number, first, last)):
+                    table = _verified(_chunk(row, specs), specs)
+                    steps = steps_of(table)
+                    inside = (steps >= first) & (steps <= last)
+                    pieces.append((columns, steps[inside], table[at : at + size, inside]))
+            at += size
+    return _joined(pieces) if pieces else None
+
+
 def last_chunk(
     connection: sqlite3.Connection, run: str, number: int, specs: tuple[Spec, ...]
 ) -> tuple[Chunk, Table] | None:

@@ -24,10 +24,9 @@ from optlab.store.columns import marks, parts
 from optlab.store.database import SNAPSHOT_FOLDER
 from optlab.store.names import is_snapshot_file, run_id
 from optlab.store.records import SNAPSHOTS, SnapshotRecord
+from optlab.store.spacing import BUDGET, MAX_KEPT, outdated
 from optlab.training.snapshot import Snapshot
 
-CHECKPOINTS = 2
-"""Checkpoints that are kept of a run; snapshots for other reasons are all kept."""
 _FLUSHES = 8
 """Files that are flushed to the disk at the same time."""
 _UNFINISHED = ".part"
@@ -149,7 +148,8 @@ def write(home: Path, run: str, snapshot: Snapshot, used: set[str]) -> SnapshotR
         name, number = f"{stem}-{number}.safetensors", number + 1
     target = _own_folder(home, run)
     target.mkdir(parents=True, exist_ok=True)
-    _write_atomically(target / name, data)
+    # Changes come in bursts, and what one loses when the power fails can be computed again.
+    _write_atomically(target / name, data, durable=snapshot.reason != "changed")
     return SnapshotRecord(
         run=run,
         step=snapshot.step,
@@ -184,7 +184,7 @@ def write_all(home: Path, taken: Sequence[tuple[str, Snapshot, set[str]]]) -> li
         return list(pool.map(lambda one: write(home, *one), taken))
 
 
-def _write_atomically(path: Path, data: bytes) -> None:
+def _write_atomically(path: Path, data: bytes, *, durable: bool) -> None:
     unfinished = path.with_name(path.name + _UNFINISHED)
     try:
         # A file left by a kill, or a link that would be followed.
@@ -192,12 +192,13 @@ def _write_atomically(path: Path, data: bytes) -> None:
         with unfinished.open("xb") as file:
             file.write(data)
             file.flush()
-            os.fsync(file.fileno())
+            if durable:
+                os.fsync(file.fileno())
         os.replace(unfinished, path)
     except OSError:
         unfinished.unlink(missing_ok=True)
         raise
-    if os.name == "posix":
+    if durable and os.name == "posix":
         # The new name is on the disk only once the folder is flushed.
         handle = os.open(path.parent, os.O_RDONLY)
         try:
@@ -265,19 +266,40 @@ def _damaged(record: SnapshotRecord, path: Path) -> StoreError:
     )
 
 
-def superseded(before: list[SnapshotRecord], new: SnapshotRecord) -> list[SnapshotRecord]:
-    """Return the snapshots of a run that a new one replaces: at its step, or older checkpoints."""
-    replaced = [old for old in before if (old.step, old.reason) == (new.step, new.reason)]
-    return replaced + _outdated([*(old for old in before if old not in replaced), new])
+def superseded(
+    before: Sequence[SnapshotRecord],
+    new: Sequence[SnapshotRecord],
+    budget: int = BUDGET,
+    most: int = MAX_KEPT,
+) -> list[SnapshotRecord]:
+    """Return the snapshots of the runs of a session that new ones of one moment replace.
 
+    They are those at the same step for the same reason, and those that
+    :func:`optlab.store.spacing.outdated` removes. All runs keep the same steps, since a
+    population is taken up again only from snapshots of all of its runs.
 
-def _outdated(records: list[SnapshotRecord]) -> list[SnapshotRecord]:
-    """Return the checkpoints that newer ones replace."""
-    checkpoints = sorted(
-        (record for record in records if record.reason == "checkpoint"),
-        key=lambda record: record.step,
+    Args:
+        before: of all its runs.
+        new: of some of its runs.
+        budget: bytes of the snapshots of all runs together. most: snapshots of a run.
+    """
+    keys = {(record.run, record.step, record.reason) for record in new}
+    replaced = [old for old in before if (old.run, old.step, old.reason) in keys]
+    moments: dict[tuple[int, str], list[SnapshotRecord]] = {}
+    for record in (*before, *new):
+        if not any(record is old for old in replaced):
+            moments.setdefault((record.step, record.reason), []).append(record)
+    sizes = {
+        moment: sum(record.bytes for record in kept if type(record.bytes) is int)
+        for moment, kept in moments.items()
+    }
+    removed = outdated(
+        sorted(moments, key=lambda moment: moment[0]),
+        lambda moment: (moment[0], sizes[moment], moment[1]),
+        budget,
+        most,
     )
-    return checkpoints[:-CHECKPOINTS]
+    return [*replaced, *(record for moment in removed for record in moments[moment])]
 
 
 def remove_strays(home: Path, run: str, named: set[str]) -> None:

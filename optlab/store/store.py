@@ -21,8 +21,9 @@ from optlab.core.errors import InvalidInput, StoreError
 from optlab.store import checksums, database, records, rescue, snapshots
 from optlab.store.columns import marks, parts
 from optlab.store.persistence import Persistence
-from optlab.store.records import CONTROLS, RUNS, RunRecord, SnapshotRecord
+from optlab.store.records import CONTROLS, RUNS, Origin, RunRecord, SnapshotRecord
 from optlab.store.soundness import DamagedStore
+from optlab.store.spacing import BUDGET
 from optlab.store.study_store import StudyStore
 from optlab.training.snapshot import Snapshot
 
@@ -45,7 +46,11 @@ class Store(StudyStore):
         home: the OptLab folder.
         readonly: whether nothing can be written.
         notice: a sentence if the database was found to be damaged when it was opened; "" otherwise.
+        snapshot_bytes: bytes of the snapshots that the runs of a session keep together, from the
+            next one on that begins or is resumed.
     """
+
+    snapshot_bytes: int = BUDGET
 
     @classmethod
     def open(cls, folder: Path | None = None) -> Self:
@@ -168,6 +173,19 @@ class Store(StudyStore):
         with self._readable_errors(), database.reading(self._connection):
             return series.read_many(self._connection, list(run_ids), names)
 
+    def series_between(self, run_id: str, name: str, first: int, last: int) -> StoredSeries | None:
+        """Return the values of one series of a run of steps from ``first`` to ``last``.
+
+        None where there are none. What it costs does not depend on the length of the run.
+
+        Raises:
+            StoreError: stored data are damaged.
+        """
+        from optlab.store import series
+
+        with self._readable_errors(), database.reading(self._connection):
+            return series.read_between(self._connection, run_id, name, first, last)
+
     def snapshots(self, run_id: str) -> list[SnapshotRecord]:
         """Return the metadata of the snapshots of a run, by step."""
         with self._readable_errors():
@@ -233,12 +251,19 @@ class Store(StudyStore):
 
     # --- recording -------------------------------------------------------------------------------
 
-    def begin(self, experiments: Sequence[Experiment], runner: str) -> RunWriter:
+    def begin(
+        self,
+        experiments: Sequence[Experiment],
+        runner: str,
+        *,
+        origin: Origin | None = None,
+    ) -> RunWriter:
         """Create the runs of a session, one per experiment.
 
         Args:
             experiments: those of a population.
             runner: where the session will run, ``thread``, ``process`` or ``cluster``.
+            origin: where they begin, unless at their own start.
 
         Raises:
             InvalidInput: a file that an experiment reads cannot be read.
@@ -248,13 +273,16 @@ class Store(StudyStore):
 
         files = [files_of(experiment) for experiment in experiments]
         with self._readable_errors():
-            return self._persist(lambda: self._begin(experiments, files, runner))
+            return self._persist(
+                lambda: self._begin(experiments, files, runner, origin or Origin())
+            )
 
     def _begin(
         self,
         experiments: Sequence[Experiment],
         files: Sequence[Mapping[str, FileIdentity]],
         runner: str,
+        origin: Origin,
     ) -> RunWriter:
         from optlab.store.run_cursors import RunCursor
         from optlab.store.writer import RunWriter
@@ -278,11 +306,17 @@ class Store(StudyStore):
                         population=ids[0],
                         place=row,
                         files={path: asdict(identity) for path, identity in files[row].items()},
+                        parent=origin.parent,
+                        at=origin.at,
+                        steps=origin.at,
                     )
                     connection.execute(RUNS.insert, RUNS.values(record))
                     RUNS.write_checksums(connection, record.id)
             undo.pop_all()
-        return RunWriter(self.home, connection, lock, [RunCursor(run) for run in ids], documents)
+        cursors = [RunCursor(run, steps=origin.at) for run in ids]
+        writer = RunWriter(self.home, connection, lock, cursors, documents)
+        writer.snapshot_bytes = self.snapshot_bytes
+        return writer
 
     def resume(self, run_ids: Sequence[str], runner: str | None = None) -> RunWriter:
         """Resume runs that ended early, under the same ids.
@@ -334,6 +368,7 @@ class Store(StudyStore):
                     RUNS.write_checksums(connection, record.id)
                 writer = resuming.writer_for(self.home, connection, lock, runs, self.controls)
             undo.pop_all()
+        writer.snapshot_bytes = self.snapshot_bytes
         return writer
 
 

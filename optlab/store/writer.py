@@ -31,6 +31,7 @@ from optlab.store.persistence import Persistence, Watcher
 from optlab.store.records import GOING, RUNS, SNAPSHOTS, TABLES, RunStatus, now
 from optlab.store.run_cursors import WRITE_CHUNK, RunCursor, chunk_values
 from optlab.store.series_groups import Packed, SeriesGroups
+from optlab.store.spacing import BUDGET
 from optlab.training.control import Follow, Message, SetValue
 from optlab.training.events import (
     ActivityChanged,
@@ -81,6 +82,7 @@ class RunWriter:
         experiments: of its runs, as TOML.
         snapshots: one per run from which the session resumes, or None for a new session.
         log: the messages that the session replays from there.
+        snapshot_bytes: bytes of the snapshots that its runs keep together.
     """
 
     def __init__(
@@ -102,6 +104,7 @@ class RunWriter:
         self.snapshots = snapshots
         self.log = log
         self._groups = groups or SeriesGroups()
+        self.snapshot_bytes = BUDGET
         self._tracked: tuple[str, ...] = ()
         self._tracked_at_start: tuple[str, ...] = ()
         self._new_groups: list[Statement] = []
@@ -361,27 +364,35 @@ class RunWriter:
             if began < self._checkpoint_at:
                 return
             self._checkpoint_step, self._checkpoint_cost = step, 0.0
-        ids = [cursor.id for cursor, _ in taken]
-        before = self._persist(lambda: snapshots.records_of(self._connection, ids))
         written = self._persist(
             lambda: snapshots.write_all(
                 self._home,
                 [
-                    (cursor.id, snapshot, {old.file for old in before[cursor.id]})
+                    (cursor.id, snapshot, {old.file for old in cursor.kept})
                     for cursor, snapshot in taken
                 ],
             )
         )
-        superseded = [
-            old for record in written for old in snapshots.superseded(before[record.run], record)
-        ]
-        delete = "DELETE FROM snapshots WHERE run = ? AND file = ?"
-        self._commit(
-            *((delete, (old.run, old.file)) for old in superseded),
-            *((SNAPSHOTS.replace, SNAPSHOTS.values(record)) for record in written),
+        superseded = snapshots.superseded(
+            [record for cursor in self._cursors for record in cursor.kept],
+            written,
+            self.snapshot_bytes,
         )
-        for old in superseded:
-            snapshots.discard(self._home, old.run, old.file)
+        delete = "DELETE FROM snapshots WHERE run = ? AND file = ?"
+        gone = {(old.run, old.file) for old in superseded}
+        by_run = {record.run: record for record in written if (record.run, record.file) not in gone}
+        self._commit(
+            *((delete, old) for old in gone),
+            *((SNAPSHOTS.replace, SNAPSHOTS.values(record)) for record in by_run.values()),
+        )
+        for cursor in self._cursors:
+            added = [by_run[cursor.id]] if cursor.id in by_run else []
+            cursor.kept = sorted(
+                (one for one in (*cursor.kept, *added) if (one.run, one.file) not in gone),
+                key=lambda record: record.step,
+            )
+        for run, file in gone:
+            snapshots.discard(self._home, run, file)
         if checkpoint:
             done = time.monotonic()
             self._checkpoint_cost += done - began

@@ -94,7 +94,10 @@ def stored(run: str, examples: int = 0, *, changed_data: bool = False) -> Subjec
     """
     with Store.open_readonly() as store:
         record = store.run(run)
-        snapshots = [store.load_snapshot(snapshot) for snapshot in store.snapshots(record.id)]
+        kept = store.snapshots(record.id)
+        # As many points as a path has, evenly chosen from the last to the first.
+        every = max(1, -(-len(kept) // _PATH_POINTS))
+        snapshots = [store.load_snapshot(one) for one in kept[::-1][::every][::-1]]
     if not snapshots:
         raise InvalidInput(f"Run {record.id} has no stored weights; choose a run with a snapshot.")
     experiment = experiment_of(

@@ -1,7 +1,9 @@
 """The batches of R runs: the batch of any step, addressed directly.
 
-An epoch's order is a pure function of seed and epoch (see ``optlab.catalogue.batches``), so the
-stream has no state that a checkpoint would have to hold. Examples are gathered for many steps at
+An epoch's order is a pure function of seed and epoch (see ``optlab.catalogue.batches``), and a batch
+begins where the one before it ended. Where the batch size changes during a run, the stream is a
+sequence of segments, each of which begins at a place in an epoch: that place, which a snapshot
+holds, is all of its state. Examples are gathered for many steps at
 once; a step then takes a view. Where an order streams, its examples come from an endless sequence
 of pieces, each a pure function of seed and number; an epoch has as many examples as the training
 set.
@@ -9,7 +11,10 @@ set.
 
 from __future__ import annotations
 
+import bisect
+import math
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 from optlab.catalogue.batches.base import Batches as Order
 from optlab.catalogue.batches.base import Examples
@@ -24,8 +29,42 @@ _PIECE_VALUES = 65_536
 Nothing else decides how many examples it has: a run's stream must not depend on the other runs.
 """
 
+
+class Segment(NamedTuple):
+    """Steps with one batch size.
+
+    The first is ``step``; it begins at example ``offset`` (0 to n − 1) of ``epoch``.
+    """
+
+    step: int = 0
+    epoch: int = 0
+    offset: int = 0
+
+
 Draw = Callable[[int, str, int], tuple["torch.Tensor", "torch.Tensor"]]
 """Seed, purpose, n → n fresh examples, ``[n, *inputs]`` and their targets."""
+
+
+def place_of(step: int, segment: Segment, n: int, size: int) -> Segment:
+    """Return where the batch of a step begins.
+
+    Args:
+        step: of the segment. segment: the one that it belongs to. n: examples of an epoch.
+        size: examples of a full batch in the segment.
+    """
+    epoch, first, position = _located(step, segment, n, size)
+    return Segment(step, epoch, first + position * size)
+
+
+def _located(step: int, segment: Segment, n: int, size: int) -> tuple[int, int, int]:
+    """Return a step's epoch, the example at which its segment begins there, and its number."""
+    began, epoch, offset = segment
+    taken = step - began
+    rest = -(-(n - offset) // size)
+    if taken < rest:
+        return epoch, offset, taken
+    further, position = divmod(taken - rest, -(-n // size))
+    return epoch + 1 + further, 0, position
 
 
 class BatchStream:
@@ -36,6 +75,9 @@ class BatchStream:
         orders: each run's sampling order, all with the same batch size.
         seeds: each run's seed. Runs with the same data, order and seed share their batches.
         draws: where fresh examples of each data set come from; needed where an order streams.
+
+    Attributes:
+        segment: that of the step asked for last. steps_per_epoch: steps of an epoch there.
     """
 
     def __init__(
@@ -55,20 +97,55 @@ class BatchStream:
             for part in zip(self._x.split(self._n), self._y.split(self._n), strict=True)
         ]
         self._runs = len(orders)
-        everyone = list(zip(orders, seeds, sets, strict=True))
+        self._seeds, self._sets = seeds, sets
+        self._segments = [(Segment(), orders)]
+        self._begin(0)
+        self._draws = list(draws)
+        self._streaming = any(order.streams for order in orders)
+        self._piece_length = max(1, _PIECE_VALUES // max(1, self._x[0].numel()))
+        self._pieces: dict[int, tuple[int, torch.Tensor, torch.Tensor]] = {}
+
+    def _begin(self, number: int) -> None:
+        """Take up a segment, and forget what was gathered of another."""
+        segment, orders = self._segments[number]
+        everyone = list(zip(orders, self._seeds, self._sets, strict=True))
         distinct = list(dict.fromkeys(everyone))
         self._streams = everyone if len(distinct) > 1 else distinct
         self._size = orders[0].batch_size(self._n)
         self.steps_per_epoch = orders[0].steps_per_epoch(self._n)
         values = max(1, self._x[0].numel()) * self._size * len(self._streams)
         self._steps_held = max(1, min(self.steps_per_epoch, CHUNK_VALUES // values))
-        self._draws = list(draws)
-        self._streaming = any(order.streams for order in orders)
-        self._piece_length = max(1, _PIECE_VALUES // max(1, self._x[0].numel()))
-        self._pieces: dict[int, tuple[int, torch.Tensor, torch.Tensor]] = {}
+        following = self._segments[number + 1 :]
+        self.segment, self._until = segment, following[0][0].step if following else math.inf
         self._held = (-1, -1)
         self._order_epoch = -1
         self._order: torch.Tensor = torch.empty(0)
+
+    def continue_at(self, segment: Segment, orders: Sequence[Order]) -> None:
+        """Let a segment follow, in place of all that begin at its step or later.
+
+        Args:
+            segment: where its first batch begins. orders: those of the runs from there on.
+        """
+        self._segments = [one for one in self._segments if one[0].step < segment.step]
+        self._segments.append((segment, orders))
+        self._begin(len(self._segments) - 1)
+
+    def place(self, step: int) -> Segment:
+        """Return where the batch of a step begins."""
+        self._find(step)
+        return place_of(step, self.segment, self._n, self._size)
+
+    def segment_of(self, step: int) -> Segment:
+        """Return the segment that a step belongs to."""
+        self._find(step)
+        return self.segment
+
+    def _find(self, step: int) -> None:
+        """Take up the segment of a step."""
+        if not self.segment.step <= step < self._until:
+            began = [segment.step for segment, _ in self._segments]
+            self._begin(max(0, bisect.bisect_right(began, step) - 1))
 
     def at(self, step: int) -> tuple[torch.Tensor, torch.Tensor]:
         """Return the batch of ``step`` (0, 1, …).
@@ -78,24 +155,29 @@ class BatchStream:
         Returns:
             ``x`` ``[R, m, *inputs]`` and ``y`` ``[R, m]`` or ``[R, m, outputs]``.
         """
-        epoch, position = divmod(step, self.steps_per_epoch)
+        self._find(step)
+        epoch, first, position = _located(step, self.segment, self._n, self._size)
         block, index = divmod(position, self._steps_held)
-        if self._held != (epoch, block):
-            self._gather(epoch, block)
+        begin = first + block * self._steps_held * self._size
+        if self._held != (epoch, begin):
+            self._gather(epoch, begin)
         rows = slice(index * self._size, (index + 1) * self._size)
         return self._block_x[:, rows], self._block_y[:, rows]
 
-    def _gather(self, epoch: int, block: int) -> None:
+    def _gather(self, epoch: int, begin: int) -> None:
         if self._streaming:
-            x, y = self._mixed(epoch, block)
+            x, y = self._mixed(epoch, begin)
         else:
-            x, y = self._gathered(self._rows(epoch, block))
+            x, y = self._gathered(self._rows(epoch, begin))
         self._block_x = x.expand(self._runs, *x.shape[1:])
         self._block_y = y.expand(self._runs, *y.shape[1:])
-        self._held = (epoch, block)
+        self._held = (epoch, begin)
 
-    def _rows(self, epoch: int, block: int) -> torch.Tensor:
-        """Return the indices of the stored examples of a block, ``[streams, steps × m]``."""
+    def _rows(self, epoch: int, begin: int) -> torch.Tensor:
+        """Return the indices of the stored examples of a block, ``[streams, steps × m]``.
+
+        It begins at example ``begin`` of the epoch.
+        """
         if self._order_epoch != epoch:
             orders = [
                 order.epoch_order(self._examples[number], epoch, generators(seed))
@@ -104,21 +186,19 @@ class BatchStream:
             ]
             self._order = torch.stack(orders).to(self._x.device)
             self._order_epoch = epoch
-        length = self._steps_held * self._size
-        return self._order[:, block * length : (block + 1) * length]
+        return self._order[:, begin : begin + self._steps_held * self._size]
 
     def _gathered(self, rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         return self._x[rows], self._y[rows]
 
-    def _mixed(self, epoch: int, block: int) -> tuple[torch.Tensor, torch.Tensor]:
+    def _mixed(self, epoch: int, begin: int) -> tuple[torch.Tensor, torch.Tensor]:
         """Return a block where some runs stream: theirs drawn, those of the others gathered."""
-        length = self._steps_held * self._size
-        begin, end = block * length, min((block + 1) * length, self._n)
+        end = min(begin + self._steps_held * self._size, self._n)
         parts = []
         stored = (
             None
             if all(order.streams for order, _, _ in self._streams)
-            else self._rows(epoch, block)
+            else self._rows(epoch, begin)
         )
         for index, (order, seed, number) in enumerate(self._streams):
             if order.streams:

@@ -12,6 +12,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+SHARED_PATHS = frozenset({"batches.size"})
+"""Fields that can be changed during a run, but only in all runs of a population together."""
+
 
 @dataclass(frozen=True)
 class Pause:

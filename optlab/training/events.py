@@ -60,6 +60,20 @@ class SessionStarted(Event):
 
 
 @dataclass(frozen=True)
+class StateTakenOver(Event):
+    """A run begins as a fork, with this much of the state of the run that it was forked from.
+
+    Attributes:
+        run: which run. carried: names of the entries of its state that it took over; fresh: of
+            those that began anew.
+    """
+
+    run: int
+    carried: tuple[str, ...]
+    fresh: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Series:
     """New values of one series.
 

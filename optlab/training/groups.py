@@ -25,8 +25,18 @@ from optlab.experiment.sections import General
 from optlab.objective.batch_objective import BatchObjective
 from optlab.objective.seeding import generators
 from optlab.training.snapshot import SCHEDULE
+from optlab.training.state_names import AVERAGING, BEST, DELAY, is_own
 
-_AVERAGING, _DELAY, _BEST = "averaging.", "delay.", "best.theta"
+
+class Begun(NamedTuple):
+    """Steps at which the state of a run began, other than 0 in a fork that did not take it over.
+
+    A rule counts its own steps from there: one that corrects the bias of averages that begin at
+    zero would not do so at step 500.
+    """
+
+    optimizer: int = 0
+    averaging: int = 0
 
 
 class Member(Protocol):
@@ -74,6 +84,9 @@ class ScheduledColumn(NamedTuple):
         ]
 
 
+_AT_START = Begun()
+
+
 class Group:
     """Runs of a population that share an update rule, a clipping rule and an average.
 
@@ -84,6 +97,7 @@ class Group:
 
     Args:
         rows: indices of the runs. experiments: all runs of the population. theta: ``[R, P]``.
+        begun: the same for all rows.
 
     Attributes:
         index: the rows as a tensor, or None where they are all runs in order.
@@ -94,9 +108,15 @@ class Group:
     """
 
     def __init__(
-        self, rows: list[int], experiments: Sequence[Member], theta: torch.Tensor, layout: Layout
+        self,
+        rows: list[int],
+        experiments: Sequence[Member],
+        theta: torch.Tensor,
+        layout: Layout,
+        begun: Begun = _AT_START,
     ) -> None:
         self.rows = rows
+        self.begun = begun
         self._layout = layout
         all_runs = rows == list(range(len(experiments)))
         self.index = None if all_runs else torch.tensor(rows, device=theta.device)
@@ -106,11 +126,11 @@ class Group:
         self.h.step = 1
         self.state: State = dict(self.optimizer.begin(its_theta, self.h))
         self.state |= {
-            f"{_AVERAGING}{name}": value for name, value in self.averaging.start(its_theta).items()
+            f"{AVERAGING}{name}": value for name, value in self.averaging.start(its_theta).items()
         }
-        self.state |= {f"{_DELAY}{age}": its_theta for age in range(1, self._max_delay + 1)}
+        self.state |= {f"{DELAY}{age}": its_theta for age in range(1, self._max_delay + 1)}
         if self._keeps_best:
-            self.state[_BEST] = its_theta
+            self.state[BEST] = its_theta
 
     def refresh(self, experiments: Sequence[Member], theta: torch.Tensor) -> None:
         """Read the hyperparameters again from the current experiments.
@@ -129,7 +149,9 @@ class Group:
         self.h = _columns([member.optimizer for member in members], theta)
         self.h.layout = self._layout
         self.clip_h = _columns([member.clipping for member in members], theta)
-        self.averaging_h = _columns([member.averaging for member in members], theta)
+        self.averaging_h = _columns(
+            [_beginning(member.averaging, self.begun.averaging) for member in members], theta
+        )
         self.seeds = [member.general.seed for member in members]
         self._schedules = [member.schedule for member in members]
         self._watching = any(schedule.watches for schedule in self._schedules)
@@ -146,7 +168,7 @@ class Group:
         Returns:
             The learning rates, one a run.
         """
-        self.h.step = self.averaging_h.step = step + 1
+        self.h.step, self.averaging_h.step = step + 1 - self.begun.optimizer, step + 1
         if self._constant:
             rates = self._rates
         elif self._watching:
@@ -240,7 +262,7 @@ class Group:
         They are those of the section ``averaging``, else those that the rule itself keeps.
         """
         if self.averaging.active:
-            return self.state[f"{_AVERAGING}average"]
+            return self.state[f"{AVERAGING}average"]
         return self.optimizer.average(self._own())
 
     def shown_point(self, theta: torch.Tensor) -> torch.Tensor | None:
@@ -251,13 +273,13 @@ class Group:
 
     def best(self, run: int) -> torch.Tensor:
         """Return the parameters ``[P]`` of a run's best evaluation."""
-        return self.state[_BEST][self.rows.index(run)]
+        return self.state[BEST][self.rows.index(run)]
 
     def with_best(self, state: State, run: int, theta: torch.Tensor) -> State:
         """Return ``state`` with these parameters ``[P]`` as those of the run's best evaluation."""
-        best = state[_BEST].clone()
+        best = state[BEST].clone()
         best[self.rows.index(run)] = theta
-        return {**state, _BEST: best}
+        return {**state, BEST: best}
 
     def _hyperparameters(self, section: str) -> Hyperparameters:
         sections = {
@@ -272,11 +294,7 @@ class Group:
         return (
             self.state
             if self._simple
-            else {
-                name: value
-                for name, value in self.state.items()
-                if not name.startswith((_AVERAGING, _DELAY, _BEST))
-            }
+            else {name: value for name, value in self.state.items() if is_own(name)}
         )
 
     def _with_strategies(self, theta: torch.Tensor, after: torch.Tensor, own: State) -> State:
@@ -285,18 +303,18 @@ class Group:
         state = dict(own)
         if self.averaging.active:
             before = {
-                name.removeprefix(_AVERAGING): value
+                name.removeprefix(AVERAGING): value
                 for name, value in self.state.items()
-                if name.startswith(_AVERAGING)
+                if name.startswith(AVERAGING)
             }
             averaged = self.averaging.update(before, after, self.averaging_h)
-            state |= {f"{_AVERAGING}{name}": value for name, value in averaged.items()}
+            state |= {f"{AVERAGING}{name}": value for name, value in averaged.items()}
         if self._keeps_best:
-            state[_BEST] = self.state[_BEST]
+            state[BEST] = self.state[BEST]
         if self._max_delay:
-            state[f"{_DELAY}1"] = theta
+            state[f"{DELAY}1"] = theta
             state |= {
-                f"{_DELAY}{age}": self.state[f"{_DELAY}{age - 1}"]
+                f"{DELAY}{age}": self.state[f"{DELAY}{age - 1}"]
                 for age in range(2, self._max_delay + 1)
             }
         return state
@@ -309,7 +327,7 @@ class Group:
             min(delay.staleness(step, generators(seed)), step)
             for delay, seed in zip(self.delays, self.seeds, strict=True)
         ]
-        past = [theta if age == 0 else self.state[f"{_DELAY}{age}"] for age in ages]
+        past = [theta if age == 0 else self.state[f"{DELAY}{age}"] for age in ages]
         return (
             past[0]
             if len(set(ages)) == 1
@@ -317,8 +335,17 @@ class Group:
         )
 
 
-def groups(experiments: Sequence[Member], theta: torch.Tensor, layout: Layout) -> list[Group]:
-    """Return the groups of a population with parameters ``theta`` ``[R, P]``."""
+def groups(
+    experiments: Sequence[Member],
+    theta: torch.Tensor,
+    layout: Layout,
+    begun: Sequence[Begun] = (),
+) -> list[Group]:
+    """Return the groups of a population with parameters ``theta`` ``[R, P]``.
+
+    Args:
+        begun: of each run, where its state began; () for all at step 0.
+    """
     by_key: dict[tuple[Any, ...], list[int]] = {}
     for row, experiment in enumerate(experiments):
         parts = (experiment.optimizer, experiment.clipping, experiment.averaging)
@@ -328,9 +355,17 @@ def groups(experiments: Sequence[Member], theta: torch.Tensor, layout: Layout) -
             *shaping,
             experiment.delay.longest(),
             experiment.stopping.keeps_best,
+            begun[row] if begun else _AT_START,
         )
         by_key.setdefault(key, []).append(row)
-    return [Group(rows, experiments, theta, layout) for rows in by_key.values()]
+    return [Group(rows, experiments, theta, layout, key[-1]) for key, rows in by_key.items()]
+
+
+def _beginning(averaging: Averaging, step: int) -> Averaging:
+    """Return an average that begins at ``step`` at the earliest, where it has a beginning."""
+    if step == 0 or getattr(averaging, "begin", step) >= step:
+        return averaging
+    return averaging.model_copy(update={"begin": step})
 
 
 def _scheduled(members: Sequence[Member]) -> Iterator[ScheduledColumn]:

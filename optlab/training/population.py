@@ -25,7 +25,7 @@ from optlab.experiment import Experiment
 from optlab.experiment.sections import SHARED_SECTIONS
 from optlab.objective.objective import Objective
 from optlab.training.decay_schedule import DecaySchedule, its_schedules
-from optlab.training.groups import Group, Member, groups
+from optlab.training.groups import Begun, Group, Member, groups
 from optlab.training.stepping import ProposedStep, Stepper
 
 _WHOLE_SECTIONS = (*SHARED_SECTIONS, INSTRUMENTS)
@@ -91,7 +91,8 @@ class Population:
 
     Args:
         members: the runs. theta: their starts ``[R, P]``. continuations: of each run, what blurs
-            its objective; () where nothing does. step: number of steps already taken.
+            its objective; () where nothing does. step: number of steps already taken. begun: of
+            each run, where its state began; () for all at step 0.
 
     Attributes:
         theta: parameters ``[R, P]`` after ``step`` steps. groups: runs that share a rule.
@@ -104,12 +105,13 @@ class Population:
         theta: torch.Tensor,
         continuations: Sequence[Continuation] = (),
         step: int = 0,
+        begun: Sequence[Begun] = (),
     ) -> None:
         self._objective = objective
         self._continuations = continuations
         self.theta = theta
         self.step = step
-        self.groups = groups(members, theta, objective.layout)
+        self.groups = groups(members, theta, objective.layout, begun)
         seeds = [member.general.seed for member in members]
         self._stepper = Stepper(objective, self.groups, continuations, seeds)
         self._decay = DecaySchedule(members) if any(map(its_schedules, members)) else None
@@ -187,7 +189,9 @@ class Population:
         group, row = self.group_of(run)
         theta = self.theta[run : run + 1]
         continuations = self._continuations[run : run + 1]
-        alone = Population(self._objective.selected([run]), [member], theta, continuations, step)
+        alone = Population(
+            self._objective.selected([run]), [member], theta, continuations, step, [group.begun]
+        )
         (single,) = alone.groups
         single.state = {name: value[row : row + 1] for name, value in group.state.items()}
         single.memories = [group.memories[row]]

@@ -3,23 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from optlab.core.errors import InvalidInput
 from optlab.core.lazy import torch
-from optlab.experiment import Experiment
-from optlab.training.groups import Group
+from optlab.training.batches import Segment
+from optlab.training.groups import Begun, Group
 from optlab.training.snapshot import (
+    BATCHES,
+    BEGUN,
     CLIPPED,
+    FORK,
     GRADIENTS,
     INSTRUMENT,
     NORM_AT_START,
     SCHEDULE,
     Snapshot,
 )
+
+
+class Carried(NamedTuple):
+    """Names of the entries of its state that a fork took over, and of those that began anew."""
+
+    carried: tuple[str, ...] = ()
+    fresh: tuple[str, ...] = ()
 
 
 def common_step(snapshots: Sequence[Snapshot], runs: int) -> int:
@@ -51,31 +61,72 @@ def stacked_parameters(snapshots: Sequence[Snapshot], parameters: int) -> NDArra
     return np.stack([snapshot.theta for snapshot in snapshots])
 
 
-def restore_groups(groups: Sequence[Group], snapshots: Sequence[Snapshot]) -> None:
+def restore_groups(groups: Sequence[Group], snapshots: Sequence[Snapshot]) -> dict[int, Carried]:
     """Give the groups the optimizer states and schedule memories of the snapshots.
+
+    Returns:
+        Run → what it took over, of those that begin as forks.
 
     Raises:
         InvalidInput: a snapshot's state is that of another optimizer.
     """
+    forks: dict[int, Carried] = {}
     for group in groups:
         members = [snapshots[row] for row in group.rows]
         group.memories = [schedule_memory(member.memory) for member in members]
-        if any(set(member.state) != set(group.state) for member in members):
+        states = [
+            _completed(member.state, group, place) if member.reason == FORK else member.state
+            for place, member in enumerate(members)
+        ]
+        if any(set(state) != set(group.state) for state in states):
             raise InvalidInput(
                 f"The snapshot's optimizer state is not that of {group.optimizer.label}; it is "
                 "of another optimizer."
             )
+        for row, member, state in zip(group.rows, members, states, strict=True):
+            if member.reason == FORK:
+                carried = tuple(name for name in state if state[name] is member.state.get(name))
+                forks[row] = Carried(carried, tuple(name for name in state if name not in carried))
         group.state = {
-            name: torch.from_numpy(np.stack([member.state[name] for member in members])).to(
+            name: torch.from_numpy(np.stack([state[name] for state in states])).to(
                 device=value.device, dtype=value.dtype
             )
             for name, value in group.state.items()
         }
+    return forks
+
+
+def _completed(
+    state: Mapping[str, NDArray[Any]], group: Group, place: int
+) -> dict[str, NDArray[Any]]:
+    """Return the state of a run of a fresh group, with what fits of ``state`` in its place."""
+    fresh = {name: value[place].cpu().numpy() for name, value in group.state.items()}
+    return {
+        name: state[name] if name in state and state[name].shape == value.shape else value
+        for name, value in fresh.items()
+    }
+
+
+def begun(memory: Mapping[str, float]) -> Begun:
+    """Return where the state of a snapshot began."""
+    return Begun(**{name: int(memory.get(f"{BEGUN}{name}", 0)) for name in Begun._fields})
+
+
+def segment(memory: Mapping[str, float]) -> Segment:
+    """Return where the batch size of a snapshot began."""
+    return Segment(**{name: int(memory.get(f"{BATCHES}{name}", 0)) for name in Segment._fields})
+
+
+def remembered(prefix: str, value: Begun | Segment) -> dict[str, float]:
+    """Return entries of a snapshot's memory; none for what is as at step 0."""
+    return (
+        {f"{prefix}{name}": float(n) for name, n in value._asdict().items()} if any(value) else {}
+    )
 
 
 def stopping_memory(memory: Mapping[str, float]) -> dict[str, float]:
     """Return the part of a snapshot's memory that belongs to the stopping rule."""
-    others = (SCHEDULE, INSTRUMENT, NORM_AT_START, CLIPPED, GRADIENTS)
+    others = (SCHEDULE, INSTRUMENT, NORM_AT_START, CLIPPED, GRADIENTS, BATCHES, BEGUN)
     return {name: value for name, value in memory.items() if not name.startswith(others)}
 
 
@@ -86,14 +137,3 @@ def schedule_memory(memory: Mapping[str, float]) -> dict[str, float]:
         for name, value in memory.items()
         if name.startswith(SCHEDULE)
     }
-
-
-def changed_values(requested: Experiment, effective: Experiment) -> dict[str, float]:
-    """Return the live fields in which the effective experiment differs: path → its value."""
-    changes: dict[str, float] = {}
-    for path in requested.live_fields():
-        section, _, field = path.partition(".")
-        value = getattr(getattr(effective, section), field)
-        if value != getattr(getattr(requested, section), field):
-            changes[path] = value
-    return changes

@@ -44,9 +44,10 @@ from optlab.training.events import (
     SessionEnded,
     SessionStarted,
     SnapshotTaken,
-    StepWarning,
+    StateTakenOver,
 )
 from optlab.training.final_results import final_results
+from optlab.training.notes import Notes
 from optlab.training.observing.path import PathRecorder
 from optlab.training.recorder import MAX_ROWS
 from optlab.training.snapshot import Snapshot
@@ -54,14 +55,14 @@ from optlab.training.trainer import Trainer
 
 BLOCK_SECONDS = 0.03
 """Time between blocks: about one for each frame that a window draws."""
-CHECKPOINT_SECONDS = 2.0
-"""Time between checkpoints: the most that has to be computed again after a run was killed."""
+CHECKPOINT_SECONDS = 1.0
+"""Time between checkpoints: the most that has to be computed again after a run was killed, or to
+reach any of its steps, as long as all checkpoints are kept.
+"""
 COST_SECONDS = 1.0
 """Time between reports of what instruments cost."""
 HELD_UP_SECONDS = 1.0
 """Delay from which a consumer that takes no events counts as holding up the session."""
-MAX_NOTES = 200
-"""Different warnings that a run reports: a text with numbers in it may differ at every step."""
 PATH_SHARE = 0.02
 """Share of the time that may go into projecting the path."""
 
@@ -114,8 +115,9 @@ class _Session:
         self._paused = False
         self._steps_left = 0
         self._stopped = False
+        self._changed = False
         self._reported: set[int] = set()
-        self._noted: dict[int, set[str]] = {}
+        self._notes = Notes()
 
     def timed_events(self) -> Iterator[Event]:
         """Yield the events, without counting time for which the consumer holds up the session.
@@ -145,13 +147,21 @@ class _Session:
         )
         yield from self._report_notes()
         self._path.add(trainer.step, trainer.theta[0])
-        if not self._resumed:
+        for run, state in trainer.forks.items():
+            yield StateTakenOver(run, state.carried, state.fresh)
+        if trainer.forks:
+            yield from self._keep("start")
+        elif not self._resumed:
             self._evaluate(gradient_of=trainer.alive)
             yield from self._keep("start")
         last_block = last_checkpoint = time.perf_counter()
         while not self._over():
             for message in self._controls.receive(trainer.step):
                 yield from self._apply(message)
+            if self._changed:
+                self._changed = False
+                yield from self._block()
+                yield from self._keep("changed")
             if self._stopped:
                 break
             if self._paused and self._steps_left == 0:
@@ -252,6 +262,7 @@ class _Session:
             case SetValue(path=path, value=value, run=run):
                 try:
                     trainer.set_value(path, value, run)
+                    self._changed = True
                 except InvalidInput as error:
                     problem = str(error)
             case Follow(weights=names):
@@ -424,22 +435,8 @@ class _Session:
         return Series(series.steps, values, series.columns)
 
     def _report_notes(self) -> Iterator[Event]:
-        """Report notes; one that a run has reported already is not repeated at every step.
-
-        A run reports :data:`MAX_NOTES` different ones at most.
-        """
         notes, self._trainer.notes = self._trainer.notes, {}
-        for run, note in notes.items():
-            known = self._noted.setdefault(run, set())
-            if note in known or len(known) > MAX_NOTES:
-                continue
-            known.add(note)
-            words = (
-                note
-                if len(known) <= MAX_NOTES
-                else f"there have been {MAX_NOTES} different warnings; others are not reported"
-            )
-            yield StepWarning(run, self._trainer.step, words)
+        yield from self._notes.new(notes, self._trainer.step)
 
     def _keep(self, reason: str) -> Iterator[Event]:
         for run in self._trainer.alive:

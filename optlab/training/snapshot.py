@@ -30,6 +30,22 @@ CLIPPED = "clipped.sum"
 GRADIENTS = "gradients.count"
 """Name of the number of gradients evaluated so far in a snapshot's memory."""
 
+BATCHES = "batches."
+"""Prefix of the names under which a snapshot's memory holds the place at which the present batch
+size began: ``step``, ``epoch`` and ``offset`` (:class:`optlab.training.batches.Segment`).
+"""
+
+BEGUN = "begun."
+"""Prefix of the names under which a snapshot's memory holds the steps at which its state began:
+``optimizer`` and ``averaging`` (:class:`optlab.training.groups.Begun`).
+"""
+
+FORK = "fork"
+"""Reason of a snapshot that begins a fork; what its state lacks begins anew."""
+
+FIXED_REASONS = frozenset({"start", "asked", "changed", "last_finite", "end"})
+"""Reasons for which a snapshot is kept while there are others to remove."""
+
 
 @dataclass(frozen=True)
 class Snapshot:
@@ -43,10 +59,12 @@ class Snapshot:
         values: fields that were changed during the run, path → value (``{"optimizer.lr": 0.02}``).
         memory: what the stopping rule remembers; under names that begin with ``schedule.``, what
             the schedule does; with ``instrument.``, instruments; the norm of the full gradient at
-            the start (:data:`NORM_AT_START`); how much was clipped (:data:`CLIPPED`); and how many
-            gradients were evaluated (:data:`GRADIENTS`).
-        reason: why it was taken: ``start``, ``checkpoint``, ``asked``, ``paused``, ``last_finite``,
-            ``end``.
+            the start (:data:`NORM_AT_START`); how much was clipped (:data:`CLIPPED`); how many
+            gradients were evaluated (:data:`GRADIENTS`); and, where they are not those of step 0,
+            where the batches and the state began (:data:`BATCHES`, :data:`BEGUN`).
+        reason: why it was taken: ``start``, ``checkpoint``, ``asked``, ``paused``, ``changed`` (a
+            field, after which the run takes another course), ``last_finite``, ``end``; or
+            :data:`FORK`.
     """
 
     step: int

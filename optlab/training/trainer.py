@@ -7,6 +7,7 @@ step is still available when a run diverges (:mod:`optlab.training.divergence`).
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
@@ -16,10 +17,10 @@ from optlab.core import registry
 from optlab.core.errors import InvalidInput
 from optlab.core.lazy import torch
 from optlab.experiment import Experiment
-from optlab.experiment.epochs import in_steps
 from optlab.objective.device import resolve
 from optlab.objective.ranks import ALONE, Ranks
 from optlab.training.batches import BatchStream
+from optlab.training.control import SHARED_PATHS
 from optlab.training.data_parallel import (
     agreed_values,
     check_same_data,
@@ -31,19 +32,23 @@ from optlab.training.evaluation import Evaluator
 from optlab.training.events import Status
 from optlab.training.held_out import HeldOutPerformance
 from optlab.training.initialization import starts
+from optlab.training.live_values import LiveValues
 from optlab.training.observing.instrument_runner import InstrumentRunner
 from optlab.training.observing.step_context import Surroundings, TrainingStepContext
 from optlab.training.population import Population, check_compatible
 from optlab.training.recorder import Recorder
 from optlab.training.restoring import (
-    changed_values,
+    Carried,
+    begun,
     common_step,
+    remembered,
     restore_groups,
+    segment,
     stacked_parameters,
     stopping_memory,
 )
 from optlab.training.run_data import RunData, numbered, objective_of
-from optlab.training.snapshot import CLIPPED, GRADIENTS, NORM_AT_START, Snapshot
+from optlab.training.snapshot import BATCHES, BEGUN, CLIPPED, GRADIENTS, NORM_AT_START, Snapshot
 
 
 class Trainer:
@@ -68,6 +73,7 @@ class Trainer:
             the same with the changes
             made during the run.
         population: the runs, with their parameters and groups.
+        forks: run → what it took over, of those that begin as forks.
         norms_at_start: one a run, the norm of the full gradient before the first step; None where
             it is not known.
         endings: run → how it ended. notes: run → what to report about its start, or why its last
@@ -86,19 +92,18 @@ class Trainer:
         first = experiments[0]
         torch.set_num_threads(first.general.threads)
         data = RunData(experiments)
-        experiments = [
-            in_steps(experiment, experiment.batches.steps_per_epoch(len(data.first.training)))
-            for experiment in experiments
-        ]
+        examples = len(data.first.training)
+        self._live = LiveValues(
+            experiments, [one.batches.steps_per_epoch(examples) for one in experiments]
+        )
+        experiments = self.requested = self._live.requested
         first = experiments[0]
-        self.requested = tuple(experiments)
-        self.effective = list(experiments)
+        self.effective = self._live.effective
         self.ranks = ranks
         check_same_data(ranks, first, data.first)
         self.objective = objective_of(experiments, data)
         self._shared = shared_objective(self.objective, data.first.shape, ranks)
         self.layout = self.objective.layout
-        examples = len(data.first.training)
         self.batch = first.batches.batch_size(examples)
         work = len(experiments) * self.layout.total * self.batch
         self.device = resolve(ranks.device(first.general.device), work, first.general.precision)
@@ -127,6 +132,7 @@ class Trainer:
             [fresh.draw for fresh in self._evaluator.fresh],
         )
         self.steps_per_epoch = self._stream.steps_per_epoch
+        self._examples = examples
         self.last_batch = examples - (self.steps_per_epoch - 1) * self.batch
 
         drawn, self.notes = starts(
@@ -138,6 +144,7 @@ class Trainer:
         drawn = ranks.from_first(drawn)
         self.memories: list[dict[str, float]] = [{} for _ in experiments]
         self.norms_at_start: list[float | None] = [None] * len(experiments)
+        self.forks: dict[int, Carried] = {}
         self.population = self._populated(drawn, snapshots)
         clips = any(e.clipping.active for e in experiments)
         self._clipped = self._clipped_before(snapshots) if clips else None
@@ -190,13 +197,17 @@ class Trainer:
             for run, snapshot in enumerate(snapshots):
                 self.memories[run] = stopping_memory(snapshot.memory)
                 self.norms_at_start[run] = snapshot.memory.get(NORM_AT_START)
-                for path, value in snapshot.values.items():
-                    self.effective[run] = self.effective[run].with_value(path, value)
+                self._live.restore(run, snapshot.values)
+            began = segment(snapshots[0].memory)
+            size = self.effective[0].batches.size
+            if any(began) or size != self.requested[0].batches.size:
+                self._stream.continue_at(began, [one.batches for one in self.effective])
         theta = drawn.to(device=self.device, dtype=self.dtype)
         continuations = [experiment.continuation for experiment in self.requested]
-        population = Population(self._shared, self.effective, theta, continuations, step)
+        since = [begun(snapshot.memory) for snapshot in snapshots or ()]
+        population = Population(self._shared, self.effective, theta, continuations, step, since)
         if snapshots is not None:
-            restore_groups(population.groups, snapshots)
+            self.forks = restore_groups(population.groups, snapshots)
         return population
 
     def _clipped_until_now(self, run: int) -> dict[str, float]:
@@ -356,20 +367,15 @@ class Trainer:
             InvalidInput: the field cannot be changed during a run, or the value is not allowed.
         """
         self.sync_divergence()  # runs that diverged until now diverged with the old value
-        runs = range(self.runs) if run is None else [run]
-        changed: dict[int, Experiment] = {}
-        for member in runs:
-            live = self.effective[member].live_fields()
-            if path not in live:
-                raise InvalidInput(
-                    f"{path} cannot be changed during a run; these can: {', '.join(live)}.",
-                    path,
-                )
-            changed[member] = self.effective[member].with_value(
-                path, int(value) if live[path].kind == "integer" else float(value)
-            )
-        for member, experiment in changed.items():
-            self.effective[member] = experiment
+        size = self.effective[0].batches.size
+        if path in SHARED_PATHS and self.ranks.together:
+            raise InvalidInput(f"{path} cannot be changed while ranks share the batches.", path)
+        self._live.set(path, value, run)
+        batches = [experiment.batches for experiment in self.effective]
+        if batches[0].size != size:
+            self._stream.continue_at(self._stream.place(self.step), batches)
+            orders = tuple(one.expected_order(self._examples) for one in batches)
+            self._surroundings = dataclasses.replace(self._surroundings, expected_orders=orders)
         self.population.refresh(self.effective)
 
     def switch_instrument(self, name: str, values: Mapping[str, Any] | None) -> None:
@@ -480,7 +486,7 @@ class Trainer:
             seconds=seconds,
             theta=self.theta[run].cpu().numpy().copy(),
             state={name: value[row].cpu().numpy().copy() for name, value in group.state.items()},
-            values=changed_values(self.requested[run], self.effective[run]),
+            values=self._live.values(run),
             memory={
                 **self.memories[run],
                 **group.schedule_memory(run),
@@ -488,6 +494,8 @@ class Trainer:
                 **({} if norm is None else {NORM_AT_START: norm}),
                 **self._clipped_until_now(run),
                 **self._evaluated_until_now(run),
+                **remembered(BATCHES, self._stream.segment_of(self.step)),
+                **remembered(BEGUN, group.begun),
             },
             reason=reason,
         )

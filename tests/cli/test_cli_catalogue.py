@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from optlab.cli.app import main
-from optlab.cli.plain_math import plain
 from optlab.core import paths, registry
+from optlab.core.plain_math import plain
 from optlab.experiment import Experiment
 
 KINDS = [*registry.plurals().values(), "presets", "studies", "devices"]

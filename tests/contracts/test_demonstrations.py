@@ -100,7 +100,7 @@ def test_that_the_rule_of_a_demonstration_can_be_typeset(
 ) -> None:
     import ziamath
 
-    from optlab.cli.plain_math import plain
+    from optlab.core.plain_math import plain
 
     for line in demonstration.rule:
         assert "<svg" in ziamath.Latex(line).svg()

@@ -38,35 +38,58 @@ def test_that_a_snapshot_comes_back_as_it_was(home, store, writer, source):
     np.testing.assert_array_equal(load_file(file)["theta"], asked.theta)
 
 
-def test_that_of_checkpoints_the_newest_two_are_kept_and_of_the_others_all(
-    home, store, writer, source, monkeypatch
-):
+MOMENTS = [
+    (0, "start"),
+    *((step, "checkpoint") for step in range(10, 410, 10)),
+    (215, "asked"),
+    (225, "changed"),
+    (410, "end"),
+]
+
+
+@pytest.fixture
+def small(store, experiment, source, monkeypatch):
+    """A writer whose runs may keep the bytes of eleven snapshots of these."""
     monkeypatch.setattr("optlab.store.writer.CHECKPOINT_SHARE", 1e9)
-    for step, reason in [
-        (0, "start"),
-        (10, "checkpoint"),
-        (15, "asked"),
-        (20, "checkpoint"),
-        (25, "paused"),
-        (30, "checkpoint"),
-        (35, "end"),
-    ]:
-        writer.record(source().kept(step, reason))
-    writer.record(source().kept(36, "last_finite"))
-    run = writer.run_ids[0]
-    kept = [(record.step, record.reason) for record in store.snapshots(run)]
-    assert kept == [
-        (0, "start"),
-        (15, "asked"),
-        (20, "checkpoint"),
-        (25, "paused"),
-        (30, "checkpoint"),
-        (35, "end"),
-        (36, "last_finite"),
-    ]
+    sample = store.begin([experiment], "thread")
+    sample.record(source().kept(100, "checkpoint"))
+    (size,) = (record.bytes for record in store.snapshots(sample.run_ids[0]))
+    sample.close()
+    store.snapshot_bytes = 11 * size + size // 2
+    opened = store.begin([experiment], "thread")
+    yield opened
+    opened.close()
+
+
+def test_that_snapshots_are_kept_evenly_within_the_budget_of_bytes(home, store, small, source):
+    for step, reason in sorted(MOMENTS):
+        small.record(source().kept(step, reason))
+    run = small.run_ids[0]
+    kept = store.snapshots(run)
+    at = [(record.step, record.reason) for record in kept]
+    assert len(kept) == 11
+    assert {(0, "start"), (215, "asked"), (225, "changed"), (410, "end")} <= set(at)
+    steps = [step for step, reason in at if reason in ("start", "checkpoint", "end")]
+    gaps = np.diff(steps)
+    # The newest two stay in any case, and what is fixed stands between the others.
+    assert max(gaps) <= 100 and min(gaps[:-2]) >= 30
     assert sorted(path.name for path in (home / "snapshots" / run).iterdir()) == sorted(
-        record.file for record in store.snapshots(run)
+        record.file for record in kept
     )
+    for record in kept:
+        assert store.load_snapshot(record).step == record.step
+
+
+def test_that_a_resumed_run_goes_on_thinning_what_it_had(store, small, source):
+    for step, reason in sorted(MOMENTS)[:30]:
+        small.record(source().kept(step, reason))
+    small.close()
+    resumed = store.resume(small.run_ids)
+    for step in range(500, 900, 50):
+        resumed.record(source().kept(step))
+    kept = store.snapshots(resumed.run_ids[0])
+    resumed.close()
+    assert len(kept) == 11 and kept[0].step == 0 and kept[-1].step == 850
 
 
 def test_that_checkpoints_which_take_long_come_less_often(store, writer, source, monkeypatch):

@@ -75,6 +75,7 @@ class Batches(Component):
         le=10_000_000,
         log=True,
         slider=(1, 1024),
+        live=True,
         help="Examples per step; 0 for the entire training set. Unless it divides the size of the "
         "set, the last batch of an epoch is smaller.",
         why="Small enough for noise that regularizes, large enough to use the hardware well; "

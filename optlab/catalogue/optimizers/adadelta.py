@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar
 
 from optlab.catalogue.optimizers import _shared_fields as shared
+from optlab.catalogue.optimizers import _state_meanings as means
 from optlab.catalogue.optimizers._torch_state import TorchState
 from optlab.catalogue.optimizers.base import Optimizer, State
 from optlab.core.lazy import torch
@@ -30,6 +31,7 @@ class AdaDelta(Optimizer):
         r"u \leftarrow \rho u + (1 - \rho)\, \Delta \odot \Delta",
         r"\theta \leftarrow \theta + \epsilon\, \Delta",
     )
+    traced: ClassVar[tuple[str, ...]] = ("r", "delta", "u", "after")
     symbols: ClassVar[dict[str, str]] = {
         "θ": "parameters",
         "g": "gradient of the objective on the batch",
@@ -41,6 +43,7 @@ class AdaDelta(Optimizer):
         "Same as torch.optim.Adadelta (ρ 0.9, δ 1e-6). The factor ε is not part of the paper; its"
         " default is 1."
     )
+    meanings: ClassVar[dict[str, str]] = {"r": means.MEAN_SQUARE}
     torch_state: ClassVar[TorchState | None] = TorchState(
         "Adadelta", tensors={"r": "square_avg", "u": "acc_delta"}
     )

@@ -29,6 +29,7 @@ class AdaGrad(Optimizer):
         r"r \leftarrow r + g \odot g",
         r"\theta \leftarrow \theta - \frac{\epsilon}{\delta + \sqrt{r}} \odot g",
     )
+    traced: ClassVar[tuple[str, ...]] = ("r", "after")
     symbols: ClassVar[dict[str, str]] = {
         "θ": "parameters",
         "g": "gradient of the objective on the batch",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar
 
 from optlab.catalogue.optimizers import _shared_fields as shared
+from optlab.catalogue.optimizers import _state_meanings as means
 from optlab.catalogue.optimizers._torch_state import TorchState
 from optlab.catalogue.optimizers.base import Optimizer, State
 from optlab.core.lazy import torch
@@ -30,6 +31,7 @@ class Adam(Optimizer):
         r"\hat{s} = \frac{s}{1 - \rho_1^t},\quad \hat{r} = \frac{r}{1 - \rho_2^t}",
         r"\theta \leftarrow \theta - \epsilon\, \frac{\hat{s}}{\sqrt{\hat{r}} + \delta}",
     )
+    traced: ClassVar[tuple[str, ...]] = ("s", "r", "s_hat", "r_hat", "after")
     symbols: ClassVar[dict[str, str]] = {
         "θ": "parameters",
         "g": "gradient of the objective on the batch",
@@ -41,6 +43,7 @@ class Adam(Optimizer):
         "Notes, algorithms with adaptive learning rates; D. Kingma, J. Ba (2015)."
     )
     differences: ClassVar[str] = "Same as torch.optim.Adam, which calls (ρ₁, ρ₂) betas and δ eps."
+    meanings: ClassVar[dict[str, str]] = {"s": means.MEAN_GRADIENT, "r": means.MEAN_SQUARE}
     torch_arguments: ClassVar[dict[str, tuple[str, ...]]] = {"betas": ("beta1", "beta2")}
     torch_state: ClassVar[TorchState | None] = TorchState(
         "Adam",
@@ -73,5 +76,5 @@ class Adam(Optimizer):
         r = (h.beta2 * state["r"]).add_(((1.0 - h.beta2) * g).mul_(g))
         s_hat = s / (1.0 - h.beta1**h.step)
         r_hat = r / (1.0 - h.beta2**h.step)
-        step = s_hat.mul_(h.lr).div_(r_hat.sqrt_().add_(h.eps))
+        step = (h.lr * s_hat).div_(r_hat.sqrt().add_(h.eps))
         return theta - step, {"s": s, "r": r}

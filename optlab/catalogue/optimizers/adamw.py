@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar
 
 from optlab.catalogue.optimizers import _shared_fields as shared
+from optlab.catalogue.optimizers import _state_meanings as means
 from optlab.catalogue.optimizers._torch_state import TorchState
 from optlab.catalogue.optimizers.base import Optimizer, State
 from optlab.core.lazy import torch
@@ -32,6 +33,7 @@ class AdamW(Optimizer):
         r"\hat{s} = \frac{s}{1 - \rho_1^t},\quad \hat{r} = \frac{r}{1 - \rho_2^t}",
         r"\theta \leftarrow \theta - \epsilon\, \frac{\hat{s}}{\sqrt{\hat{r}} + \delta}",
     )
+    traced: ClassVar[tuple[str, ...]] = ("decayed", "s", "r", "s_hat", "r_hat", "after")
     symbols: ClassVar[dict[str, str]] = {
         "θ": "parameters",
         "g": "gradient of the objective on the batch, evaluated before the decay",
@@ -44,6 +46,7 @@ class AdamW(Optimizer):
         "Same as torch.optim.AdamW. In the paper the decay is multiplied by the schedule factor"
         " alone, in this rule and in torch by the learning rate. Biases decay, too."
     )
+    meanings: ClassVar[dict[str, str]] = {"s": means.MEAN_GRADIENT, "r": means.MEAN_SQUARE}
     torch_arguments: ClassVar[dict[str, tuple[str, ...]]] = {"betas": ("beta1", "beta2")}
     torch_state: ClassVar[TorchState | None] = TorchState(
         "AdamW",
@@ -78,5 +81,6 @@ class AdamW(Optimizer):
         r = (h.beta2 * state["r"]).add_(((1.0 - h.beta2) * g).mul_(g))
         s_hat = s / (1.0 - h.beta1**h.step)
         r_hat = r / (1.0 - h.beta2**h.step)
-        step = s_hat.mul_(h.lr).div_(r_hat.sqrt_().add_(h.eps))
-        return ((1.0 - h.lr * h.weight_decay) * theta).sub_(step), {"s": s, "r": r}
+        step = (h.lr * s_hat).div_(r_hat.sqrt().add_(h.eps))
+        decayed = (1.0 - h.lr * h.weight_decay) * theta
+        return decayed - step, {"s": s, "r": r}

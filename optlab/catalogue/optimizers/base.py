@@ -68,6 +68,37 @@ class Optimizer(Component):
     They cannot be changed during a run, and runs that are trained as one group share their values.
     """
 
+    meanings: ClassVar[dict[str, str]] = {}
+    """Entries of the state that other rules have, too → what they are, in words.
+
+    A run that is forked with another rule takes over the entries that mean the same.
+    """
+
+    def meaning(self, entry: str) -> str:
+        """Return what an entry of the state is: the same text for what can be taken over.
+
+        What no other rule has means the same in this rule with the same choices alone.
+        """
+        if entry in self.meanings:
+            return self.meanings[entry]
+        choices = [
+            f"{field.name}={getattr(self, field.name)}"
+            for field in self.fields()
+            if field.kind not in ("number", "integer") or field.name in self.fixed
+        ]
+        return f"{entry} of {self.name} {' '.join(choices)}".strip()
+
+    traced: ClassVar[tuple[str, ...]] = ()
+    """Names in the code of what the assignments of :meth:`lines` compute, in their order.
+
+    Each is a local variable of the rule's functions, ``state.`` and an entry of the new state,
+    ``g`` for the gradient, or ``after`` for the new parameters; "" for what the code does not hold.
+    """
+
+    def lines(self) -> tuple[str, ...]:
+        """Return the lines of the rule with the present choices, in LaTeX."""
+        return self.rule
+
     def refusal(self, parameters: int) -> str:
         """Return why the rule cannot be used for this number of parameters, or "" if it can.
 

@@ -55,6 +55,7 @@ class BFGS(ObjectiveOptimizer):
         r"s = \theta_+ - \theta,\quad y = g_+ - g,\quad \rho = \frac{1}{y^\top s}",
         r"M \leftarrow (I - \rho s y^\top) M (I - \rho y s^\top) + \rho s s^\top",
     )
+    traced: ClassVar[tuple[str, ...]] = ("after", "s", "y", "", "matrix")
     symbols: ClassVar[dict[str, str]] = {
         "θ": "parameters",
         "g": "gradient at the start of the step",
@@ -119,14 +120,15 @@ def _step(theta: torch.Tensor, objective: Objective, state: State, h: Hyperparam
     first = 1.0 if pairs else initial_step_length(theta, value, g, d)
     search = line_search(theta, d, objective, value, g, first, h.c2)
     best = search.best
-    after = theta + best.t * d
+    t = best.t
+    after = theta + t * d
     if search.problem:
         notes.append(f"the line search failed: {search.problem}; the inverse Hessian was reset")
         # The size of the curvature is known, if the matrix was updated; its directions are not.
         size = float(matrix.diagonal(dim1=1, dim2=2).mean()) if pairs else 1.0
         matrix, pairs = _identity(matrix) * size, min(pairs, 1)
     else:
-        s, y = best.t * d, best.gradient - g
+        s, y = t * d, best.gradient - g
         # Positive wherever the strong Wolfe conditions hold, up to rounding.
         if has_positive_curvature(s, y):
             matrix, pairs = (

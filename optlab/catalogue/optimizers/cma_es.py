@@ -50,6 +50,7 @@ class CMAES(ObjectiveOptimizer):
         r"C \leftarrow (1 - c_1 - c_\mu) C + c_1 p_c p_c^\top + c_\mu \sum_i w_i\, y_{i:\lambda} "
         r"y_{i:\lambda}^\top",
     )
+    traced: ClassVar[tuple[str, ...]] = ("", "after", "state.sigma", "state.covariance")
     symbols: ClassVar[dict[str, str]] = {
         "m": "mean: the parameters of the run",
         "C": "covariance matrix, initially the identity",

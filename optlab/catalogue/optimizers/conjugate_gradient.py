@@ -43,6 +43,7 @@ class ConjugateGradient(ObjectiveOptimizer):
         r"\beta_{PR} = \frac{(g_+ - g)^\top g_+}{g^\top g}",
         r"\beta_{PR+} = \max(0, \beta_{PR})",
     )
+    traced: ClassVar[tuple[str, ...]] = ("d", "after", "beta")
     symbols: ClassVar[dict[str, str]] = {
         "θ": "parameters",
         "g": "gradient at the start of the step",
@@ -88,6 +89,13 @@ class ConjugateGradient(ObjectiveOptimizer):
         " gives a descent direction.",
     )
 
+    def lines(self) -> tuple[str, ...]:
+        number = {"fletcher_reeves": 2, "polak_ribiere": 3}.get(self.form)
+        beta = r"\beta \leftarrow \max(0, \frac{(g_+ - g)^\top g_+}{g^\top g})"
+        if number is not None:
+            beta = r"\beta \leftarrow " + self.rule[number].split("=", 1)[1].strip()
+        return (*self.rule[:2], beta)
+
     @staticmethod
     def start(theta: torch.Tensor) -> State:
         column = theta.new_zeros(theta.shape[0], 1)
@@ -128,7 +136,8 @@ def _step(theta: torch.Tensor, objective: Objective, state: State, h: Hyperparam
     first = gain / slope if gain < 0.0 else initial_step_length(theta, value, g, d)
     search = line_search(theta, d, objective, value, g, first, h.c2)
     best = search.best
-    gain = best.t * slope if best.t > 0.0 else gain
+    t = best.t
+    gain = t * slope if t > 0.0 else gain
     beta = _beta(h.form, gg, g, best.gradient)
     since += 1
     if since >= (int(h.restart) or theta.shape[1]):
@@ -145,7 +154,7 @@ def _step(theta: torch.Tensor, objective: Objective, state: State, h: Hyperparam
         "gain": torch.full_like(state["gain"], gain),
         "since": torch.full_like(state["since"], since),
     }
-    return Outcome(theta + best.t * d, after, value, g, ("; ".join(notes),))
+    return Outcome(theta + t * d, after, value, g, ("; ".join(notes),))
 
 
 def _beta(form: str, gg: float, g: torch.Tensor, after: torch.Tensor) -> float:

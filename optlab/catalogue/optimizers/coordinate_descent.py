@@ -43,6 +43,7 @@ class CoordinateDescent(ObjectiveOptimizer):
     group: ClassVar[str] = "Coordinates and populations"
     sort_order: ClassVar[int] = 300
     rule: ClassVar[tuple[str, ...]] = (r"\theta_B \leftarrow \theta_B - t\, g_B",)
+    traced: ClassVar[tuple[str, ...]] = ("after",)
     symbols: ClassVar[dict[str, str]] = {
         "θ": "parameters",
         "B": "block of the step: consecutive coordinates of θ",

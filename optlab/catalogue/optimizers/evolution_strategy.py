@@ -41,6 +41,7 @@ class EvolutionStrategy(ObjectiveOptimizer):
         r"z_i)}{2\sigma} z_i",
         r"\theta \leftarrow \theta - \epsilon\, \hat g",
     )
+    traced: ClassVar[tuple[str, ...]] = ("", "after")
     symbols: ClassVar[dict[str, str]] = {
         "θ": "parameters",
         "z_i": "perturbation of pair i",

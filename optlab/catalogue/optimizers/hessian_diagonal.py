@@ -46,6 +46,14 @@ class HessianDiagonal(ObjectiveOptimizer):
         r"\tilde{g} = \frac{g}{|\hat{D}| + \lambda}",
         r"\theta \leftarrow \mathrm{rule}(\theta, \tilde{g})",
     )
+    traced: ClassVar[tuple[str, ...]] = (
+        "diagonal",
+        "",
+        "average",
+        "corrected",
+        "preconditioned",
+        "after",
+    )
     symbols: ClassVar[dict[str, str]] = {
         "θ": "parameters",
         "g": "gradient at the point where the first-order rule evaluates it",
@@ -135,7 +143,8 @@ class HessianDiagonal(ObjectiveOptimizer):
             else _estimate(point, objective, h)
         )
         average = h.rho * state[_DIAGONAL] + (1.0 - h.rho) * diagonal
-        preconditioned = g / ((average / (1.0 - h.rho**h.step)).abs() + h.damping)
+        corrected = average / (1.0 - h.rho**h.step)
+        preconditioned = g / (corrected.abs() + h.damping)
         after, own = inner.update(theta, preconditioned, own, inner_h)
         return Outcome(after, {**own, _DIAGONAL: average}, loss, gradient)
 

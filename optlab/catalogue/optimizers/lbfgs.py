@@ -48,6 +48,7 @@ class LBFGS(ObjectiveOptimizer):
         r"q \leftarrow q + s_i (a_i - \rho_i y_i^\top q) \quad (i \text{ from old to new})",
         r"\theta \leftarrow \theta - t q,\quad t \text{ by line search}",
     )
+    traced: ClassVar[tuple[str, ...]] = ("", "", "", "q", "after")
     symbols: ClassVar[dict[str, str]] = {
         "θ": "parameters",
         "g": "gradient at the start of the step",
@@ -105,16 +106,18 @@ def _step(theta: torch.Tensor, objective: Objective, state: State, h: Hyperparam
         return Outcome(theta, state, value, g)
     notes: list[str] = []
     pairs = int(state["pairs"].item())
-    d = -_product(g, state["s"], state["y"], pairs)
+    q = _product(g, state["s"], state["y"], pairs)
+    d = -q
     if not dot(g, d) < 0.0:
         notes.append(
             "the direction is not a descent direction; the past steps were discarded and the step"
             " follows the negative gradient"
         )
-        pairs, d = 0, -g
+        pairs, q, d = 0, g, -g
     first = 1.0 if pairs else _first_length(theta, value, g, state)
     search = line_search(theta, d, objective, value, g, first, h.c2)
     best = search.best
+    t = best.t
     after = {"s": state["s"], "y": state["y"]}
     if search.problem:
         notes.append(f"the line search failed: {search.problem}; the past steps were discarded")
@@ -131,7 +134,7 @@ def _step(theta: torch.Tensor, objective: Objective, state: State, h: Hyperparam
         else:
             notes.append("the gradient did not change along the step; the pair was not stored")
     after["pairs"] = torch.full_like(state["pairs"], pairs)
-    return Outcome(theta + best.t * d, after, value, g, ("; ".join(notes),))
+    return Outcome(theta + t * d, after, value, g, ("; ".join(notes),))
 
 
 def _first_length(theta: torch.Tensor, value: torch.Tensor, g: torch.Tensor, state: State) -> float:

@@ -32,6 +32,7 @@ class Lion(Optimizer):
         r"\theta \leftarrow \theta - \epsilon \left(\mathrm{sign}(c) + \lambda \theta\right)",
         r"m \leftarrow \beta_2 m + (1 - \beta_2)\, g",
     )
+    traced: ClassVar[tuple[str, ...]] = ("c", "after", "state.m")
     symbols: ClassVar[dict[str, str]] = {
         "θ": "parameters",
         "g": "gradient of the objective on the batch",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from optlab.catalogue.optimizers import _shared_fields as shared
+from optlab.catalogue.optimizers import _state_meanings as means
 from optlab.catalogue.optimizers._torch_state import TorchState
 from optlab.catalogue.optimizers.base import Optimizer, State
 from optlab.core.fields import choice
@@ -30,6 +31,7 @@ class Momentum(Optimizer):
         r"v \leftarrow \alpha v - \epsilon\, g",
         r"\theta \leftarrow \theta + v",
     )
+    traced: ClassVar[tuple[str, ...]] = ("v", "after")
     symbols: ClassVar[dict[str, str]] = {
         "θ": "parameters",
         "g": "gradient of the objective on the batch",
@@ -68,6 +70,17 @@ class Momentum(Optimizer):
         help="Whether ε multiplies the gradient before it enters v (notes) or v itself (torch)."
         " The forms differ only if ε changes.",
     )
+
+    def meaning(self, entry: str) -> str:
+        return means.ACCUMULATED if self.form == "torch" else means.VELOCITY
+
+    def lines(self) -> tuple[str, ...]:
+        if self.form == "torch":
+            return (
+                r"v \leftarrow \alpha v + g",
+                r"\theta \leftarrow \theta - \epsilon\, v",
+            )
+        return self.rule
 
     @staticmethod
     def start(theta: torch.Tensor) -> State:

@@ -43,6 +43,7 @@ class NaturalGradient(ObjectiveOptimizer):
         r"y)\, s(x_i, y)^{\top} \right]",
         r"\theta \leftarrow \theta - \epsilon\, (F + \lambda I)^{-1} g",
     )
+    traced: ClassVar[tuple[str, ...]] = ("", "", "after")
     symbols: ClassVar[dict[str, str]] = {
         "θ": "parameters",
         "g": "gradient of the objective on the batch",

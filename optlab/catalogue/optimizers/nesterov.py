@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from optlab.catalogue.optimizers import _shared_fields as shared
+from optlab.catalogue.optimizers import _state_meanings as means
 from optlab.catalogue.optimizers._torch_state import TorchState
 from optlab.catalogue.optimizers.base import Optimizer, State
 from optlab.core.fields import choice
@@ -31,6 +32,7 @@ class Nesterov(Optimizer):
         r"v \leftarrow \alpha v - \epsilon\, g",
         r"\theta \leftarrow \theta + v",
     )
+    traced: ClassVar[tuple[str, ...]] = ("g", "v", "after")
     symbols: ClassVar[dict[str, str]] = {
         "θ": "parameters",
         "g": "gradient evaluated at the interim point θ + αv",
@@ -70,6 +72,18 @@ class Nesterov(Optimizer):
         help="Whether θ (notes) or the interim point θ + αv (torch) is stored and reported. Both"
         " describe the same path.",
     )
+
+    def meaning(self, entry: str) -> str:
+        return means.ACCUMULATED if self.form == "torch" else means.VELOCITY
+
+    def lines(self) -> tuple[str, ...]:
+        if self.form == "torch":
+            return (
+                r"g = \nabla J(\theta)",
+                r"v \leftarrow \alpha v + g",
+                r"\theta \leftarrow \theta - \epsilon\, (g + \alpha v)",
+            )
+        return self.rule
 
     @staticmethod
     def start(theta: torch.Tensor) -> State:

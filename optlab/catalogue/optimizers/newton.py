@@ -39,6 +39,7 @@ class Newton(ObjectiveOptimizer):
         r"g = \nabla J(\theta),\quad H = \nabla^2 J(\theta)",
         r"\theta \leftarrow \theta - \epsilon\, (H + \lambda I)^{-1} g",
     )
+    traced: ClassVar[tuple[str, ...]] = ("g", "", "after")
     symbols: ClassVar[dict[str, str]] = {
         "θ": "parameters",
         "g": "gradient of the objective on the batch",

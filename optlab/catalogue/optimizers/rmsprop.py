@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from optlab.catalogue.optimizers import _shared_fields as shared
+from optlab.catalogue.optimizers import _state_meanings as means
 from optlab.catalogue.optimizers._torch_state import TorchState
 from optlab.catalogue.optimizers.base import Optimizer, State
 from optlab.core.fields import choice
@@ -29,6 +30,7 @@ class RMSProp(Optimizer):
         r"r \leftarrow \rho r + (1 - \rho)\, g \odot g",
         r"\theta \leftarrow \theta - \frac{\epsilon}{\sqrt{\delta + r}} \odot g",
     )
+    traced: ClassVar[tuple[str, ...]] = ("r", "after")
     symbols: ClassVar[dict[str, str]] = {
         "θ": "parameters",
         "g": "gradient of the objective on the batch",
@@ -39,6 +41,7 @@ class RMSProp(Optimizer):
         "torch.optim.RMSprop adds δ outside the square root (the form “torch”) and calls ρ alpha,"
         " with default 0.99."
     )
+    meanings: ClassVar[dict[str, str]] = {"r": means.MEAN_SQUARE}
     torch_state: ClassVar[TorchState | None] = TorchState(
         "RMSprop",
         tensors={"r": "square_avg"},
@@ -67,6 +70,14 @@ class RMSProp(Optimizer):
         "Form",
         help="Whether δ is added inside the square root (notes) or outside it (torch).",
     )
+
+    def lines(self) -> tuple[str, ...]:
+        if self.form == "torch":
+            return (
+                self.rule[0],
+                r"\theta \leftarrow \theta - \frac{\epsilon}{\sqrt{r} + \delta} \odot g",
+            )
+        return self.rule
 
     @staticmethod
     def start(theta: torch.Tensor) -> State:

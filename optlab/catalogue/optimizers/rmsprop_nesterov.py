@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar
 
 from optlab.catalogue.optimizers import _shared_fields as shared
+from optlab.catalogue.optimizers import _state_meanings as means
 from optlab.catalogue.optimizers.base import Optimizer, State
 from optlab.core.lazy import torch
 
@@ -29,6 +30,7 @@ class RMSPropNesterov(Optimizer):
         r"v \leftarrow \alpha v - \frac{\epsilon}{\sqrt{\delta + r}} \odot g",
         r"\theta \leftarrow \theta + v",
     )
+    traced: ClassVar[tuple[str, ...]] = ("g", "r", "v", "after")
     symbols: ClassVar[dict[str, str]] = {
         "θ": "parameters",
         "g": "gradient evaluated at the interim point θ + αv",
@@ -42,6 +44,7 @@ class RMSPropNesterov(Optimizer):
         "torch.optim.RMSprop(momentum=α) evaluates the gradient at θ, keeps ε out of the velocity,"
         " and adds δ outside the square root."
     )
+    meanings: ClassVar[dict[str, str]] = {"r": means.MEAN_SQUARE, "v": means.VELOCITY}
 
     lr: float = shared.learning_rate(
         0.001,

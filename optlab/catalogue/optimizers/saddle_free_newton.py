@@ -46,6 +46,7 @@ class SaddleFreeNewton(ObjectiveOptimizer):
         r"H = Q\, \mathrm{diag}(\mu)\, Q^{\top},\quad |H| = Q\, \mathrm{diag}(|\mu|)\, Q^{\top}",
         r"\theta \leftarrow \theta - \epsilon\, (|H| + \lambda I)^{-1} g",
     )
+    traced: ClassVar[tuple[str, ...]] = ("", "", "after")
     symbols: ClassVar[dict[str, str]] = {
         "θ": "parameters",
         "g": "gradient of the objective on the batch",

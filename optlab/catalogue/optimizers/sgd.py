@@ -27,6 +27,7 @@ class SGD(Optimizer):
     group: ClassVar[str] = "Basic algorithms"
     sort_order: ClassVar[int] = 10
     rule: ClassVar[tuple[str, ...]] = (r"\theta \leftarrow \theta - \epsilon\, g",)
+    traced: ClassVar[tuple[str, ...]] = ("after",)
     symbols: ClassVar[dict[str, str]] = {
         "θ": "parameters",
         "g": "gradient of the objective on the batch",

@@ -23,6 +23,7 @@ class Schedule(Component):
         order=70,
         form_order=40,
         default="constant",
+        live=True,
     )
 
     constant: ClassVar[bool] = False

@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Hashable, Iterator, Sequence
 
 from optlab.core.lazy import numpy as np
-from optlab.store.snapshots import CHECKPOINTS
+from optlab.store.spacing import NEWEST
 from optlab.training.events import (
     Event,
     InstrumentCosts,
@@ -46,7 +46,7 @@ class EventRecord:
             case SnapshotTaken() if event.snapshot.reason == "checkpoint":
                 self._close_block()
                 places = self._checkpoints.setdefault(event.run, deque())
-                if len(places) == CHECKPOINTS:
+                if len(places) == NEWEST:
                     self._events[places.popleft()] = None
                 places.append(len(self._events))
                 self._events.append(event)

@@ -27,7 +27,8 @@ from optlab.training.events import (
     StepWarning,
     WeightPath,
 )
-from optlab.training.session import MAX_NOTES, session
+from optlab.training.notes import MAX_NOTES
+from optlab.training.session import session
 from optlab.training.trainer import Trainer
 
 Build = Callable[..., Experiment]
