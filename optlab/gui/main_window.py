@@ -24,7 +24,7 @@ from optlab.core.lazy_module import LazyModule
 from optlab.core.printable import printable
 from optlab.gui import theme
 from optlab.gui.menus import build_menus
-from optlab.gui.window_frame import WindowFrame
+from optlab.gui.window_frame import LARGE_MODULES, WindowFrame
 
 if TYPE_CHECKING:
     from optlab.experiment import Experiment
@@ -40,16 +40,6 @@ else:
     parts = LazyModule("optlab.gui.window_parts")
 
 DEFAULT_PRESET = "digits-mlp"
-
-_LARGE_MODULES = (
-    "numpy",
-    "optlab.experiment",
-    "pyqtgraph",
-    "optlab.gui.bridge",
-    "optlab.gui.panels.plots_panel",
-    "optlab.gui.window_parts",
-)
-"""What takes long to import before the panels are built, in pieces of similar length."""
 
 _UNPAINTED_MILLISECONDS = 1000
 """Time after which the panels are built although the window was not painted."""
@@ -93,8 +83,7 @@ class MainWindow(WindowFrame):
         self.controls.startRequested.connect(self.start)
         self.controls.stepRequested.connect(self.step)
         self._stages = self._build(experiment)
-        self._unpainted = QTimer(self)
-        self._unpainted.setSingleShot(True)
+        self._unpainted = QTimer(self, singleShot=True)
         self._unpainted.timeout.connect(self._begin_building)
         if at_once:
             self.complete()
@@ -135,7 +124,7 @@ class MainWindow(WindowFrame):
 
     def _build(self, experiment: Experiment | None) -> Generator[None, None, None]:
         """Build the panels; between its parts the event loop may run."""
-        for module in _LARGE_MODULES:
+        for module in LARGE_MODULES:
             importlib.import_module(module)
             yield
         # Widgets are styled when they are complete, and not each time they get another parent.

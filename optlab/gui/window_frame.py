@@ -23,6 +23,15 @@ from optlab.gui.panels.banner import Banner
 from optlab.gui.panels.control_bar import ControlBar
 from optlab.gui.plain_text import PlainLabel
 
+LARGE_MODULES = (
+    "numpy",
+    "optlab.experiment",
+    "pyqtgraph",
+    "optlab.gui.bridge",
+    "optlab.gui.panels.plots_panel",
+    "optlab.gui.window_parts",
+)
+"""What takes long to import before the panels are built, in pieces of similar length."""
 EDITOR_SIZE = QSize(440, 800)
 """Size that the editor of the experiment asks for, in logical pixels."""
 

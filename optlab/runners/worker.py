@@ -163,7 +163,10 @@ def work(pipe: Connection, beats: Connection, printed: Connection | None = None)
     heartbeat = Heartbeat(beats)
     jobs: queue.SimpleQueue[tuple[Job, Inbox]] = queue.SimpleQueue()
     threading.Thread(target=_listen, args=(pipe, jobs), name="optlab-listener", daemon=True).start()
-    import torch  # noqa: F401 - so that a spare worker is warm when a job comes
+    # So that a spare worker is warm when a job comes.
+    import torch  # noqa: F401
+
+    import optlab.training.session  # noqa: F401
 
     heartbeat.ready()
     while True:
