@@ -164,7 +164,8 @@ class ImportDialog(QDialog):
     def _show_result(self, result: Preview | DatasetPreview) -> None:
         if isinstance(result, DatasetPreview):
             self._complete = True
-            self._say(describe(result), problem=False)
+            notes = self._read.notes if self._read is not None else ()
+            self._say("\n".join([describe(result), *notes]), problem=False)
             self.use_button.setEnabled(True)
             return
         self._read = result

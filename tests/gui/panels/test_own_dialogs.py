@@ -83,6 +83,28 @@ def test_that_a_table_is_read_as_it_seems_to_be_written(
     assert registry.build("dataset", section).shape().outputs == 2  # type: ignore[attr-defined]
 
 
+def test_that_what_to_look_at_before_training_is_pointed_out(
+    qtbot: QtBot, importing: ImportDialog, tmp_path: Path
+) -> None:
+    path = tmp_path / "table.csv"
+    words = ("Yes", "yes", "no")
+    path.write_text(
+        ",a,kind\n" + "".join(f"{n},{n * 0.37},{words[n % 3]}\n" for n in range(40)),
+        encoding="utf-8",
+    )
+    importing.open_path(str(path))
+    usable(qtbot, importing)
+    assert "Column 'column 1' counts the rows" in importing.message.text()
+    assert "The classes 'Yes', 'yes' of column 'kind'" in importing.message.text()
+    form = importing._form
+    assert form is not None
+    form.set_values({**form.values(), "ignore": ("column 1",)})
+    form.fieldEdited.emit("ignore")
+    assert not importing.use_button.isEnabled()
+    usable(qtbot, importing)
+    assert "counts the rows" not in importing.message.text()
+
+
 def test_that_a_click_on_a_heading_chooses_the_target(
     qtbot: QtBot, importing: ImportDialog, tmp_path: Path
 ) -> None:

@@ -472,7 +472,8 @@ def test_that_memorizing_is_found_in_a_real_run() -> None:
 
 
 @pytest.mark.parametrize(
-    ("last", "words"), [(0.5, "not at a critical point"), (0.07, ""), (0.001, "close to a critical point")]
+    ("last", "words"),
+    [(0.5, "not at a critical point"), (0.07, ""), (0.001, "close to a critical point")],
 )
 def test_that_the_gradient_norm_rules_a_minimum_out_or_not(last: float, words: str) -> None:
     norm = [1.0, 0.6, last]
