@@ -209,6 +209,10 @@ def test_that_the_torch_face_is_the_engines_rule(
     """200 steps of an experiment in the trainer, and of a torch module under ``optlab.optim``, from
     one start with the same batches.
     """
+    if not rule.elementwise and "eps" in rule.model_fields:
+        # Along (1, 1) the gradient of two outputs is rounding error. A rule that turns the
+        # gradient divides it by little more than this constant.
+        form = {"eps": 1e-4, **form}
     experiment = Experiment.from_dict(
         {
             "precision": "float64",

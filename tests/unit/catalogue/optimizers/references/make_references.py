@@ -460,6 +460,29 @@ def sgd_line_search(make: Any, h: dict[str, Any]) -> Kept:
     return optax_trajectory(optax.chain(optax.sgd(1.0), search), by_value=True)
 
 
+@reference(
+    "pytorch-optimizer",
+    "SOAP",
+    lr=0.05,
+    beta1=0.8,
+    beta2=0.9,
+    eps=1e-6,
+    weight_decay=0.1,
+    period=7,
+)
+def soap(cls: Any, h: dict[str, Any]) -> Kept:
+    return trajectory(
+        lambda p: cls(
+            p,
+            lr=h["lr"],
+            betas=(h["beta1"], h["beta2"]),
+            eps=h["eps"],
+            weight_decay=h["weight_decay"],
+            precondition_frequency=h["period"],
+        )
+    )
+
+
 if __name__ == "__main__":
     for name in sys.argv[1:] or MAKERS:
         MAKERS[name]()
