@@ -13,7 +13,8 @@ from optlab.core.layout import Layout, Parameter
 def layout_of(parameters: Sequence[torch.Tensor]) -> Layout:
     """Return the division of the flat parameters ``[1, P]`` into tensors of their shapes.
 
-    Complex parameters are pairs of real numbers, so their last dimension is 2.
+    Tensors of less than two dimensions count as biases. Complex parameters are pairs of real
+    numbers, so their last dimension is 2.
     """
     return _layout(tuple((*p.shape, 2) if p.is_complex() else tuple(p.shape) for p in parameters))
 
@@ -22,7 +23,7 @@ def layout_of(parameters: Sequence[torch.Tensor]) -> Layout:
 def _layout(shapes: tuple[tuple[int, ...], ...]) -> Layout:
     return Layout(
         tuple(
-            Parameter(f"parameters.{index}", shape, "weight", 1, 1)
+            Parameter(f"parameters.{index}", shape, "weight" if len(shape) > 1 else "bias", 1, 1)
             for index, shape in enumerate(shapes)
         )
     )

@@ -209,6 +209,10 @@ def test_that_the_torch_face_is_the_engines_rule(
     """200 steps of an experiment in the trainer, and of a torch module under ``optlab.optim``, from
     one start with the same batches.
     """
+    if not rule.elementwise and "eps" in rule.model_fields:
+        # Along (1, 1) the gradient of two outputs is rounding error. A rule that turns the
+        # gradient divides it by little more than this constant.
+        form = {"eps": 1e-4, **form}
     experiment = Experiment.from_dict(
         {
             "precision": "float64",
@@ -255,7 +259,7 @@ def test_that_the_torch_face_is_the_engines_rule(
 def test_that_a_zero_gradient_at_the_start_keeps_the_parameters(rule: type[Optimizer]) -> None:
     theta = draw(2)
     pulls = {
-        field.name: 0.0 for field in rule.fields() if field.name in ("weight_decay", "lambd")
+        field.name: 0.0 for field in rule.fields() if field.name in ("weight_decay", "lambd", "l1")
     }  # these shrink the parameters by themselves
     h = hyper(rule, 1, **pulls)
     after, _ = rule.update(theta, torch.zeros_like(theta), rule.begin(theta, h), h)

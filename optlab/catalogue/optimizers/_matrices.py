@@ -74,3 +74,15 @@ def along(matrix: torch.Tensor, g: torch.Tensor, axis: int) -> torch.Tensor:
     moved = g.movedim(axis + 1, 1)
     product = matrix @ moved.reshape(len(g), moved.shape[1], -1)
     return product.view(moved.shape).movedim(1, axis + 1)
+
+
+def eigen(matrix: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Return eigenvalues ``[R, n]``, eigenvectors ``[R, n, n]`` and which matrices are finite.
+
+    The matrices ``[R, n, n]`` are symmetric; in place of one that is not finite the identity is
+    decomposed, because one run must not end the others. The last result is ``[R, 1, 1]``.
+    """
+    finite = torch.isfinite(matrix).all(dim=2, keepdim=True).all(dim=1, keepdim=True)
+    eye = torch.eye(matrix.shape[1], dtype=matrix.dtype, device=matrix.device)
+    values, vectors = torch.linalg.eigh(torch.where(finite, matrix, eye))
+    return values, vectors, finite

@@ -116,9 +116,7 @@ def _power(matrix: torch.Tensor, exponent: float) -> torch.Tensor:
 
     A matrix that is not finite gives nan.
     """
-    finite = torch.isfinite(matrix).all(dim=2, keepdim=True).all(dim=1, keepdim=True)
-    eye = torch.eye(matrix.shape[1], dtype=matrix.dtype, device=matrix.device)
-    values, vectors = torch.linalg.eigh(torch.where(finite, matrix, eye))
+    values, vectors, finite = matrices.eigen(matrix)
     # Rounding can make the smallest eigenvalues negative, but none is below what is resolved.
     least = torch.finfo(matrix.dtype).eps * values.amax(dim=1, keepdim=True)
     powers = torch.maximum(values, least) ** exponent

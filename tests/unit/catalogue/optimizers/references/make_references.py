@@ -213,8 +213,28 @@ def adan(cls: Any, h: dict[str, Any]) -> Kept:
     )
 
 
-def optax_trajectory(transform: Any) -> Kept:
-    """Return the parameters after the kept steps of a gradient transformation of optax."""
+def _evaluated(params: Any, gradients: Any, step: int) -> dict[str, Any]:
+    """Return the value, and the objective as a function, as line searches of optax want them."""
+    import jax.numpy
+
+    numbers = jax.numpy.asarray(VALUES.numpy())
+    curvature = jax.numpy.asarray(CURVATURE.numpy())
+
+    def value_fn(at: Any) -> Any:
+        theta = jax.numpy.concatenate([part.reshape(-1) for part in at])
+        batch = 0.3 * jax.numpy.cos(1.7 * step + 0.9 * numbers)
+        terms = 0.5 * curvature * theta**2 + 0.025 * theta**4 + batch * theta + 0.3
+        return terms.sum()
+
+    return {"value": value_fn(params), "grad": gradients, "value_fn": value_fn}
+
+
+def optax_trajectory(transform: Any, by_value: bool = False) -> Kept:
+    """Return the parameters after the kept steps of a gradient transformation of optax.
+
+    Args:
+        transform: the transformation. by_value: whether it is given the value of the objective.
+    """
     import jax
     import jax.numpy
     import optax
@@ -233,7 +253,8 @@ def optax_trajectory(transform: Any) -> Kept:
             jax.numpy.asarray(part.numpy().reshape(p.shape))
             for part, p in zip(g, params, strict=True)
         ]
-        updates, state = transform.update(gradients, state, params)
+        more = _evaluated(params, gradients, step) if by_value else {}
+        updates, state = transform.update(gradients, state, params, **more)
         params = optax.apply_updates(params, updates)
         if step in KEPT:
             kept.append([float(x) for p in params for x in p.reshape(-1)])
@@ -401,6 +422,63 @@ def adafactor(cls: Any, h: dict[str, Any]) -> Kept:
             d=h["clip"],
             weight_decay=h["weight_decay"],
             foreach=False,
+        )
+    )
+
+
+@reference("optax", "polyak_sgd", lr=0.4, factor=0.9, minimum=4.6)
+def polyak_step(make: Any, h: dict[str, Any]) -> Kept:
+    """The gradient of optax is scaled before its norm is taken, and after the minimum."""
+    transform = make(
+        max_learning_rate=h["lr"] / h["factor"],
+        scaling=h["factor"],
+        f_min=h["minimum"],
+        eps=0.0,
+    )
+    return optax_trajectory(transform, by_value=True)
+
+
+@reference(
+    "optax",
+    "scale_by_backtracking_linesearch",
+    lr=1.4,
+    decrease=0.55,
+    shrink=0.7,
+    grow=1.5,
+    trials=30,
+)
+def sgd_line_search(make: Any, h: dict[str, Any]) -> Kept:
+    import optax
+
+    search = make(
+        max_backtracking_steps=h["trials"],
+        slope_rtol=h["decrease"],
+        decrease_factor=h["shrink"],
+        increase_factor=h["grow"],
+        max_learning_rate=h["lr"],
+    )
+    return optax_trajectory(optax.chain(optax.sgd(1.0), search), by_value=True)
+
+
+@reference(
+    "pytorch-optimizer",
+    "SOAP",
+    lr=0.05,
+    beta1=0.8,
+    beta2=0.9,
+    eps=1e-6,
+    weight_decay=0.1,
+    period=7,
+)
+def soap(cls: Any, h: dict[str, Any]) -> Kept:
+    return trajectory(
+        lambda p: cls(
+            p,
+            lr=h["lr"],
+            betas=(h["beta1"], h["beta2"]),
+            eps=h["eps"],
+            weight_decay=h["weight_decay"],
+            precondition_frequency=h["period"],
         )
     )
 
