@@ -22,6 +22,7 @@ from optlab.experiment import Experiment
 from optlab.experiment.data_files import experiment_of
 from optlab.experiment.named import load
 from optlab.experiment.own_code import own_code
+from optlab.experiment.sections import UNTIL_STOPPED
 from optlab.numerics.gradient_test import gradient_test
 from optlab.objective.device import resolve
 from optlab.outside.own_models import deferral
@@ -103,6 +104,12 @@ def run(
     steps: Annotated[
         str, typer.Option(metavar="N", help="Number of updates; the same as --set budget.steps=N.")
     ] = "",
+    until_stop: Annotated[
+        bool,
+        typer.Option(
+            "--until-stop", help="Go on until Ctrl-C; the same as --set budget.steps=1e12."
+        ),
+    ] = False,
     seed: Annotated[
         str,
         typer.Option(
@@ -153,6 +160,11 @@ def run(
     if json:
         # Libraries warn on standard error, which belongs to the failures.
         warnings.simplefilter("ignore")
+    if until_stop and steps:
+        raise InvalidInput(
+            f"--until-stop and --steps {steps} exclude each other; give one of them.", "steps"
+        )
+    steps = str(UNTIL_STOPPED) if until_stop else steps
     given = [
         *(changes or []),
         *(

@@ -29,45 +29,32 @@ from optlab.gui.failure_notice import FailureNotice
 from optlab.gui.geometry import resize_to_screen, scrollable
 from optlab.gui.hang_notice import HangNotice
 from optlab.gui.instruments.instruments_panel import InstrumentsPanel
+from optlab.gui.live_changes import LiveChanges
 from optlab.gui.menus import build_menus
 from optlab.gui.panels.banner import Banner
 from optlab.gui.panels.control_bar import ControlBar
 from optlab.gui.panels.diagnosis_panel import DiagnosisPanel
 from optlab.gui.panels.experiment_panel import ExperimentPanel
 from optlab.gui.panels.plots_panel import PlotsPanel
+from optlab.gui.panels.time_panel import TimePanel
 from optlab.gui.plots.value_export import StoredValues
 from optlab.gui.questions import may_stop_run
 from optlab.gui.recording_notice import RecordingNotice
 from optlab.gui.secondary_windows import SecondaryWindows
-from optlab.gui.shown_run import ShownRun
+from optlab.gui.shown_run import PATH_NOT_STORED, PATH_RESUMED, ShownRun
 from optlab.gui.stored_runs import StoredRuns
 from optlab.gui.summary import summary
+from optlab.gui.time_controller import TimeController, until
 from optlab.runners.train import RunnerChoice
 from optlab.store import RunRecord
 from optlab.tasks.checking import CheckTask
+from optlab.tasks.history import PreparedFork
 from optlab.tasks.preview import PreviewTask
 from optlab.tasks.stored_runs import RunCurves
 from optlab.training import events
-from optlab.training.control import (
-    Advance,
-    Message,
-    Pause,
-    Resume,
-    SetValue,
-    Stop,
-    SwitchInstrument,
-)
+from optlab.training.control import Advance, Message, Pause, Resume, Stop
 
 DEFAULT_PRESET = "digits-mlp"
-
-_PATH_NOT_STORED = (
-    "Not stored: the path and the largest-moving weights are computed from all weights while a run "
-    "is in progress. Start the experiment again to see them."
-)
-_PATH_RESUMED = (
-    "The path up to step {step:,} is not stored. It is drawn again from there once the run has "
-    "taken a few steps."
-)
 
 
 class MainWindow(QMainWindow):
@@ -100,9 +87,14 @@ class MainWindow(QMainWindow):
         self.banner = Banner()
         self.diagnosis_panel = DiagnosisPanel()
         self.controls = ControlBar()
+        self.timeline = TimePanel()
         self._build_layout()
+        self.time = TimeController(self.bridge, self.timeline, self.banner, self._prewarmer, self)
         self.diagnosis_controller = DiagnosisController(
             self.bridge, self.experiment_panel, self.diagnosis_panel, self
+        )
+        self.live_changes = LiveChanges(
+            self.bridge, self.experiment_panel, self.instruments, self.plots, self.controls, self
         )
         self.files = ExperimentFiles(
             self.experiment_panel, self._show_experiment, self.bridge, self.banner, self
@@ -141,6 +133,7 @@ class MainWindow(QMainWindow):
         self.views.addTab(self.instruments, "Instruments")
         column.addWidget(self.views, 1)
         column.addWidget(self.diagnosis_panel)
+        column.addWidget(self.timeline)
         column.addWidget(self.controls)
         split = QSplitter(Qt.Orientation.Horizontal)
         split.setChildrenCollapsible(False)
@@ -158,7 +151,6 @@ class MainWindow(QMainWindow):
             self.secondary_windows,
         )
         panel.experimentChanged.connect(self._experiment_changed)
-        panel.liveValueChanged.connect(lambda path, value: bridge.send(SetValue(path, value)))
         panel.pageRequested.connect(others.show_page)
         panel.previewRequested.connect(self._request_preview)
         panel.checkRequested.connect(
@@ -187,9 +179,16 @@ class MainWindow(QMainWindow):
         controls.resumeRequested.connect(lambda: bridge.send(Resume()))
         controls.stepRequested.connect(self.step)
         controls.stopRequested.connect(self._stop)
-        self.instruments.switched.connect(self._instrument_switched)
         self.instruments.pageRequested.connect(others.show_page)
         self.views.currentChanged.connect(lambda _index: self.instruments.refresh())
+        self.time.connect_editor(panel)
+        self.time.stepChanged.connect(self.plots.set_cursor)
+        self.time.experimentReady.connect(self._edit_fork)
+        self.time.forkReady.connect(self._fork_ready)
+        self.time.armed.connect(controls.set_forking)
+        self.time.said.connect(controls.say)
+        self.time.failed.connect(self._time_failed)
+        self.diagnosis_controller.forkRequested.connect(partial(self.time.prepare, None))
         theme.notifier().themeChanged.connect(self.apply_theme)
 
     def _connect_run(self) -> None:
@@ -200,7 +199,6 @@ class MainWindow(QMainWindow):
         bridge.on(events.InstrumentImage, self.instruments.show_image)
         bridge.on(events.InstrumentCosts, self.instruments.show_costs)
         bridge.on(events.ActivityChanged, self._activity_changed)
-        bridge.on(events.MessageApplied, self._message_applied)
         bridge.on(events.StepWarning, self._step_warned)
         bridge.on(events.RunEnded, self._run_ended)
         bridge.frameEnded.connect(self.plots.refresh)
@@ -252,6 +250,9 @@ class MainWindow(QMainWindow):
             self.controls.say(str(error), problem=True)
             return
         self.stored_runs.drop()
+        if self.time.takes_over(experiment):
+            self.controls.set_state("starting")
+            return
         self.plots.clear()
         self.plots.set_path_note("")
         self.instruments.clear()
@@ -259,9 +260,30 @@ class MainWindow(QMainWindow):
         if checked is not None and checked.task is not None:
             self.plots.set_task(checked.task)
         self.shown_run.begin(experiment.title())
-        self.bridge.start(experiment, self._runner, first)
+        self.time.begin(experiment.title())
+        self.bridge.start(experiment, self._runner, (*self.time.first_messages, *first))
         self.diagnosis_controller.begin(experiment)
         self._show_starting()
+
+    def _edit_fork(self, document: str, changes: dict[str, Any]) -> None:
+        if self.files.load_document(document) and changes:
+            self.experiment_panel.change(changes)
+
+    def _fork_ready(self, prepared: PreparedFork) -> None:
+        self.stored_runs.read(prepared.fork.parent, partial(self._start_fork, prepared))
+
+    def _start_fork(self, prepared: PreparedFork, curves: RunCurves) -> None:
+        made = prepared.fork
+        experiment = Experiment.from_toml(made.experiment, check=False)
+        self._show_curves(until(curves, made.at))
+        self.shown_run.begin(prepared.title)
+        self.bridge.start(experiment, self._runner, self.time.first_messages, made)
+        self.diagnosis_controller.begin(experiment)
+        self._show_starting()
+
+    def _time_failed(self, sentence: str) -> None:
+        self.controls.set_state("idle")
+        self.controls.say(sentence, problem=True)
 
     def _show_starting(self) -> None:
         self.recording.begin()
@@ -279,7 +301,7 @@ class MainWindow(QMainWindow):
         self.plots.set_followed(started.tracked)
         self.plots.set_value_source(StoredValues(self.bridge.run_ids))
         if started.step:
-            self.plots.set_path_note(_PATH_RESUMED.format(step=started.step))
+            self.plots.set_path_note(PATH_RESUMED.format(step=started.step))
         self.controls.begin(started.steps, started.step, started.device_name)
         self.controls.set_state("running")
         last = (
@@ -306,28 +328,6 @@ class MainWindow(QMainWindow):
 
     def _step_warned(self, warning: events.StepWarning) -> None:
         self.controls.say(f"Step {warning.step:,}: {warning.words}.")
-
-    def _instrument_switched(self, name: str, values: dict[str, Any] | None) -> None:
-        problem = self.experiment_panel.set_instrument(name, values)
-        if problem:
-            self.instruments.show_problem(name, problem)
-        elif self.bridge.active:
-            self.bridge.send(SwitchInstrument(name, values))
-
-    def _message_applied(self, applied: events.MessageApplied) -> None:
-        if applied.problem and isinstance(applied.message, SwitchInstrument):
-            self.instruments.show_problem(applied.message.name, applied.problem)
-        elif isinstance(applied.message, SwitchInstrument) and applied.message.reason:
-            self.experiment_panel.set_instrument(applied.message.name, None)
-            self.instruments.show_problem(applied.message.name, applied.message.reason)
-            self.controls.say(applied.message.reason, problem=True)
-        elif applied.problem:
-            self.controls.say(applied.problem, problem=True)
-        elif isinstance(applied.message, SetValue):
-            path, value = applied.message.path, applied.message.value
-            field = self.experiment_panel.field(path)
-            self.plots.mark(applied.step, f"{field.symbol or field.label} {value:g}")
-            self.controls.say(f"{path} is {value:g} from step {applied.step + 1:,} on.")
 
     def _run_ended(self, ended: events.RunEnded) -> None:
         diverged = ended.status == "diverged"
@@ -356,19 +356,20 @@ class MainWindow(QMainWindow):
     def _show_curves(self, curves: RunCurves) -> None:
         record = curves.record
         try:
-            tables = Experiment.from_toml(record.experiment, check=False).to_dict()
+            experiment = Experiment.from_toml(record.experiment, check=False)
         except OptLabError as error:
             self._show_problem(str(error))
             return
         self.plots.clear()
         self.shown_run.show_stored(record)
+        self.time.show_stored(curves)
         self.diagnosis_panel.clear()
         if curves.diagnosis.measured:
             self.diagnosis_panel.show_findings(curves.diagnosis.findings, in_progress=False)
         self.plots.set_task(curves.task)
         self.plots.set_followed(record.tracked)
         self.plots.set_value_source(StoredValues([record.id]))
-        self.plots.set_path_note(_PATH_NOT_STORED)
+        self.plots.set_path_note(PATH_NOT_STORED)
         block = events.SeriesBlock(
             record.steps,
             record.seconds,
@@ -379,11 +380,9 @@ class MainWindow(QMainWindow):
         )
         self.plots.add(block)
         self.instruments.clear()
-        self.instruments.set_tables(tables.get(INSTRUMENTS, {}))
+        self.instruments.set_tables(experiment.to_dict().get(INSTRUMENTS, {}))
         self.instruments.add(block)
-        for message in curves.messages:
-            if isinstance(message, SwitchInstrument) and message.reason:
-                self.instruments.show_problem(message.name, message.reason)
+        self.live_changes.show_log(curves.log, experiment)
         self.plots.refresh()
         self.controls.say(
             f"Showing “{printable(record.title)}”, {record.status} after {record.steps:,} steps."
@@ -490,6 +489,7 @@ class MainWindow(QMainWindow):
         self.secondary_windows.close_all()
         self.bridge.shut_down()
         self.stored_runs.shut_down()
+        self.time.shut_down()
         self.checks.shut_down()
         self.preview.shut_down()
         self._prewarmer.end()

@@ -189,7 +189,10 @@ def test_that_a_run_that_diverged_is_forked_from_its_last_good_step(lab):
         ({"model__hidden": (7,)}, r"\[model\] gives the model other tensors \(32 and 37 param"),
         ({"dataset__name": "iris"}, r"\[dataset\] gives the model other tensors"),
         ({"initializer__bias": 0.1}, r"\[initializer\] acts before the first step"),
-        ({"budget__steps": 40}, r"budget of 40 steps is spent at step 50; give the fork more than"),
+        (
+            {"budget__steps": 40},
+            r"budget of 40 steps is spent at step 50; give the fork a budget of",
+        ),
         ({"optimizer__lr": -1.0}, r"optimizer.lr is -1.0, but it must be"),
     ],
 )
