@@ -9,6 +9,7 @@ import torch
 from optlab.core.errors import InvalidInput, StoreError
 from optlab.experiment import Experiment
 from optlab.objective.batch_objective import BatchObjective
+from optlab.runners.train import fork
 from optlab.training.control import Follow, SetValue, SwitchInstrument, TakeSnapshot
 from optlab.training.trainer import Trainer
 
@@ -221,3 +222,12 @@ def test_that_a_fork_that_was_interrupted_goes_on_as_it_began(lab):
     lab.resume(stopped)
     one, two = lab.record(child), lab.record(stopped)
     assert (one.status, one.theta_sha256) == ("finished", two.theta_sha256)
+
+
+def test_that_one_call_forks_from_python(lab):
+    run = lab.train(lab.experiment())
+    job = fork(run, 60, {"optimizer.lr": 0.02}, store=lab.store.home, runner="thread")
+    assert job.join(60.0)
+    record = lab.record(job.run_ids[0])
+    assert (record.parent, record.at, record.steps, record.status) == (run, 60, 120, "finished")
+    assert Experiment.from_toml(record.experiment).optimizer.lr == 0.02
