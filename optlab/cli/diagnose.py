@@ -73,13 +73,15 @@ def _say(result: RunDiagnosis) -> None:
     elif not result.findings:
         say("  No problem found in the measured series.")
     for finding in result.findings:
-        _say_finding(finding)
+        _say_finding(finding, record.id)
 
 
-def _say_finding(finding: Finding) -> None:
+def _say_finding(finding: Finding, run: str) -> None:
     say(f"  {finding.sentence}")
     say(f"    evidence         {finding.evidence}")
     for remedy in finding.remedies:
         flags = " ".join(f"--set {path}={value}" for path, value in remedy.changes.items())
         if flags:
             say(f"    remedy           {remedy.label}: {flags}")
+        if remedy.fits_fork:
+            say(f"    … as a fork      optlab fork {run} {flags}")

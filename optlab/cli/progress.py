@@ -13,6 +13,7 @@ from typing import Protocol
 
 import numpy as np
 
+from optlab.core.limits import UNTIL_STOPPED
 from optlab.experiment import Experiment
 from optlab.runners import (
     NotRecorded,
@@ -101,7 +102,10 @@ class RunProgress:
         """Return the first line."""
         self._step, self._steps = event.step, max(1, event.steps)
         origin = f" from step {event.step:,}" if event.step else ""
-        return f"{event.parameters:,} parameters, {event.steps:,} steps{origin}, {event.steps_per_epoch:,} an epoch, on {event.device_name}"
+        budget = (
+            "steps until you stop it" if event.steps >= UNTIL_STOPPED else f"{event.steps:,} steps"
+        )
+        return f"{event.parameters:,} parameters, {budget}{origin}, {event.steps_per_epoch:,} an epoch, on {event.device_name}"
 
     def add(self, block: SeriesBlock) -> None:
         """Record new values."""
@@ -124,6 +128,8 @@ class RunProgress:
     @property
     def place(self) -> str:
         """The current step."""
+        if self._steps >= UNTIL_STOPPED:
+            return f"step {self._step:,}"
         return f"step {self._step:,} of {self._steps:,}"
 
     @property

@@ -17,6 +17,7 @@ from optlab.cli.progress import view
 from optlab.cli.ranks import Ranks, check_devices, check_ranks, follow_first_rank, shared_by
 from optlab.cli.test_part import say_confusion, say_gaps
 from optlab.core.errors import InvalidInput
+from optlab.core.limits import UNTIL_STOPPED
 from optlab.core.printable import printable
 from optlab.experiment import Experiment
 from optlab.experiment.data_files import experiment_of
@@ -103,6 +104,12 @@ def run(
     steps: Annotated[
         str, typer.Option(metavar="N", help="Number of updates; the same as --set budget.steps=N.")
     ] = "",
+    until_stop: Annotated[
+        bool,
+        typer.Option(
+            "--until-stop", help="Go on until Ctrl-C; the same as --set budget.steps=1e12."
+        ),
+    ] = False,
     seed: Annotated[
         str,
         typer.Option(
@@ -153,6 +160,11 @@ def run(
     if json:
         # Libraries warn on standard error, which belongs to the failures.
         warnings.simplefilter("ignore")
+    if until_stop and steps:
+        raise InvalidInput(
+            f"--until-stop and --steps {steps} exclude each other; give one of them.", "steps"
+        )
+    steps = str(UNTIL_STOPPED) if until_stop else steps
     given = [
         *(changes or []),
         *(

@@ -34,3 +34,6 @@ MAX_WAITING_ROWS = 512
 
 MAX_TRIVIAL_POINTS = 3
 """Points up to which a path always lies in a plane, so that a share of its variance says nothing."""
+
+UNTIL_STOPPED = 10**12
+"""Steps of a budget that is never spent: the run goes on until the user stops it."""

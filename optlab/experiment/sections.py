@@ -22,6 +22,7 @@ from optlab.core.fields import (
     step_unit,
     text,
 )
+from optlab.core.limits import UNTIL_STOPPED
 
 
 class PlainSection(FieldSet):
@@ -78,10 +79,11 @@ class Budget(PlainSection):
         "Steps",
         unit=STEPS_OR_EPOCHS,
         ge=1,
-        le=10**12,
+        le=UNTIL_STOPPED,
         log=True,
         slider=(10, 1_000_000),
-        help="Number of updates, or of passes through the training set.",
+        help="Number of updates, or of passes through the training set; 1e12 for a run that goes on "
+        "until you stop it.",
     )
     unit: StepUnit = step_unit()
     seconds: float = number(
@@ -91,6 +93,10 @@ class Budget(PlainSection):
         help="Training time after which the run ends; 0 for no limit. With a limit, the end "
         "depends on the machine.",
     )
+
+    def words(self) -> str:
+        """Return how long the run goes on, in a few words."""
+        return "until you stop" if self.steps >= UNTIL_STOPPED else f"{self.steps:,} {self.unit}"
 
 
 class MeasurePlan(PlainSection):

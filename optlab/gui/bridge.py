@@ -19,6 +19,7 @@ from PySide6.QtCore import QObject, Qt, QTimer, Signal
 from optlab.core import paths
 from optlab.core.errors import OptLabError
 from optlab.experiment import Experiment
+from optlab.history.forking import Fork
 from optlab.runners.choice import choose
 from optlab.runners.job_handle import JobHandle
 from optlab.runners.jobs import failure, unexpected
@@ -151,7 +152,11 @@ class RunBridge(QObject):
         return self._job.run_ids if self._job is not None else ()
 
     def start(
-        self, experiment: Experiment, runner: RunnerChoice = "auto", first: Sequence[Message] = ()
+        self,
+        experiment: Experiment,
+        runner: RunnerChoice = "auto",
+        first: Sequence[Message] = (),
+        fork: Fork | None = None,
     ) -> None:
         """Start a run in the background.
 
@@ -161,8 +166,10 @@ class RunBridge(QObject):
             experiment: to train.
             runner: where.
             first: messages that are applied before the first step.
+            fork: where the run begins, unless at its own start.
         """
-        log, draw_share = [(0, message) for message in first], self._draw_share
+        begin = 0 if fork is None else fork.at
+        log, draw_share = [(begin, message) for message in first], self._draw_share
         self._open(
             lambda: train(
                 [experiment],
@@ -171,6 +178,7 @@ class RunBridge(QObject):
                 store=paths.writable_home(),
                 pool=self._pool,
                 log=log,
+                fork=fork,
             )
         )
 

@@ -19,10 +19,12 @@ _INTERVAL_MILLISECONDS = 1000
 class DiagnosisController(QObject):
     """Keeps the diagnosis up to date while a run is in progress.
 
-    Signals: ``said(str)``: a sentence about a remedy that was applied.
+    Signals: ``said(str)``: a sentence about a remedy that was applied. ``forkRequested(object)``:
+    changes, path → value, with which the run that has ended is to be forked.
     """
 
     said = Signal(str)
+    forkRequested = Signal(object)
 
     def __init__(
         self,
@@ -43,6 +45,7 @@ class DiagnosisController(QObject):
         bridge.on(events.MessageApplied, self._applied)
         bridge.sessionEnded.connect(self._ended)
         diagnosis.remedyChosen.connect(self.apply)
+        diagnosis.forkChosen.connect(lambda remedy: self.forkRequested.emit(remedy.changes))
 
     def begin(self, experiment: Experiment) -> None:
         """Begin the diagnosis of a new run of an experiment."""

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from optlab.gui import window_parts as parts
     from optlab.runners.train import RunnerChoice
     from optlab.store import RunRecord
+    from optlab.tasks.history import PreparedFork
     from optlab.tasks.stored_runs import RunCurves
     from optlab.training import control, events
     from optlab.training.control import Message
@@ -43,11 +44,6 @@ DEFAULT_PRESET = "digits-mlp"
 
 _UNPAINTED_MILLISECONDS = 1000
 """Time after which the panels are built although the window was not painted."""
-
-_PATH_RESUMED = (
-    "The path up to step {step:,} is not stored. It is drawn again from there once the run has "
-    "taken a few steps."
-)
 
 
 class MainWindow(WindowFrame):
@@ -154,8 +150,14 @@ class MainWindow(WindowFrame):
         self.instruments = parts.InstrumentsPanel()
         self.diagnosis_panel = parts.DiagnosisPanel()
         self.place(self.experiment_panel, self.plots, self.instruments, self.diagnosis_panel)
+        self.time = parts.TimeController(
+            self.bridge, self.timeline, self.banner, self._prewarmer, self
+        )
         self.diagnosis_controller = parts.DiagnosisController(
             self.bridge, self.experiment_panel, self.diagnosis_panel, self
+        )
+        self.live_changes = parts.LiveChanges(
+            self.bridge, self.experiment_panel, self.instruments, self.plots, self.controls, self
         )
         self.files = parts.ExperimentFiles(
             self.experiment_panel, self._show_experiment, self.bridge, self.banner, self
@@ -176,16 +178,9 @@ class MainWindow(WindowFrame):
         self.hang_notice = parts.HangNotice(self.bridge, self.banner, self.controls, self)
 
     def _connect_panels(self) -> None:
-        panel, bridge, controls, others = (
-            self.experiment_panel,
-            self.bridge,
-            self.controls,
-            self.secondary_windows,
-        )
+        panel, bridge, controls = self.experiment_panel, self.bridge, self.controls
+        others = self.secondary_windows
         panel.experimentChanged.connect(self._experiment_changed)
-        panel.liveValueChanged.connect(
-            lambda path, value: bridge.send(control.SetValue(path, value))
-        )
         panel.pageRequested.connect(others.show_page)
         panel.previewRequested.connect(self._request_preview)
         panel.checkRequested.connect(
@@ -212,9 +207,19 @@ class MainWindow(WindowFrame):
         controls.pauseRequested.connect(lambda: bridge.send(control.Pause()))
         controls.resumeRequested.connect(lambda: bridge.send(control.Resume()))
         controls.stopRequested.connect(self._stop)
-        self.instruments.switched.connect(self._instrument_switched)
         self.instruments.pageRequested.connect(others.show_page)
         self.views.currentChanged.connect(lambda _index: self.instruments.refresh())
+        self.time.connect_editor(panel)
+        self.time.stepChanged.connect(self.plots.set_cursor)
+        self.time.experimentReady.connect(self._edit_fork)
+        self.time.forkReady.connect(
+            lambda made: self.stored_runs.read(made.fork.parent, partial(self._start_fork, made))
+        )
+        self.time.armed.connect(controls.set_forking)
+        self.time.said.connect(controls.say)
+        self.time.failed.connect(lambda _sentence: controls.set_state("idle"))
+        self.time.failed.connect(partial(controls.say, problem=True))
+        self.diagnosis_controller.forkRequested.connect(partial(self.time.prepare, None))
         theme.notifier().themeChanged.connect(self.apply_theme)
 
     def _connect_run(self) -> None:
@@ -225,7 +230,6 @@ class MainWindow(WindowFrame):
         bridge.on(events.InstrumentImage, self.instruments.show_image)
         bridge.on(events.InstrumentCosts, self.instruments.show_costs)
         bridge.on(events.ActivityChanged, self._activity_changed)
-        bridge.on(events.MessageApplied, self._message_applied)
         bridge.on(events.StepWarning, self._step_warned)
         bridge.on(events.RunEnded, self._run_ended)
         bridge.frameEnded.connect(self.plots.refresh)
@@ -279,6 +283,9 @@ class MainWindow(WindowFrame):
             self.controls.say(str(error), problem=True)
             return
         self.stored_runs.drop()
+        if self.time.takes_over(experiment):
+            self.controls.set_state("starting")
+            return
         self.plots.clear()
         self.plots.set_path_note("")
         self.instruments.clear()
@@ -286,7 +293,21 @@ class MainWindow(WindowFrame):
         if checked is not None and checked.task is not None:
             self.plots.set_task(checked.task)
         self.shown_run.begin(experiment.title())
-        self.bridge.start(experiment, self._runner, first)
+        self.time.begin(experiment.title())
+        self.bridge.start(experiment, self._runner, (*self.time.first_messages, *first))
+        self.diagnosis_controller.begin(experiment)
+        self._show_starting()
+
+    def _edit_fork(self, document: str, changes: dict[str, Any]) -> None:
+        if self.files.load_document(document) and changes:
+            self.experiment_panel.change(changes)
+
+    def _start_fork(self, prepared: PreparedFork, curves: RunCurves) -> None:
+        made = prepared.fork
+        experiment = parts.Experiment.from_toml(made.experiment, check=False)
+        self._show_curves(parts.until(curves, made.at))
+        self.shown_run.begin(prepared.title)
+        self.bridge.start(experiment, self._runner, self.time.first_messages, made)
         self.diagnosis_controller.begin(experiment)
         self._show_starting()
 
@@ -306,7 +327,7 @@ class MainWindow(WindowFrame):
         self.plots.set_followed(started.tracked)
         self.plots.set_value_source(parts.StoredValues(self.bridge.run_ids))
         if started.step:
-            self.plots.set_path_note(_PATH_RESUMED.format(step=started.step))
+            self.plots.set_path_note(parts.PATH_RESUMED.format(step=started.step))
         self.controls.begin(started.steps, started.step, started.device_name)
         self.controls.set_state("running")
         last = (
@@ -333,28 +354,6 @@ class MainWindow(WindowFrame):
 
     def _step_warned(self, warning: events.StepWarning) -> None:
         self.controls.say(f"Step {warning.step:,}: {warning.words}.")
-
-    def _instrument_switched(self, name: str, values: dict[str, Any] | None) -> None:
-        problem = self.experiment_panel.set_instrument(name, values)
-        if problem:
-            self.instruments.show_problem(name, problem)
-        elif self.bridge.active:
-            self.bridge.send(control.SwitchInstrument(name, values))
-
-    def _message_applied(self, applied: events.MessageApplied) -> None:
-        if applied.problem and isinstance(applied.message, control.SwitchInstrument):
-            self.instruments.show_problem(applied.message.name, applied.problem)
-        elif isinstance(applied.message, control.SwitchInstrument) and applied.message.reason:
-            self.experiment_panel.set_instrument(applied.message.name, None)
-            self.instruments.show_problem(applied.message.name, applied.message.reason)
-            self.controls.say(applied.message.reason, problem=True)
-        elif applied.problem:
-            self.controls.say(applied.problem, problem=True)
-        elif isinstance(applied.message, control.SetValue):
-            path, value = applied.message.path, applied.message.value
-            field = self.experiment_panel.field(path)
-            self.plots.mark(applied.step, f"{field.symbol or field.label} {value:g}")
-            self.controls.say(f"{path} is {value:g} from step {applied.step + 1:,} on.")
 
     def _run_ended(self, ended: events.RunEnded) -> None:
         diverged = ended.status == "diverged"
@@ -494,6 +493,7 @@ class MainWindow(WindowFrame):
         self.secondary_windows.close_all()
         self.bridge.shut_down()
         self.stored_runs.shut_down()
+        self.time.shut_down()
         self.checks.shut_down()
         self.preview.shut_down()
         self._prewarmer.end()

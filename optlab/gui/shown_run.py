@@ -13,6 +13,15 @@ from optlab.gui.plots.subject import set_subject
 from optlab.store import RunRecord
 from optlab.training import events
 
+PATH_NOT_STORED = (
+    "Not stored: the path and the largest-moving weights are computed from all weights while a run "
+    "is in progress. Start the experiment again to see them."
+)
+PATH_RESUMED = (
+    "The path up to step {step:,} is not stored. It is drawn again from there once the run has "
+    "taken a few steps."
+)
+
 
 class ShownRun(QObject):
     """Keeps the captions and the names of exported files up to date.

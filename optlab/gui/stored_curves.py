@@ -9,36 +9,32 @@ from optlab.core.errors import OptLabError
 from optlab.core.printable import printable
 from optlab.experiment import Experiment
 from optlab.gui.plots.value_export import StoredValues
+from optlab.gui.shown_run import PATH_NOT_STORED
 from optlab.tasks.stored_runs import RunCurves
 from optlab.training import events
-from optlab.training.control import SwitchInstrument
 
 if TYPE_CHECKING:
     from optlab.gui.main_window import MainWindow
-
-_PATH_NOT_STORED = (
-    "Not stored: the path and the largest-moving weights are computed from all weights while a run "
-    "is in progress. Start the experiment again to see them."
-)
 
 
 def show_curves(window: MainWindow, curves: RunCurves) -> None:
     """Draw the curves of a stored run in the main window, with its diagnosis and messages."""
     record = curves.record
     try:
-        tables = Experiment.from_toml(record.experiment, check=False).to_dict()
+        experiment = Experiment.from_toml(record.experiment, check=False)
     except OptLabError as error:
         window.show_problem(str(error))
         return
     window.plots.clear()
     window.shown_run.show_stored(record)
+    window.time.show_stored(curves)
     window.diagnosis_panel.clear()
     if curves.diagnosis.measured:
         window.diagnosis_panel.show_findings(curves.diagnosis.findings, in_progress=False)
     window.plots.set_task(curves.task)
     window.plots.set_followed(record.tracked)
     window.plots.set_value_source(StoredValues([record.id]))
-    window.plots.set_path_note(_PATH_NOT_STORED)
+    window.plots.set_path_note(PATH_NOT_STORED)
     block = events.SeriesBlock(
         record.steps,
         record.seconds,
@@ -49,11 +45,9 @@ def show_curves(window: MainWindow, curves: RunCurves) -> None:
     )
     window.plots.add(block)
     window.instruments.clear()
-    window.instruments.set_tables(tables.get(INSTRUMENTS, {}))
+    window.instruments.set_tables(experiment.to_dict().get(INSTRUMENTS, {}))
     window.instruments.add(block)
-    for message in curves.messages:
-        if isinstance(message, SwitchInstrument) and message.reason:
-            window.instruments.show_problem(message.name, message.reason)
+    window.live_changes.show_log(curves.log, experiment)
     window.plots.refresh()
     window.controls.say(
         f"Showing “{printable(record.title)}”, {record.status} after {record.steps:,} steps."

@@ -21,6 +21,7 @@ from PySide6.QtWidgets import (
 from optlab.gui.geometry import resize_to_screen
 from optlab.gui.panels.banner import Banner
 from optlab.gui.panels.control_bar import ControlBar
+from optlab.gui.panels.time_panel import TimePanel
 from optlab.gui.plain_text import PlainLabel
 
 LARGE_MODULES = (
@@ -53,6 +54,7 @@ class WindowFrame(QMainWindow):
 
     Attributes:
         banner: above the tabs, hidden.
+        timeline: the steps of the run that is shown, and its pace.
         controls: the buttons and the progress of the run.
         views: the tabs.
 
@@ -67,6 +69,7 @@ class WindowFrame(QMainWindow):
         resize_to_screen(self, 1360, 860)
         self._painted = False
         self.banner = Banner()
+        self.timeline = TimePanel()
         self.controls = ControlBar()
         self.views = QTabWidget()
         self.views.setDocumentMode(True)
@@ -92,6 +95,7 @@ class WindowFrame(QMainWindow):
         self._column.setSpacing(8)
         self._column.addWidget(self.banner)
         self._column.addWidget(self.views, 1)
+        self._column.addWidget(self.timeline)
         self._column.addWidget(self.controls)
         self._editor_place: QWidget = _Place(EDITOR_SIZE, 180)
         self._split.setChildrenCollapsible(False)
@@ -108,7 +112,7 @@ class WindowFrame(QMainWindow):
 
         Args:
             editor: left of the tabs. plots: in the first tab, which scrolls. instruments: the second
-                tab. diagnosis: between the tabs and the control bar.
+                tab. diagnosis: between the tabs and the timeline.
         """
         self._split.replaceWidget(self._split.indexOf(self._editor_place), editor)
         self._editor_place.deleteLater()
@@ -119,7 +123,7 @@ class WindowFrame(QMainWindow):
         self.views.removeTab(index + 1)
         self.views.setCurrentIndex(shown)
         self._instruments_place.deleteLater()
-        self._column.insertWidget(self._column.indexOf(self.controls), diagnosis)
+        self._column.insertWidget(self._column.indexOf(self.timeline), diagnosis)
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:  # Qt's name
         """Emit ``firstPainted`` with the first paint, which watches nothing after it."""

@@ -10,6 +10,7 @@ from optlab.gui.experiment_files import ExperimentFiles
 from optlab.gui.failure_notice import FailureNotice
 from optlab.gui.hang_notice import HangNotice
 from optlab.gui.instruments.instruments_panel import InstrumentsPanel
+from optlab.gui.live_changes import LiveChanges
 from optlab.gui.panels.diagnosis_panel import DiagnosisPanel
 from optlab.gui.panels.experiment_panel import ExperimentPanel
 from optlab.gui.panels.plots_panel import PlotsPanel
@@ -17,14 +18,16 @@ from optlab.gui.plots.value_export import StoredValues
 from optlab.gui.questions import may_stop_run
 from optlab.gui.recording_notice import RecordingNotice
 from optlab.gui.secondary_windows import SecondaryWindows
-from optlab.gui.shown_run import ShownRun
+from optlab.gui.shown_run import PATH_RESUMED, ShownRun
 from optlab.gui.stored_curves import show_curves
 from optlab.gui.stored_runs import StoredRuns
 from optlab.gui.summary import summary
+from optlab.gui.time_controller import TimeController, until
 from optlab.tasks.checking import CheckTask
 from optlab.tasks.preview import PreviewTask
 
 __all__ = [
+    "PATH_RESUMED",
     "CheckTask",
     "DiagnosisController",
     "DiagnosisPanel",
@@ -35,6 +38,7 @@ __all__ = [
     "FailureNotice",
     "HangNotice",
     "InstrumentsPanel",
+    "LiveChanges",
     "PlotsPanel",
     "PreviewTask",
     "RecordingNotice",
@@ -44,9 +48,11 @@ __all__ = [
     "StoredRuns",
     "StoredValues",
     "TaskBridge",
+    "TimeController",
     "Turn",
     "WorkerPrewarmer",
     "may_stop_run",
     "show_curves",
     "summary",
+    "until",
 ]

@@ -31,6 +31,14 @@ from optlab.training.state_names import AVERAGING, BEST, DELAY, is_own
 _BEFORE_THE_START = ("initializer", "pretraining")
 
 
+def fits_fork(path: str) -> bool:
+    """Return whether a change of a field can have an effect in a fork, by its path.
+
+    Of data and model some can; whether they leave the weights their shape is known when it is made.
+    """
+    return path.partition(".")[0] not in _BEFORE_THE_START
+
+
 @dataclass(frozen=True)
 class Fork:
     """A run that can begin at a step of another. It can be sent to another process.
@@ -138,8 +146,8 @@ def to(at: Moment, experiment: Experiment, *, fresh_state: bool = False, example
     budget = in_steps(experiment, n).budget.steps
     if budget <= step:
         raise InvalidInput(
-            f"The budget of {budget:,} steps is spent at step {step:,}; give the fork more than "
-            f"{step:,} steps (--steps, or budget.steps).",
+            f"The budget of {budget:,} steps is spent at step {step:,}; give the fork a budget "
+            f"of more than {step:,} steps (budget.steps).",
             "budget.steps",
         )
     untouched = _course(experiment) == _course(before) and not fresh_state

@@ -14,9 +14,11 @@ from dataclasses import dataclass
 from optlab.core.errors import StoreError
 from optlab.core.lazy import numpy as np
 from optlab.experiment import Experiment
+from optlab.experiment.data_files import experiment_of
 from optlab.history.plan import Log, Plan
+from optlab.history.plan import plan as planned
 from optlab.store import Store
-from optlab.training.control import Controls, Message, SetValue, Stop, TakeSnapshot
+from optlab.training.control import Controls, Message, Replay, SetValue, Stop, TakeSnapshot
 from optlab.training.events import Event, SeriesBlock, SnapshotTaken
 from optlab.training.session import session
 from optlab.training.snapshot import Snapshot
@@ -108,6 +110,29 @@ def moment(
             f"Run {plan.record.id} cannot be computed again up to step {plan.step:,}: it ends "
             f"before. {' '.join(plan.unusable)}".rstrip()
         )
+
+
+def reach(store: Store, run: str, step: int | None = None, *, changed_data: bool = False) -> Moment:
+    """Return the state of a stored run at a step, and wait for it.
+
+    Args:
+        store: that has the run.
+        run: its id, or a unique prefix of it.
+        step: number of steps completed; None for the last good one.
+        changed_data: whether to go on although the files that the run has read have changed.
+
+    Raises:
+        InvalidInput: there is no such run or step, or the run cannot be executed here.
+        StoreError: what is stored is damaged.
+    """
+    found = planned(store, run, step)
+    record = found.record
+    experiment = experiment_of(
+        record.id, record.experiment, record.identities, changed_data=changed_data
+    )
+    *_, last = moment(found, experiment, store, Replay(()))
+    assert isinstance(last, Moment)
+    return last
 
 
 def _events(plan: Plan, experiment: Experiment, replay: _Replay, *, whole: bool) -> Iterator[Event]:

@@ -1,6 +1,6 @@
 """Where a run executes: in a background thread, or in a worker process that the thread controls.
 
-:func:`train` and :func:`resume` are the entry points. A job executes on a cluster by a
+:func:`train`, :func:`fork` and :func:`resume` are the entry points. A job executes on a cluster by a
 :class:`~optlab.runners.cluster.ClusterRunner` of a connection
 (:func:`optlab.runners.cluster.connection.connect`).
 """
@@ -17,7 +17,7 @@ from optlab.runners.notices import (
 from optlab.runners.pool import WorkerPool
 from optlab.runners.process import ProcessRunner
 from optlab.runners.thread import ThreadRunner
-from optlab.runners.train import resume, train
+from optlab.runners.train import fork, resume, train
 
 __all__ = [
     "JobHandle",
@@ -33,6 +33,7 @@ __all__ = [
     "WorkerPool",
     "WorkerResponds",
     "WorkerSilent",
+    "fork",
     "resume",
     "train",
 ]

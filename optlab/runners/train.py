@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
+from optlab.core import paths
 from optlab.experiment import Experiment
 from optlab.experiment.data_files import experiment_of
 from optlab.experiment.own_code import own_code
-from optlab.history.forking import Fork
+from optlab.history.forking import Fork, changed, to
+from optlab.history.recomputation import reach
 from optlab.runners.choice import choose
 from optlab.runners.job_handle import JobHandle
 from optlab.runners.jobs import TrainJob
@@ -63,6 +65,45 @@ def train(
     snapshots = None if fork is None else (fork.snapshot,)
     job = TrainJob(documents, snapshots, (*(() if fork is None else fork.log), *log))
     return _started(JobHandle(job, runner, writer, capacity))
+
+
+def fork(
+    run_id: str,
+    step: int | None = None,
+    changes: Mapping[str, Any] | None = None,
+    *,
+    store: Path | None = None,
+    fresh_state: bool = False,
+    runner: RunnerChoice | Runner = "auto",
+) -> JobHandle:
+    """Fork a stored run, and return the handle of the started job.
+
+    The state of the step is reached first, in this thread.
+
+    Args:
+        run_id: of the run, or a unique prefix of it.
+        step: number of completed steps at which the fork begins; None for the last good one.
+        changes: path → value; see :meth:`optlab.experiment.Experiment.with_values`.
+        store: the OptLab folder; None for the user's.
+        fresh_state: whether the optimizer begins anew.
+        runner: see :func:`train`.
+
+    Raises:
+        InvalidInput: there is no such run or step, or a change is not valid or does not fit.
+        StoreError: the run cannot be read.
+    """
+    with Store.open_readonly(store) as opened:
+        at = reach(opened, run_id, step)
+    examples = len(at.experiment.dataset.load().training)
+    made = to(
+        at,
+        changed(at, changes or {}, examples=examples),
+        fresh_state=fresh_state,
+        examples=examples,
+    )
+    experiment = Experiment.from_toml(made.experiment)
+    home = paths.writable_home() if store is None else store
+    return train([experiment], runner=runner, store=home, fork=made)
 
 
 def resume(

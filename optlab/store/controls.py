@@ -15,6 +15,7 @@ from optlab.training.control import (
     Message,
     Pause,
     Resume,
+    SetPace,
     SetValue,
     Stop,
     SwitchInstrument,
@@ -23,7 +24,17 @@ from optlab.training.control import (
 
 _TYPES: dict[str, Callable[..., Message]] = {
     kind.__name__: kind
-    for kind in (Pause, Resume, Advance, Stop, SetValue, TakeSnapshot, Follow, SwitchInstrument)
+    for kind in (
+        Pause,
+        Resume,
+        Advance,
+        SetPace,
+        Stop,
+        SetValue,
+        TakeSnapshot,
+        Follow,
+        SwitchInstrument,
+    )
 }
 
 

@@ -12,12 +12,12 @@ from optlab.experiment import Experiment
 from optlab.experiment.data_files import experiment_of
 from optlab.experiment.own_code import own_code
 from optlab.history.explaining import StepExplanation, explain
-from optlab.history.forking import Fork, changed, to
+from optlab.history.forking import Fork, changed, current, to
 from optlab.history.plan import Plan, plan
 from optlab.history.recomputation import Moment, Progress, moment
 from optlab.store import Store
 from optlab.tasks.task import OnStoredRun
-from optlab.training.control import Controls
+from optlab.training.control import Controls, SetValue
 from optlab.training.snapshot import Snapshot
 
 
@@ -89,6 +89,47 @@ class MomentTask(AtStepTask):
 
 
 @dataclass(frozen=True)
+class RunAtStep:
+    """What a run was asked for at a step, with what had been changed by hand until then.
+
+    Attributes:
+        plan: how the step is reached. experiment: as TOML.
+    """
+
+    plan: Plan
+    experiment: str
+
+
+@dataclass(frozen=True)
+class RunAtStepTask(AtStepTask):
+    """Read what a run was asked for at a step; the result is a :class:`RunAtStep`."""
+
+    def run(self, controls: Controls) -> Iterator[RunAtStep]:
+        """Read it; no step is taken again. See :class:`~optlab.tasks.task.Task`.
+
+        Args:
+            controls: not used.
+
+        Raises:
+            InvalidInput: there is no such run or step, or its data files have changed.
+            StoreError: it cannot be read.
+        """
+        with Store.open_readonly() as store:
+            found = plan(store, self.run_id, self.step)
+        given = self.experiment_of(found)
+        examples = len(given.dataset.load().training)
+        present = current(Moment(found, given, _changed(found)), examples)
+        yield RunAtStep(found, present.to_toml())
+
+
+def _changed(found: Plan) -> Snapshot:
+    """Return a snapshot at the step of a plan that has the changed values of the run, alone."""
+    values = dict(found.start.values) if found.start is not None else {}
+    values |= {one.path: one.value for _, one in found.log if isinstance(one, SetValue)}
+    return Snapshot(found.step, found.seconds, np.zeros(0), {}, values)
+
+
+@dataclass(frozen=True)
 class ForkTask(AtStepTask):
     """Prepare a fork of a stored run.
 
@@ -117,8 +158,7 @@ class ForkTask(AtStepTask):
             given = self.experiment_of(found)
             examples = len(given.dataset.load().training)
             # What is refused is refused before steps are taken again.
-            nearest = found.start or Snapshot(found.step, 0.0, np.zeros(0), {})
-            self._fork(Moment(found, given, nearest), examples)
+            self._fork(Moment(found, given, _changed(found)), examples)
             yield found
             for result in moment(found, given, store, controls):
                 if not isinstance(result, Moment):

@@ -59,13 +59,20 @@ class RunCurves:
         record: of the run.
         series: name → values.
         diagnosis: what limits it.
-        messages: what was sent to it, in order.
+        log: what was sent to it, in order, each message with the steps completed before it.
+        kept: steps of its snapshots, ascending.
     """
 
     record: RunRecord
     series: Mapping[str, StoredSeries]
     diagnosis: RunDiagnosis
-    messages: tuple[Message, ...]
+    log: tuple[tuple[int, Message], ...]
+    kept: tuple[int, ...] = ()
+
+    @property
+    def messages(self) -> tuple[Message, ...]:
+        """What was sent to it, in order."""
+        return tuple(message for _, message in self.log)
 
     @property
     def task(self) -> LearningTask:
@@ -99,8 +106,8 @@ class RunCurvesTask(Task):
             series = store.series(record.id)
             controls_sent = store.controls(record.id)
             diagnosis = diagnosis_of(record, series, controls_sent)
-            messages = tuple(message for _, message in controls_sent)
-            yield RunCurves(record, series, diagnosis, messages)
+            kept = tuple(sorted({one.step for one in store.snapshots(record.id) if one.intact}))
+            yield RunCurves(record, series, diagnosis, tuple(controls_sent), kept)
 
 
 @dataclass(frozen=True)

@@ -34,6 +34,17 @@ class Advance:
 
 
 @dataclass(frozen=True)
+class SetPace:
+    """Take so many steps a second at most; 0 for as many as possible.
+
+    The numbers stay the same; time that is waited is no training time. Ranks that share the batches
+    keep their own pace.
+    """
+
+    steps_per_second: float = 0.0
+
+
+@dataclass(frozen=True)
 class Stop:
     """End the run now and keep its current state."""
 
@@ -75,7 +86,9 @@ class SwitchInstrument:
     reason: str = ""
 
 
-Message = Pause | Resume | Advance | Stop | SetValue | TakeSnapshot | Follow | SwitchInstrument
+Message = (
+    Pause | Resume | Advance | SetPace | Stop | SetValue | TakeSnapshot | Follow | SwitchInstrument
+)
 
 
 class Controls(Protocol):

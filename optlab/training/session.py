@@ -27,6 +27,7 @@ from optlab.training.control import (
     Message,
     Pause,
     Resume,
+    SetPace,
     SetValue,
     Stop,
     SwitchInstrument,
@@ -49,6 +50,7 @@ from optlab.training.events import (
 from optlab.training.final_results import final_results
 from optlab.training.notes import Notes
 from optlab.training.observing.path import PathRecorder
+from optlab.training.pace import Pace
 from optlab.training.recorder import MAX_ROWS
 from optlab.training.snapshot import Snapshot
 from optlab.training.trainer import Trainer
@@ -118,6 +120,7 @@ class _Session:
         self._changed = False
         self._reported: set[int] = set()
         self._notes = Notes()
+        self._pace = Pace()
 
     def timed_events(self) -> Iterator[Event]:
         """Yield the events, without counting time for which the consumer holds up the session.
@@ -167,7 +170,10 @@ class _Session:
             if self._paused and self._steps_left == 0:
                 self._controls.wait(0.1)
                 continue
+            if self._pace.holds_up(self._controls, self._clock):
+                continue
             trainer.advance()
+            self._pace.stepped()
             yield from self._after_step()
             now = time.perf_counter()
             if now - last_block >= BLOCK_SECONDS or len(trainer.recorder) >= MAX_ROWS:
@@ -254,6 +260,9 @@ class _Session:
                 self._paused, self._steps_left = True, max(1, steps)
                 if not self._clock.running:
                     self._clock.resume()
+            case SetPace(steps_per_second=rate):
+                if not trainer.ranks.together:
+                    self._pace.set(rate)
             case Stop():
                 self._stopped = True
             case TakeSnapshot():

@@ -15,6 +15,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from optlab.core.limits import UNTIL_STOPPED
 from optlab.gui.panels.elided_label import ElidedLabel
 from optlab.gui.plain_text import plain
 
@@ -48,6 +49,8 @@ class ControlBar(QWidget):
             "Start", "Start", "Ctrl+Return", "Start training (Ctrl+Return)"
         )
         self.start_button.setObjectName("primary")
+        _reserve_width(self.start_button, "Start fork")
+        self.start_button.setShortcut(QKeySequence("Ctrl+Return"))
         self.pause_button = self._button(
             "Pause", "Pause or resume", "Ctrl+P", "Pause before the next step, or resume (Ctrl+P)"
         )
@@ -113,6 +116,12 @@ class ControlBar(QWidget):
         )
         self._refresh_buttons()
 
+    def set_forking(self, forking: bool) -> None:
+        """Set whether the next start begins a fork."""
+        self.start_button.setText("Start fork" if forking else "Start")
+        # Setting a text drops the shortcut.
+        self.start_button.setShortcut(QKeySequence("Ctrl+Return"))
+
     def say(self, sentence: str, *, problem: bool = False) -> None:
         """Show a sentence about the run, as an error if it is a ``problem``."""
         self.message.setText(sentence)
@@ -133,11 +142,14 @@ class ControlBar(QWidget):
         while len(self._recent) > 2 and seconds - self._recent[1][0] > _RATE_SECONDS:
             del self._recent[0]
         first_seconds, first_step = self._recent[0]
-        parts = [f"step {step:,} of {self._budget:,}"]
+        endless = self._budget >= UNTIL_STOPPED
+        parts = [
+            f"step {step:,}, until you stop" if endless else f"step {step:,} of {self._budget:,}"
+        ]
         if seconds > first_seconds and step > first_step:
             rate = (step - first_step) / (seconds - first_seconds)
             parts.append(f"{rate:,.0f} steps/s" if rate >= 10 else f"{rate:.2f} steps/s")
-            if self._state == "running":
+            if self._state == "running" and not endless:
                 parts.append(f"{duration(max(0, self._budget - step) / rate)} left")
         parts.append(self._device)
         self.figures.setText("  ·  ".join(parts))

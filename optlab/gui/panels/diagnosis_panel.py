@@ -70,10 +70,11 @@ class DiagnosisPanel(QFrame):
     """Shows the most severe finding; a button shows the next one.
 
     Signals: ``remedyChosen(object)``: the :class:`~optlab.studies.diagnosis.base.Remedy` that the
-    user selected.
+    user selected; ``forkChosen(object)``: the one to try in a fork of the run.
     """
 
     remedyChosen = Signal(object)
+    forkChosen = Signal(object)
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -161,6 +162,8 @@ class DiagnosisPanel(QFrame):
         for remedy in finding.remedies if finding else ():
             if self._in_progress or not remedy.stop:
                 self._buttons.addWidget(self._button(remedy))
+            if not self._in_progress and remedy.fits_fork:
+                self._buttons.addWidget(self._fork_button(remedy))
 
     def _button(self, remedy: Remedy) -> QPushButton:
         button = QPushButton(remedy.label)
@@ -170,6 +173,13 @@ class DiagnosisPanel(QFrame):
             else "In the experiment, for the next run"
         )
         button.clicked.connect(partial(self.remedyChosen.emit, remedy))
+        return button
+
+    def _fork_button(self, remedy: Remedy) -> QPushButton:
+        button = QPushButton("…as a fork")
+        button.setAccessibleName(f"{remedy.label}, as a fork")
+        button.setToolTip(f"{remedy.label}, from the last good step of this run on")
+        button.clicked.connect(partial(self.forkChosen.emit, remedy))
         return button
 
 

@@ -457,7 +457,7 @@ class ExperimentPanel(QScrollArea):
         if experiment is None or result is None:
             self.parameters.setText(self._problem)
             return
-        self.sections["budget"].set_summary(f"{experiment.budget.steps:,} {experiment.budget.unit}")
+        self.sections["budget"].set_summary(experiment.budget.words())
         general = experiment.general
         self.sections["general"].set_summary(
             f"seed {general.seed} · {general.device} · {general.precision}"

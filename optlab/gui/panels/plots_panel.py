@@ -103,6 +103,11 @@ class PlotsPanel(QWidget):
         for plot in self._of(DrawsSeries):
             plot.mark(step, text)
 
+    def set_cursor(self, step: int | None) -> None:
+        """Draw a line at the step that is looked at in every plot over steps; None for none."""
+        for plot in self._of(DrawsSeries):
+            plot.set_cursor(step)
+
     def set_value_source(self, source: ValueSource | None) -> None:
         """Set where plots read values that they no longer keep; None for nowhere."""
         for plot in self._of(DrawsSeries):

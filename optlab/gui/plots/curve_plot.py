@@ -359,6 +359,10 @@ class CurvePlot(PlotFrame):
         """Draw a thin vertical line at a step with a short label, where something was changed."""
         self.marks.add(step, text, log=self.log_x)
 
+    def set_cursor(self, step: float | None) -> None:
+        """Draw a line at the step that is looked at; None for none."""
+        self.marks.set_cursor(step, log=self.log_x)
+
     def _columns(self) -> int:
         width: float = self.canvas.view.width() * self.canvas.devicePixelRatioF()
         return max(1, round(_COLUMNS_PER_PIXEL * width))

@@ -11,16 +11,21 @@ from optlab.gui.plots.colors import PlotColors, mixed
 
 
 class StepMarks:
-    """Labeled vertical lines at steps.
+    """Labeled vertical lines at steps, and one at the step that is looked at.
 
     Args:
         view: the view box that they are drawn in. colors: colors of the theme.
+
+    Attributes:
+        cursor: the step that is looked at, None where none is.
     """
 
     def __init__(self, view: pg.ViewBox, colors: PlotColors) -> None:
         self._view = view
         self._colors = colors
         self._lines: list[tuple[float, pg.InfiniteLine]] = []
+        self.cursor: float | None = None
+        self._cursor_line: pg.InfiniteLine | None = None
 
     @property
     def steps(self) -> tuple[float, ...]:
@@ -40,8 +45,22 @@ class StepMarks:
         self._view.addItem(line, ignoreBounds=True)
         self.set_colors(self._colors)
 
+    def set_cursor(self, step: float | None, *, log: bool) -> None:
+        """Look at a step; None for none. ``log``: whether the step axis is logarithmic."""
+        self.cursor = step
+        if step is None:
+            if self._cursor_line is not None:
+                self._cursor_line.setVisible(False)
+            return
+        if self._cursor_line is None:
+            self._cursor_line = pg.InfiniteLine(angle=90, movable=False)
+            self._view.addItem(self._cursor_line, ignoreBounds=True)
+            self.set_colors(self._colors)
+        self._cursor_line.setPos(_position(step, log))
+        self._cursor_line.setVisible(True)
+
     def clear(self) -> None:
-        """Remove all marks."""
+        """Remove all marks; the step that is looked at stays."""
         for _, line in self._lines:
             self._view.removeItem(line)
         self._lines = []
@@ -50,6 +69,8 @@ class StepMarks:
         """Move the marks when the step axis becomes logarithmic or linear."""
         for step, line in self._lines:
             line.setPos(_position(step, log))
+        if self.cursor is not None:
+            self.set_cursor(self.cursor, log=log)
 
     def set_colors(self, colors: PlotColors) -> None:
         """Apply the colors of the theme."""
@@ -58,6 +79,8 @@ class StepMarks:
         for _, line in self._lines:
             line.setPen(pg.mkPen(color, style=Qt.PenStyle.DashLine))
             line.label.setColor(color)
+        if self._cursor_line is not None:
+            self._cursor_line.setPen(pg.mkPen(colors.foreground, width=1))
 
 
 def _position(step: float, log: bool) -> float:

@@ -56,6 +56,9 @@ class DrawsSeries(Protocol):
     def mark(self, step: float, text: str) -> None:
         """Mark a step at which something changed."""
 
+    def set_cursor(self, step: float | None) -> None:
+        """Draw a line at the step that is looked at; None for none."""
+
     def set_value_source(self, source: ValueSource | None) -> None:
         """Set where values are read that the plot no longer keeps; None for nowhere."""
 

@@ -198,6 +198,11 @@ class WeightsPlot(QWidget):
         self.largest.mark(step, text)
         self.followed.mark(step, text)
 
+    def set_cursor(self, step: float | None) -> None:
+        """Draw a line at the step that is looked at in both plots; None for none."""
+        self.largest.set_cursor(step)
+        self.followed.set_cursor(step)
+
     def refresh(self) -> None:
         """Draw pending changes in the visible plot."""
         self.largest.refresh()

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from optlab.experiment import Experiment
+from optlab.history.forking import fits_fork
 from optlab.studies.stability import edge_factor
 
 Floats = NDArray[np.float64]
@@ -30,6 +31,13 @@ class Remedy:
     changes: Mapping[str, float | str] = field(default_factory=dict)
     live: bool = True
     stop: bool = False
+
+    @property
+    def fits_fork(self) -> bool:
+        """Whether a fork of the run can try the changes, which keep its weights."""
+        return bool(self.changes) and all(
+            fits_fork(path) and not path.startswith(("model.", "dataset.")) for path in self.changes
+        )
 
 
 @dataclass(frozen=True)

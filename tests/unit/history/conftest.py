@@ -12,7 +12,7 @@ import pytest
 from optlab.experiment import Experiment
 from optlab.history.forking import Fork, changed, to
 from optlab.history.plan import plan
-from optlab.history.recomputation import Moment, moment
+from optlab.history.recomputation import Moment, moment, reach
 from optlab.runners.jobs import TrainJob, perform
 from optlab.store import RunRecord, Store
 from optlab.store.records import Origin
@@ -58,6 +58,8 @@ class Lab:
         return self.store.run(run)
 
     def moment(self, run: str, step: int | None, *, whole: bool = True) -> Moment:
+        if whole:
+            return reach(self.store, run, step)
         found = plan(self.store, run, step)
         given = Experiment.from_toml(found.record.experiment)
         *_, last = moment(found, given, self.store, Inbox(), whole=whole)

@@ -9,6 +9,7 @@ import torch
 from optlab.core.errors import InvalidInput, StoreError
 from optlab.experiment import Experiment
 from optlab.objective.batch_objective import BatchObjective
+from optlab.runners.train import fork
 from optlab.training.control import Follow, SetValue, SwitchInstrument, TakeSnapshot
 from optlab.training.trainer import Trainer
 
@@ -189,7 +190,10 @@ def test_that_a_run_that_diverged_is_forked_from_its_last_good_step(lab):
         ({"model__hidden": (7,)}, r"\[model\] gives the model other tensors \(32 and 37 param"),
         ({"dataset__name": "iris"}, r"\[dataset\] gives the model other tensors"),
         ({"initializer__bias": 0.1}, r"\[initializer\] acts before the first step"),
-        ({"budget__steps": 40}, r"budget of 40 steps is spent at step 50; give the fork more than"),
+        (
+            {"budget__steps": 40},
+            r"budget of 40 steps is spent at step 50; give the fork a budget of",
+        ),
         ({"optimizer__lr": -1.0}, r"optimizer.lr is -1.0, but it must be"),
     ],
 )
@@ -218,3 +222,12 @@ def test_that_a_fork_that_was_interrupted_goes_on_as_it_began(lab):
     lab.resume(stopped)
     one, two = lab.record(child), lab.record(stopped)
     assert (one.status, one.theta_sha256) == ("finished", two.theta_sha256)
+
+
+def test_that_one_call_forks_from_python(lab):
+    run = lab.train(lab.experiment())
+    job = fork(run, 60, {"optimizer.lr": 0.02}, store=lab.store.home, runner="thread")
+    assert job.join(60.0)
+    record = lab.record(job.run_ids[0])
+    assert (record.parent, record.at, record.steps, record.status) == (run, 60, 120, "finished")
+    assert Experiment.from_toml(record.experiment).optimizer.lr == 0.02

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from optlab.core import registry
 from optlab.core.component import Component
@@ -13,7 +15,7 @@ from optlab.core.errors import InvalidInput
 from optlab.core.fields import Field
 from optlab.experiment import Experiment
 from optlab.store import controls
-from optlab.training.control import Replay, SetValue
+from optlab.training.control import Replay, SetPace, SetValue
 from optlab.training.events import MessageApplied, RunEnded, SeriesBlock, SnapshotTaken
 from optlab.training.session import session
 from optlab.training.trainer import Trainer
@@ -141,9 +143,26 @@ def test_that_a_batch_continues_where_the_one_before_it_ended():
         trainer.set_value("batches.size", size)
         seen.append(trainer.batch_of(step)[0][0])
         trainer.advance()
-    import torch
 
     joined = torch.cat(seen)
     first = Trainer([experiment(batches={"name": "never_shuffled", "size": 0})]).batch_of(0)[0][0]
     assert torch.equal(joined[:examples], first)
     assert torch.equal(joined[examples : examples + 20], first[:20])
+
+
+def test_that_a_pace_slows_a_run_down_and_changes_nothing_else():
+    class Patient(Replay):
+        def wait(self, seconds: float) -> None:
+            time.sleep(seconds)
+
+    given = experiment(budget={"steps": 8})
+    began = time.perf_counter()
+    events = list(session([given], Patient([(0, SetPace(40.0)), (6, SetPace(0.0))])))
+    took = time.perf_counter() - began
+    (slow,) = of(events, RunEnded)
+    (fast,) = of(list(session([given], Replay([]))), RunEnded)
+    # Six steps at 40 a second, the first at once; what is waited is no time of training.
+    assert took - slow.seconds >= 4 / 40.0
+    assert slow.theta_sha256 == fast.theta_sha256
+    assert controls.from_json(controls.to_json(SetPace(2.5))) == SetPace(2.5)
+    assert not controls.replayable(SetPace(2.5))

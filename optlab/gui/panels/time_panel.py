@@ -1,0 +1,176 @@
+"""The time panel: the timeline of the run that is shown, its pace, and forks."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import QTimer, Signal
+from PySide6.QtWidgets import QCheckBox, QComboBox, QHBoxLayout, QPushButton, QWidget
+
+from optlab.gui.panels.step_track import StepTrack
+from optlab.gui.plain_text import PlainLabel
+
+PACES: dict[str, float] = {
+    "Max pace": 0.0,
+    "100 steps/s": 100.0,
+    "10 steps/s": 10.0,
+    "1 step/s": 1.0,
+}
+"""Text of each pace → steps a second, 0 for as many as possible."""
+_REST_MILLISECONDS = 250
+"""Time after which a step that is looked at is taken to be meant."""
+
+
+class TimePanel(QWidget):
+    """A track over the steps, and buttons.
+
+    The handle follows a run until the user moves it; *Now* lets it follow again.
+
+    Signals: ``stepChanged(object)``: the step that is looked at, None for the newest;
+    ``stepMeant(int)``: the handle has come to rest at a step. ``forkRequested(int)``,
+    ``explainRequested(int)``: at a step. ``paceChanged(float)``: steps a second.
+    ``endlessChanged(bool)``: whether the next run goes on until the user stops it.
+    """
+
+    stepChanged = Signal(object)
+    stepMeant = Signal(int)
+    forkRequested = Signal(int)
+    explainRequested = Signal(int)
+    paceChanged = Signal(float)
+    endlessChanged = Signal(bool)
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setAccessibleName("Timeline")
+        self.looking = False
+        self._first = self._last = 0
+        self._present = self._idle = False
+        self.track = StepTrack()
+        self.label = PlainLabel("")
+        self.label.setAccessibleName("Step that is looked at")
+        self.now_button = _button("Now", "Look at the newest step again")
+        self.explain_button = _button(
+            "Explain step", "Show the lines of the rule with the numbers of this step"
+        )
+        self.fork_button = _button(
+            "Fork…", "Begin a new run at this step, with its weights and optimizer state"
+        )
+        self.pace = QComboBox()
+        self.pace.setAccessibleName("Pace")
+        self.pace.setToolTip(
+            "How many steps a second the run takes at most; the numbers stay the same"
+        )
+        for text, rate in PACES.items():
+            self.pace.addItem(text, rate)
+        self.endless = QCheckBox("Until I stop")
+        self.endless.setToolTip("Let the next run go on until you stop it, whatever the budget")
+        self.endless.toggled.connect(self.endlessChanged)
+        layout = QHBoxLayout(self)
+        layout.setContentsMargins(12, 0, 12, 0)
+        layout.setSpacing(8)
+        layout.addWidget(self.pace)
+        layout.addWidget(self.endless)
+        layout.addWidget(self.track, 1)
+        layout.addWidget(self.label)
+        for button in (self.now_button, self.explain_button, self.fork_button):
+            layout.addWidget(button)
+        self._rest = QTimer(self)
+        self._rest.setSingleShot(True)
+        self._rest.setInterval(_REST_MILLISECONDS)
+        self._rest.timeout.connect(lambda: self.stepMeant.emit(self.step))
+        self.track.valueChanged.connect(self._moved)
+        self.now_button.clicked.connect(self.follow)
+        self.explain_button.clicked.connect(lambda: self.explainRequested.emit(self.step))
+        self.fork_button.clicked.connect(lambda: self.forkRequested.emit(self.step))
+        self.pace.currentIndexChanged.connect(
+            lambda _index: self.paceChanged.emit(self.steps_per_second)
+        )
+        self.clear()
+
+    @property
+    def step(self) -> int:
+        """The step that is looked at."""
+        return self.track.step
+
+    @property
+    def steps_per_second(self) -> float:
+        """The pace, 0 for as many steps as possible."""
+        return float(self.pace.currentData())
+
+    def clear(self) -> None:
+        """Show that there is no run."""
+        self._present = False
+        self.looking = False
+        self._first = self._last = 0
+        self.track.set_marks((), ())
+        self._show()
+
+    def begin(self, first: int, last: int) -> None:
+        """Show a run that has the steps ``first`` to ``last``, and follow it."""
+        self._present = True
+        self.looking = False
+        self._first, self._last = first, last
+        self.track.set_marks((), ())
+        self._show()
+
+    def set_last(self, last: int) -> None:
+        """Show that the run has come to a step."""
+        self._last = max(last, self._first)
+        self._show()
+
+    def set_idle(self, idle: bool) -> None:
+        """Set whether no run is in progress, so that one can be forked."""
+        self._idle = idle
+        self._show()
+
+    def set_endless(self, endless: bool) -> None:
+        """Show whether the next run goes on until the user stops it, without a signal."""
+        before = self.endless.blockSignals(True)
+        self.endless.setChecked(endless)
+        self.endless.blockSignals(before)
+
+    def add_snapshot(self, step: int) -> None:
+        """Mark a snapshot."""
+        self.track.snapshots.add(step)
+
+    def add_change(self, step: int) -> None:
+        """Mark a change."""
+        self.track.changes.add(step)
+        self.track.update()
+
+    def look_at(self, step: int) -> None:
+        """Look at a step."""
+        self.track.set_step(step)
+        self._moved(self.track.value())
+
+    def follow(self) -> None:
+        """Look at the newest step, and follow the run."""
+        self.looking = False
+        self._rest.stop()
+        self._show()
+        self.stepChanged.emit(None)
+
+    def _moved(self, _value: int) -> None:
+        self.looking = True
+        self._show()
+        self.stepChanged.emit(self.step)
+        self._rest.start()
+
+    def _show(self) -> None:
+        self.track.set_steps(self._first, self._last)
+        if not self.looking:
+            self.track.set_step(self._last)
+        several = self._present and self._last > self._first
+        self.track.setEnabled(several)
+        self.now_button.setEnabled(self.looking)
+        self.fork_button.setEnabled(self._present and self._idle)
+        self.endless.setEnabled(self._idle or not self._present)
+        self.explain_button.setEnabled(several and self.step > self._first)
+        self.label.setText(
+            f"step {self.step:,} of {self._last:,}" if self._present else "no run yet"
+        )
+
+
+def _button(text: str, tip: str) -> QPushButton:
+    button = QPushButton(text)
+    button.setAccessibleName(text.removesuffix("…"))
+    button.setToolTip(tip)
+    return button

@@ -1,0 +1,189 @@
+"""Time in the real window: the timeline, rewinding, forks, the pace, and one step explained."""
+
+from __future__ import annotations
+
+import pytest
+from PySide6.QtCore import Qt
+from PySide6.QtWidgets import QPushButton
+
+from optlab.core import paths
+from optlab.core.errors import OptLabError
+from optlab.experiment import Experiment
+from optlab.experiment.sections import UNTIL_STOPPED
+from optlab.gui.main_window import MainWindow
+from optlab.gui.plots.loss_plot import LossPlot
+from optlab.store import Store
+from optlab.training.control import SetValue
+
+WAIT = 60_000
+
+
+@pytest.fixture
+def window(qtbot) -> MainWindow:
+    experiment = Experiment.from_dict(
+        {
+            "title": "Moons",
+            "dataset": {"name": "moons", "size": 100},
+            "model": {"name": "mlp", "hidden": [6]},
+            "optimizer": {"name": "momentum"},
+            "budget": {"steps": 300},
+        }
+    )
+    made = MainWindow(experiment, runner="thread")
+    qtbot.addWidget(made)
+    made.show()
+    qtbot.waitExposed(made)
+    return made
+
+
+def trained(qtbot, window: MainWindow) -> str:
+    """Train what the editor shows, and return the id of the newest run."""
+    with qtbot.waitSignal(window.bridge.sessionEnded, timeout=WAIT):
+        qtbot.mouseClick(window.controls.start_button, Qt.MouseButton.LeftButton)
+    with Store.open_readonly() as store:
+        return store.runs()[0].id
+
+
+@pytest.mark.qt_log_ignore("does not support raise")
+def test_an_afternoon_of_rewinding_and_forking(qtbot, window):
+    panel, plot = window.timeline, window.plots.plot(LossPlot)
+    assert panel.label.text() == "no run yet" and not panel.track.isEnabled()
+    assert not panel.fork_button.isEnabled()
+    parent = trained(qtbot, window)
+    assert panel.label.text() == "step 300 of 300" and {0, 300} <= panel.track.snapshots
+
+    # Rewind: looking. The curves get a line, nothing is lost.
+    panel.track.setFocus()
+    panel.track.setValue(120)
+    assert panel.looking and plot.marks.cursor == 120
+    assert panel.label.text() == "step 120 of 300"
+    qtbot.mouseClick(panel.now_button, Qt.MouseButton.LeftButton)
+    assert plot.marks.cursor is None and panel.step == 300 and not panel.looking
+
+    # One step explained, which follows the handle.
+    panel.look_at(120)
+    qtbot.mouseClick(panel.explain_button, Qt.MouseButton.LeftButton)
+    steps = window.time._window
+    qtbot.waitUntil(lambda: steps.explanation is not None, timeout=WAIT)
+    assert steps.explanation.step == 120 and "Momentum" in steps.view.toPlainText()
+    panel.look_at(180)
+    qtbot.waitUntil(lambda: steps.explanation.step == 180, timeout=WAIT)
+    steps.parameter.setText("layers.0.bias[2]")
+    steps.parameter.editingFinished.emit()
+    qtbot.waitUntil(lambda: steps.explanation.parameter == "layers.0.bias[2]", timeout=WAIT)
+    steps.close()
+    assert window.time._window is None
+
+    # Fork with Adam: the editor first, then Start.
+    panel.look_at(200)
+    qtbot.mouseClick(panel.fork_button, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: window.controls.start_button.text() == "Start fork", timeout=WAIT)
+    assert "Start forks “Moons” at step 200" in window.banner.message.text()
+    window.experiment_panel.pick("optimizer", "adam")
+    forked = trained(qtbot, window)
+    with Store.open_readonly() as store:
+        record = store.run(forked)
+        assert (record.parent, record.at, record.steps) == (parent, 200, 300)
+        assert Experiment.from_toml(record.experiment).optimizer.name == "adam"
+        steps_of_fork = store.series(forked)["batch_loss"].steps
+    assert steps_of_fork[0] == 201
+    assert window.controls.start_button.text() == "Start"
+    # The curves of the parent lead to those of the fork.
+    (batch,) = (one for key, one in plot._curves.items() if "batch" in key)
+    assert (batch.samples.first, batch.samples.last) == (1, 300)
+    assert panel.track.minimum() == 200 and panel.label.text() == "step 300 of 300"
+
+
+def test_that_a_fork_without_changes_is_its_parent(qtbot, window):
+    parent = trained(qtbot, window)
+    window.timeline.look_at(150)
+    window.timeline.fork_button.click()
+    qtbot.waitUntil(lambda: window.controls.start_button.text() == "Start fork", timeout=WAIT)
+    forked = trained(qtbot, window)
+    with Store.open_readonly() as store:
+        assert store.run(forked).parent == parent
+        assert store.run(forked).theta_sha256 == store.run(parent).theta_sha256
+
+
+def test_that_a_fork_can_be_given_up_and_one_that_does_not_fit_says_why(qtbot, window):
+    trained(qtbot, window)
+    window.timeline.fork_button.click()  # at the last step, where the budget is spent
+    qtbot.waitUntil(lambda: window.controls.start_button.text() == "Start fork", timeout=WAIT)
+    window.controls.start_button.click()
+    qtbot.waitUntil(lambda: "budget of 300 steps is spent" in window.controls.message.text())
+    assert window.controls.state == "idle" and not window.bridge.active
+    (leave,) = (one for one in window.banner.buttons if one.text() == "New run instead")
+    leave.click()
+    assert window.controls.start_button.text() == "Start"
+    fresh = trained(qtbot, window)
+    with Store.open_readonly() as store:
+        assert store.run(fresh).parent == ""
+
+
+def test_that_a_pace_slows_the_run_and_changes_are_marked(qtbot, window):
+    panel = window.timeline
+    panel.pace.setCurrentIndex(panel.pace.findText("10 steps/s"))
+    window.controls.start_button.click()
+    qtbot.waitUntil(lambda: window.bridge.active and panel.track.maximum() >= 2, timeout=WAIT)
+    assert not panel.fork_button.isEnabled()
+    window.bridge.send(SetValue("optimizer.lr", 0.02))
+    qtbot.waitUntil(lambda: bool(panel.track.changes), timeout=WAIT)
+    at = panel.track.maximum()
+    assert at < 60
+    panel.pace.setCurrentIndex(0)
+    with qtbot.waitSignal(window.bridge.sessionEnded, timeout=WAIT):
+        pass
+    (change,) = panel.track.changes
+    assert change in panel.track.snapshots
+    # The marks come back with the stored run.
+    with Store.open_readonly() as store:
+        run = store.runs()[0].id
+    panel.clear()
+    window.show_stored(run)
+    qtbot.waitUntil(lambda: panel.track.changes == {change}, timeout=WAIT)
+    assert change in window.plots.plot(LossPlot).marks.steps
+
+
+def test_that_advice_can_be_tried_as_a_fork(qtbot, window):
+    window.experiment_panel.set_experiment(Experiment.load(paths.presets() / "diverges.toml"))
+    parent = trained(qtbot, window)
+    with Store.open_readonly() as store:
+        last = store.run(parent).steps
+        assert store.run(parent).status == "diverged"
+    window.show_stored(parent)
+
+    def forks() -> list[QPushButton]:
+        return [
+            button
+            for button in window.diagnosis_panel.findChildren(QPushButton)
+            if button.text() == "…as a fork" and button.isVisible()
+        ]
+
+    qtbot.waitUntil(lambda: bool(forks()) and window.timeline.step == last, timeout=WAIT)
+    forks()[0].click()
+    qtbot.waitUntil(lambda: window.controls.start_button.text() == "Start fork", timeout=WAIT)
+    try:
+        changed = window.experiment_panel.experiment()
+    except OptLabError as error:
+        pytest.fail(str(error))
+    given = Experiment.load(paths.presets() / "diverges.toml")
+    assert changed.optimizer.lr < given.optimizer.lr or changed.clipping.name == "norm"
+    assert window.timeline.step == last
+
+
+def test_that_a_run_can_go_on_until_it_is_stopped(qtbot, window):
+    endless = window.timeline.endless
+    endless.click()
+    assert window.experiment_panel.experiment().budget.steps == UNTIL_STOPPED
+    endless.click()
+    assert window.experiment_panel.experiment().budget.steps == 300
+    endless.click()
+    window.controls.start_button.click()
+    qtbot.waitUntil(lambda: window.timeline.track.maximum() > 300, timeout=WAIT)
+    assert "until you stop" in window.controls.figures.text() and not endless.isEnabled()
+    with qtbot.waitSignal(window.bridge.sessionEnded, timeout=WAIT):
+        window.controls.stop_button.click()
+    with Store.open_readonly() as store:
+        (record,) = store.runs()
+    assert record.status == "stopped" and record.steps > 300
+    assert endless.isChecked() and endless.isEnabled()
