@@ -8,8 +8,8 @@ from PySide6.QtWidgets import QPushButton
 
 from optlab.core import paths
 from optlab.core.errors import OptLabError
+from optlab.core.limits import UNTIL_STOPPED
 from optlab.experiment import Experiment
-from optlab.experiment.sections import UNTIL_STOPPED
 from optlab.gui.main_window import MainWindow
 from optlab.gui.plots.loss_plot import LossPlot
 from optlab.store import Store

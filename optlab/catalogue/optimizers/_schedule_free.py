@@ -64,7 +64,7 @@ def rate_power() -> Any:
 def start(theta: torch.Tensor) -> State:
     """Return z ``[R, P]``, the sum of weights and the largest rate ``[R, 1]`` before step 1."""
     zero = torch.zeros_like(theta[:, :1])
-    return {"z": theta.clone(), "weight_sum": zero, "largest_rate": zero}
+    return {"z": theta.clone(), "S": zero, "gamma": zero}
 
 
 def between(theta: torch.Tensor, z: torch.Tensor, share: Any) -> torch.Tensor:
@@ -72,12 +72,16 @@ def between(theta: torch.Tensor, z: torch.Tensor, share: Any) -> torch.Tensor:
     return theta + (1.0 - share) * (z - theta)
 
 
+def weights(state: State, h: Hyperparameters) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Return γ, w and S of this step, each ``[R, 1]``."""
+    gamma = state["gamma"].clamp(min=h.lr)
+    w = h.step**h.weight_power * gamma**h.rate_power
+    return gamma, w, state["S"] + w
+
+
 def averaged(
-    theta: torch.Tensor, z: torch.Tensor, state: State, h: Hyperparameters
-) -> tuple[torch.Tensor, State]:
-    """Return the average ``[R, P]`` with the new z ``[R, P]`` in it, and the new state."""
-    largest = state["largest_rate"].clamp(min=h.lr)
-    weight = h.step**h.weight_power * largest**h.rate_power
-    total = state["weight_sum"] + weight
-    share = torch.where(total > 0.0, weight / total, 0.0)
-    return theta + share * (z - theta), {"z": z, "weight_sum": total, "largest_rate": largest}
+    theta: torch.Tensor, z: torch.Tensor, w: torch.Tensor, total: torch.Tensor
+) -> torch.Tensor:
+    """Return the average ``[R, P]`` with the new z ``[R, P]`` in it, of weight w of a total S."""
+    share = torch.where(total > 0.0, w / total, 0.0)
+    return theta + share * (z - theta)

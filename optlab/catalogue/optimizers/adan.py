@@ -26,7 +26,7 @@ class Adan(Optimizer):
     group: ClassVar[str] = "Adaptive learning rates"
     sort_order: ClassVar[int] = 80
     rule: ClassVar[tuple[str, ...]] = (
-        r"d = g - g_{t-1}",
+        r"d = g - p,\quad p \leftarrow g",
         r"s \leftarrow \rho_1 s + (1 - \rho_1)\, g",
         r"v \leftarrow \rho_2 v + (1 - \rho_2)\, d",
         r"r \leftarrow \rho_3 r + (1 - \rho_3)\, (g + \rho_2 d) \odot (g + \rho_2 d)",
@@ -35,9 +35,21 @@ class Adan(Optimizer):
         r"\theta \leftarrow \frac{1}{1 + \epsilon \lambda} \left(\theta - \epsilon\, \frac{\hat{s} +"
         r" \rho_2 \hat{v}}{\sqrt{\hat{r}} + \delta}\right)",
     )
+    traced: ClassVar[tuple[str, ...]] = (
+        "d",
+        "state.p",
+        "s",
+        "v",
+        "r",
+        "s_hat",
+        "v_hat",
+        "r_hat",
+        "after",
+    )
     symbols: ClassVar[dict[str, str]] = {
         "θ": "parameters",
-        "g": "gradient of the objective on the batch; g_{t−1} is that of the step before",
+        "g": "gradient of the objective on the batch",
+        "p": "gradient of the step before",
         "d": "difference of successive gradients, 0 in the first step",
         "s": "average of gradients, initially 0",
         "v": "average of differences, initially 0",
@@ -90,18 +102,19 @@ class Adan(Optimizer):
 
     @staticmethod
     def start(theta: torch.Tensor) -> State:
-        return {name: torch.zeros_like(theta) for name in ("s", "v", "r", "previous")}
+        return {name: torch.zeros_like(theta) for name in ("s", "v", "r", "p")}
 
     @staticmethod
     def update(
         theta: torch.Tensor, g: torch.Tensor, state: State, h: Hyperparameters
     ) -> tuple[torch.Tensor, State]:
-        d = g - state["previous"] if h.step > 1 else torch.zeros_like(g)
+        d = g - state["p"] if h.step > 1 else torch.zeros_like(g)
         s = h.beta1 * state["s"] + (1.0 - h.beta1) * g
         v = h.beta2 * state["v"] + (1.0 - h.beta2) * d
         ahead = g + h.beta2 * d
         r = h.beta3 * state["r"] + (1.0 - h.beta3) * ahead * ahead
+        s_hat = s / (1.0 - h.beta1**h.step)
+        v_hat = v / (1.0 - h.beta2**h.step)
         r_hat = r / (1.0 - h.beta3**h.step)
-        mixed = s / (1.0 - h.beta1**h.step) + h.beta2 * v / (1.0 - h.beta2**h.step)
-        moved = theta - h.lr * mixed / (r_hat.sqrt() + h.eps)
-        return moved / (1.0 + h.lr * h.weight_decay), {"s": s, "v": v, "r": r, "previous": g}
+        moved = theta - h.lr * (s_hat + h.beta2 * v_hat) / (r_hat.sqrt() + h.eps)
+        return moved / (1.0 + h.lr * h.weight_decay), {"s": s, "v": v, "r": r, "p": g}

@@ -27,15 +27,25 @@ class AdEMAMix(Optimizer):
     group: ClassVar[str] = "Adaptive learning rates"
     sort_order: ClassVar[int] = 78
     rule: ClassVar[tuple[str, ...]] = (
+        r"\alpha_t = \min\left(\tfrac{t}{T}, 1\right) \alpha",
+        r"\rho_t = \min\left(\exp \frac{\ln \rho_1 \ln \rho_3}{(1 - t/T) \ln \rho_3 + (t/T) \ln"
+        r" \rho_1},\ \rho_3\right)",
         r"s_1 \leftarrow \rho_1 s_1 + (1 - \rho_1)\, g",
-        r"s_2 \leftarrow \rho_3(t)\, s_2 + (1 - \rho_3(t))\, g",
+        r"s_2 \leftarrow \rho_t s_2 + (1 - \rho_t)\, g",
         r"r \leftarrow \rho_2 r + (1 - \rho_2)\, g \odot g",
         r"\hat{s}_1 = \frac{s_1}{1 - \rho_1^t},\quad \hat{r} = \frac{r}{1 - \rho_2^t}",
-        r"\theta \leftarrow \theta - \epsilon \left(\frac{\hat{s}_1 + \alpha(t)\, s_2}"
+        r"\theta \leftarrow \theta - \epsilon \left(\frac{\hat{s}_1 + \alpha_t s_2}"
         r"{\sqrt{\hat{r}} + \delta} + \lambda \theta\right)",
-        r"\alpha(t) = \min\left(\tfrac{t}{T}, 1\right) \alpha",
-        r"\rho_3(t) = \min\left(\exp \frac{\ln \rho_1 \ln \rho_3}{(1 - t/T) \ln \rho_3 + (t/T) \ln"
-        r" \rho_1},\ \rho_3\right)",
+    )
+    traced: ClassVar[tuple[str, ...]] = (
+        "alpha",
+        "beta3",
+        "fast",
+        "slow",
+        "r",
+        "fast_hat",
+        "r_hat",
+        "after",
     )
     symbols: ClassVar[dict[str, str]] = {
         "θ": "parameters",
@@ -103,20 +113,21 @@ class AdEMAMix(Optimizer):
 
     @staticmethod
     def start(theta: torch.Tensor) -> State:
-        return {name: torch.zeros_like(theta) for name in ("fast", "slow", "r")}
+        return {name: torch.zeros_like(theta) for name in ("s_1", "s_2", "r")}
 
     @staticmethod
     def update(
         theta: torch.Tensor, g: torch.Tensor, state: State, h: Hyperparameters
     ) -> tuple[torch.Tensor, State]:
         alpha, beta3 = _warmed_up(theta, h)
-        fast = h.beta1 * state["fast"] + (1.0 - h.beta1) * g
-        slow = beta3 * state["slow"] + (1.0 - beta3) * g
+        fast = h.beta1 * state["s_1"] + (1.0 - h.beta1) * g
+        slow = beta3 * state["s_2"] + (1.0 - beta3) * g
         r = h.beta2 * state["r"] + (1.0 - h.beta2) * g * g
         r_hat = r / (1.0 - h.beta2**h.step)
-        mixed = fast / (1.0 - h.beta1**h.step) + alpha * slow
-        after = (1.0 - h.lr * h.weight_decay) * theta - h.lr * mixed / (r_hat.sqrt() + h.eps)
-        return after, {"fast": fast, "slow": slow, "r": r}
+        fast_hat = fast / (1.0 - h.beta1**h.step)
+        step = h.lr * (fast_hat + alpha * slow) / (r_hat.sqrt() + h.eps)
+        after = (1.0 - h.lr * h.weight_decay) * theta - step
+        return after, {"s_1": fast, "s_2": slow, "r": r}
 
 
 def _warmed_up(theta: torch.Tensor, h: Hyperparameters) -> tuple[Any, Any]:

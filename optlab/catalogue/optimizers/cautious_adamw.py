@@ -29,16 +29,17 @@ class CautiousAdamW(Optimizer):
         r"s \leftarrow \rho_1 s + (1 - \rho_1)\, g,\quad r \leftarrow \rho_2 r + (1 - \rho_2)\, g"
         r" \odot g",
         r"\hat{s} = \frac{s}{1 - \rho_1^t},\quad \hat{r} = \frac{r}{1 - \rho_2^t}",
-        r"m = [\,s \odot g > 0\,],\quad c_i = \frac{n_i}{\sum m_i + 1}",
-        r"\theta_i \leftarrow (1 - \epsilon \lambda)\, \theta_i - \epsilon\, c_i\, m_i \odot"
+        r"\mu = [\,s \odot g > 0\,],\quad c_i = \frac{n_i}{\sum \mu_i + 1}",
+        r"\theta_i \leftarrow (1 - \epsilon \lambda)\, \theta_i - \epsilon\, c_i\, \mu_i \odot"
         r" \frac{\hat{s}_i}{\sqrt{\hat{r}_i} + \delta}",
     )
+    traced: ClassVar[tuple[str, ...]] = ("s", "r", "s_hat", "r_hat", "mask", "factor", "after")
     symbols: ClassVar[dict[str, str]] = {
         "θ": "parameters, and θᵢ those of tensor i, nᵢ in number",
         "g": "gradient of the objective on the batch",
         "s": "first moment, initially 0",
         "r": "second moment, initially 0",
-        "m": "mask: 1 where step and gradient agree, else 0",
+        "μ": "mask: 1 where step and gradient agree, else 0",
         "c": "factor that makes up for the values that are left out",
         "t": "step number, starting from 1",
     }

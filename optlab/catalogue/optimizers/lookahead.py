@@ -32,6 +32,7 @@ class Lookahead(Optimizer):
         r"\varphi \leftarrow \varphi + \alpha_s\, (\theta - \varphi),\quad \theta \leftarrow"
         r" \varphi \quad \mathrm{every}\ k\ \mathrm{steps}",
     )
+    traced: ClassVar[tuple[str, ...]] = ("fast", "slow", "after")
     symbols: ClassVar[dict[str, str]] = {
         "θ": "parameters: the fast weights",
         "φ": "slow weights, initially θ",
@@ -85,20 +86,20 @@ class Lookahead(Optimizer):
     @classmethod
     def begin(cls, theta: torch.Tensor, h: Hyperparameters) -> State:
         inner, inner_h = inner_rule(h.before, h)
-        return {**inner.begin(theta, inner_h), "slow": theta.clone()}
+        return {**inner.begin(theta, inner_h), "varphi": theta.clone()}
 
     @staticmethod
     def average(state: State) -> torch.Tensor | None:
-        return state["slow"]
+        return state["varphi"]
 
     @staticmethod
     def update(
         theta: torch.Tensor, g: torch.Tensor, state: State, h: Hyperparameters
     ) -> tuple[torch.Tensor, State]:
         inner, inner_h = inner_rule(h.before, h)
-        slow = state["slow"]
-        own = {name: value for name, value in state.items() if name != "slow"}
+        slow = state["varphi"]
+        own = {name: value for name, value in state.items() if name != "varphi"}
         fast, own = inner.update(theta, g, own, inner_h)
         due = torch.as_tensor(h.step % h.period == 0, device=theta.device)
         slow = torch.where(due, slow + h.share * (fast - slow), slow)
-        return torch.where(due, slow, fast), {**own, "slow": slow}
+        return torch.where(due, slow, fast), {**own, "varphi": slow}

@@ -33,6 +33,17 @@ class ScheduleFreeAdamW(Optimizer):
         r"z \leftarrow z - \epsilon \left(\frac{g}{\sqrt{\hat{r}} + \delta} + \lambda y\right)",
         *free.AVERAGE,
     )
+    traced: ClassVar[tuple[str, ...]] = (
+        "y",
+        "g",
+        "r",
+        "r_hat",
+        "z",
+        "gamma",
+        "w",
+        "S",
+        "after",
+    )
     symbols: ClassVar[dict[str, str]] = {
         **free.SYMBOLS,
         "r": "second moment, initially 0",
@@ -84,7 +95,8 @@ class ScheduleFreeAdamW(Optimizer):
 
     @staticmethod
     def point(theta: torch.Tensor, state: State, h: Hyperparameters) -> torch.Tensor:
-        return free.between(theta, state["z"], h.beta1)
+        y = free.between(theta, state["z"], h.beta1)
+        return y  # noqa: RET504 - an explained step shows it
 
     @staticmethod
     def update(
@@ -94,5 +106,5 @@ class ScheduleFreeAdamW(Optimizer):
         r = h.beta2 * state["r"] + (1.0 - h.beta2) * g * g
         r_hat = r / (1.0 - h.beta2**h.step)
         z = state["z"] - h.lr * (g / (r_hat.sqrt() + h.eps) + h.weight_decay * y)
-        after, own = free.averaged(theta, z, state, h)
-        return after, {**own, "r": r}
+        gamma, w, S = free.weights(state, h)
+        return free.averaged(theta, z, w, S), {"z": z, "S": S, "gamma": gamma, "r": r}

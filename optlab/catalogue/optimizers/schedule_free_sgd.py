@@ -33,6 +33,7 @@ class ScheduleFreeSGD(Optimizer):
         r"z \leftarrow z - \epsilon\, g",
         *free.AVERAGE,
     )
+    traced: ClassVar[tuple[str, ...]] = ("y", "g", "z", "gamma", "w", "S", "after")
     symbols: ClassVar[dict[str, str]] = {**free.SYMBOLS, **free.AVERAGE_SYMBOLS}
     shows_point: ClassVar[bool] = True
     source: ClassVar[str] = (
@@ -68,10 +69,13 @@ class ScheduleFreeSGD(Optimizer):
 
     @staticmethod
     def point(theta: torch.Tensor, state: State, h: Hyperparameters) -> torch.Tensor:
-        return free.between(theta, state["z"], h.momentum)
+        y = free.between(theta, state["z"], h.momentum)
+        return y  # noqa: RET504 - an explained step shows it
 
     @staticmethod
     def update(
         theta: torch.Tensor, g: torch.Tensor, state: State, h: Hyperparameters
     ) -> tuple[torch.Tensor, State]:
-        return free.averaged(theta, state["z"] - h.lr * g, state, h)
+        z = state["z"] - h.lr * g
+        gamma, w, S = free.weights(state, h)
+        return free.averaged(theta, z, w, S), {"z": z, "S": S, "gamma": gamma}
