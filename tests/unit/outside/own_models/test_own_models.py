@@ -600,7 +600,7 @@ def test_that_whatever_a_forward_pass_raises_is_its_own_failure(
     )
     registered(tmp_path, source, "temperature")
     trainer = Trainer([asked(model={"name": "own.temperature"})])
-    with pytest.raises(RunFailed, match="its forward pass failed with " + raised.split("(")[0]):
+    with pytest.raises(RunFailed, match="its forward pass failed with " + raised.partition("(")[0]):
         trainer.advance()
 
 
