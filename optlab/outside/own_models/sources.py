@@ -188,8 +188,8 @@ def confirmed(registration: Registration) -> Source:
     )
 
 
-USER_ERRORS = (Exception, SystemExit)
-"""What code of the user's may raise: every error, and ``sys.exit``, which must not end OptLab."""
+USER_ERRORS = (Exception, SystemExit, GeneratorExit)
+"""What code of the user's may raise: every error, and what would end OptLab, or a session silently."""
 
 
 _executing = threading.Lock()

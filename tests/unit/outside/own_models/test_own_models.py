@@ -19,7 +19,7 @@ import torch
 from optlab.catalogue.models.base import EVALUATION, TRAINING, ForwardContext
 from optlab.core import registry
 from optlab.core.data import DataShape
-from optlab.core.errors import InvalidInput
+from optlab.core.errors import InvalidInput, RunFailed
 from optlab.entry import main
 from optlab.experiment import Experiment
 from optlab.outside.own_models import records, sources
@@ -588,6 +588,20 @@ def test_that_the_start_of_a_module_is_tabled(
     assert main(["list", "initializers"]) == 0
     assert "as_built" in capsys.readouterr().out
     assert main(["show", "as_built"]) == 0
+
+
+@pytest.mark.parametrize("raised", ["SystemExit('bye')", "GeneratorExit", "StopIteration(3)"])
+def test_that_whatever_a_forward_pass_raises_is_its_own_failure(
+    tmp_path: Path, raised: str
+) -> None:
+    source = TEMPERATURE.replace(
+        "    def forward(self, x):\n",
+        f"    def forward(self, x):\n        if len(x) > 50:\n            raise {raised}\n",
+    )
+    registered(tmp_path, source, "temperature")
+    trainer = Trainer([asked(model={"name": "own.temperature"})])
+    with pytest.raises(RunFailed, match="its forward pass failed with " + raised.partition("(")[0]):
+        trainer.advance()
 
 
 # --- modules that cannot take part -----------------------------------------------------------------------------------------------
