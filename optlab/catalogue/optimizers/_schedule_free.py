@@ -69,7 +69,8 @@ def start(theta: torch.Tensor) -> State:
 
 def between(theta: torch.Tensor, z: torch.Tensor, share: Any) -> torch.Tensor:
     """Return y ``[R, P]``: the average θ with this share, z with the rest."""
-    return theta + (1.0 - share) * (z - theta)
+    point: torch.Tensor = theta + (1.0 - share) * (z - theta)
+    return point
 
 
 def weights(state: State, h: Hyperparameters) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:

@@ -154,4 +154,5 @@ def _sizes(layout: Layout) -> list[tuple[int, int]]:
 
 def _mixed(before: torch.Tensor, now: torch.Tensor, share: Any) -> torch.Tensor:
     """Return the running mean ``[R, n]`` with the values ``[R, …]`` of this step in it."""
-    return before + share * (now.reshape(before.shape) - before)
+    mixed: torch.Tensor = before + share * (now.reshape(before.shape) - before)
+    return mixed

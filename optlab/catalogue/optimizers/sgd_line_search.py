@@ -36,7 +36,7 @@ class SGDLineSearch(ObjectiveOptimizer):
         "θ": "parameters",
         "g": "gradient of the objective on the batch",
         "J": "value of the objective on the same batch, with weight decay",
-        "η": "rate of this step, initially ε",
+        "η": "rate of this step; the first trial of the first step is ε",
     }
     along_gradient: ClassVar[bool] = True
     source: ClassVar[str] = (
@@ -97,9 +97,10 @@ class SGDLineSearch(ObjectiveOptimizer):
         why="Enough for a rate a thousand times too long.",
     )
 
-    @classmethod
-    def begin(cls, theta: torch.Tensor, h: Hyperparameters) -> State:
-        return {"rate": torch.zeros_like(theta[:, :1]) + h.lr}
+    @staticmethod
+    def start(theta: torch.Tensor) -> State:
+        # No rate has been accepted yet.
+        return {"rate": torch.zeros_like(theta[:, :1])}
 
     @staticmethod
     def step(
@@ -111,9 +112,10 @@ class SGDLineSearch(ObjectiveOptimizer):
 def _step(theta: torch.Tensor, objective: Objective, state: State, h: Hyperparameters) -> Outcome:
     loss, g = objective.gradient(theta)
     squared = dot(g, g)
-    rate = min(h.grow * state["rate"].item(), h.lr)
-    if squared == 0.0:
+    if squared == 0.0 or h.lr == 0.0:
         return Outcome(theta, state, loss, g, ("",))
+    last = state["rate"].item()
+    rate = min(h.grow * last, h.lr) if last else h.lr
     for _ in range(h.trials):
         after = theta - rate * g
         if objective.loss(after).item() <= loss.item() - h.decrease * rate * squared:

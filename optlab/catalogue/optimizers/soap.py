@@ -123,8 +123,8 @@ class SOAP(Optimizer):
         moments = h.beta2 * state["moments"] + (1.0 - h.beta2) * grams
         gathered = matrices.split(moments, of)
         if h.step == 1:
-            bases = matrices.joined([_basis(matrix) for matrix in gathered], theta)
-            return theta.clone(), {**state, "moments": moments, "bases": bases}
+            first = matrices.joined([_basis(matrix) for matrix in gathered], theta)
+            return theta.clone(), {**state, "moments": moments, "bases": first}
         bases, t = matrices.split(state["bases"], of), h.step - 1
         m = h.beta1 * state["m"] + (1.0 - h.beta1) * g
         rotated = _rotated(parts, bases, of, back=False)

@@ -27,6 +27,9 @@ OF_OTHERS = {
 } | {
     "averaged_train_error",
     "averaged_validation_error",
+    "point_train_loss",
+    "point_validation_loss",
+    "point_validation_error",
 }
 """Series that a run of a population may have because another one needs them."""
 

@@ -39,17 +39,10 @@ def test_that_the_steps_are_those_of_optax(reference: Any) -> None:
     torch.testing.assert_close(ours, theirs, **EXACT)
 
 
-def test_that_nothing_moves_at_the_minimum_or_below_the_given_one(
-    descend: Any, quadratic: Any
-) -> None:
-    _, _, function = quadratic(3)
-    for theta, minimum in ((torch.zeros(1, 3), -1.0), (torch.ones(1, 3), 1e9)):
-        start = theta.double()
+def test_that_nothing_moves_at_the_minimum_or_below_the_given_one(descend: Any) -> None:
+    for at, minimum in ((0.0, 0.0), (0.0, -1.0), (1.0, 1e9)):
+        start = torch.full((1, 3), at, dtype=torch.float64)
         outcomes, _ = descend(
-            PolyakStep,
-            (lambda at: 0.5 * at.square().sum(dim=1)) if minimum < 0 else function,
-            start,
-            1,
-            minimum=minimum,
+            PolyakStep, lambda theta: 0.5 * theta.square().sum(dim=1), start, 1, minimum=minimum
         )
         assert torch.equal(outcomes[0].theta, start)
