@@ -14,7 +14,7 @@ import numpy as np
 
 from optlab.store.records import StudyRecord
 from optlab.studies.comparison.fields import TO_TARGET
-from optlab.studies.comparison.outcomes import Values
+from optlab.studies.comparison.readings import Values
 from optlab.studies.comparison.study import Study
 from optlab.studies.figures.charts import (
     ArmCurves,

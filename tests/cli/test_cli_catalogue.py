@@ -14,7 +14,7 @@ from optlab.core import paths, registry
 from optlab.core.plain_math import plain
 from optlab.experiment import Experiment
 
-KINDS = [*registry.plurals().values(), "presets", "studies", "devices"]
+KINDS = [*registry.plurals().values(), "presets", "studies", "claims", "devices"]
 RULES = sorted(
     {
         line

@@ -120,11 +120,11 @@ def test_that_a_claim_goes_on_where_it_was_stopped(capsys: pytest.CaptureFixture
 
 def test_that_a_claim_is_told_in_words(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["claim", "K1"]) == 0
-    told = capsys.readouterr().out
-    assert "late < early: effect" in told and "supported here; the negative control is" in told
+    said = capsys.readouterr().out
+    assert "late < early: effect" in said and "supported here; the negative control is" in said
     assert main(["claim", "--all"]) == 0
-    told = capsys.readouterr().out
-    assert "Claim" in told and "P2" in told and "supported" in told
+    said = capsys.readouterr().out
+    assert "Claim" in said and "P2" in said and "supported" in said
 
 
 def test_that_a_claim_that_fails_ends_no_other(
@@ -169,9 +169,9 @@ def test_that_lists_and_pages_have_the_claims(capsys: pytest.CaptureFixture[str]
     assert shown["kind"] == "claim" and shown["margin"] == "Any difference."
     assert shown["found"] is None and shown["quick"] is True
     assert main(["show", "K1"]) == 0
-    told = capsys.readouterr().out
+    said = capsys.readouterr().out
     for words in ("One descent", "Any difference.", "No step is taken.", "Not tested yet."):
-        assert words in told
+        assert words in said
 
 
 class _Page(HTMLParser):

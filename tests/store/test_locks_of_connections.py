@@ -10,11 +10,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
 from optlab.store import Store
-
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="locks of POSIX")
 
 
 def locked(path: Path) -> bool:

@@ -47,5 +47,5 @@ class Chebyshev(Dataset):
 
     def examples(self, rng: np.random.Generator) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         x = np.linspace(-1.0, 1.0, self.size)
-        y = chebyshev.chebval(x, [0.0] * self.degree + [1.0])
+        y = np.asarray(chebyshev.chebval(x, [0.0] * self.degree + [1.0]), dtype=np.float64)
         return x[:, None], y[:, None]

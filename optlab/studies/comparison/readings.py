@@ -46,9 +46,18 @@ def one_number(series: Values, part: str) -> Values:
         with np.errstate(divide="ignore", invalid="ignore"):
             values = values[:, -1] / values[:, 0]
     else:
-        taken = {"largest": np.max, "smallest": np.min, "mean": np.mean}[part]
-        values = taken(values, axis=1)
+        values = _over_columns(values, part)
     return SeriesValues(series.steps, values)
+
+
+def _over_columns(values: NDArray[np.float64], part: str) -> NDArray[np.float64]:
+    if part == "largest":
+        found: NDArray[np.float64] = values.max(axis=1)
+    elif part == "smallest":
+        found = values.min(axis=1)
+    else:
+        found = values.mean(axis=1)
+    return found
 
 
 def when(series: Values, other: Values, target: float, *, below: bool) -> float:

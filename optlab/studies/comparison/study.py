@@ -99,7 +99,7 @@ class Study:
     @property
     def names(self) -> tuple[str, ...]:
         """The names of all arms, those that are trained first."""
-        return tuple(arm.name for arm in (*self.arms, *self.probes))
+        return (*(arm.name for arm in self.arms), *(arm.name for arm in self.probes))
 
     def to_dict(self) -> dict[str, Any]:
         """Return all tables; each arm has its entire experiment, so that no other file is needed."""

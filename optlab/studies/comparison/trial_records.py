@@ -18,6 +18,7 @@ from optlab.studies.comparison.fields import Measured
 from optlab.studies.comparison.grid import Value
 from optlab.studies.comparison.outcomes import Outcome
 from optlab.studies.comparison.plan import Trial
+from optlab.studies.comparison.readings import Values
 from optlab.studies.comparison.results import ArmResult
 from optlab.studies.comparison.samples import Sample
 from optlab.studies.comparison.statistics import ArmSummary, summary
@@ -179,7 +180,7 @@ def steps_per_epoch(experiment: Experiment) -> int:
 def recorded_outcome(
     measured: Measured,
     record: RunRecord,
-    series: Mapping[str, outcomes.Values],
+    series: Mapping[str, Values],
     epoch: Callable[[], int],
 ) -> Outcome:
     """Return what a stored run came to.

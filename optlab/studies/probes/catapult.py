@@ -44,11 +44,13 @@ class Catapult(Probe):
 
     def measure(self, seed: int) -> Generator[float, None, float]:
         source = generator(seed, "probe/catapult")
-        draw = {"generator": source, "dtype": torch.float64}
-        x = torch.randn(self.examples, self.inputs, **draw) / self.inputs**0.5
-        y = torch.randn(self.examples, **draw)
-        first = torch.randn(self.width, self.inputs, **draw)
-        second = torch.randn(self.width, **draw)
+
+        def draw(*shape: int) -> torch.Tensor:
+            return torch.randn(*shape, generator=source, dtype=torch.float64)
+
+        x = draw(self.examples, self.inputs) / self.inputs**0.5
+        y = draw(self.examples)
+        first, second = draw(self.width, self.inputs), draw(self.width)
         at_start = self._curvature(x, first, second)
         rate = self.rate / at_start
         for step in range(self.steps):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Generator
 from typing import ClassVar
 
@@ -42,9 +41,8 @@ class DemonstrationFigure(Probe):
         values = {**table(self.settings, "probe.settings"), "seed": seed}
         built = demonstrations.build(self.demonstration, values)
         last: DemonstrationResult | None = None
-        with contextlib.closing(built.run()) as results:
-            for last in results:
-                yield last.done
+        for last in built.run():
+            yield last.done
         figures = last.numbers if last is not None else {}
         if self.figure not in figures:
             raise InvalidInput(

@@ -7,7 +7,6 @@ from collections.abc import Generator
 from typing import ClassVar, Literal
 
 import numpy as np
-from scipy.optimize import linear_sum_assignment
 
 from optlab.core.fields import choice, integer, number
 from optlab.core.lazy import torch
@@ -22,9 +21,9 @@ _POINTS = 21
 _SEEDS = 10**9
 _ROUNDS = 20
 _FLAT = 1e-6
-"""Lowest barrier that is told: below it, the line is flat."""
+"""Lowest barrier that is reported: below it, the line is flat."""
 _ROUNDING = 1e-16
-"""Smallest relative change that is told, so that its logarithm exists."""
+"""Smallest relative change that is reported, so that its logarithm exists."""
 
 
 class WeightMatching(Probe):
@@ -100,6 +99,9 @@ def matching(one: list[np.ndarray], two: list[np.ndarray]) -> list[np.ndarray]:
     Args:
         one, two: weight ``[out, in]`` and bias ``[out]`` of each layer, alternately.
     """
+    # Imported here: the catalogue loads without SciPy.
+    from scipy.optimize import linear_sum_assignment
+
     matched = [tensor.copy() for tensor in two]
     hidden = len(one) // 2 - 1
     for _ in range(_ROUNDS):

@@ -15,6 +15,13 @@ from optlab.studies.comparison import reading
 from optlab.studies.comparison.choosing import choose
 from optlab.studies.comparison.fields import Measured
 from optlab.studies.comparison.outcomes import UNKNOWN, Outcome, bounded, outcome, series_of
+from optlab.studies.comparison.readings import (
+    SeriesValues,
+    agreement,
+    one_number,
+    order,
+    when,
+)
 
 
 @dataclass(frozen=True)
@@ -185,3 +192,70 @@ def test_that_a_setting_that_failed_once_is_not_chosen() -> None:
         _chosen(_study(seeds=2, goal="highest"), [[9.9, math.nan], [4.0, 4.0], [1.0, 1.0]]) == 0.2
     )
     assert _chosen(_study(seeds=1), [[math.nan]] * 3) == 0.1
+
+
+def series(steps: list[int], values: list[float]) -> SeriesValues:
+    return SeriesValues(np.array(steps), np.array(values, float))
+
+
+def test_that_two_series_agree_where_they_move_alike() -> None:
+    loss = series([0, 1, 2, 3, 4, 5], [1.0, 0.8, 0.9, 0.7, 0.6, 0.6])
+    error = series([0, 1, 2, 3, 4, 5], [0.5, 0.4, 0.3, 0.3, 0.2, 0.1])
+    # Down and down, up and down, down and still, down and down, still and down.
+    assert agreement(loss, error) == pytest.approx(2.0 / 3.0)
+    assert agreement(loss, loss) == 1.0
+    assert math.isnan(agreement(loss, series([0, 1], [0.5, 0.5])))
+
+
+def test_that_a_value_is_read_when_another_series_gets_there() -> None:
+    error = series([0, 10, 20, 30], [0.9, 0.5, 0.4, 0.3])
+    fitted = series([0, 5, 10, 15, 20], [0.8, 0.3, 0.1, 0.0, 0.2])
+    assert when(error, fitted, 0.0, below=True) == 0.5
+    assert when(error, fitted, 0.9, below=False) != when(error, fitted, 0.8, below=False)
+    assert math.isnan(when(error, fitted, -1.0, below=True))
+
+
+def test_that_the_order_is_the_exponent_of_a_power() -> None:
+    steps = list(range(0, 200, 7))
+    values = [3.0 / step**1.5 if step else 9.0 for step in steps]
+    assert order(series(steps, values)) == pytest.approx(-1.5)
+    assert math.isnan(order(series([1, 2, 3], [1.0, -1.0, 2.0])))
+
+
+@pytest.mark.parametrize(
+    ("part", "expected"),
+    [
+        ("first", [1.0, 2.0]),
+        ("last", [4.0, 8.0]),
+        ("largest", [4.0, 8.0]),
+        ("smallest", [0.5, 2.0]),
+        ("mean", [5.5 / 3.0, 14.0 / 3.0]),
+        ("last/first", [4.0, 4.0]),
+    ],
+)
+def test_that_a_part_of_several_numbers_is_read(part: str, expected: list[float]) -> None:
+    layers = SeriesValues(np.array([1, 2]), np.array([[1.0, 0.5, 4.0], [2.0, 4.0, 8.0]]))
+    assert one_number(layers, part).values == pytest.approx(np.array(expected))
+    plain = series([1], [2.0])
+    assert one_number(plain, part) is plain
+
+
+def test_that_a_measured_value_can_be_scaled_and_begin_late() -> None:
+    curve = {"loss": series([0, 10, 20, 40], [9.0, 4.0, 2.0, 1.0])}
+
+    def read(**fields: Any) -> float:
+        found = outcome(
+            Measured.build({"of": "loss", **fields}, "measure"),
+            curve,
+            {},
+            diverged=False,
+            steps=40,
+            seconds=1.0,
+            steps_per_epoch=10,
+        )
+        assert found.low == found.high
+        return found.low
+
+    assert read(what="first") == 9.0 and read(what="first", times=0.5) == 4.5
+    assert read(what="mean", step=20) == 1.5
+    assert read(what="order", step=10) == pytest.approx(-1.0)
