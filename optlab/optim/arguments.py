@@ -89,6 +89,7 @@ def _declared(rule: type[Optimizer], name: str) -> Field:
     return replace(field, gt=None, ge=0.0) if name == "lr" and field.gt == 0.0 else field
 
 
+@functools.cache
 def common(rule: type[Optimizer]) -> dict[str, tuple[Any, type, str]]:
     """Return name → default, type and description of the arguments that all classes share."""
     own = {argument.name for argument in arguments(rule)}

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import contextlib
 import inspect
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from typing import Any, ClassVar, Self
 
 import torch
@@ -36,10 +36,15 @@ from optlab.optim.groups import group_of
 from optlab.optim.layouts import layout_of
 from optlab.optim.loading import MARK, Shapes, own_state
 from optlab.optim.loading import STEP as _STEP
+from optlab.optim.tensor_lists import Iterates, TensorList, assign, understood
 
 _AHEAD = "ahead"
 _OWN = frozenset({_STEP, _AHEAD})
 """Entries of the state of a parameter that do not belong to the rule."""
+_LIST_VALUES = 1 << 18
+"""Values that are updated at once, so that what a rule computes on the way stays small: in the cache
+of a core, and in memory.
+"""
 
 
 class RuleOptimizer(torch.optim.Optimizer):
@@ -171,6 +176,8 @@ class RuleOptimizer(torch.optim.Optimizer):
             RuntimeError: a gradient is sparse, or it was evaluated at the wrong point. The
                 parameters are then unchanged.
         """
+        if understood(self.rule):
+            return self._step_in_lists(closure)
         with torch.no_grad():
             if closure is None:
                 gradients = self._gradients()
@@ -192,6 +199,95 @@ class RuleOptimizer(torch.optim.Optimizer):
                     if parameter in gradients:
                         self._advance(group, parameter)
         return loss
+
+    def _step_in_lists(self, closure: Callable[[], Any] | None) -> Any:
+        """Take one step of a rule that looks at no point ahead, for many parameters at once."""
+        loss = None
+        if closure is not None:
+            with torch.enable_grad():
+                loss = closure()
+        with torch.no_grad():
+            moving = [
+                (group, [p for p in group["params"] if p.grad is not None])
+                for group in self.param_groups
+            ]
+            for _, parameters in moving:
+                for parameter in parameters:
+                    self._refuse_sparse(parameter.grad)
+            for group, parameters in moving:
+                h = hyperparameters(self.rule, group)
+                for step, some, states in self._in_lists(group, h, parameters):
+                    if step == 0:
+                        for parameter in some:
+                            self._update(group, parameter, self._gradient(group, parameter))
+                    else:
+                        h.step = step
+                        self._update_list(group, some, states, h)
+        return loss
+
+    def _in_lists(
+        self, group: dict[str, Any], h: Hyperparameters, parameters: list[torch.Tensor]
+    ) -> Iterator[tuple[int, list[torch.Tensor], list[dict[str, Any]]]]:
+        """Yield parameters that can be updated together, with the number of their step.
+
+        The number is 0 for parameters that are updated one by one: complex ones, those in their
+        first step, and all where a hyperparameter is a tensor. The states come with the others.
+        """
+        if any(isinstance(value, torch.Tensor) for value in (*vars(h).values(), *group.values())):
+            yield 0, parameters, []
+            return
+        lists: dict[Hashable, tuple[list[torch.Tensor], list[dict[str, Any]], list[int]]] = {}
+        for parameter in parameters:
+            stored = self.state.get(parameter, {})
+            if _STEP not in stored or parameter.is_complex():
+                yield 0, [parameter], []
+                continue
+            step = int(stored[_STEP]) + 1
+            key = step, parameter.dtype, parameter.device
+            some, states, values = lists.setdefault(key, ([], [], [step, 0]))
+            if some and values[1] + parameter.numel() > _LIST_VALUES:
+                yield step, some, states
+                lists[key] = some, states, values = [], [], [step, 0]
+            some.append(parameter)
+            states.append(stored)
+            values[1] += parameter.numel()
+        for some, states, (step, _) in lists.values():
+            yield step, some, states
+
+    def _update_list(
+        self,
+        group: dict[str, Any],
+        parameters: list[torch.Tensor],
+        states: list[dict[str, Any]],
+        h: Hyperparameters,
+    ) -> None:
+        """Update parameters that have the same type and number of steps."""
+        theta = Iterates(parameters)
+        gradients = g = TensorList([p.grad for p in parameters if p.grad is not None])
+        added = common(self.rule)
+        if "maximize" in added and group["maximize"]:
+            g = -g
+        decay = group["weight_decay"] if "weight_decay" in added else 0.0
+        if decay != 0:
+            g = g + decay * theta
+        own = {
+            name: TensorList([state[name] for state in states])
+            for name in states[0]
+            if name not in _OWN
+        }
+        # A list stands for a tensor.
+        after, fresh = self.rule.update(theta, g, own, h)  # type: ignore[arg-type]
+        for name, values in fresh.items():
+            kept: list[torch.Tensor] = values.tensors  # type: ignore[attr-defined]
+            if values is theta or values is gradients:
+                # Others modify the parameters and their gradients.
+                kept = [value.clone() for value in kept]
+            for state, value in zip(states, kept, strict=True):
+                state[name] = value
+        assign(theta, after)  # type: ignore[arg-type]
+        counts = torch._foreach_add([state[_STEP] for state in states], 1)
+        for state, count in zip(states, counts, strict=True):
+            state[_STEP] = count
 
     @contextlib.contextmanager
     def at_iterate(self) -> Iterator[Self]:
@@ -260,23 +356,29 @@ class RuleOptimizer(torch.optim.Optimizer):
 
     def _gradients(self) -> dict[torch.Tensor, torch.Tensor]:
         """Return the gradients ``[1, n]`` of the parameters, with sign and weight decay."""
-        gradients: dict[torch.Tensor, torch.Tensor] = {}
+        return {
+            parameter: self._gradient(group, parameter)
+            for group, parameter in self._parameters()
+            if parameter.grad is not None
+        }
+
+    def _gradient(self, group: dict[str, Any], parameter: torch.Tensor) -> torch.Tensor:
+        gradient = parameter.grad
+        self._refuse_sparse(gradient)
+        assert gradient is not None
         added = common(self.rule)
-        for group, parameter in self._parameters():
-            gradient = parameter.grad
-            if gradient is None:
-                continue
-            if gradient.layout is not torch.strided:
-                raise RuntimeError(
-                    f"{self.rule.__name__} does not support sparse gradients; make the layer that"
-                    " has them dense."
-                )
-            g = -_flat(gradient) if "maximize" in added and group["maximize"] else _flat(gradient)
-            decay = group["weight_decay"] if "weight_decay" in added else 0.0
-            gradients[parameter] = (
-                g if isinstance(decay, float | int) and decay == 0 else g + decay * _flat(parameter)
+        g = -_flat(gradient) if "maximize" in added and group["maximize"] else _flat(gradient)
+        decay = group["weight_decay"] if "weight_decay" in added else 0.0
+        if isinstance(decay, float | int) and decay == 0:
+            return g
+        return g + decay * _flat(parameter)
+
+    def _refuse_sparse(self, gradient: torch.Tensor | None) -> None:
+        if gradient is not None and gradient.layout is not torch.strided:
+            raise RuntimeError(
+                f"{self.rule.__name__} does not support sparse gradients; make the layer that"
+                " has them dense."
             )
-        return gradients
 
     def _update(self, group: dict[str, Any], parameter: torch.Tensor, g: torch.Tensor) -> None:
         state, h = self._state(group, parameter)

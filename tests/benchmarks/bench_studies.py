@@ -4,7 +4,7 @@ The work is the same everywhere: 64 learning rates of a small network on digits,
 the same batches, with the loss of every step kept; the final training losses are compared. The
 commands take turns, and ratios are medians over the turns.
 
-    python tests/benchmarks/bench_studies.py [--turns 3] [--only NAME] [--json]
+    python tests/benchmarks/bench_studies.py [--turns 3] [--steps 4000] [--only NAME] [--json]
 
 * ``study``: ``optlab study``, which trains populations on all cores and stores everything.
 * ``optuna``: Optuna's grid sampler around an eager loop, one process a core on one journal.
@@ -32,11 +32,10 @@ from pathlib import Path
 import numpy as np
 
 RATES = [float(f"{rate:.6g}") for rate in np.geomspace(1e-3, 1.0, 64)]
-STEPS = 4000
 CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 TIMED_RUNS = 8
 
-BASE = f"""
+BASE = """
 [dataset]
 name = "digits"
 [model]
@@ -49,9 +48,9 @@ momentum = 0.9
 name = "shuffled"
 size = 32
 [budget]
-steps = {STEPS}
+steps = {steps}
 [measures]
-evaluate_every = {10**9}
+evaluate_every = 1000000000
 weights = 0
 """
 
@@ -61,7 +60,7 @@ import numpy as np
 import torch
 
 torch.set_num_threads(1)
-given = np.load(sys.argv[1])
+given = dict(np.load(sys.argv[1]))  # Ray sends it to its workers
 X, Y = torch.from_numpy(given["x"]), torch.from_numpy(given["y"])
 ORDER = torch.from_numpy(given["order"])
 
@@ -126,7 +125,7 @@ print(json.dumps([[r.config["rate"], r.metrics["loss"]] for r in results]))
 )
 
 
-def prepare(folder: Path) -> None:
+def prepare(folder: Path, steps: int) -> None:
     """Write the data, the start and the batches of the study's only seed."""
     import torch
 
@@ -134,7 +133,7 @@ def prepare(folder: Path) -> None:
     from optlab.studies.comparison import reading
     from optlab.training.trainer import Trainer
 
-    (folder / "base.toml").write_text(BASE)
+    (folder / "base.toml").write_text(BASE.replace("{steps}", str(steps)))
     arms = "\n".join(f"[arms.r{i}]\noptimizer.lr = {rate}" for i, rate in enumerate(RATES))
     (folder / "study.toml").write_text(
         f'base = "base.toml"\n{arms}\n[seeds]\ncount = 1\n[measure]\nof = "train_loss"\n'
@@ -148,7 +147,7 @@ def prepare(folder: Path) -> None:
     orders = []
     n, size = len(training), experiment.batches.size
     examples = type("Examples", (), {"__len__": lambda self: n})()
-    for epoch in range(math.ceil(STEPS / trainer.steps_per_epoch)):
+    for epoch in range(math.ceil(steps / trainer.steps_per_epoch)):
         order = experiment.batches.epoch_order(examples, epoch, generators(experiment.general.seed))
         padded = torch.full((trainer.steps_per_epoch * size,), -1)
         padded[:n] = order
@@ -160,7 +159,7 @@ def prepare(folder: Path) -> None:
         folder / "given.npz",
         x=training.x.reshape(n, -1).astype(np.float32),
         y=training.y,
-        order=torch.cat(orders)[:STEPS].numpy(),
+        order=torch.cat(orders)[:steps].numpy(),
         start=torch.cat(start).numpy(),
     )
 
@@ -256,6 +255,7 @@ WAYS: dict[str, Callable[[Path], tuple[float, dict[float, float]]]] = {
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--turns", type=int, default=3)
+    parser.add_argument("--steps", type=int, default=4000)
     parser.add_argument("--only", action="append", choices=list(WAYS))
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
@@ -267,7 +267,7 @@ def main() -> None:
     seconds: dict[str, list[float]] = {name: [] for name in ways}
     losses: dict[str, dict[float, float]] = {}
     with tempfile.TemporaryDirectory() as place:
-        prepare(Path(place))
+        prepare(Path(place), arguments.steps)
         for _ in range(arguments.turns):
             for name, way in ways.items():
                 took, losses[name] = way(Path(place))
@@ -286,7 +286,11 @@ def main() -> None:
         for name, times in seconds.items()
     }
     if arguments.json:
-        print(json.dumps({"steps": STEPS, "cores": CORES, "missing": missing, **report}, indent=2))
+        print(
+            json.dumps(
+                {"steps": arguments.steps, "cores": CORES, "missing": missing, **report}, indent=2
+            )
+        )
         return
     for name in missing:
         print(f"{name}: not installed, left out")
