@@ -109,7 +109,7 @@ class TimeController(QObject):
 
     @property
     def first_messages(self) -> tuple[Message, ...]:
-        """What a run is told before its first step."""
+        """Messages to a run before its first step."""
         rate = self._panel.steps_per_second
         return (SetPace(rate),) if rate else ()
 

@@ -77,7 +77,7 @@ class StepExplanation:
         quantities: what the rule was given: θ, g, its state and hyperparameters.
         lines: its assignments, in order.
         notes: why the step is not what the method promises.
-        exact: whether it is the step that was recorded; None where that cannot be told.
+        exact: whether it is the step that was recorded; None where nothing shows it.
     """
 
     run: str
@@ -219,7 +219,7 @@ def _lines(
 ) -> Iterator[ExplainedLine]:
     assignments = clauses(rule.lines())
     present = dict(given)
-    for clause, name in zip(assignments, rule.traced or _untold(assignments), strict=True):
+    for clause, name in zip(assignments, rule.traced or _from_outside(assignments), strict=True):
         value = computed.get(name) if name else None
         put_in = _Substitution(present, numbers, elementwise=rule.elementwise)
         # The gradient at a point is no function of one entry of it.
@@ -260,7 +260,7 @@ class _Substitution:
         return shown(number)
 
 
-def _untold(assignments: list[Clause]) -> tuple[str, ...]:
+def _from_outside(assignments: list[Clause]) -> tuple[str, ...]:
     """Return what is known of a rule whose code is not OptLab's: the new parameters alone."""
     last = max((at for at, one in enumerate(assignments) if one.symbol == _THETA), default=-1)
     return tuple(_AFTER if at == last else "" for at in range(len(assignments)))

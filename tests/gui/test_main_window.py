@@ -466,7 +466,7 @@ def test_that_only_remedies_that_can_still_be_applied_are_offered(
     window.diagnosis_panel.findChildren(QPushButton)[0].click()
     wait_idle(qtbot, window)
     assert "Stopped after" in window.controls.message.text()
-    qtbot.waitUntil(lambda: offered() == ["Clip the gradient"], timeout=5_000)
+    qtbot.waitUntil(lambda: offered() == ["Clip the gradient", "…as a fork"], timeout=5_000)
 
 
 def test_that_an_interrupted_run_is_offered_and_can_be_resumed(

@@ -297,10 +297,15 @@ def test_that_a_wrong_path_or_value_is_refused(path: str, value: Any, message: s
     assert message in str(caught.value)
 
 
-def test_that_live_fields_are_the_numbers_of_optimizer_and_clipping() -> None:
-    experiment = build(optimizer={"name": "momentum"}, clipping={"name": "norm"})
+def test_that_live_fields_are_the_numbers_of_the_step_and_the_batch_size() -> None:
+    experiment = build(
+        optimizer={"name": "momentum"}, clipping={"name": "norm"}, schedule={"name": "cosine"}
+    )
     assert set(experiment.live_fields()) == {
         "optimizer.lr",
         "optimizer.momentum",
+        "schedule.tau",
+        "schedule.last",
         "clipping.threshold",
+        "batches.size",
     }

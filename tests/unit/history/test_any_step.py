@@ -170,3 +170,21 @@ def test_that_a_step_that_cannot_be_reached_is_an_error(lab):
     shorter = lab.experiment(budget={"steps": 50})
     with pytest.raises(StoreError, match=r"cannot be computed again up to step 110: it ends"):
         list(moment(found, shorter, lab.store, Inbox()))
+
+
+def test_that_a_run_of_a_population_is_reached_to_rounding(lab):
+    members = [lab.experiment(seed=seed, precision="float64") for seed in (1, 2)]
+    writer = lab.store.begin(members, "thread")
+    kept = {}
+    log = [(40, TakeSnapshot()), (90, TakeSnapshot())]
+    for event in session(members, Replay(log)):
+        writer.record(event)
+        if isinstance(event, SnapshotTaken) and event.snapshot.step == 90:
+            kept[event.run] = event.snapshot
+    writer.close()
+    for record in lab.store.snapshots(writer.run_ids[1]):
+        if record.step == 90:
+            (lab.store.home / "snapshots" / writer.run_ids[1] / record.file).unlink()
+    found = lab.moment(writer.run_ids[1], 90)
+    assert found.plan.begin < 90
+    np.testing.assert_allclose(found.snapshot.theta, kept[1].theta, rtol=1e-10, atol=1e-12)

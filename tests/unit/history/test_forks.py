@@ -67,7 +67,7 @@ def test_that_a_fork_without_changes_is_its_parent_bit_for_bit(lab, name):
     assert lab.record(grandchild).parent == child
 
 
-def test_that_a_change_leaves_out_what_the_parent_was_told_later(lab):
+def test_that_a_change_leaves_out_what_the_parent_received_later(lab):
     run = lab.train(lab.experiment(), LIVE)
     child = lab.fork(run, 52, optimizer__momentum=0.8)
     assert lab.store.controls(child) == []
