@@ -40,7 +40,7 @@ And a training loop of your own is watched by two lines, this import and::
     w = optlab.watch(model, optimizer)  # then: optlab FOLDER
 
 The map, and what may import what, is in ``ARCHITECTURE.md``: ``core``, ``numerics``, ``watch``,
-``outside``, ``catalogue``, ``experiment``, ``objective``, ``curvature``, ``optim``,
+``callbacks``, ``outside``, ``catalogue``, ``experiment``, ``objective``, ``curvature``, ``optim``,
 ``training``, ``store``, ``studies``, ``tasks``, ``runners``, ``cli``, ``gui``, in the order in which
 they may be imported.
 """
@@ -52,7 +52,7 @@ __version__ = "0.1.0"
 
 def __getattr__(name: str) -> Any:
     """Import what a script of the user's asks for, at its first use."""
-    if name == "watch":
+    if name in ("watch", "callbacks"):
         import importlib
 
         return importlib.import_module(f"optlab.{name}")
