@@ -125,6 +125,7 @@ def _shown(values: list[float]) -> str:
 def _follow(runs: WatchedFolder) -> None:
     """Print what comes, until no run is in progress."""
     while any(run.status in ("running", "silent") for run in runs.runs.values()) or not runs.runs:
+        sys.stdout.flush()  # a pipe is followed, too
         time.sleep(FOLLOW_SECONDS)
         for run_id, new in runs.read().items():
             _say_new(run_id, new, several=len(runs.runs) > 1)

@@ -55,12 +55,15 @@ def _log_and_print(
     sys.__excepthook__(kind, error, trace)
 
 
-def main(file: Path | None = None, runner: RunnerChoice = "auto") -> int:
+def main(
+    file: Path | None = None, runner: RunnerChoice = "auto", folder: Path | None = None
+) -> int:
     """Open the main window and run the event loop until it is closed.
 
     Args:
         file: experiment to show; by default a preset.
         runner: where runs execute: ``auto``, ``thread`` or ``process``.
+        folder: of watched runs to show, too.
 
     Returns:
         the exit code.
@@ -78,6 +81,8 @@ def main(file: Path | None = None, runner: RunnerChoice = "auto") -> int:
         print(printable(str(error)), file=sys.stderr)
         return error.exit_code
     window.show()
+    if folder is not None:
+        window.secondary_windows.show_watched(folder)
     signals = TerminationSignals(window.close_without_asking, window)
     try:
         return application.exec()

@@ -60,6 +60,7 @@ def _build_instruments_menu(window: MainWindow) -> None:
     _add(menu, "&Surfaces…", others.show_surfaces, "Ctrl+Shift+S")
     _add(menu, "&Loss landscape…", others.show_landscape, "Ctrl+L")
     _add(menu, "&Demonstrations…", others.show_demonstrations, "Ctrl+B")
+    _add(menu, "&Watched runs…", others.show_watched, "Ctrl+Shift+W")
 
 
 def _build_view_menu(window: MainWindow) -> None:

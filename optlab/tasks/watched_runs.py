@@ -134,10 +134,11 @@ class FolderNews:
     """What is new in a folder.
 
     Attributes:
-        identities: of runs that were not known. news: id of a run → what it has recorded.
+        folder: that was read. identities: of runs that were not known. news: id of a run → what it has recorded.
         statuses: id of each run → how it is. problems: what cannot be read, sentences.
     """
 
+    folder: Path
     identities: Mapping[str, RunIdentity]
     news: Mapping[str, NewValues]
     statuses: Mapping[str, str]
@@ -163,12 +164,18 @@ class FolderNewsTask(Task):
             controls: not used.
 
         Raises:
-            InvalidInput: the folder cannot be read.
+            InvalidInput: there is no such folder, or it cannot be read.
         """
         identities: dict[str, RunIdentity] = {}
         news: dict[str, NewValues] = {}
         statuses: dict[str, str] = {}
         problems: list[str] = []
+        if not self.folder.is_dir():
+            raise InvalidInput(
+                f"There is no folder {self.folder} yet; optlab.watch(model, optimizer) in a training "
+                "script makes it.",
+                "folder",
+            )
         for folder in find_runs(self.folder):
             place = self.known.get(folder.name, 0)
             if place < 0:
@@ -184,4 +191,4 @@ class FolderNewsTask(Task):
             if values.series or values.events or folder.name in identities:
                 news[folder.name] = values
             statuses[folder.name] = run.status
-        yield FolderNews(identities, news, statuses, tuple(problems))
+        yield FolderNews(self.folder, identities, news, statuses, tuple(problems))

@@ -10,7 +10,7 @@ from __future__ import annotations
 import statistics
 from collections.abc import Sequence
 
-_GRID = tuple(digit * 10**power for power in range(4) for digit in (1, 2, 5))
+_GRID: tuple[int, ...] = tuple(digit * 10**power for power in range(4) for digit in (1, 2, 5))
 _FIRST = 5
 """Distance until the time of a step is known."""
 _KNOWN = 8

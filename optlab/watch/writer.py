@@ -58,7 +58,7 @@ class Writer:
         self._batches: deque[Packed] = deque()
         self._events: deque[Mapping[str, Any]] = deque()
         self._wake = threading.Event()
-        self._closing = False
+        self._last: Mapping[str, Any] | None = None
         self._alive_at = 0.0
         self._thread = threading.Thread(target=self._work, name="optlab-watch", daemon=True)
         self._thread.start()
@@ -83,8 +83,7 @@ class Writer:
         Returns:
             whether it came in time.
         """
-        self._events.append(last)
-        self._closing = True
+        self._last = last
         self._wake.set()
         self._thread.join(seconds)
         return not self._thread.is_alive()
@@ -93,29 +92,34 @@ class Writer:
         while True:
             self._wake.wait(ALIVE_SECONDS)
             self._wake.clear()
-            closing = self._closing
+            last = self._last
             began = time.thread_time()
             try:
-                self._write_all()
+                self._write_all(last)
             except Exception as error:  # noqa: BLE001 - never the end of the program that is watched
                 self._failures.say("writer", "Some values were not recorded", error)
             self.spent += time.thread_time() - began
-            if closing:
+            if last is not None:
                 return
 
-    def _write_all(self) -> None:
+    def _write_all(self, last: Mapping[str, Any] | None) -> None:
         batches = [self._batches.popleft() for _ in range(len(self._batches))]
         rows = sum(len(batch.rows) for batch in batches)
         content: list[bytes] = []
         for batch in batches:
-            parts, events = self._digest.add(batch)
+            try:
+                parts, events = self._digest.add(batch)
+            except Exception as error:  # noqa: BLE001 - costs these rows, and not those that follow
+                self._failures.say("digest", "Some values were not recorded", error)
+                self.lost += len(batch.rows)
+                continue
             content += [encode_series(few) for few in _split(parts)]
             content += [encode_event(event) for event in events]
-        if self._closing:
-            content += [encode_event(event) for event in self._digest.close()]
         content += [encode_event(self._events.popleft()) for _ in range(len(self._events))]
         now = time.monotonic()
-        if now >= self._alive_at:
+        if last is not None:
+            content += [encode_event(event) for event in (*self._digest.close(), last)]
+        elif now >= self._alive_at:
             content.append(encode_event({"kind": "alive", **self._state()}))
             self._alive_at = now + ALIVE_SECONDS
         if content and not self._append(b"".join(content)):

@@ -246,6 +246,11 @@ class WatchedRun:
             InvalidInput: the file cannot be read.
         """
         new = read_new(self.folder, self.identity, self.end)
+        self.add(new)
+        return new
+
+    def add(self, new: NewValues) -> None:
+        """Add what was read."""
         self.end = new.end
         self.skipped += new.skipped
         for event in new.events:
@@ -255,7 +260,6 @@ class WatchedRun:
                 self.events.append(event)
         for series in new.series:
             self.series.setdefault(series.name, []).append(series)
-        return new
 
     def last(self, name: str) -> tuple[int, int, list[float]]:
         """Return number of steps of a series, and step and values of the last one.
