@@ -32,7 +32,7 @@ class HuggingFaceWatch(TrainerCallback):
 
     def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_more: Any) -> None:
         """Record the numbers that the Trainer logs."""
-        numbers = {
+        numbers: dict[str, Any] = {
             str(name): value
             for name, value in (logs or {}).items()
             if isinstance(value, int | float) and name != "step"

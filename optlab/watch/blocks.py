@@ -196,8 +196,8 @@ def _parse(body: bytes) -> Block | None:
 def _part(entry: Any, data: memoryview) -> SeriesPart | None:
     if not isinstance(entry, dict) or not isinstance(entry.get("name"), str):
         return None
-    count, width = entry.get("n"), entry.get("k")
-    if not _is_count(count) or not _is_count(width) or 8 * count * (1 + width) > len(data):
+    count, width = _count(entry.get("n")), _count(entry.get("k"))
+    if not count or not width or 8 * count * (1 + width) > len(data):
         return None
     steps = np.frombuffer(data, "<i8", count)
     values = np.frombuffer(data, "<f8", count * width, offset=8 * count).reshape(count, width)
@@ -213,8 +213,8 @@ def _part(entry: Any, data: memoryview) -> SeriesPart | None:
     return SeriesPart(entry["name"], steps, values, ranges, tuple(labels))
 
 
-def _is_count(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= MAX_BLOCK
+def _count(value: object) -> int:
+    return value if isinstance(value, int) and _is_place(value) else 0
 
 
 def _is_place(value: object) -> bool:

@@ -133,7 +133,7 @@ class Digest:
 
     def _count_skipped(self, part: SeriesPart) -> SeriesPart:
         """Return how many steps a gradient scaler has skipped so far, at the least."""
-        counts = []
+        counts: list[float] = []
         before = self._last_scale.get(part.name)
         skipped = self._skipped.get(part.name, 0.0)
         for scale in part.values[:, 0].tolist():

@@ -84,6 +84,13 @@ class OptimizerLoop:
         self._armed = False
         self._reading_seconds = 0.0
         self._flushed = 0
+        self._queued = False
+        distributed = torch.distributed
+        self._shared = bool(
+            distributed.is_available()
+            and distributed.is_initialized()
+            and distributed.get_world_size() > 1
+        )
 
     # --- arming -----------------------------------------------------------------------------------
 
@@ -152,11 +159,26 @@ class OptimizerLoop:
 
     def _gradient_ready(self, reading: int, tensor: int) -> None:
         began = time.perf_counter()
-        if self._armed:
+        if self._armed and self._shared:
+            if not self._queued:
+                self._queued = True
+                at_end_of_backward(lambda: at_end_of_backward(self._guard(self._gradients_shared)))
+        elif self._armed:
             named = self._groups[reading][0][tensor]
             if not is_captured(named.parameter):
                 with torch.no_grad():
                     self._readings[reading].gradient_ready(named)
+        self._reading_seconds += time.perf_counter() - began
+
+    def _gradients_shared(self) -> None:
+        """Note all gradients, which by now are averaged over the processes that train the model."""
+        began = time.perf_counter()
+        self._queued = False
+        if self._armed:
+            with torch.no_grad():
+                for reading, (tensors, _, _) in zip(self._readings, self._groups, strict=True):
+                    for tensor in tensors:
+                        reading.gradient_ready(tensor)
         self._reading_seconds += time.perf_counter() - began
 
     # --- the moments of a step --------------------------------------------------------------------
@@ -248,6 +270,15 @@ class OptimizerLoop:
         if not isinstance(beta, float) or not 0.0 < beta < 1.0:
             return 1.0
         return float(1.0 / (1.0 - beta**self.step))
+
+
+def at_end_of_backward(act: Callable[[], None]) -> None:
+    """Have a function called at the end of the backward pass that is in progress.
+
+    Data parallelism averages gradients in such a call. One that is made in such a call comes later.
+    """
+    # Private, and what torch's own parallel modules use.
+    torch.autograd.Variable._execution_engine.queue_callback(act)
 
 
 def is_captured(tensor: torch.Tensor) -> bool:

@@ -257,10 +257,11 @@ def untouched(
 def same_randomness(devices: set[torch.device]) -> Iterator[None]:
     """Put the states of all random generators back at the end."""
     kinds = {device.type for device in devices} - {"cpu", "meta"}
+    modules: dict[str, Any] = {kind: getattr(torch, kind, None) for kind in kinds}
     on_devices = {
         kind: module.get_rng_state_all()
-        for kind in kinds
-        if hasattr(module := getattr(torch, kind, None), "get_rng_state_all")
+        for kind, module in modules.items()
+        if hasattr(module, "get_rng_state_all")
     }
     cpu, own = torch.get_rng_state(), random.getstate()
     numpy_random: Any = getattr(sys.modules.get("numpy"), "random", None)
@@ -270,7 +271,7 @@ def same_randomness(devices: set[torch.device]) -> Iterator[None]:
     finally:
         torch.set_rng_state(cpu)
         for kind, states in on_devices.items():
-            getattr(torch, kind).set_rng_state_all(states)
+            modules[kind].set_rng_state_all(states)
         random.setstate(own)
         if numpy_random is not None:
             numpy_random.set_state(numpy_state)

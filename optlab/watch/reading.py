@@ -28,7 +28,8 @@ Emit = Callable[[Column, Any], None]
 def norm(tensor: torch.Tensor) -> torch.Tensor:
     """Return the Euclidean norm ``[]`` of a tensor of any shape; half precision cannot hold it."""
     exact = torch.float32 if str(tensor.dtype).partition(".")[2] in _HALF else None
-    return torch.linalg.vector_norm(tensor, dtype=exact)
+    found: torch.Tensor = torch.linalg.vector_norm(tensor, dtype=exact)
+    return found
 
 
 def norms(tensors: Sequence[torch.Tensor], order: float = 2) -> list[torch.Tensor]:

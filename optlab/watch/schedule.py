@@ -8,6 +8,7 @@ change seldom.
 from __future__ import annotations
 
 import statistics
+from collections import deque
 from collections.abc import Sequence
 
 _GRID: tuple[int, ...] = tuple(digit * 10**power for power in range(4) for digit in (1, 2, 5))
@@ -15,6 +16,8 @@ _FIRST = 5
 """Distance until the time of a step is known."""
 _KNOWN = 8
 """Steps after which that is so."""
+_REMEMBERED = 7
+"""Readings whose median says what one costs."""
 _BURST = 8
 """Steps in a row that are read after something has happened."""
 _BURST_APART = 500
@@ -39,8 +42,8 @@ class Schedule:
         self.next = 1
         self._fixed = every is not None
         self._step: float | None = None
-        self._reading: float | None = None
-        self._readings = 0
+        self._readings: deque[float] = deque(maxlen=_REMEMBERED)
+        self._first = True
         self._urgent = 0
         self._burst_from = -_BURST_APART
 
@@ -69,12 +72,14 @@ class Schedule:
             each_step: seconds that watching costs at every step, read or not.
         """
         self._urgent = max(self._urgent - 1, 0)
-        self._readings += 1
-        if self._readings > 1:  # the first one loads what it needs
-            before = self._reading
-            self._reading = seconds if before is None else 0.8 * before + 0.2 * seconds
-        if not self._fixed and self._reading is not None and self._step is not None:
-            self.every = distance(self._reading, self._step, self.share, each_step)
+        if self._first:  # it loads what it needs
+            self._first = False
+        else:
+            self._readings.append(seconds)
+        if not self._fixed and self._readings and self._step is not None:
+            # On a busy machine some readings are interrupted, which is no cost of theirs.
+            reading = statistics.median_low(self._readings)
+            self.every = distance(reading, self._step, self.share, each_step)
         self.next = (step // self.every + 1) * self.every
 
 

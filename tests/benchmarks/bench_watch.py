@@ -51,8 +51,8 @@ class Loop:
 
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("--steps", type=int, default=200)
-    parser.add_argument("--turns", type=int, default=40)
+    parser.add_argument("--steps", type=int, default=1000)
+    parser.add_argument("--turns", type=int, default=15)
     asked = parser.parse_args()
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as folder:

@@ -31,6 +31,9 @@ def test_that_the_measured_cost_chooses_the_steps() -> None:
     schedule.passed([1e-3] * 9 + [7.0])
     schedule.read(5, 1e-3, 0.0)
     assert schedule.every == 50 and schedule.next == 50
+    schedule.read(50, 1e-3, 0.0)
+    schedule.read(100, 9.0, 0.0)  # was interrupted
+    assert schedule.every == 50 and schedule.next == 150
 
 
 def test_that_the_next_steps_are_read_after_something_has_happened() -> None:
