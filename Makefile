@@ -1,6 +1,7 @@
 # make run     install what is missing and open the window
 # make test    install what is missing and run the tests, two at a time (JOBS=4: four); ARGS="tests/unit -k adam" chooses
 # make soak    the tests that take many minutes: faults of the disk (needs a C compiler), random damage, kills
+# make test-foreign  the tests with other training libraries, which it installs in an environment of their own
 # make test-fast  the same without the tests marked slow, in under a minute
 # make check   formatter, ruff and mypy
 # make bench   the benchmarks
@@ -23,7 +24,7 @@ BIN := $(VENV)/bin
 PREPARE = @command -v $(PYTHON) >/dev/null || { echo "OptLab needs Python 3.11 or newer, but $(PYTHON) is not there: install it (Debian: apt-get install python3 python3-venv) or name another with PYTHON=…."; exit 1; }; \
 	$(PYTHON) packaging/prepare.py --venv "$(VENV)" --torch "$(TORCH)"
 
-.PHONY: run install install-dev system test soak check format bench mutants pictures clean
+.PHONY: run install install-dev system test test-foreign soak check format bench mutants pictures clean
 
 run: install
 	@$(BIN)/optlab $(ARGS)
@@ -43,8 +44,14 @@ test: install-dev
 soak: install-dev
 	$(BIN)/python -m pytest -m soak -s -o faulthandler_timeout=7200 $(ARGS)
 
+test-foreign:
+	@command -v $(PYTHON) >/dev/null || { echo "OptLab needs Python 3.11 or newer, but $(PYTHON) is not there."; exit 1; }
+	$(PYTHON) packaging/prepare.py --venv "$(VENV)-foreign" --torch "$(TORCH)" --dev
+	$(VENV)-foreign/bin/python -m pip --disable-pip-version-check install --quiet -c $(VENV)-foreign/optlab-constraints.txt -r tests/foreign/requirements.txt
+	$(VENV)-foreign/bin/python -m pytest -m foreign tests/foreign $(ARGS)
+
 test-fast: install-dev
-	$(BIN)/python -m pytest -n $(JOBS) -m "not slow and not soak" $(ARGS)
+	$(BIN)/python -m pytest -n $(JOBS) -m "not slow and not soak and not foreign" $(ARGS)
 
 check: install-dev
 	$(BIN)/ruff format --check .

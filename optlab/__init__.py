@@ -35,10 +35,25 @@ And it races on a function of two variables, where each contender is one row of 
 >>> raced.positions.shape
 (51, 2, 2)
 
-The map, and what may import what, is in ``ARCHITECTURE.md``: ``core``, ``numerics``, ``outside``,
-``catalogue``, ``experiment``, ``objective``, ``curvature``, ``optim``, ``training``, ``store``,
-``history``, ``studies``, ``tasks``, ``runners``, ``cli``, ``gui``, in the order in which they may be
-imported.
+And a training loop of your own is watched by two lines, this import and::
+
+    w = optlab.watch(model, optimizer)  # then: optlab FOLDER
+
+The map, and what may import what, is in ``ARCHITECTURE.md``: ``core``, ``numerics``, ``watch``,
+``callbacks``, ``outside``, ``catalogue``, ``experiment``, ``objective``, ``curvature``, ``optim``,
+``training``, ``store``, ``history``, ``studies``, ``tasks``, ``runners``, ``benchmarks``, ``cli``,
+``gui``, in the order in which they may be imported.
 """
 
+from typing import Any
+
 __version__ = "0.1.0"
+
+
+def __getattr__(name: str) -> Any:
+    """Import what a script of the user's asks for, at its first use."""
+    if name in ("watch", "callbacks"):
+        import importlib
+
+        return importlib.import_module(f"optlab.{name}")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,13 +1,14 @@
 """The entry point of the command ``optlab``, which imports nothing large.
 
-Without arguments, or with one experiment file, it opens the window; otherwise it runs a command.
-Window and command line never import each other, so this module chooses between them. Opening the
+Without arguments, or with one experiment file or folder of watched runs, it opens the window;
+otherwise it runs a command. Window and command line never import each other, so this module chooses between them. Opening the
 window imports neither torch nor the libraries of the command line.
 """
 
 from __future__ import annotations
 
 import builtins
+import importlib.util
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -46,17 +47,47 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _window(Path(typed[0]) if typed else None)
     if len(typed) == 2 and typed[0] == "--smoke":
         return _window(picture=Path(typed[1]))
+    if _is_folder(typed):
+        if len(typed) == 1 and not _no_window():
+            return _window(folder=Path(typed[0]))
+        typed = ["watched", *typed]
     from optlab.cli.app import main as command_line
 
     return command_line(typed)
+
+
+def _is_folder(typed: Sequence[str]) -> bool:
+    """Return whether a command line begins with a folder, of which no command has the name."""
+    if typed[0].startswith("-") or not Path(typed[0]).expanduser().is_dir():
+        return False
+    if Path(typed[0]).name != typed[0]:
+        return True
+    # Imported here: hardly any word is a folder.
+    from optlab.cli.parser import is_command
+
+    return not is_command(typed[0])
+
+
+def _no_window() -> str:
+    """Return why no window can be opened, or ""."""
+    from optlab.core import display
+
+    if importlib.util.find_spec("PySide6") is None or importlib.util.find_spec("pyqtgraph") is None:
+        return _INSTALL_WINDOW
+    return display.problem()
 
 
 def _is_file(typed: Sequence[str]) -> bool:
     return len(typed) == 1 and not typed[0].startswith("-") and typed[0].lower().endswith(".toml")
 
 
-def _window(file: Path | None = None, picture: Path | None = None) -> int:
-    """Open the window; with ``picture``, run its smoke test (:mod:`optlab.gui.smoke`)."""
+def _window(
+    file: Path | None = None, picture: Path | None = None, folder: Path | None = None
+) -> int:
+    """Open the window, with the runs of a folder if there is one.
+
+    With ``picture``, run its smoke test (:mod:`optlab.gui.smoke`).
+    """
     # Imported here: commands do not need it.
     from optlab.core import display
 
@@ -84,7 +115,7 @@ def _window(file: Path | None = None, picture: Path | None = None) -> int:
     except MissingPart as error:
         print(printable(str(error)), file=sys.stderr)
         return 2
-    return window(file) if picture is None else smoke_test(picture)
+    return window(file, folder=folder) if picture is None else smoke_test(picture)
 
 
 def _explained(error: ImportError) -> str:

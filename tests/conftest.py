@@ -126,6 +126,7 @@ _SLOW = (
     "cli",
     "contracts",
     "end_to_end",
+    "foreign",
     "gui",
     "soak",
     "store/test_damaged_stores.py",
@@ -142,6 +143,7 @@ _SLOW = (
     "unit/studies",
     "unit/test_leak_checks.py",
     "unit/training",
+    "unit/watch",
 )
 """Folders and files of tests that drive windows, commands and workers, or train at length."""
 

@@ -24,7 +24,8 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
     help=(
         "A laboratory for watching deep-learning optimization at work.\n\nWithout a command, or "
-        "with one experiment file, optlab opens its window. "
+        "with one experiment file, optlab opens its window; with the folder of a loop that optlab.watch "
+        "has watched, too. "
         "A first run without it: optlab run digits-mlp. To see what there is: optlab list."
     ),
     epilog="Exit codes: 0 success, 1 the run failed or diverged, 2 bad usage or bad input, 130 "
@@ -87,6 +88,11 @@ def command_line(words: Sequence[str]) -> Any:
                 return typer.main.get_command(app)
     _register(walk.load("optlab.cli"))
     return typer.main.get_command(app)
+
+
+def is_command(word: str) -> bool:
+    """Return whether a command has this name."""
+    return word in command_line([word]).commands
 
 
 def _register(modules: Sequence[Any]) -> None:

@@ -60,12 +60,15 @@ def _log_and_print(
     sys.__excepthook__(kind, error, trace)
 
 
-def main(file: Path | None = None, runner: RunnerChoice = "auto") -> int:
+def main(
+    file: Path | None = None, runner: RunnerChoice = "auto", folder: Path | None = None
+) -> int:
     """Open the main window and run the event loop until it is closed.
 
     Args:
         file: experiment to show; by default a preset.
         runner: where runs execute: ``auto``, ``thread`` or ``process``.
+        folder: of watched runs to show, too.
 
     Returns:
         the exit code.
@@ -80,6 +83,8 @@ def main(file: Path | None = None, runner: RunnerChoice = "auto") -> int:
     try:
         window = MainWindow(_experiment(file), runner, at_once=False)
         window.panelsBuilt.connect(_collect_garbage)
+        if folder is not None:
+            window.panelsBuilt.connect(lambda: window.secondary_windows.show_watched(folder))
         window.show()
         signals = TerminationSignals(window.close_without_asking, window)
         try:

@@ -64,6 +64,12 @@ def _build_instruments_menu(window: MainWindow) -> None:
         built(lambda: window.secondary_windows.show_demonstrations),
         "Ctrl+B",
     )
+    _add(
+        menu,
+        "&Watched runs…",
+        built(lambda: window.secondary_windows.show_watched),
+        "Ctrl+Shift+W",
+    )
 
 
 def _build_view_menu(window: MainWindow) -> None:

@@ -7,6 +7,7 @@ imported when it is opened: their parts would delay the main window.
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, Qt, Signal
@@ -18,8 +19,9 @@ if TYPE_CHECKING:
     from optlab.gui.demonstrations.demonstration_window import DemonstrationWindow
     from optlab.gui.landscape.landscape_window import LandscapeWindow
     from optlab.gui.surfaces.surface_window import SurfaceWindow
+    from optlab.gui.watched.watched_window import WatchedWindow
 
-    ToolWindow = DemonstrationWindow | LandscapeWindow | SurfaceWindow
+    ToolWindow = DemonstrationWindow | LandscapeWindow | SurfaceWindow | WatchedWindow
 
 
 class SecondaryWindows(QObject):
@@ -81,6 +83,12 @@ class SecondaryWindows(QObject):
         from optlab.gui.demonstrations.demonstration_window import DemonstrationWindow
 
         self._show_tool_window("demonstrations", DemonstrationWindow)
+
+    def show_watched(self, folder: Path | None = None) -> None:
+        """Open the window of watched runs, on a folder of them if there is one."""
+        from optlab.gui.watched.watched_window import WatchedWindow
+
+        self._show_tool_window("watched", lambda prewarmer: WatchedWindow(prewarmer, folder))
 
     def _show_tool_window(self, name: str, make: Callable[[WorkerPrewarmer], ToolWindow]) -> None:
         """Open a tool window, or bring the one that is open to the front."""

@@ -187,18 +187,22 @@ class RuleOptimizer(torch.optim.Optimizer):
                 loss = None
             else:
                 loss, gradients = self._evaluate(closure)
-            if self.rule.applied_to == "group":
-                for group in self.param_groups:
-                    self._update_together(group, gradients)
-            else:
-                for group, parameter in self._parameters():
-                    if parameter in gradients:
-                        self._update(group, parameter, gradients[parameter])
+            self._update_all(gradients)
             if closure is None:
                 for group, parameter in self._parameters():
                     if parameter in gradients:
                         self._advance(group, parameter)
         return loss
+
+    def _update_all(self, gradients: dict[torch.nn.Parameter, torch.Tensor]) -> None:
+        """Apply the rule to all parameters that have a gradient."""
+        if self.rule.applied_to == "group":
+            for group in self.param_groups:
+                self._update_together(group, gradients)
+            return
+        for group, parameter in self._parameters():
+            if parameter in gradients:
+                self._update(group, parameter, gradients[parameter])
 
     def _step_in_lists(self, closure: Callable[[], Any] | None) -> Any:
         """Take one step of a rule that looks at no point ahead, for many parameters at once."""

@@ -1,0 +1,1 @@
+"""Runs that other programs have recorded, read without trust."""

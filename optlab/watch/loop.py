@@ -1,0 +1,289 @@
+"""One optimizer of the watched loop: its steps are counted, and some of them are read.
+
+Between two readings an optimizer has one hook, which notes the time, and its parameters none. Before
+a step that is to be read, each parameter gets a hook that runs when its gradient is accumulated, and
+the optimizer one that runs before the step; after the step they are removed.
+"""
+
+from __future__ import annotations
+
+import time
+import weakref
+from array import array
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from optlab.core.lazy import torch
+from optlab.watch.reading import MISSING, Columns, Reading
+from optlab.watch.rows import Column, Rows
+from optlab.watch.scaler import calling_scaler, scale_of
+from optlab.watch.schedule import Schedule
+from optlab.watch.tensors import NamedTensor
+
+STEP_SECONDS = 2e-6
+"""What the hook of a step costs."""
+_INTERVALS = 31
+"""Steps whose times tell how long a step takes."""
+
+Guard = Callable[[Callable[..., None]], Callable[..., None]]
+
+
+class OptimizerLoop:
+    """The steps of one optimizer.
+
+    Args:
+        optimizer: None for a loop that changes the weights itself.
+        suffix: what tells its series from those of another optimizer.
+        tensors: all parameters of the run.
+        rows: receives the values.
+        schedule: decides which steps are read.
+        guard: keeps what a hook raises from the loop.
+        scaler: gradient scaler, where it was named.
+
+    Attributes:
+        step: number of steps taken.
+        times: ``perf_counter`` after each step since the last :meth:`flush`.
+        attend_at: first step after which :meth:`attend` has something to do.
+        spent: seconds that watching has taken, beside those of the hook of each step.
+        each_step: seconds that watching takes at every step.
+    """
+
+    def __init__(
+        self,
+        optimizer: torch.optim.Optimizer | None,
+        suffix: str,
+        tensors: Sequence[NamedTensor],
+        rows: Rows,
+        schedule: Schedule,
+        guard: Guard,
+        scaler: Any = None,
+    ) -> None:
+        self.step = 0
+        self.times = array("d")
+        self.attend_at: float = 0
+        self.spent = 0.0
+        self.each_step = STEP_SECONDS
+        self.schedule = schedule
+        self._optimizer = optimizer
+        self._suffix = suffix
+        self._all = tuple(tensors)
+        self._rows = rows
+        self._guard = guard
+        self._guarded_gradient = guard(self._gradient_ready)
+        self._scaler = scaler
+        self._began = time.perf_counter()
+        self._seconds = Column(f"seconds{suffix}")
+        self._lr = Column(f"lr{suffix}")
+        self._scale = Column(f"amp_scale{suffix}")
+        self._rates: list[Any] = []
+        self._count = -1
+        self._groups: list[tuple[list[NamedTensor], Columns, torch.Tensor]] = []
+        self._readings: list[Reading] = []
+        self._hooks: list[Any] = []
+        self._resumed = bool(optimizer is not None and optimizer.state)
+        self._armed = False
+        self._reading_seconds = 0.0
+        self._flushed = 0
+        self._queued = False
+        distributed = torch.distributed
+        self._shared = bool(
+            distributed.is_available()
+            and distributed.is_initialized()
+            and distributed.get_world_size() > 1
+        )
+
+    # --- arming -----------------------------------------------------------------------------------
+
+    def arm(self) -> None:
+        """Prepare the reading of the next step."""
+        self._regroup()
+        self._readings = []
+        for group, (tensors, columns, missing) in enumerate(self._groups):
+            self._readings.append(Reading(tensors, columns, missing))
+            for place, tensor in enumerate(tensors):
+                if tensor.parameter.requires_grad and tensor.parameter.is_leaf:
+                    hook = self._gradient_hook(group, place)
+                    self._hooks.append(tensor.parameter.register_post_accumulate_grad_hook(hook))
+        if self._optimizer is not None:
+            before = self._guard(lambda *_: self.before_step())
+            self._hooks.append(self._optimizer.register_step_pre_hook(before))
+        self._armed = True
+        self.attend_at = self.step + 1
+
+    def disarm(self) -> None:
+        """Remove the hooks of the parameters."""
+        hooks, self._hooks = self._hooks, []
+        for hook in hooks:
+            hook.remove()
+        self._armed = False
+
+    def _regroup(self) -> None:
+        """Find the parameters of the optimizer anew, if it has other ones than before."""
+        groups = self._optimizer.param_groups if self._optimizer is not None else []
+        count = sum(len(group["params"]) for group in groups)
+        if count == self._count:
+            return
+        self._count = count
+        ids = {id(parameter) for group in groups for parameter in group["params"]}
+        by_device: dict[Any, list[NamedTensor]] = {}
+        for tensor in self._all:
+            if self._optimizer is None or id(tensor.parameter) in ids:
+                by_device.setdefault(tensor.parameter.device, []).append(tensor)
+        self._groups = [
+            (
+                tensors,
+                Columns(self._suffix, tensors),
+                torch.full(
+                    (),
+                    MISSING,
+                    device=device,
+                    dtype=torch.float64
+                    if tensors[0].parameter.dtype == torch.float64
+                    else torch.float32,
+                ),
+            )
+            for device, tensors in by_device.items()
+        ]
+
+    def _gradient_hook(self, reading: int, tensor: int) -> Callable[[torch.Tensor], None]:
+        """Return the hook of a parameter, by the places of its reading and of itself."""
+        # The collector does not see through a parameter to its hooks: they must keep nothing alive.
+        weak = weakref.ref(self)
+
+        def hook(_parameter: torch.Tensor) -> None:
+            loop = weak()
+            if loop is not None:
+                loop._guarded_gradient(reading, tensor)
+
+        return hook
+
+    def _gradient_ready(self, reading: int, tensor: int) -> None:
+        began = time.perf_counter()
+        if self._armed and self._shared:
+            if not self._queued:
+                self._queued = True
+                at_end_of_backward(lambda: at_end_of_backward(self._guard(self._gradients_shared)))
+        elif self._armed:
+            named = self._groups[reading][0][tensor]
+            if not is_captured(named.parameter):
+                with torch.no_grad():
+                    self._readings[reading].gradient_ready(named)
+        self._reading_seconds += time.perf_counter() - began
+
+    def _gradients_shared(self) -> None:
+        """Note all gradients, which by now are averaged over the processes that train the model."""
+        began = time.perf_counter()
+        self._queued = False
+        if self._armed:
+            with torch.no_grad():
+                for reading, (tensors, _, _) in zip(self._readings, self._groups, strict=True):
+                    for tensor in tensors:
+                        reading.gradient_ready(tensor)
+        self._reading_seconds += time.perf_counter() - began
+
+    # --- the moments of a step --------------------------------------------------------------------
+
+    def before_step(self) -> None:
+        """Note what the optimizer is given in a step that is read."""
+        if not self._armed or any(is_captured(missing) for _, _, missing in self._groups):
+            return
+        began = time.perf_counter()
+        with torch.no_grad():
+            if self._scaler is None:
+                self._scaler = calling_scaler()
+            scale = None if self._scaler is None else scale_of(self._scaler)
+            if scale is not None:
+                self._rows.append(self._scale, self.step + 1, scale)
+            applied_scale = getattr(self._optimizer, "grad_scale", None)
+            state = self._optimizer.state if self._optimizer is not None else {}
+            for reading, (_, _, missing) in zip(self._readings, self._groups, strict=True):
+                reading.before_step(
+                    state,
+                    self._moment_scale(),
+                    None if scale is None else scale.to(missing.device, non_blocking=True),
+                    applied_scale if isinstance(applied_scale, torch.Tensor) else None,
+                )
+        self._reading_seconds += time.perf_counter() - began
+
+    def attend(self) -> None:
+        """Complete the reading of the step that was just taken, and prepare that of the next."""
+        if any(is_captured(missing) for _, _, missing in self._groups):
+            return
+        began, step = time.perf_counter(), self.step
+        read = self._armed
+        self.note_rates(always=read)
+        if read:
+            with torch.no_grad():
+                for reading in self._readings:
+                    reading.after_step(lambda column, value: self._rows.append(column, step, value))
+            self.disarm()
+            cost = time.perf_counter() - began + self._reading_seconds
+            self.schedule.read(step, cost, self.each_step)
+        if self.schedule.is_due(step + 1):
+            self.arm()
+        else:
+            self.attend_at = self.schedule.next - 1
+        self.spent += time.perf_counter() - began + self._reading_seconds
+        self._reading_seconds = 0.0
+
+    def flush(self) -> None:
+        """Keep the times of the steps as a series, and tell the schedule how long steps take."""
+        times, self.times = self.times, array("d")
+        if not times:
+            return
+        first = self._flushed + 1
+        self._flushed += len(times)
+        self._rows.append(self._seconds, first, (times, self._began))
+        recent = times[-_INTERVALS:]
+        self.schedule.passed(
+            [later - before for before, later in zip(recent[:-1], recent[1:], strict=True)]
+        )
+
+    def note_rates(self, *, always: bool) -> None:
+        """Keep the learning rates of all groups, if they have changed or ``always``."""
+        if self._optimizer is None:
+            return
+        rates = [group.get("lr") for group in self._optimizer.param_groups]
+        if isinstance(rates[0], torch.Tensor):
+            # On the device, where comparing it would wait; the first group stands for all.
+            if always:
+                self._rows.append(self._lr, self.step, rates[0].detach().clone())
+            return
+        if (rates == self._rates and not always) or not all(
+            isinstance(rate, float | int) for rate in rates
+        ):
+            return
+        if len(rates) != len(self._rates) and len(rates) > 1:
+            labels = tuple(f"group {number}" for number in range(1, len(rates) + 1))
+            self._lr = Column(self._lr.name, labels=labels)
+        self._rates = rates
+        self._rows.append(self._lr, self.step, rates if len(rates) > 1 else rates[0])
+
+    def _moment_scale(self) -> float:
+        """Return what corrects the bias of second moments that began at zero."""
+        if self._optimizer is None or self._resumed or self.step == 0:
+            return 1.0
+        betas = self._optimizer.param_groups[0].get("betas")
+        if not isinstance(betas, tuple | list) or len(betas) < 2:
+            return 1.0
+        beta = betas[1]
+        if not isinstance(beta, float) or not 0.0 < beta < 1.0:
+            return 1.0
+        return float(1.0 / (1.0 - beta**self.step))
+
+
+def at_end_of_backward(act: Callable[[], None]) -> None:
+    """Have a function called at the end of the backward pass that is in progress.
+
+    Data parallelism averages gradients in such a call. One that is made in such a call comes later.
+    """
+    # Private, and what torch's own parallel modules use.
+    torch.autograd.Variable._execution_engine.queue_callback(act)
+
+
+def is_captured(tensor: torch.Tensor) -> bool:
+    """Return whether a graph of the device of a tensor (any shape) is being recorded.
+
+    What runs then, runs at each of its replays.
+    """
+    return tensor.is_cuda and torch.cuda.is_current_stream_capturing()

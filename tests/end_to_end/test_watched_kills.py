@@ -1,0 +1,88 @@
+"""A loop that is watched and whoever looks on can be killed at any moment, and neither harms the
+other.
+"""
+
+from __future__ import annotations
+
+import random
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from optlab.outside.foreign_runs.watched import WatchedRun, find_runs, read_identity
+
+Start = Callable[..., subprocess.Popen[str]]
+
+
+@pytest.fixture
+def start() -> Iterator[Start]:
+    processes: list[subprocess.Popen[str]] = []
+
+    def begin(*words: str) -> subprocess.Popen[str]:
+        processes.append(
+            subprocess.Popen(
+                [sys.executable, *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+            )
+        )
+        return processes[-1]
+
+    yield begin
+    for process in processes:
+        process.kill()
+        process.communicate()
+
+
+def loop(start: Start, folder: Path, steps: int) -> subprocess.Popen[str]:
+    return start(str(Path(__file__).with_name("train_watched.py")), str(folder), str(steps))
+
+
+def onlooker(start: Start, folder: Path) -> subprocess.Popen[str]:
+    return start("-m", "optlab", "watched", str(folder), "--follow")
+
+
+def wait_for(
+    folder: Path, steps: int, process: subprocess.Popen[str], seconds: float = 60
+) -> WatchedRun:
+    """Read the newest run until it has so many steps."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        runs = find_runs(folder) if folder.is_dir() else []
+        if runs:
+            run = WatchedRun(runs[-1], read_identity(runs[-1]))
+            run.read()
+            if "loss" in run.series and run.last("loss")[0] >= steps:
+                return run
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.02)
+    raise AssertionError(f"fewer than {steps} steps were recorded in {seconds} s")
+
+
+def check_what_is_left(folder: Path, at_least: int) -> None:
+    """Whatever was recorded is whole: the losses of the first steps, in order."""
+    run = WatchedRun(folder, read_identity(folder))
+    run.read()
+    steps = [step for part in run.series["loss"] for step in part.steps.tolist()]
+    assert steps == list(range(1, len(steps) + 1)) and len(steps) >= at_least
+    assert run.status == "interrupted" and run.skipped == 0
+    before = run.end
+    assert run.read().series == () and run.end == before
+
+
+def test_that_kills_of_either_side_harm_nobody(start: Start, tmp_path: Path) -> None:
+    folder = tmp_path / "runs"
+    trained = loop(start, folder, 0)
+    first = wait_for(folder, 100, trained)
+    looks = onlooker(start, folder)
+    assert looks.stdout is not None and "running" in looks.stdout.readline()
+    looks.kill()
+    looks.wait()
+    recorded = first.last("loss")[0]
+    later = wait_for(folder, recorded + 100, trained)
+    time.sleep(random.random() / 5)
+    trained.kill()
+    trained.wait()
+    check_what_is_left(later.folder, recorded + 100)

@@ -1,0 +1,49 @@
+"""Readings come as often as their cost allows."""
+
+from __future__ import annotations
+
+import pytest
+
+from optlab.watch.schedule import Schedule, distance
+
+
+@pytest.mark.parametrize(
+    ("reading", "step", "each_step", "expected"),
+    [
+        (200e-6, 500e-6, 0.0, 20),  # 200 µs over 20 steps are 2 % of 500 µs
+        (200e-6, 500e-6, 5e-6, 50),  # of 10 µs a step, 5 are spent
+        (199e-6, 500e-6, 50e-6, 100),  # nothing is left: a fifth of the share nevertheless
+        (1e-3, 0.1, 0.0, 1),
+        (10.0, 1e-6, 0.0, 5000),
+    ],
+)
+def test_that_the_distance_follows_from_what_a_reading_costs(
+    reading: float, step: float, each_step: float, expected: int
+) -> None:
+    assert distance(reading, step, 0.02, each_step) == expected
+
+
+def test_that_the_measured_cost_chooses_the_steps() -> None:
+    schedule = Schedule(0.02)
+    assert schedule.is_due(1)
+    schedule.read(1, 1.0, 0.0)  # loads what it needs
+    assert schedule.every == 5 and not schedule.is_due(4) and schedule.is_due(5)
+    schedule.passed([1e-3] * 9 + [7.0])
+    schedule.read(5, 1e-3, 0.0)
+    assert schedule.every == 50 and schedule.next == 50
+    schedule.read(50, 1e-3, 0.0)
+    schedule.read(100, 9.0, 0.0)  # was interrupted
+    assert schedule.every == 50 and schedule.next == 150
+
+
+def test_that_the_next_steps_are_read_after_something_has_happened() -> None:
+    schedule = Schedule(0.02, every=1000)
+    schedule.read(1, 1e-3, 0.0)
+    assert not schedule.is_due(2)
+    schedule.hurry(1)
+    for step in range(2, 10):
+        assert schedule.is_due(step)
+        schedule.read(step, 1e-3, 0.0)
+    assert not schedule.is_due(10)
+    schedule.hurry(10)
+    assert not schedule.is_due(11), "one burst in 500 steps"
