@@ -194,7 +194,7 @@ class RuleOptimizer(torch.optim.Optimizer):
                         self._advance(group, parameter)
         return loss
 
-    def _update_all(self, gradients: dict[torch.nn.Parameter, torch.Tensor]) -> None:
+    def _update_all(self, gradients: Mapping[torch.Tensor, torch.Tensor]) -> None:
         """Apply the rule to all parameters that have a gradient."""
         if self.rule.applied_to == "group":
             for group in self.param_groups:

@@ -157,7 +157,7 @@ def assign(iterates: Iterates, after: TensorList) -> None:
 @functools.cache
 def understood(rule: type[Rule]) -> bool:
     """Return whether a rule computes with lists as with tensors; a look-ahead does not."""
-    if not rule.elementwise or rule.point is not Rule.point:
+    if not rule.elementwise or rule.applied_to == "group" or rule.point is not Rule.point:
         return False
     one = torch.ones(1, 1, dtype=torch.float64)
     defaults = {field.name: field.default for field in rule.fields()}
