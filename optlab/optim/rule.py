@@ -281,8 +281,9 @@ class RuleOptimizer(torch.optim.Optimizer):
         }
         # A list stands for a tensor.
         after, fresh = self.rule.update(theta, g, own, h)  # type: ignore[arg-type]
+        values: Any
         for name, values in fresh.items():
-            kept: list[torch.Tensor] = values.tensors  # type: ignore[attr-defined]
+            kept: list[torch.Tensor] = values.tensors
             if values is theta or values is gradients:
                 # Others modify the parameters and their gradients.
                 kept = [value.clone() for value in kept]
