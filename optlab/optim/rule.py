@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import contextlib
 import inspect
-from collections.abc import Callable, Hashable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, ClassVar, Self
 
 import torch
@@ -34,17 +34,9 @@ from optlab.optim.arguments import (
 )
 from optlab.optim.groups import group_of
 from optlab.optim.layouts import layout_of
-from optlab.optim.loading import MARK, Shapes, own_state
-from optlab.optim.loading import STEP as _STEP
-from optlab.optim.tensor_lists import Iterates, TensorList, assign, understood
-
-_AHEAD = "ahead"
-_OWN = frozenset({_STEP, _AHEAD})
-"""Entries of the state of a parameter that do not belong to the rule."""
-_LIST_VALUES = 1 << 18
-"""Values that are updated at once, so that what a rule computes on the way stays small: in the cache
-of a core, and in memory.
-"""
+from optlab.optim.list_steps import AHEAD, OWN, lists_of, update_list
+from optlab.optim.loading import MARK, STEP, Shapes, own_state
+from optlab.optim.tensor_lists import understood
 
 
 class RuleOptimizer(torch.optim.Optimizer):
@@ -148,7 +140,7 @@ class RuleOptimizer(torch.optim.Optimizer):
         return {
             name: tuple(parameter.shape if value.shape == flat.shape else value.shape)
             for name, value in fresh.items()
-        }, {_AHEAD: tuple(parameter.shape)}
+        }, {AHEAD: tuple(parameter.shape)}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)
@@ -220,79 +212,14 @@ class RuleOptimizer(torch.optim.Optimizer):
                     self._refuse_sparse(parameter.grad)
             for group, parameters in moving:
                 h = hyperparameters(self.rule, group)
-                for step, some, states in self._in_lists(group, h, parameters):
+                for step, some, states in lists_of(self.state, group, h, parameters):
                     if step == 0:
                         for parameter in some:
                             self._update(group, parameter, self._gradient(group, parameter))
                     else:
                         h.step = step
-                        self._update_list(group, some, states, h)
+                        update_list(self.rule, group, some, states, h)
         return loss
-
-    def _in_lists(
-        self, group: dict[str, Any], h: Hyperparameters, parameters: list[torch.Tensor]
-    ) -> Iterator[tuple[int, list[torch.Tensor], list[dict[str, Any]]]]:
-        """Yield parameters that can be updated together, with the number of their step.
-
-        The number is 0 for parameters that are updated one by one: complex ones, those in their
-        first step, and all where a hyperparameter is a tensor. The states come with the others.
-        """
-        if any(isinstance(value, torch.Tensor) for value in (*vars(h).values(), *group.values())):
-            yield 0, parameters, []
-            return
-        lists: dict[Hashable, tuple[list[torch.Tensor], list[dict[str, Any]], list[int]]] = {}
-        for parameter in parameters:
-            stored = self.state.get(parameter, {})
-            if _STEP not in stored or parameter.is_complex():
-                yield 0, [parameter], []
-                continue
-            step = int(stored[_STEP]) + 1
-            key = step, parameter.dtype, parameter.device
-            some, states, values = lists.setdefault(key, ([], [], [step, 0]))
-            if some and values[1] + parameter.numel() > _LIST_VALUES:
-                yield step, some, states
-                lists[key] = some, states, values = [], [], [step, 0]
-            some.append(parameter)
-            states.append(stored)
-            values[1] += parameter.numel()
-        for some, states, (step, _) in lists.values():
-            yield step, some, states
-
-    def _update_list(
-        self,
-        group: dict[str, Any],
-        parameters: list[torch.Tensor],
-        states: list[dict[str, Any]],
-        h: Hyperparameters,
-    ) -> None:
-        """Update parameters that have the same type and number of steps."""
-        theta = Iterates(parameters)
-        gradients = g = TensorList([p.grad for p in parameters if p.grad is not None])
-        added = common(self.rule)
-        if "maximize" in added and group["maximize"]:
-            g = -g
-        decay = group["weight_decay"] if "weight_decay" in added else 0.0
-        if decay != 0:
-            g = g + decay * theta
-        own = {
-            name: TensorList([state[name] for state in states])
-            for name in states[0]
-            if name not in _OWN
-        }
-        # A list stands for a tensor.
-        after, fresh = self.rule.update(theta, g, own, h)  # type: ignore[arg-type]
-        values: Any
-        for name, values in fresh.items():
-            kept: list[torch.Tensor] = values.tensors
-            if values is theta or values is gradients:
-                # Others modify the parameters and their gradients.
-                kept = [value.clone() for value in kept]
-            for state, value in zip(states, kept, strict=True):
-                state[name] = value
-        assign(theta, after)  # type: ignore[arg-type]
-        counts = torch._foreach_add([state[_STEP] for state in states], 1)
-        for state, count in zip(states, counts, strict=True):
-            state[_STEP] = count
 
     @contextlib.contextmanager
     def at_iterate(self) -> Iterator[Self]:
@@ -309,8 +236,8 @@ class RuleOptimizer(torch.optim.Optimizer):
         before: dict[torch.Tensor, tuple[torch.Tensor, torch.Tensor, torch.Tensor]] = {}
         with torch.no_grad():
             for _, parameter in self._parameters():
-                if _AHEAD in self.state.get(parameter, {}):
-                    point, ahead = parameter.clone(), self.state[parameter][_AHEAD]
+                if AHEAD in self.state.get(parameter, {}):
+                    point, ahead = parameter.clone(), self.state[parameter][AHEAD]
                     self._return(parameter)
                     before[parameter] = (point, ahead, parameter.clone())
         try:
@@ -318,12 +245,12 @@ class RuleOptimizer(torch.optim.Optimizer):
         finally:
             with torch.no_grad():
                 for group, parameter in self._parameters():
-                    if parameter not in before or _AHEAD in self.state[parameter]:
+                    if parameter not in before or AHEAD in self.state[parameter]:
                         continue
                     point, ahead, iterate = before[parameter]
                     if torch.equal(parameter, iterate):
                         parameter.copy_(point)
-                        self.state[parameter][_AHEAD] = ahead
+                        self.state[parameter][AHEAD] = ahead
                     else:
                         self._advance(group, parameter)
 
@@ -335,7 +262,7 @@ class RuleOptimizer(torch.optim.Optimizer):
         with torch.no_grad():
             for group, parameter in self._parameters():
                 state = self.state.get(parameter)
-                if state and _AHEAD not in state:
+                if state and AHEAD not in state:
                     self._advance(group, parameter)
 
     def _evaluate(self, closure: Callable[[], Any]) -> tuple[Any, dict[torch.Tensor, torch.Tensor]]:
@@ -434,8 +361,8 @@ class RuleOptimizer(torch.optim.Optimizer):
     def _store(self, parameter: torch.Tensor, after: torch.Tensor, fresh: State) -> None:
         """Write the new values ``[1, n]`` and the new state of a parameter."""
         stored = self.state[parameter]
-        stored.setdefault(_STEP, torch.zeros((), dtype=torch.int64))
-        stored[_STEP] = stored[_STEP] + 1
+        stored.setdefault(STEP, torch.zeros((), dtype=torch.int64))
+        stored[STEP] = stored[STEP] + 1
         mutable = {_address(parameter), _address(parameter.grad)}
         for name, value in fresh.items():
             # A tensor that the rule returns unchanged may share memory with the parameter or the
@@ -449,14 +376,14 @@ class RuleOptimizer(torch.optim.Optimizer):
     ) -> tuple[State, Hyperparameters]:
         """Return the state of a parameter with a run axis, and its next hyperparameters."""
         stored = self.state.get(parameter, {})
-        if _STEP not in stored:
+        if STEP not in stored:
             return self._fresh(group, parameter)
         h = self._hyperparameters(group, parameter)
-        h.step = int(stored[_STEP]) + 1
+        h.step = int(stored[STEP]) + 1
         return {
             name: _flat(value) if value.shape == parameter.shape else value
             for name, value in stored.items()
-            if name not in _OWN
+            if name not in OWN
         }, h
 
     def _fresh(
@@ -495,20 +422,20 @@ class RuleOptimizer(torch.optim.Optimizer):
         if point is not None:
             # The difference of the stored values, so that subtracting it restores the iterate
             # without rounding error.
-            self.state[parameter][_AHEAD] = point - parameter
+            self.state[parameter][AHEAD] = point - parameter
             parameter.copy_(point)
 
     def _return(self, parameter: torch.Tensor) -> None:
         """Move a parameter from the point of its gradient to its iterate."""
-        ahead = self.state.get(parameter, {}).get(_AHEAD)
+        ahead = self.state.get(parameter, {}).get(AHEAD)
         if ahead is not None:
             parameter.sub_(ahead)
-            del self.state[parameter][_AHEAD]
+            del self.state[parameter][AHEAD]
 
     def _check_points(self, gradients: dict[torch.Tensor, torch.Tensor]) -> None:
         """Raise an error if gradients were evaluated at an iterate instead of ahead of it."""
         for group, parameter in self._parameters():
-            if parameter not in gradients or _AHEAD in self.state.get(parameter, {}):
+            if parameter not in gradients or AHEAD in self.state.get(parameter, {}):
                 continue
             point = self._point(group, parameter)
             if point is not None and not torch.equal(point, parameter):

@@ -70,8 +70,7 @@ class Trainer:
     Attributes:
         ranks: see above.
         requested: the experiments as they were requested, epochs converted to steps. effective:
-            the same with the changes
-            made during the run.
+            the same with the changes made during the run.
         population: the runs, with their parameters and groups.
         forks: run → what it took over, of those that begin as forks.
         norms_at_start: one a run, the norm of the full gradient before the first step; None where

@@ -1,7 +1,6 @@
 """The experiment panel: the experiment as forms that are generated from the catalogue.
 
-The panel always knows whether it shows a valid experiment; an error is shown below the field that
-causes it.
+It always knows whether it shows a valid experiment; an error is shown below the field of its cause.
 """
 
 from __future__ import annotations

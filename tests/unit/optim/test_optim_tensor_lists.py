@@ -13,6 +13,7 @@ from optlab.catalogue.optimizers.base import Optimizer
 from optlab.catalogue.optimizers.momentum import Momentum
 from optlab.catalogue.optimizers.sgd import SGD
 from optlab.core import registry
+from optlab.optim import list_steps
 from optlab.optim import rule as rule_module
 from optlab.optim.rule import RuleOptimizer
 from optlab.optim.tensor_lists import Iterates, TensorList, assign, understood
@@ -36,15 +37,15 @@ def trained(
 ) -> tuple[list[torch.Tensor], list[dict[str, torch.Tensor]]]:
     """Parameters and states after some steps, with gradients missing now and then."""
     calls: list[int] = []
-    original = RuleOptimizer._update_list
+    original = list_steps.update_list
 
-    def counted(self: RuleOptimizer, group: Any, parameters: list[Any], *rest: Any) -> None:
+    def counted(rule: Any, group: Any, parameters: list[Any], *rest: Any) -> None:
         calls.append(len(parameters))
-        original(self, group, parameters, *rest)
+        original(rule, group, parameters, *rest)
 
-    monkeypatch.setattr(RuleOptimizer, "_update_list", counted)
+    monkeypatch.setattr(rule_module, "update_list", counted)
     monkeypatch.setattr(rule_module, "understood", understood if lists else lambda rule: False)
-    monkeypatch.setattr(rule_module, "_LIST_VALUES", 24)
+    monkeypatch.setattr(list_steps, "_LIST_VALUES", 24)
     generator = torch.Generator().manual_seed(3)
 
     def drawn(shape: tuple[int, ...], kind: torch.dtype = dtype) -> torch.Tensor:
