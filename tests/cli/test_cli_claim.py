@@ -118,7 +118,7 @@ def test_that_a_claim_goes_on_where_it_was_stopped(capsys: pytest.CaptureFixture
         assert set(store.study(identity).measured) == {"late", "early"}
 
 
-def test_that_a_claim_is_told_in_words(capsys: pytest.CaptureFixture[str]) -> None:
+def test_that_a_claim_is_shown_in_words(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["claim", "K1"]) == 0
     said = capsys.readouterr().out
     assert "late < early: effect" in said and "supported here; the negative control is" in said

@@ -79,7 +79,11 @@ def test_that_a_file_dropped_into_the_folder_is_an_optimizer_everywhere() -> Non
         }
     )
     assert Experiment.from_toml(experiment.to_toml()) == experiment
-    assert set(experiment.live_fields()) == {"optimizer.lr", "optimizer.fade"}
+    assert set(experiment.live_fields()) == {
+        "optimizer.lr",
+        "optimizer.fade",
+        "batches.size",
+    }
     (component,) = pages.find("sign_descent")
     described = pages.page(component)
     assert described.rule == (r"\theta \leftarrow \theta - \epsilon\, \mathrm{sign}(m)",)

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from optlab.store.connections import TrackedConnection
 from optlab.core.errors import StoreError
 from optlab.store import Store, StoredSeries, persistence, writer
 from optlab.training.events import SessionEnded
@@ -22,7 +23,7 @@ def commits(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
     """The statements of each transaction that was committed."""
     done: list[list[str]] = []
 
-    class Connection(sqlite3.Connection):
+    class Connection(TrackedConnection):
         current: list[str] = []  # noqa: RUF012
 
         def execute(self, sql: str, *values: object) -> sqlite3.Cursor:
@@ -37,7 +38,7 @@ def commits(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
 
     real = sqlite3.connect
     monkeypatch.setattr(
-        sqlite3, "connect", lambda *where, **how: real(*where, factory=Connection, **how)
+        sqlite3, "connect", lambda *where, **how: real(*where, **{**how, "factory": Connection})
     )
     return done
 

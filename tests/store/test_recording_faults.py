@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from optlab.store.connections import TrackedConnection
 from optlab.core.errors import StoreError
 from optlab.store import Store, persistence, snapshots
 from optlab.training.control import Follow, SetValue
@@ -49,7 +50,7 @@ def inject(monkeypatch: pytest.MonkeyPatch) -> Callable[[Faults], None]:
     monkeypatch.setattr(persistence, "PAUSES", (0.0, 0.0))
 
     def put(faults: Faults) -> None:
-        class Connection(sqlite3.Connection):
+        class Connection(TrackedConnection):
             def execute(self, sql: str, *values: object) -> sqlite3.Cursor:
                 writes = sql.split(maxsplit=1)[0] in ("INSERT", "UPDATE", "DELETE", "CREATE")
                 kind = {"BEGIN IMMEDIATE": "begin", "COMMIT": "commit"}.get(
@@ -64,7 +65,7 @@ def inject(monkeypatch: pytest.MonkeyPatch) -> Callable[[Faults], None]:
         def connect(*arguments: object, **options: object) -> sqlite3.Connection:
             if faults.strikes("create"):
                 raise sqlite3.OperationalError("unable to open database file")
-            return real_connect(*arguments, factory=Connection, **options)
+            return real_connect(*arguments, **{**options, "factory": Connection})
 
         real_connect, real_fsync, real_replace, real_open = (
             sqlite3.connect,

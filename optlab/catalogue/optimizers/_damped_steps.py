@@ -64,7 +64,10 @@ def controlled(h: Hyperparameters, theta: torch.Tensor) -> bool:
 
 
 def begin(theta: torch.Tensor, h: Hyperparameters) -> State:
-    """Return the state before the first step: the damping, where it is adapted."""
+    """Return the state before the first step from ``theta`` ``[R, P]``: the damping ``[R, 1]``.
+
+    It is empty where the damping is not adapted.
+    """
     if not controlled(h, theta):
         return {}
     return {DAMPING: (torch.zeros_like(theta[:, :1]) + h.damping).clamp(min=FIRST)}

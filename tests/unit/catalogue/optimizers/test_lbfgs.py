@@ -227,7 +227,7 @@ def test_that_the_history_shapes_the_state_and_so_is_fixed_while_a_run_goes() ->
         Experiment.from_dict({**SOFTMAX, "optimizer": {"name": "lbfgs", "history": m}})
         for m in (2, 4)
     ]
-    assert set(experiments[0].live_fields()) == {"optimizer.c2"}
+    assert set(experiments[0].live_fields()) == {"optimizer.c2", "batches.size"}
     trainer = Trainer(experiments)
     with pytest.raises(InvalidInput, match="cannot be changed during a run"):
         trainer.set_value("optimizer.history", 3)
