@@ -194,7 +194,14 @@ class Trainer:
                     self.effective[run] = self.effective[run].with_value(path, value)
         theta = drawn.to(device=self.device, dtype=self.dtype)
         continuations = [experiment.continuation for experiment in self.requested]
-        population = Population(self._shared, self.effective, theta, continuations, step)
+        population = Population(
+            self._shared,
+            self.effective,
+            theta,
+            continuations,
+            step,
+            self._evaluator.full_gradient,
+        )
         if snapshots is not None:
             restore_groups(population.groups, snapshots)
         return population
