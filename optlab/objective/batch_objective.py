@@ -7,7 +7,7 @@ gradients.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from optlab.catalogue.models.base import TRAINING
 from optlab.core.lazy import torch
@@ -20,6 +20,10 @@ from optlab.objective.seeding import generator
 _COLUMNS = 64
 """Columns of a Fisher matrix computed at once: bounds the memory of the batched backward pass."""
 
+WholeGradient = Callable[["torch.Tensor", Sequence[int]], tuple["torch.Tensor", int]]
+"""Parameters ``[R, P]`` of some runs and their numbers → gradients on all training examples of each,
+and the number of examples."""
+
 _POPULATION_VALUES = 8_000_000
 """Input values or parameters that the points evaluated at once may hold."""
 
@@ -30,7 +34,13 @@ class BatchObjective:
     Args:
         objective: that of these runs. x, y: batches ``[R, m, …]``. seeds: of the runs.
         step: number of the current step (0, 1, …), for draws.
+
+    Attributes:
+        whole: the gradient on all training examples, for rules that need it; None where the batch
+            is all there is, as on a surface.
     """
+
+    whole: WholeGradient | None = None
 
     def __init__(
         self,
@@ -62,7 +72,14 @@ class BatchObjective:
             self._seeds[row],
             self._step,
         )
+        return self._as_part(alone, run)
+
+    def _as_part(self, alone: BatchObjective, run: int) -> BatchObjective:
+        """Return the objective of one run, made one of this objective."""
         alone._part_of = (self, run)
+        whole = self.whole
+        if whole is not None:
+            alone.whole = lambda theta, _: whole(theta, [run])
         return alone
 
     def generator(self, run: int, purpose: str) -> torch.Generator:
@@ -103,6 +120,22 @@ class BatchObjective:
         """Return the objective ``[R]`` and its gradient ``[R, P]`` at ``theta`` ``[R, P]``."""
         self._count(1)
         return self._objective.total_and_gradient(theta, self._x, self._y)
+
+    def full_gradient(self, theta: torch.Tensor) -> torch.Tensor:
+        """Return the gradients ``[R, P]`` at ``theta`` ``[R, P]`` on all training examples.
+
+        It counts as many evaluations as there are batches in the training set.
+        """
+        if self.whole is None:
+            return self.gradient(theta)[1]
+        gradient, examples = self.whole(theta, range(len(theta)))
+        self._count(max(1, round(examples / self._size)))
+        return gradient
+
+    @property
+    def _size(self) -> int:
+        """The number of examples of the batch."""
+        return self._x.shape[1]
 
     def hessian_product(self, theta: torch.Tensor) -> Product:
         """Return ``v [R, P]`` → ``H v``, with the exact Hessian at ``theta`` ``[R, P]``."""

@@ -156,8 +156,11 @@ class SharedBatchObjective(BatchObjective):
         row = slice(run, run + 1)
         x, y = self._batch
         alone = SharedBatchObjective(self._shared, x[row], y[row], self._seeds[row], self._step)
-        alone._part_of = (self, run)
-        return alone
+        return self._as_part(alone, run)
+
+    @property
+    def _size(self) -> int:
+        return self._m
 
     def loss(self, theta: torch.Tensor) -> torch.Tensor:
         return self._mean(theta[:, 0], lambda: super(SharedBatchObjective, self).loss(theta))

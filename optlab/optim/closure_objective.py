@@ -38,7 +38,10 @@ class ClosureObjective:
         theta: parameters ``[1, P]`` at construction.
         number: number of this step (0, 1, …), which seeds random draws.
         first: first loss that the closure returned.
+        whole: returns the loss on all training examples; None where it was not given.
     """
+
+    whole: Closure | None = None
 
     def __init__(
         self, name: str, parameters: list[torch.Tensor], closure: Closure, group: dict[str, Any]
@@ -89,6 +92,24 @@ class ClosureObjective:
         value = self._value()
         gradients = torch.autograd.grad(value, self._parameters, materialize_grads=True)
         return value.detach().reshape(1), self._row(gradients)
+
+    def full_gradient(self, theta: torch.Tensor) -> torch.Tensor:
+        """Return the gradient ``[1, P]`` of the objective on all training examples.
+
+        Raises:
+            RuntimeError: there is no closure for it.
+        """
+        if self.whole is None:
+            raise RuntimeError(
+                f"{self._name}: this step needs the loss on the entire training set; pass a second"
+                " closure that returns it: step(closure, whole)."
+            )
+        first, batch = self.first, self._closure
+        self._closure = self.whole
+        try:
+            return self.gradient(theta)[1]
+        finally:
+            self._closure, self.first = batch, first
 
     def hessian_product(self, theta: torch.Tensor) -> Product:
         """Return the function ``v [1, P] → H v [1, P]``, which is exact."""

@@ -47,10 +47,14 @@ _PREDICTING = """Predictions:
     The rule needs the distribution that the model predicts, so the closure must return
     (loss, outputs), with outputs of shape [examples, outputs]. likelihood is the name of the loss,
     whose mean over the examples the closure returns. It is one of: {likelihoods}."""
+_WHOLE = """Entire training set:
+    step(closure, whole) takes a second closure, which returns the loss on all training examples. It
+    is called in the steps that need its gradient only."""
 _EXAMPLE = """Example:
     >>> optimizer = {module}.{name}(model.parameters())
-    >>> loss = optimizer.step({closure})"""
+    >>> loss = optimizer.step({closure}{whole})"""
 _LOSS_CLOSURE = "lambda: loss_function(model(x), y)"
+_WHOLE_CLOSURE = ", lambda: loss_function(model(all_x), all_y)"
 _PREDICTING_CLOSURE = "lambda: (loss_function(outputs := model(x), y), outputs)"
 _SEED = """    seed (int, optional): seed of all random draws of the rule. Default: 0."""
 _LIKELIHOOD = """    likelihood (str, optional): loss that defines the predicted distribution.
@@ -90,11 +94,14 @@ class ClosureOptimizer(torch.optim.Optimizer):
         parts = [_CLOSURE]
         if rule.needs_predictions:
             parts.append(_PREDICTING.format(likelihoods=", ".join(_likelihoods())))
+        if rule.needs_full_gradient:
+            parts.append(_WHOLE)
         parts.append(
             _EXAMPLE.format(
                 module=module,
                 name=rule.__name__,
                 closure=_PREDICTING_CLOSURE if rule.needs_predictions else _LOSS_CLOSURE,
+                whole=_WHOLE_CLOSURE if rule.needs_full_gradient else "",
             )
         )
         body = {
@@ -214,12 +221,18 @@ class ClosureOptimizer(torch.optim.Optimizer):
 
     # --- stepping ---------------------------------------------------------------------------------
 
-    def step(self, closure: Callable[[], Any] | None = None) -> Any:
+    def step(
+        self,
+        closure: Callable[[], Any] | None = None,
+        whole: Callable[[], Any] | None = None,
+    ) -> Any:
         """Take one step.
 
         Args:
             closure: returns the loss at the current parameters of the module, without calling
                 ``backward()``; some rules need ``(loss, outputs)``.
+            whole: returns the loss on all training examples, for rules that need its gradient now
+                and then.
 
         Returns:
             The loss of the first evaluation, detached; for most rules it is the loss at the
@@ -240,6 +253,7 @@ class ClosureOptimizer(torch.optim.Optimizer):
         if not parameters:
             return None
         objective = self._objective(parameters, closure)
+        objective.whole = whole
         theta = objective.theta
         after = theta
         try:

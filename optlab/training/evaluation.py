@@ -90,6 +90,13 @@ class Evaluator:
         """
         return self._full_gradient.norms(theta)
 
+    def full_gradient(self, theta: torch.Tensor, runs: Sequence[int]) -> tuple[torch.Tensor, int]:
+        """Return the full gradients of some runs at ``theta`` ``[R, P]``, and of how many examples.
+
+        See :class:`~optlab.training.full_gradient.FullGradient`.
+        """
+        return self._full_gradient.gradients(theta, runs)
+
     def test_performance(self, theta: torch.Tensor) -> HeldOutPerformance | None:
         """Return the performance on the test part at ``theta`` ``[R, P]``; None where it is empty.
 

@@ -21,7 +21,7 @@ _RUNS_OF_A_DRAW = 64
 
 
 class FullGradient:
-    """Norms of full gradients of the objective that training follows.
+    """Full gradients of the objective that training follows, and their norms.
 
     That is loss, weight decay and auxiliary heads; for a model with a surrogate, the surrogate.
 
@@ -56,39 +56,59 @@ class FullGradient:
     def norms(self, theta: torch.Tensor) -> torch.Tensor:
         """Return the norms ``[R]`` at ``theta`` ``[R, P]``; they are cached for the last tensor."""
         if self._last is None or self._last[0] is not theta:
-            # Instruments read what the step's own gradient left behind at the same parameters.
-            keeping, self._objective.keeping = self._objective.keeping, False
-            kept = self._objective.kept
-            self._last = (theta, self._computed(theta))
-            self._objective.keeping, self._objective.kept = keeping, kept
+            gradients, _ = self.gradients(theta)
+            self._last = (theta, torch.linalg.vector_norm(gradients, dim=1))
         return self._last[1]
 
-    def _computed(self, theta: torch.Tensor) -> torch.Tensor:
-        if not any(self._streams):
-            return self._norms_on(self._objective, theta, self._training)
+    def gradients(
+        self, theta: torch.Tensor, runs: Sequence[int] | None = None
+    ) -> tuple[torch.Tensor, int]:
+        """Return the gradients ``[R, P]`` at ``theta`` ``[R, P]``, and the number of examples.
+
+        Args:
+            theta: parameters of the runs. runs: their numbers; all by default.
+        """
+        # Instruments read what the step's own gradient left behind at the same parameters.
+        keeping, self._objective.keeping = self._objective.keeping, False
+        kept = self._objective.kept
+        everyone = list(range(len(self._streams)))
+        try:
+            return self._computed(theta, everyone if runs is None else list(runs))
+        finally:
+            self._objective.keeping, self._objective.kept = keeping, kept
+
+    def _computed(self, theta: torch.Tensor, runs: list[int]) -> tuple[torch.Tensor, int]:
+        streams = [self._streams[run] for run in runs]
+        if len(set(streams)) == 1:
+            examples = self._examples(streams=streams[0])
+            return self._gradients_on(theta, runs, examples), examples.size
+        gradients = torch.empty_like(theta)
+        sizes = []
+        for value in (False, True):
+            rows = [row for row, its in enumerate(streams) if its == value]
+            examples = self._examples(streams=value)
+            gradients[rows] = self._gradients_on(theta[rows], [runs[row] for row in rows], examples)
+            sizes.append(examples.size)
+        return gradients, max(sizes)
+
+    def _examples(self, *, streams: bool) -> RunExamples:
+        """Return the examples of runs that stream, or of those that do not."""
+        if not streams:
+            return self._training
         if self._held is None:
             assert self._draw is not None
             self._held = self._draw(HELD)
-        if all(self._streams):
-            return self._norms_on(self._objective, theta, self._held)
-        norms = torch.empty_like(theta[:, 0])
-        for streams, examples in ((False, self._training), (True, self._held)):
-            rows = [row for row, its in enumerate(self._streams) if its == streams]
-            norms[rows] = self._norms_on(
-                self._objective.selected(rows), theta[rows], examples.selected(rows)
-            )
-        return norms
+        return self._held
 
-    def _norms_on(
-        self, objective: Objective, theta: torch.Tensor, examples: RunExamples
+    def _gradients_on(
+        self, theta: torch.Tensor, runs: list[int], examples: RunExamples
     ) -> torch.Tensor:
-        gradient = (
-            self._on_one_batch(objective, theta, examples.first(SAMPLE))
-            if objective.model.normalizes()
-            else self._by_chunks(objective, theta, examples)
-        )
-        norms: torch.Tensor = torch.linalg.vector_norm(gradient, dim=1)
-        return norms
+        objective = self._objective
+        if runs != list(range(len(self._streams))):
+            objective, examples = objective.selected(runs), examples.selected(runs)
+        if objective.model.normalizes():
+            return self._on_one_batch(objective, theta, examples.first(SAMPLE))
+        return self._by_chunks(objective, theta, examples)
 
     def _by_chunks(
         self, objective: Objective, theta: torch.Tensor, examples: RunExamples

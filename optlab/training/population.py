@@ -23,6 +23,7 @@ from optlab.core.errors import InvalidInput
 from optlab.core.lazy import torch
 from optlab.experiment import Experiment
 from optlab.experiment.sections import SHARED_SECTIONS
+from optlab.objective.batch_objective import WholeGradient
 from optlab.objective.objective import Objective
 from optlab.training.decay_schedule import DecaySchedule, its_schedules
 from optlab.training.groups import Begun, Group, Member, groups
@@ -93,6 +94,7 @@ class Population:
         members: the runs. theta: their starts ``[R, P]``. continuations: of each run, what blurs
             its objective; () where nothing does. step: number of steps already taken. begun: of
             each run, where its state began; () for all at step 0.
+        whole: the gradient on all training examples; None where a batch is all there is.
 
     Attributes:
         theta: parameters ``[R, P]`` after ``step`` steps. groups: runs that share a rule.
@@ -106,14 +108,16 @@ class Population:
         continuations: Sequence[Continuation] = (),
         step: int = 0,
         begun: Sequence[Begun] = (),
+        whole: WholeGradient | None = None,
     ) -> None:
         self._objective = objective
+        self._whole = whole
         self._continuations = continuations
         self.theta = theta
         self.step = step
         self.groups = groups(members, theta, objective.layout, begun)
         seeds = [member.general.seed for member in members]
-        self._stepper = Stepper(objective, self.groups, continuations, seeds)
+        self._stepper = Stepper(objective, self.groups, continuations, seeds, whole)
         self._decay = DecaySchedule(members) if any(map(its_schedules, members)) else None
         self._set_decay()
 
@@ -189,8 +193,15 @@ class Population:
         group, row = self.group_of(run)
         theta = self.theta[run : run + 1]
         continuations = self._continuations[run : run + 1]
+        whole = self._whole
         alone = Population(
-            self._objective.selected([run]), [member], theta, continuations, step, [group.begun]
+            self._objective.selected([run]),
+            [member],
+            theta,
+            continuations,
+            step,
+            [group.begun],
+            None if whole is None else lambda at, _: whole(at, [run]),
         )
         (single,) = alone.groups
         single.state = {name: value[row : row + 1] for name, value in group.state.items()}

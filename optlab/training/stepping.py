@@ -11,6 +11,7 @@ from typing import NamedTuple
 from optlab.catalogue.continuation.base import Continuation
 from optlab.catalogue.optimizers.base import State
 from optlab.core.lazy import torch
+from optlab.objective.batch_objective import WholeGradient
 from optlab.objective.objective import Objective
 from optlab.objective.shared import batch_objective
 from optlab.training.groups import Group
@@ -49,7 +50,8 @@ class Stepper:
     """Computes steps of the runs of some groups.
 
     Args:
-        continuations, seeds: of the runs.
+        continuations, seeds: of the runs. whole: the gradient on all training examples; None where
+            a batch is all there is.
     """
 
     def __init__(
@@ -58,8 +60,10 @@ class Stepper:
         groups: Sequence[Group],
         continuations: Sequence[Continuation],
         seeds: Sequence[int],
+        whole: WholeGradient | None = None,
     ) -> None:
         self._objective = objective
+        self._whole = whole
         self._groups = list(groups)
         self._gradient = StepGradient(objective, continuations, seeds)
         self._seeds = list(seeds)
@@ -136,6 +140,7 @@ class Stepper:
             if group.needs_objective:
                 objective = self._objective.selected(group.rows)
                 on_batch = batch_objective(objective, its_x, its_y, group.seeds, step)
+                on_batch.whole = self._whole_of(group)
                 outcome = group.step_on_objective(its_theta, on_batch)
                 counted: Sequence[int] = on_batch.gradients
                 point, loss, gradient = its_theta, outcome.loss, outcome.gradient
@@ -178,6 +183,13 @@ class Stepper:
             self._clipped(gradient, norm),
             evaluations,
         )
+
+    def _whole_of(self, group: Group) -> WholeGradient | None:
+        """Return the gradient on all training examples of the runs of a group."""
+        whole = self._whole
+        if whole is None:
+            return None
+        return lambda theta, runs: whole(theta, [group.rows[run] for run in runs])
 
     def _clipped(self, gradient: torch.Tensor, norm: torch.Tensor) -> torch.Tensor | None:
         """Return the share of clipped components; see :class:`ProposedStep`."""

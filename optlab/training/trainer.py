@@ -204,7 +204,15 @@ class Trainer:
         theta = drawn.to(device=self.device, dtype=self.dtype)
         continuations = [experiment.continuation for experiment in self.requested]
         since = [begun(snapshot.memory) for snapshot in snapshots or ()]
-        population = Population(self._shared, self.effective, theta, continuations, step, since)
+        population = Population(
+            self._shared,
+            self.effective,
+            theta,
+            continuations,
+            step,
+            since,
+            self._evaluator.full_gradient,
+        )
         if snapshots is not None:
             self.forks = restore_groups(population.groups, snapshots)
         return population

@@ -249,7 +249,8 @@ def test_that_the_torch_face_is_the_engines_rule(
 
     start = trainer.theta.clone()
     for _ in range(6):
-        optimizer.step(closure)
+        # The batch is the entire training set.
+        optimizer.step(closure, closure if rule.needs_full_gradient else None)
         trainer.advance()
     assert not torch.equal(trainer.theta, start)
     theirs = torch.nn.utils.parameters_to_vector(model.parameters()).detach()

@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from optlab.store.connections import TrackedConnection
 from optlab.core.errors import StoreError
 from optlab.store import Store, StoredSeries, persistence, writer
+from optlab.store.connections import TrackedConnection
 from optlab.training.events import SessionEnded
 
 RUNS = 12

@@ -16,9 +16,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from optlab.store.connections import TrackedConnection
 from optlab.core.errors import StoreError
 from optlab.store import Store, persistence, snapshots
+from optlab.store.connections import TrackedConnection
 from optlab.training.control import Follow, SetValue
 from optlab.training.events import MessageApplied, SessionEnded
 

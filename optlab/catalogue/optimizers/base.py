@@ -184,6 +184,12 @@ class Objective(Protocol):
     def gradient(self, theta: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Return the values ``[R]`` and the gradients ``[R, P]``."""
 
+    def full_gradient(self, theta: torch.Tensor) -> torch.Tensor:
+        """Return the gradients ``[R, P]`` on all training examples instead of those of the batch.
+
+        For rules that declare ``needs_full_gradient``.
+        """
+
     def hessian_product(self, theta: torch.Tensor) -> Product:
         """Return the function ``v [R, P] → H v [R, P]``."""
 
@@ -230,6 +236,11 @@ class ObjectiveOptimizer(Optimizer):
 
     The loss must then be a negative log-likelihood, and a closure must return the model's outputs
     along with the loss.
+    """
+    needs_full_gradient: ClassVar[bool] = False
+    """Whether the rule uses the gradient on all training examples now and then.
+
+    In a script, ``step`` must then be given a second closure.
     """
     gradient_free: ClassVar[bool] = False
     """Whether the gradient of an outcome has no part in the step and is for the plots alone."""
