@@ -5,11 +5,13 @@ from __future__ import annotations
 import dataclasses
 import shlex
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Annotated, Any
 
 from optlab.cli.claim_text import page_lines
 from optlab.cli.output import field_document, say, say_json, terminal_width
+from optlab.core import registry
 from optlab.core.errors import InvalidInput
 from optlab.core.fields import Field
 from optlab.core.lazy import typer
@@ -42,7 +44,8 @@ _HELP = (
     "to select it in a file or by flag.\n\n"
     "NAME is a name that optlab list gives, such as momentum. Where several kinds have it, all are "
     "shown; clipping.none "
-    "means one. For a preset or a study, show its file; for a claim, its page."
+    "means one. For a preset or a study, show its file; for a claim, its page. optlab show --all "
+    "--json is everything that can be picked, for programs."
 )
 
 
@@ -52,48 +55,67 @@ def show(
         typer.Argument(
             help="A component (momentum, clipping.none), a preset (digits-mlp), a study or a claim (K9)."
         ),
-    ],
+    ] = "",
+    all: Annotated[
+        bool, typer.Option("--all", help="Everything that can be picked, instead of one NAME.")
+    ] = False,
     json: Annotated[
         bool, typer.Option("--json", help="One JSON array of pages on standard output.")
     ] = False,
 ) -> None:
-    """Run the command."""
+    """Run the command.
+
+    Raises:
+        InvalidInput: nothing has this name, or none is given.
+    """
+    if bool(name) == all:
+        raise InvalidInput("Give the name of what to show, or --all instead of one.", "name")
+    if all:
+        _show_all(json)
+        return
     preset = next((path for path in presets.files() if path.stem == name), None)
-    if preset is not None:
-        text = preset.read_text(encoding="utf-8").rstrip("\n")
-        sentence, see = presets.about(preset)
-        if json:
-            say_json(
-                [
-                    {
-                        "kind": "preset",
-                        "name": name,
-                        "label": Experiment.load(preset).title(),
-                        "sentence": sentence,
-                        "explanation": [see],
-                        "watch": list(presets.read(preset).watch),
-                        "example": text,
-                    }
-                ]
-            )
-        else:
-            say(text)
-        return
     study = next((path for path in shipped.files() if path.stem == name), None)
-    if study is not None:
-        _show_study(shipped.read(study), json)
-        return
-    if name.strip().upper() in shipped_claims.files():
+    if preset is not None:
+        _say([_preset_document(preset)], json)
+    elif study is not None:
+        _say([_study_document(shipped.read(study))], json)
+    elif name.strip().upper() in shipped_claims.files():
         _show_claim(shipped_claims.claim(name), json)
+    else:
+        _show_pages(_pages(name), json)
+
+
+def _show_all(json: bool) -> None:
+    """Show every page, preset, study and claim."""
+    found = [
+        pages.page(component)
+        for kind in registry.kinds()
+        for component in registry.components(kind)
+    ]
+    files = [_preset_document(path) for path in presets.files()]
+    files += [_study_document(shipped.read(path)) for path in shipped.files()]
+    claims = [shipped_claims.claim(name) for name in shipped_claims.files()]
+    if json:
+        say_json([*map(page_document, found), *files, *map(_claim_document, claims)])
         return
+    _show_pages(found, json)
+    _say(files, json)
+    for claim in claims:
+        _show_claim(claim, json)
+
+
+def _pages(name: str) -> list[Page]:
     try:
-        found = [pages.page(component) for component in pages.find(name.strip())]
+        return [pages.page(component) for component in pages.find(name.strip())]
     except InvalidInput as error:
         if "." in name:
             raise
         raise InvalidInput(
             str(error).removesuffix(".") + ", and optlab list presets shows the experiments."
         ) from None
+
+
+def _show_pages(found: Sequence[Page], json: bool) -> None:
     if json:
         say_json([page_document(page) for page in found])
     else:
@@ -101,34 +123,52 @@ def show(
         say("\n\n\n".join("\n".join(lines(page, width)) for page in found))
 
 
+def _say(files: Sequence[dict[str, Any]], json: bool) -> None:
+    """Show presets and studies, which as text are their files."""
+    if json:
+        say_json(files)
+    else:
+        say("\n\n\n".join(file["example"] for file in files))
+
+
 PLAIN = show
 """See :mod:`optlab.cli.plain_calls`."""
 
 
-def _show_study(study: shipped.ShippedStudy, json: bool) -> None:
-    text = study.path.read_text(encoding="utf-8").rstrip("\n")
-    if not json:
-        say(text)
-        return
-    say_json(
-        [
-            {
-                "kind": "study",
-                "name": study.name,
-                "label": study.question,
-                "sentence": study.sentence,
-                "example": text,
-            }
-        ]
-    )
+def _preset_document(path: Path) -> dict[str, Any]:
+    sentence, see = presets.about(path)
+    return {
+        "kind": "preset",
+        "name": path.stem,
+        "label": Experiment.load(path).title(),
+        "sentence": sentence,
+        "explanation": [see],
+        "watch": list(presets.read(path).watch),
+        "example": path.read_text(encoding="utf-8").rstrip("\n"),
+    }
+
+
+def _study_document(study: shipped.ShippedStudy) -> dict[str, Any]:
+    return {
+        "kind": "study",
+        "name": study.name,
+        "label": study.question,
+        "sentence": study.sentence,
+        "example": study.path.read_text(encoding="utf-8").rstrip("\n"),
+    }
+
+
+def _claim_document(claim: Claim) -> dict[str, Any]:
+    document = {"kind": "claim", "name": claim.id, "label": claim.text.statement}
+    found = found_claims().get(claim.id)
+    return {**document, **claim.text.values(), "quick": claim.quick, "found": found}
 
 
 def _show_claim(claim: Claim, json: bool) -> None:
-    result = found_claims().get(claim.id)
     if json:
-        document = {"kind": "claim", "name": claim.id, "label": claim.text.statement}
-        say_json([{**document, **claim.text.values(), "quick": claim.quick, "found": result}])
+        say_json([_claim_document(claim)])
         return
+    result = found_claims().get(claim.id)
     width = min(terminal_width() or READING_WIDTH, READING_WIDTH)
     for heading, text in page_lines(claim, result):
         if text:

@@ -12,7 +12,8 @@ import pytest
 from optlab.cli.app import main
 from optlab.core import paths, registry
 from optlab.core.plain_math import plain
-from optlab.experiment import Experiment
+from optlab.experiment import Experiment, presets
+from optlab.studies.comparison import shipped
 
 KINDS = [*registry.plurals().values(), "presets", "studies", "claims", "devices"]
 RULES = sorted(
@@ -131,6 +132,18 @@ def test_that_show_prints_the_file_of_a_preset(capsys: pytest.CaptureFixture[str
     assert Experiment.from_toml(shown) == Experiment.load(paths.presets() / "digits-mlp.toml")
     (page,) = document(["show", "digits-mlp"], capsys)
     assert "below 5%" in page["explanation"][0]
+
+
+def test_that_all_pages_are_one_document_for_programs(capsys: pytest.CaptureFixture[str]) -> None:
+    found = {(page["kind"], page["name"]): page for page in document(["show", "--all"], capsys)}
+    declared = {(kind, name) for kind in registry.kinds() for name in registry.names(kind)}
+    files = {("preset", path.stem) for path in presets.files()}
+    files |= {("study", path.stem) for path in shipped.files()}
+    assert found.keys() == declared | files
+    (alone,) = document(["show", "momentum"], capsys)
+    assert found["optimizer", "momentum"] == alone
+    assert main(["show"]) == 2 and main(["show", "momentum", "--all"]) == 2
+    assert "instead of one" in capsys.readouterr().err
 
 
 def test_that_a_name_of_several_kinds_shows_all_pages(capsys: pytest.CaptureFixture[str]) -> None:

@@ -59,7 +59,7 @@ def test_that_a_plain_call_gives_what_the_parser_gives(
         ["runs", "--json=1"],
         ["runs", "--"],
         ["list", "optimizers", "losses"],
-        ["show"],
+        ["show", "momentum", "adam"],
         ["run", "digits-mlp"],
         ["--version"],
         ["nothing"],
