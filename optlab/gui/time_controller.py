@@ -69,11 +69,12 @@ class TimeController(QObject):
         self._run_id = self._title = ""
         self._origin: tuple[str, int] | None = None
         self._changes: Mapping[str, Any] = {}
+        self._reaching = False
         self._window: StepWindow | None = None
         self.work = TaskBridge(prewarmer.pool, self)
         self.work.answered.connect(self._answered)
-        self.work.failed.connect(self.failed)
-        self.work.dataChanged.connect(lambda sentence, _task: self.failed.emit(sentence))
+        self.work.failed.connect(self._failed)
+        self.work.dataChanged.connect(lambda sentence, _task: self._failed(sentence))
         panel.stepChanged.connect(self.stepChanged)
         panel.stepMeant.connect(self._meant)
         panel.forkRequested.connect(self.prepare)
@@ -174,24 +175,40 @@ class TimeController(QObject):
         if self._origin is None:
             return False
         run_id, step = self._origin
-        self.said.emit(f"Reaching step {step:,}…")
+        sentence = f"Reaching step {step:,} of “{printable(self._title)}”…"
+        self.said.emit(sentence)
+        self._banner.show_sentence(sentence, {"Cancel": self._give_up})
+        self._reaching = True
         self.work.ask(ForkTask(run_id, step, experiment=experiment.to_toml()))
         return True
+
+    def _give_up(self) -> None:
+        # What has been found when it stops is not used.
+        self._reaching = False
+        self.work.give_up()
+        self._failed("The fork was cancelled; Start tries again.")
 
     def _answered(self, result: object) -> None:
         match result:
             case RunAtStep():
                 self._arm(result)
             case Plan() if result.announcement:
-                self.said.emit(result.announcement)
+                self._banner.show_sentence(result.announcement, {"Cancel": self._give_up})
             case Progress():
                 self.said.emit(f"Computed again up to step {result.step:,}: {result.done:.0%}.")
-            case PreparedFork():
+            case PreparedFork() if self._reaching:
+                self._reaching = False
                 self.disarm()
                 self._banner.hide()
                 self.forkReady.emit(result)
             case _:
                 pass
+
+    def _failed(self, sentence: str) -> None:
+        self._reaching = False
+        if self._origin is not None:
+            self._show_armed()
+        self.failed.emit(sentence)
 
     def _arm(self, at: RunAtStep) -> None:
         step = at.plan.step
@@ -199,12 +216,16 @@ class TimeController(QObject):
         self._origin = (at.plan.record.id, step)
         self._panel.look_at(step)
         self.armed.emit(True)
+        self._show_armed()
+        self.said.emit(f"Ready to fork at step {step:,}.")
+
+    def _show_armed(self) -> None:
+        assert self._origin is not None
         self._banner.show_sentence(
-            f"Start forks “{printable(self._title)}” at step {step:,}: change the experiment as you "
-            "like; weights, optimizer state and batches go on from there.",
+            f"Start forks “{printable(self._title)}” at step {self._origin[1]:,}: change the "
+            "experiment as you like; weights, optimizer state and batches go on from there.",
             {"New run instead": self.disarm},
         )
-        self.said.emit(f"Ready to fork at step {step:,}.")
 
     # --- one step explained -----------------------------------------------------------------------
 

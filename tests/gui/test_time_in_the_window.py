@@ -112,8 +112,18 @@ def test_that_a_fork_can_be_given_up_and_one_that_does_not_fit_says_why(qtbot, w
     window.controls.start_button.click()
     qtbot.waitUntil(lambda: "budget of 300 steps is spent" in window.controls.message.text())
     assert window.controls.state == "idle" and not window.bridge.active
-    (leave,) = (one for one in window.banner.buttons if one.text() == "New run instead")
-    leave.click()
+
+    def answer(text: str) -> None:
+        (button,) = (one for one in window.banner.buttons if one.text() == text)
+        button.click()
+
+    window.experiment_panel.change({"budget.steps": 400})
+    window.controls.start_button.click()
+    answer("Cancel")
+    assert window.controls.state == "idle" and "cancelled" in window.controls.message.text()
+    qtbot.waitUntil(lambda: not window.time.work.active, timeout=WAIT)
+    assert not window.bridge.active and window.controls.start_button.text() == "Start fork"
+    answer("New run instead")
     assert window.controls.start_button.text() == "Start"
     fresh = trained(qtbot, window)
     with Store.open_readonly() as store:

@@ -139,7 +139,9 @@ def test_that_a_snapshot_whose_file_is_a_path_is_not_removed(
     writer = store.begin([experiment], "thread")
     run = writer.run_ids[0]
     writer.record(source().kept(10, "paused"))
+    writer.close()
     _sql(home, "UPDATE snapshots SET file = '../../../victim/40-end.safetensors'")
+    writer = store.resume([run])
     writer.record(source().kept(10, "paused"))
     writer.close()
     assert _whole(victim) and [record.file for record in store.snapshots(run)] == [
