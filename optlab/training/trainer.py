@@ -68,13 +68,11 @@ class Trainer:
             snapshot is of another model or optimizer.
 
     Attributes:
-        ranks: see above.
         requested: the experiments as they were requested, epochs converted to steps. effective:
-            the same with the changes made during the run.
+            the same with the changes made during the run. ranks: see above.
         population: the runs, with their parameters and groups.
         forks: run → what it took over, of those that begin as forks.
-        norms_at_start: one a run, the norm of the full gradient before the first step; None where
-            it is not known.
+        norms_at_start: one a run, the norm of the full gradient before step 1, None if unknown.
         endings: run → how it ended. notes: run → what to report about its start, or why its last
             step was not what its method promises; the session removes what it has reported.
     """
@@ -92,9 +90,8 @@ class Trainer:
         torch.set_num_threads(first.general.threads)
         data = RunData(experiments)
         examples = len(data.first.training)
-        self._live = LiveValues(
-            experiments, [one.batches.steps_per_epoch(examples) for one in experiments]
-        )
+        lengths = [one.batches.steps_per_epoch(examples) for one in experiments]
+        self._live = LiveValues(experiments, lengths)
         experiments = self.requested = self._live.requested
         first = experiments[0]
         self.effective = self._live.effective
@@ -204,14 +201,9 @@ class Trainer:
         theta = drawn.to(device=self.device, dtype=self.dtype)
         continuations = [experiment.continuation for experiment in self.requested]
         since = [begun(snapshot.memory) for snapshot in snapshots or ()]
+        whole = self._evaluator.full_gradient
         population = Population(
-            self._shared,
-            self.effective,
-            theta,
-            continuations,
-            step,
-            since,
-            self._evaluator.full_gradient,
+            self._shared, self.effective, theta, continuations, step, since, whole
         )
         if snapshots is not None:
             self.forks = restore_groups(population.groups, snapshots)
