@@ -29,7 +29,7 @@ def lists_of(
     h: Hyperparameters,
     parameters: list[torch.Tensor],
 ) -> Iterator[tuple[int, list[torch.Tensor], list[dict[str, Any]]]]:
-    """Yield parameters that can be updated together, with the number of their step.
+    """Yield parameters of any shape that can be updated together, with the number of their step.
 
     The number is 0 for parameters that are updated one by one: complex ones, those in their
     first step, and all where a hyperparameter is a tensor. The states come with the others.
@@ -63,7 +63,7 @@ def update_list(
     states: list[dict[str, Any]],
     h: Hyperparameters,
 ) -> None:
-    """Update parameters that have the same type and number of steps."""
+    """Update parameters of any shape that have the same type and number of steps."""
     theta = Iterates(parameters)
     gradients = g = TensorList([p.grad for p in parameters if p.grad is not None])
     added = common(rule)

@@ -40,7 +40,7 @@ class TensorList:
 
     @property
     def tensors(self) -> list[torch.Tensor]:
-        """The tensors, in the order of the parameters."""
+        """The tensors, in the order and the shapes of the parameters, ``[*shape]`` each."""
         return self._tensors
 
     def __add__(self, other: Operand) -> TensorList:
@@ -134,13 +134,13 @@ class Move(TensorList):
 
     @property
     def tensors(self) -> list[torch.Tensor]:
-        """The result, which is computed when it is first needed."""
+        """The result, ``[*shape]`` each, which is computed when it is first needed."""
         if self._waits:
             self._tensors = list(self._compute(self._iterates.tensors, _of(self._by)))
             self._waits = False
         return self._tensors
 
-    def take(self, iterates: Iterates) -> bool:
+    def apply_to(self, iterates: Iterates) -> bool:
         """Move the parameters in place; return whether that gives the result."""
         if self._waits and iterates is self._iterates:
             self._apply(iterates.tensors, _of(self._by))
@@ -150,7 +150,7 @@ class Move(TensorList):
 
 def assign(iterates: Iterates, after: TensorList) -> None:
     """Give parameters the values that a rule returned for them."""
-    if not (isinstance(after, Move) and after.take(iterates)):
+    if not (isinstance(after, Move) and after.apply_to(iterates)):
         torch._foreach_copy_(iterates.tensors, after.tensors)
 
 

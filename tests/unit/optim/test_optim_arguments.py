@@ -211,7 +211,8 @@ def _step(optimizer: torch.optim.Optimizer, weights: torch.nn.Parameter) -> None
         loss.backward()
         return loss
 
-    optimizer.step(closure)
+    whole = (closure,) if getattr(rule, "needs_full_gradient", False) else ()
+    optimizer.step(closure, *whole)
 
 
 ALL = [name for name in dir(optlab.optim) if name not in ("ClosureOptimizer", "RuleOptimizer")]
