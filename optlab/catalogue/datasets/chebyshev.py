@@ -23,7 +23,7 @@ class Chebyshev(Dataset):
 
     name: ClassVar[str] = "chebyshev"
     label: ClassVar[str] = "Chebyshev polynomial"
-    group: ClassVar[str] = "Generated, all examples"
+    group: ClassVar[str] = "Computed, all examples"
     sort_order: ClassVar[int] = 66
     rule: ClassVar[tuple[str, ...]] = (
         r"x_i = -1 + \frac{2 i}{n - 1},\quad y_i = T_k\left(x_i\right),\quad "

@@ -21,7 +21,7 @@ class ModularAddition(Dataset):
 
     name: ClassVar[str] = "modular_addition"
     label: ClassVar[str] = "Modular addition"
-    group: ClassVar[str] = "Generated, all examples"
+    group: ClassVar[str] = "Computed, all examples"
     sort_order: ClassVar[int] = 67
     rule: ClassVar[tuple[str, ...]] = (r"y = \left(a + b\right)\ \text{mod}\ p",)
     symbols: ClassVar[dict[str, str]] = {"a, b": "numbers from 0 to p − 1, one-hot"}
