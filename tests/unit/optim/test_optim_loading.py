@@ -95,6 +95,8 @@ def step(optimizer: torch.optim.Optimizer, tensors: list[torch.nn.Parameter]) ->
                 assert tensor.grad is not None
                 tensor.grad = tensor.grad.to_sparse()
         optimizer.step()
+    elif ours and optimizer.rule.needs_full_gradient:
+        optimizer.step(plain, plain)  # the batch is the entire training set
     else:
         optimizer.step(plain if ours else differentiated)
 
