@@ -211,8 +211,8 @@ def _step(optimizer: torch.optim.Optimizer, weights: torch.nn.Parameter) -> None
         loss.backward()
         return loss
 
-    whole = (closure,) if getattr(rule, "needs_full_gradient", False) else ()
-    optimizer.step(closure, *whole)
+    # The batch is the entire training set.
+    optimizer.step(*[closure] * (1 + getattr(rule, "needs_full_gradient", False)))
 
 
 ALL = [name for name in dir(optlab.optim) if name not in ("ClosureOptimizer", "RuleOptimizer")]
