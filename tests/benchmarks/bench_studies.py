@@ -66,7 +66,7 @@ ORDER = torch.from_numpy(given["order"])
 
 def train(rate):
     model = torch.nn.Sequential(torch.nn.Linear(64, 32), torch.nn.ReLU(), torch.nn.Linear(32, 10))
-    torch.nn.utils.vector_to_parameters(torch.from_numpy(given["start"]), model.parameters())
+    torch.nn.utils.vector_to_parameters(torch.from_numpy(given["start"]).clone(), model.parameters())
     optimizer = torch.optim.SGD(model.parameters(), lr=rate, momentum=0.9)
     losses, norms = [], []
     for rows in ORDER:

@@ -443,7 +443,7 @@ def _command(*arguments: str) -> subprocess.Popen[str]:
 
 def _wait_for_steps(least: int) -> str:
     """Wait until a run of the study has that many stored steps; return the study's id."""
-    deadline = time.monotonic() + 60.0
+    deadline = time.monotonic() + 180.0  # of a machine that does much else
     while time.monotonic() < deadline:
         with Store.open_readonly() as store:
             if any(record.steps >= least for record in store.runs()):
