@@ -125,7 +125,7 @@ class MainWindow(QMainWindow):
         right = QWidget()
         column = QVBoxLayout(right)
         column.setContentsMargins(8, 8, 8, 0)
-        column.setSpacing(8)
+        column.setSpacing(5)
         column.addWidget(self.banner)
         self.views = QTabWidget()
         self.views.setDocumentMode(True)
