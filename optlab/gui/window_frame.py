@@ -92,7 +92,7 @@ class WindowFrame(QMainWindow):
         right = QWidget()
         self._column = QVBoxLayout(right)
         self._column.setContentsMargins(8, 8, 8, 0)
-        self._column.setSpacing(8)
+        self._column.setSpacing(5)
         self._column.addWidget(self.banner)
         self._column.addWidget(self.views, 1)
         self._column.addWidget(self.timeline)

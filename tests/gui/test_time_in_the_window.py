@@ -94,17 +94,6 @@ def test_an_afternoon_of_rewinding_and_forking(qtbot, window):
     assert panel.track.minimum() == 200 and panel.label.text() == "step 300 of 300"
 
 
-def test_that_a_fork_without_changes_is_its_parent(qtbot, window):
-    parent = trained(qtbot, window)
-    window.timeline.look_at(150)
-    window.timeline.fork_button.click()
-    qtbot.waitUntil(lambda: window.controls.start_button.text() == "Start fork", timeout=WAIT)
-    forked = trained(qtbot, window)
-    with Store.open_readonly() as store:
-        assert store.run(forked).parent == parent
-        assert store.run(forked).theta_sha256 == store.run(parent).theta_sha256
-
-
 def test_that_a_fork_can_be_given_up_and_one_that_does_not_fit_says_why(qtbot, window):
     trained(qtbot, window)
     window.timeline.fork_button.click()  # at the last step, where the budget is spent
@@ -130,26 +119,33 @@ def test_that_a_fork_can_be_given_up_and_one_that_does_not_fit_says_why(qtbot, w
         assert store.run(fresh).parent == ""
 
 
-def test_that_a_pace_slows_the_run_and_changes_are_marked(qtbot, window):
-    panel = window.timeline
+def test_that_pace_and_budget_can_be_left_to_the_user_and_changes_are_marked(qtbot, window):
+    panel, endless = window.timeline, window.timeline.endless
+    endless.click()
+    assert window.experiment_panel.experiment().budget.steps == UNTIL_STOPPED
+    endless.click()
+    assert window.experiment_panel.experiment().budget.steps == 300
+    endless.click()
     panel.pace.setCurrentIndex(panel.pace.findText("10 steps/s"))
     window.controls.start_button.click()
     qtbot.waitUntil(lambda: window.bridge.active and panel.track.maximum() >= 2, timeout=WAIT)
-    assert not panel.fork_button.isEnabled()
+    assert not panel.fork_button.isEnabled() and not endless.isEnabled()
     window.bridge.send(SetValue("optimizer.lr", 0.02))
     qtbot.waitUntil(lambda: bool(panel.track.changes), timeout=WAIT)
-    at = panel.track.maximum()
-    assert at < 60
     panel.pace.setCurrentIndex(0)
+    qtbot.waitUntil(lambda: panel.track.maximum() > 300, timeout=WAIT)
+    assert "until you stop" in window.controls.figures.text()
     with qtbot.waitSignal(window.bridge.sessionEnded, timeout=WAIT):
-        pass
+        window.controls.stop_button.click()
+    assert endless.isChecked() and endless.isEnabled()
     (change,) = panel.track.changes
     assert change in panel.track.snapshots
     # The marks come back with the stored run.
     with Store.open_readonly() as store:
-        run = store.runs()[0].id
+        (record,) = store.runs()
+    assert record.status == "stopped" and record.steps > 300
     panel.clear()
-    window.show_stored(run)
+    window.show_stored(record.id)
     qtbot.waitUntil(lambda: panel.track.changes == {change}, timeout=WAIT)
     assert change in window.plots.plot(LossPlot).marks.steps
 
@@ -179,21 +175,3 @@ def test_that_advice_can_be_tried_as_a_fork(qtbot, window):
     given = Experiment.load(paths.presets() / "diverges.toml")
     assert changed.optimizer.lr < given.optimizer.lr or changed.clipping.name == "norm"
     assert window.timeline.step == last
-
-
-def test_that_a_run_can_go_on_until_it_is_stopped(qtbot, window):
-    endless = window.timeline.endless
-    endless.click()
-    assert window.experiment_panel.experiment().budget.steps == UNTIL_STOPPED
-    endless.click()
-    assert window.experiment_panel.experiment().budget.steps == 300
-    endless.click()
-    window.controls.start_button.click()
-    qtbot.waitUntil(lambda: window.timeline.track.maximum() > 300, timeout=WAIT)
-    assert "until you stop" in window.controls.figures.text() and not endless.isEnabled()
-    with qtbot.waitSignal(window.bridge.sessionEnded, timeout=WAIT):
-        window.controls.stop_button.click()
-    with Store.open_readonly() as store:
-        (record,) = store.runs()
-    assert record.status == "stopped" and record.steps > 300
-    assert endless.isChecked() and endless.isEnabled()

@@ -49,8 +49,6 @@ class ControlBar(QWidget):
             "Start", "Start", "Ctrl+Return", "Start training (Ctrl+Return)"
         )
         self.start_button.setObjectName("primary")
-        _reserve_width(self.start_button, "Start fork")
-        self.start_button.setShortcut(QKeySequence("Ctrl+Return"))
         self.pause_button = self._button(
             "Pause", "Pause or resume", "Ctrl+P", "Pause before the next step, or resume (Ctrl+P)"
         )
@@ -90,7 +88,7 @@ class ControlBar(QWidget):
         middle.addWidget(self.progress)
         middle.addWidget(self.figures)
         layout = QHBoxLayout(self)
-        layout.setContentsMargins(12, 8, 12, 8)
+        layout.setContentsMargins(12, 3, 12, 6)
         layout.setSpacing(16)
         layout.addLayout(buttons)
         layout.addLayout(middle, 1)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QTimer, Signal
+from collections.abc import Sequence
+
+from PySide6.QtCore import QSize, Qt, QTimer, Signal
+from PySide6.QtGui import QAction, QResizeEvent
 from PySide6.QtWidgets import QCheckBox, QComboBox, QHBoxLayout, QPushButton, QWidget
 
 from optlab.gui.panels.step_track import StepTrack
@@ -15,6 +18,7 @@ PACES: dict[str, float] = {
     "1 step/s": 1.0,
 }
 """Text of each pace → steps a second, 0 for as many as possible."""
+_MARGIN, _SPACING = 12, 8
 _REST_MILLISECONDS = 250
 """Time after which a step that is looked at is taken to be meant."""
 
@@ -64,14 +68,18 @@ class TimePanel(QWidget):
         self.endless.setToolTip("Let the next run go on until you stop it, whatever the budget")
         self.endless.toggled.connect(self.endlessChanged)
         layout = QHBoxLayout(self)
-        layout.setContentsMargins(12, 0, 12, 0)
-        layout.setSpacing(8)
+        layout.setContentsMargins(_MARGIN, 0, _MARGIN, 0)
+        layout.setSpacing(_SPACING)
         layout.addWidget(self.pace)
         layout.addWidget(self.endless)
         layout.addWidget(self.track, 1)
         layout.addWidget(self.label)
         for button in (self.now_button, self.explain_button, self.fork_button):
             layout.addWidget(button)
+        # Where there is no room for all, the last of these are in the context menu alone.
+        self._given_up = (self.endless, self.explain_button, self.now_button, self.label)
+        self._needed = (self.pace, self.track, self.fork_button)
+        self._add_actions()
         self._rest = QTimer(self)
         self._rest.setSingleShot(True)
         self._rest.setInterval(_REST_MILLISECONDS)
@@ -84,6 +92,32 @@ class TimePanel(QWidget):
             lambda _index: self.paceChanged.emit(self.steps_per_second)
         )
         self.clear()
+
+    def _add_actions(self) -> None:
+        self.setContextMenuPolicy(Qt.ContextMenuPolicy.ActionsContextMenu)
+        for button in (self.now_button, self.explain_button, self.fork_button, self.endless):
+            action = QAction(button.text(), self)
+            action.setToolTip(button.toolTip())
+            action.triggered.connect(button.click)
+            self.addAction(action)
+
+    def minimumSizeHint(self) -> QSize:  # Qt's name
+        """Return the size of what is always shown."""
+        return QSize(self._width(self._needed), super().minimumSizeHint().height())
+
+    def resizeEvent(self, event: QResizeEvent) -> None:  # Qt's name
+        """Hide what has no room."""
+        super().resizeEvent(event)
+        shown = [*self._needed, *self._given_up]
+        for widget in self._given_up:
+            fits = self._width(shown) <= event.size().width()
+            widget.setVisible(fits)
+            if not fits:
+                shown.remove(widget)
+
+    def _width(self, widgets: Sequence[QWidget]) -> int:
+        inside = sum(max(one.minimumSizeHint().width(), one.minimumWidth()) for one in widgets)
+        return inside + _SPACING * (len(widgets) - 1) + 2 * _MARGIN
 
     @property
     def step(self) -> int:

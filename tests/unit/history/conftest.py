@@ -122,7 +122,9 @@ class Lab:
 
 
 @pytest.fixture
-def lab(tmp_path: Path) -> Iterator[Lab]:
+def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Lab]:
+    # On a busy machine a small run may take seconds; only the snapshots asked for are kept.
+    monkeypatch.setattr("optlab.training.session.CHECKPOINT_SECONDS", 1e9)
     made = Lab(tmp_path / "history-home")
     yield made
     made.store.close()
