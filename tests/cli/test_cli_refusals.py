@@ -171,7 +171,7 @@ def test_that_a_wrong_option_is_refused_in_one_sentence(
         (["run", "folder/digits-mlp"], "cannot be read"),
         (["run", "--resume", "nothing"], "There is no run"),
         (["fly"], "No such command"),
-        (["show"], "Missing argument"),
+        (["show"], "Give the name of what to show"),
         (["export", "nothing", "--format", "csv", "--to", "x.csv"], "There is no run"),
         (["export", "nothing", "--format", "xlsx", "--to", "x.csv"], "one of csv, parquet"),
         (["export", "nothing", "--format", "csv"], "--to"),

@@ -25,7 +25,11 @@ def start() -> Iterator[Start]:
     def begin(*words: str) -> subprocess.Popen[str]:
         processes.append(
             subprocess.Popen(
-                [sys.executable, *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+                [sys.executable, *words],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                text=True,
             )
         )
         return processes[-1]
@@ -44,19 +48,19 @@ def onlooker(start: Start, folder: Path) -> subprocess.Popen[str]:
     return start("-m", "optlab", "watched", str(folder), "--follow")
 
 
-def wait_for(
-    folder: Path, steps: int, process: subprocess.Popen[str], seconds: float = 60
-) -> WatchedRun:
-    """Read the newest run until it has so many steps."""
+def wait_for(folder: Path, steps: int, process: int, seconds: float = 60) -> WatchedRun:
+    """Read the run of a process until it has so many steps."""
     deadline = time.monotonic() + seconds
+    runs: dict[str, WatchedRun] = {}
     while time.monotonic() < deadline:
-        runs = find_runs(folder) if folder.is_dir() else []
-        if runs:
-            run = WatchedRun(runs[-1], read_identity(runs[-1]))
-            run.read()
-            if "loss" in run.series and run.last("loss")[0] >= steps:
-                return run
-        assert process.poll() is None, process.communicate()
+        for each in find_runs(folder) if folder.is_dir() else []:
+            if each.name not in runs:
+                runs[each.name] = WatchedRun(each, read_identity(each))
+            run = runs[each.name]
+            if run.identity.process == process:
+                run.read()
+                if "loss" in run.series and run.last("loss")[0] >= steps:
+                    return run
         time.sleep(0.02)
     raise AssertionError(f"fewer than {steps} steps were recorded in {seconds} s")
 
@@ -75,13 +79,13 @@ def check_what_is_left(folder: Path, at_least: int) -> None:
 def test_that_kills_of_either_side_harm_nobody(start: Start, tmp_path: Path) -> None:
     folder = tmp_path / "runs"
     trained = loop(start, folder, 0)
-    first = wait_for(folder, 100, trained)
+    first = wait_for(folder, 100, trained.pid)
     looks = onlooker(start, folder)
     assert looks.stdout is not None and "running" in looks.stdout.readline()
     looks.kill()
     looks.wait()
     recorded = first.last("loss")[0]
-    later = wait_for(folder, recorded + 100, trained)
+    later = wait_for(folder, recorded + 100, trained.pid)
     time.sleep(random.random() / 5)
     trained.kill()
     trained.wait()
