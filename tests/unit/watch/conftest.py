@@ -10,7 +10,10 @@ from typing import Any
 import pytest
 import torch
 
+import optlab
 from optlab.outside.foreign_runs.watched import WatchedRun, read_identity
+
+Start = Callable[..., Any]
 
 
 class Recorded:
@@ -63,3 +66,17 @@ def batch(seed: int = 1, rows: int = 32) -> tuple[torch.Tensor, torch.Tensor]:
 
 def state(path: Path) -> Any:
     return json.loads(path.read_text())
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Start]:
+    watchers = []
+
+    def begin(*arguments: Any, **options: Any) -> Any:
+        options = {"folder": tmp_path / "runs", "every": 1, **options}
+        watchers.append(optlab.watch(*arguments, **options))
+        return watchers[-1]
+
+    yield begin
+    for watcher in watchers:
+        watcher.detach()
