@@ -223,7 +223,11 @@ def lines(page: Page, width: int) -> Iterator[str]:
 
 def _hung(head: str, text: str, width: int) -> list[str]:
     return textwrap.wrap(
-        text, max(width, len(head) + 20), initial_indent=head, subsequent_indent=" " * len(head)
+        text,
+        max(width, len(head) + 20),
+        initial_indent=head,
+        subsequent_indent=" " * len(head),
+        break_on_hyphens=False,
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import tomllib
 from typing import Any
 
@@ -13,6 +14,7 @@ from optlab.cli.app import main
 from optlab.core import paths, registry
 from optlab.core.plain_math import plain
 from optlab.experiment import Experiment, presets
+from optlab.studies.claims import shipped as shipped_claims
 from optlab.studies.comparison import shipped
 
 KINDS = [*registry.plurals().values(), "presets", "studies", "claims", "devices"]
@@ -118,9 +120,10 @@ def test_that_the_example_and_the_flags_of_a_page_ask_for_the_component(
             )
             assert registry.build(kind, section) == component.build({}, kind)
         sections = {"instrument": f"instruments.{component.name}.", "demonstration": ""}
-        prefix = f"--set {sections.get(kind, f'{kind}.')}"
-        assert all(flag.startswith(prefix) for flag in page["flags"])
-        typed = dict(flag.removeprefix(prefix).split("=", 1) for flag in page["flags"])
+        prefix = sections.get(kind, f"{kind}.")
+        flags = [shlex.split(flag) for flag in page["flags"]]
+        assert all(option == "--set" and change.startswith(prefix) for option, change in flags)
+        typed = dict(change.removeprefix(prefix).split("=", 1) for _, change in flags)
         assert list(typed) == [field.name for field in component.fields()]
         parsed = {name: component.field(name).parse(text) for name, text in typed.items()}
         assert component.build(parsed, kind) == component.build({}, kind)
@@ -139,6 +142,7 @@ def test_that_all_pages_are_one_document_for_programs(capsys: pytest.CaptureFixt
     declared = {(kind, name) for kind in registry.kinds() for name in registry.names(kind)}
     files = {("preset", path.stem) for path in presets.files()}
     files |= {("study", path.stem) for path in shipped.files()}
+    files |= {("claim", name) for name in shipped_claims.files()}
     assert found.keys() == declared | files
     (alone,) = document(["show", "momentum"], capsys)
     assert found["optimizer", "momentum"] == alone

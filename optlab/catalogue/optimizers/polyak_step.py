@@ -25,7 +25,7 @@ class PolyakStep(ObjectiveOptimizer):
     name: ClassVar[str] = "polyak_step"
     label: ClassVar[str] = "Polyak step"
     group: ClassVar[str] = "Step by the value"
-    sort_order: ClassVar[int] = 50
+    sort_order: ClassVar[int] = 38
     rule: ClassVar[tuple[str, ...]] = (
         r"\eta = \min\left(\frac{J(\theta) - J^*}{c\, \|g\|^2},\ \epsilon\right)",
         r"\theta \leftarrow \theta - \eta\, g",

@@ -25,7 +25,7 @@ class ProximalSGD(Optimizer):
     name: ClassVar[str] = "proximal_sgd"
     label: ClassVar[str] = "Proximal SGD (L1)"
     group: ClassVar[str] = "Basic algorithms"
-    sort_order: ClassVar[int] = 45
+    sort_order: ClassVar[int] = 34
     rule: ClassVar[tuple[str, ...]] = (
         r"u = \theta - \epsilon\, g",
         r"\theta \leftarrow \mathrm{sign}(u)\, \max(|u| - \epsilon \lambda_1,\ 0)",

@@ -27,7 +27,7 @@ class ScheduleFreeSGD(Optimizer):
     name: ClassVar[str] = "schedule_free_sgd"
     label: ClassVar[str] = "Schedule-free SGD"
     group: ClassVar[str] = "Basic algorithms"
-    sort_order: ClassVar[int] = 40
+    sort_order: ClassVar[int] = 32
     rule: ClassVar[tuple[str, ...]] = (
         r"y = (1 - \beta)\, z + \beta\, \theta,\quad g = \nabla J(y)",
         r"z \leftarrow z - \epsilon\, g",

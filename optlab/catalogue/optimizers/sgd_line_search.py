@@ -25,7 +25,7 @@ class SGDLineSearch(ObjectiveOptimizer):
     name: ClassVar[str] = "sgd_line_search"
     label: ClassVar[str] = "SGD with line search"
     group: ClassVar[str] = "Step by the value"
-    sort_order: ClassVar[int] = 52
+    sort_order: ClassVar[int] = 39
     rule: ClassVar[tuple[str, ...]] = (
         r"\eta \leftarrow \min(\gamma \eta,\ \epsilon)",
         r"\eta \leftarrow \beta \eta \quad \mathrm{until} \quad J(\theta - \eta g) \leq J(\theta) -"

@@ -26,7 +26,7 @@ class SVRG(ObjectiveOptimizer):
     name: ClassVar[str] = "svrg"
     label: ClassVar[str] = "SVRG"
     group: ClassVar[str] = "Basic algorithms"
-    sort_order: ClassVar[int] = 47
+    sort_order: ClassVar[int] = 36
     rule: ClassVar[tuple[str, ...]] = (
         r"\tilde{\theta} \leftarrow \theta,\quad \mu \leftarrow \nabla \bar{J}(\theta) \quad"
         r" \mathrm{every}\ k\ \mathrm{steps}",

@@ -46,7 +46,7 @@ def test_that_there_is_a_picker_for_every_kind_that_fills_a_section(qtbot: QtBot
     assert (
         set(panel.components)
         == set(SECTIONS)
-        == set(registry.kinds()) - {"measure", "instrument", "surface", "demonstration"}
+        == set(registry.kinds()) - {"measure", "instrument", "surface", "demonstration", "probe"}
     )
     assert all(
         entries(form.picker) == registry.names(kind) for kind, form in panel.components.items()
