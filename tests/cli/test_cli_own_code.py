@@ -73,7 +73,11 @@ def test_that_what_a_module_prints_does_not_reach_the_document(tmp_path: Path, r
 @pytest.mark.parametrize(
     ("run", "reason"),
     [
-        ("raise RuntimeError('negative inputs')", "RuntimeError: negative inputs"),
+        pytest.param(
+            "raise RuntimeError('negative inputs')",
+            "RuntimeError: negative inputs",
+            marks=pytest.mark.soak,
+        ),
         ("sys.exit('bye')", "SystemExit: bye"),
     ],
 )
@@ -139,11 +143,9 @@ def home_with_net(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize(
     "words",
     [
-        ("spectrum", "--top", "1", "--bottom", "0", "--json"),
+        pytest.param(("spectrum", "--top", "1", "--bottom", "0", "--json"), marks=pytest.mark.soak),
         pytest.param(("slice", "--points", "5"), marks=pytest.mark.soak),
-        pytest.param(
-            ("measure", "--instruments", "conditioning", "--json"), marks=pytest.mark.soak
-        ),
+        ("measure", "--instruments", "conditioning", "--json"),
     ],
 )
 def test_that_commands_that_measure_execute_the_module_in_a_worker(

@@ -132,6 +132,7 @@ def test_the_help_of_every_command_says_that_it_cannot_be_written(
     assert capfd.readouterr().err.startswith("Standard output cannot be written")
 
 
+@pytest.mark.soak
 def test_the_window_opens_without_any_stream(tmp_path: Path) -> None:
     done = _start(["--smoke", str(tmp_path / "picture.png")], preexec_fn=_close(0, 1, 2))
     assert done.returncode == 0

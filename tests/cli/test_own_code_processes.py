@@ -131,7 +131,7 @@ def test_that_a_command_executes_a_model_of_the_users_in_workers_alone(
 
 @pytest.mark.parametrize(
     "words",
-    [ON_STORED[0], *(pytest.param(words, marks=pytest.mark.soak) for words in ON_STORED[1:])],
+    [pytest.param(words, marks=pytest.mark.soak) for words in ON_STORED],
     ids=" ".join,
 )
 def test_that_a_command_on_a_stored_run_executes_its_model_in_workers_alone(

@@ -334,6 +334,7 @@ def test_that_rnn_copy_waits_on_a_plateau_before_it_falls() -> None:
     assert errors[-1] <= 0.01
 
 
+@pytest.mark.soak
 def test_that_lstm_adding_leaves_the_plateau_of_the_best_constant() -> None:
     result = shown("lstm-adding")
     data = result.experiment.dataset.load()
@@ -429,7 +430,11 @@ def test_that_separable_classes_leave_the_loss_without_a_minimum() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "switched"), [("deep-batch-norm", "batch_norm"), ("deep-skip", "skip")]
+    ("name", "switched"),
+    [
+        pytest.param("deep-batch-norm", "batch_norm", marks=pytest.mark.soak),
+        ("deep-skip", "skip"),
+    ],
 )
 def test_that_twenty_layers_learn_with_one_switch_and_do_not_without(
     name: str, switched: str

@@ -106,6 +106,7 @@ def until_stored(home: Path, steps: int) -> str:
     pytest.fail("the run stores nothing")
 
 
+@pytest.mark.soak
 def test_that_the_command_says_that_its_worker_is_suspended_continues_and_can_be_ended(
     command: Command, tmp_path: Path
 ) -> None:

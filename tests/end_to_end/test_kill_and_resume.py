@@ -78,7 +78,7 @@ def _killed(home: Path, runner: str, past: int, run: str | None = None) -> tuple
     return run, seen
 
 
-@pytest.mark.parametrize("runner", ["thread", "process"])
+@pytest.mark.parametrize("runner", [pytest.param("thread", marks=pytest.mark.soak), "process"])
 def test_that_a_killed_run_keeps_what_was_committed_and_ends_as_if_never_killed(
     tmp_path, never_killed, runner
 ):

@@ -149,7 +149,7 @@ def window(qtbot: QtBot) -> Iterator[MainWindow]:
 
 
 @pytest.mark.usefixtures("small")
-@pytest.mark.parametrize("stored", [False, True])
+@pytest.mark.parametrize("stored", [False, pytest.param(True, marks=pytest.mark.soak)])
 def test_that_the_window_exports_all_values_of_a_run(
     qtbot: QtBot, window: MainWindow, tmp_path: Path, stored: bool
 ) -> None:

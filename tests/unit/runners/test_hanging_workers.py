@@ -129,7 +129,7 @@ def test_that_a_suspended_worker_is_noticed_within_five_seconds_and_continues(
     assert isinstance(end, RunEnded) and end.status == "stopped"
 
 
-@pytest.mark.parametrize("first", ["stop", "silence"])
+@pytest.mark.parametrize("first", [pytest.param("stop", marks=pytest.mark.soak), "silence"])
 def test_that_a_stop_ends_a_suspended_worker_and_what_was_stored_stays(
     followed: tuple[Follower, int], tmp_path: Path, first: str
 ) -> None:
