@@ -122,6 +122,7 @@ def _small_heap() -> None:
 
 
 _SLOW = (
+    "architecture/test_front_page.py",
     "architecture/test_lazy_imports.py",
     "cli",
     "contracts",
@@ -131,12 +132,15 @@ _SLOW = (
     "soak",
     "store/test_damaged_stores.py",
     "store/test_random_damage.py",
+    "store/test_recording_faults.py",
+    "unit/benchmarks",
     "unit/catalogue/instruments",
     "unit/catalogue/optimizers",
     "unit/catalogue/pretraining",
     "unit/catalogue/surfaces",
     "unit/core/test_logging.py",
     "unit/curvature",
+    "unit/history",
     "unit/optim",
     "unit/outside/own_models",
     "unit/runners",
