@@ -127,7 +127,8 @@ def test_that_names_of_test_files_are_unique() -> None:
 
 
 def test_that_tests_are_neither_skipped_nor_expected_to_fail() -> None:
-    # The names under which pytest offers it, whether as a mark or as a call: no test has one.
+    # These are the names that this test forbids, as marks and as calls: a test that does not run
+    # looks like one that passes.
     wrong = [
         place(path, node)
         for path in TESTS

@@ -54,8 +54,8 @@ class ScheduleFreeAdamW(Optimizer):
         "A. Defazio et al., The Road Less Scheduled (2024), algorithm 1; not in the notes."
     )
     differences: ClassVar[str] = (
-        "The package schedulefree keeps y in the model during training and x after eval(); here the"
-        " parameters are x throughout. Its warmup_steps is a schedule here. The paper multiplies"
+        "The package schedulefree keeps y in the model in training mode and x in evaluation mode;"
+        " here the parameters are x throughout. Its warmup_steps is a schedule here. The paper multiplies"
         " the rate by √(1 − ρ₂ᵗ) instead of correcting the bias of r; this rule is that of the"
         " package's reference implementation."
     )

@@ -41,8 +41,8 @@ class ScheduleFreeSGD(Optimizer):
         " in the notes."
     )
     differences: ClassVar[str] = (
-        "The package schedulefree keeps y in the model during training and x after eval(); here the"
-        " parameters are x throughout. Its warmup_steps is a schedule here. An L2 penalty acts at"
+        "The package schedulefree keeps y in the model in training mode and x in evaluation mode;"
+        " here the parameters are x throughout. Its warmup_steps is a schedule here. An L2 penalty acts at"
         " y, as in the package."
     )
 
