@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from optlab.core.lazy import torch
-from optlab.numerics.scaling import power_of_two
+from optlab.numerics.scaling import power_of_two, row_dots
 
 Product = Callable[["torch.Tensor"], "torch.Tensor"]
 """``v [R, P]`` → ``A v [R, P]``; every run has its own matrix."""
@@ -58,7 +58,7 @@ def solve(product: Product, b: torch.Tensor, *, iterations: Any, tolerance: Any)
     x = torch.zeros_like(b)
     r = b.clone()
     d = r
-    rr = _dot(r, r)
+    rr = row_dots(r, r)
     enough = allowed.square() * rr
     # A nan in the residual propagates into x, so that the failure is visible.
     active = rr != 0.0
@@ -70,7 +70,7 @@ def solve(product: Product, b: torch.Tensor, *, iterations: Any, tolerance: Any)
             break
         # Zero where a system has ended: its product is not used, and nobody counts it.
         product_d = product(torch.where(active.unsqueeze(1), d, 0.0))
-        curvature = _dot(d, product_d)
+        curvature = row_dots(d, product_d)
         bad = active & (curvature <= 0.0)
         used += active
         if bool(bad.any()):
@@ -78,19 +78,14 @@ def solve(product: Product, b: torch.Tensor, *, iterations: Any, tolerance: Any)
             if number == 0:
                 x = torch.where(bad.unsqueeze(1), b, x)
                 r = torch.where(bad.unsqueeze(1), b - product_d, r)
-                rr = torch.where(bad, _dot(r, r), rr)
+                rr = torch.where(bad, row_dots(r, r), rr)
             active = active & ~bad
         alpha = torch.where(active, rr / curvature, 0.0).unsqueeze(1)
         x = torch.where(active.unsqueeze(1), x + alpha * d, x)
         r = torch.where(active.unsqueeze(1), r - alpha * product_d, r)
-        rr_next = _dot(r, r)
+        rr_next = row_dots(r, r)
         beta = torch.where(active, rr_next / rr, 0.0).unsqueeze(1)
         d = torch.where(active.unsqueeze(1), r + beta * d, d)
         rr = torch.where(active, rr_next, rr)
         active = active & (rr > enough)
     return Solution(x * unit, rr.sqrt() * unit.squeeze(1), used, negative)
-
-
-def _dot(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
-    """Return the inner products ``[R]`` of rows ``[R, P]``."""
-    return (a * b).sum(dim=1)

@@ -48,3 +48,8 @@ def dot(a: torch.Tensor, b: torch.Tensor) -> float:
         return plain
     of_a, of_b = power_of_two(a), power_of_two(b)
     return float((a / of_a * (b / of_b)).sum()) * float(of_a) * float(of_b)
+
+
+def row_dots(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+    """Return the inner products ``[R]`` of rows ``[R, P]``."""
+    return (a * b).sum(dim=1)

@@ -16,6 +16,7 @@ from optlab.core.fields import choice
 from optlab.core.lazy import torch
 from optlab.core.limits import EXACT_UP_TO
 from optlab.numerics.conjugate_gradients import Product
+from optlab.numerics.scaling import row_dots
 
 if TYPE_CHECKING:
     from optlab.core.hyperparameters import Hyperparameters
@@ -104,9 +105,9 @@ def controlled_step(
         its_g = torch.where(pending.unsqueeze(1), g, 0.0)
         direction, reasons = solve(damping, its_g)
         step = h.lr * direction
-        slope = -_dot(its_g, step)
+        slope = -row_dots(its_g, step)
         length, value = _shortened(theta, objective, loss, step, slope, pending)
-        predicted = slope + 0.5 * _dot(step, product(step))
+        predicted = slope + 0.5 * row_dots(step, product(step))
         ratio = (value - loss) / predicted
         accepted = pending & (length > 0.0)
         after = torch.where(accepted.unsqueeze(1), theta - length.unsqueeze(1) * step, after)
@@ -174,8 +175,3 @@ def _shortened(
 def _rounding(loss: torch.Tensor) -> torch.Tensor:
     """Return the size ``[R]`` of differences of the objective that are rounding errors."""
     return 8.0 * torch.finfo(loss.dtype).eps * loss.abs()
-
-
-def _dot(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
-    """Return the inner products ``[R]`` of rows ``[R, P]``."""
-    return (a * b).sum(dim=1)
