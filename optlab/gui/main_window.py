@@ -19,7 +19,6 @@ from PySide6.QtCore import QTimer, Signal
 from PySide6.QtGui import QCloseEvent, QShowEvent
 
 from optlab.core import paths
-from optlab.core.errors import OptLabError
 from optlab.core.lazy_module import LazyModule
 from optlab.core.printable import printable
 from optlab.gui import theme
@@ -31,13 +30,10 @@ if TYPE_CHECKING:
     from optlab.gui import window_parts as parts
     from optlab.runners.train import RunnerChoice
     from optlab.store import RunRecord
-    from optlab.tasks.history import PreparedFork
     from optlab.tasks.stored_runs import RunCurves
-    from optlab.training import control, events
-    from optlab.training.control import Message
+    from optlab.training import control
 else:
     control = LazyModule("optlab.training.control")
-    events = LazyModule("optlab.training.events")
     parts = LazyModule("optlab.gui.window_parts")
 
 DEFAULT_PRESET = "digits-mlp"
@@ -74,7 +70,6 @@ class MainWindow(WindowFrame):
         self._runner = runner
         self._was_shown = self._begun = self._built = False
         self._close_confirmed = False
-        self._start_when_checked: tuple[Message, ...] | None = None
         self.presets_menu = build_menus(self)
         self.controls.startRequested.connect(self.start)
         self.controls.stepRequested.connect(self.step)
@@ -128,7 +123,6 @@ class MainWindow(WindowFrame):
         with theme.unstyled():
             self._build_panels()
             self._connect_panels()
-            self._connect_run()
             self.apply_theme()
             self._show_experiment(shown)
         self._built = True
@@ -176,9 +170,10 @@ class MainWindow(WindowFrame):
             self, self.files.load, self.when_editable(self.secondary_windows.import_data)
         )
         self.hang_notice = parts.HangNotice(self.bridge, self.banner, self.controls, self)
+        self.run_controller = parts.RunController(self, self._runner)
 
     def _connect_panels(self) -> None:
-        panel, bridge, controls = self.experiment_panel, self.bridge, self.controls
+        panel, controls = self.experiment_panel, self.controls
         others = self.secondary_windows
         panel.experimentChanged.connect(self._experiment_changed)
         panel.pageRequested.connect(others.show_page)
@@ -204,17 +199,11 @@ class MainWindow(WindowFrame):
         others.resumeRequested.connect(self.resume)
         others.runPicked.connect(self.show_stored)
         others.experimentPicked.connect(self.files.load_document)
-        controls.pauseRequested.connect(lambda: bridge.send(control.Pause()))
-        controls.resumeRequested.connect(lambda: bridge.send(control.Resume()))
-        controls.stopRequested.connect(self._stop)
         self.instruments.pageRequested.connect(others.show_page)
         self.views.currentChanged.connect(lambda _index: self.instruments.refresh())
         self.time.connect_editor(panel)
         self.time.stepChanged.connect(self.plots.set_cursor)
         self.time.experimentReady.connect(self._edit_fork)
-        self.time.forkReady.connect(
-            lambda made: self.stored_runs.read(made.fork.parent, partial(self._start_fork, made))
-        )
         self.time.armed.connect(controls.set_forking)
         self.time.said.connect(controls.say)
         self.time.failed.connect(lambda _sentence: controls.set_state("idle"))
@@ -222,27 +211,12 @@ class MainWindow(WindowFrame):
         self.diagnosis_controller.forkRequested.connect(partial(self.time.prepare, None))
         theme.notifier().themeChanged.connect(self.apply_theme)
 
-    def _connect_run(self) -> None:
-        bridge = self.bridge
-        bridge.on(events.SessionStarted, self._session_started)
-        bridge.on(events.SeriesBlock, self._take_block)
-        bridge.on(events.WeightPath, self.plots.show_path)
-        bridge.on(events.InstrumentImage, self.instruments.show_image)
-        bridge.on(events.InstrumentCosts, self.instruments.show_costs)
-        bridge.on(events.ActivityChanged, self._activity_changed)
-        bridge.on(events.StepWarning, self._step_warned)
-        bridge.on(events.RunEnded, self._run_ended)
-        bridge.frameEnded.connect(self.plots.refresh)
-        bridge.frameEnded.connect(self.instruments.refresh)
-        bridge.sessionEnded.connect(self._session_ended)
-        self.failures.reportRequested.connect(self.secondary_windows.show_machine)
-
     # --- the life of a run ------------------------------------------------------------------------
 
     def start(self) -> None:
         """Train the experiment that the editor shows."""
         self.complete()
-        self._begin(())
+        self.run_controller.begin(())
 
     def step(self) -> None:
         """Take one step of the run in progress, or start a run that pauses after its first step."""
@@ -250,128 +224,11 @@ class MainWindow(WindowFrame):
         if self.bridge.active:
             self.bridge.send(control.Advance(1))
         else:
-            self._begin((control.Advance(1),))
+            self.run_controller.begin((control.Advance(1),))
 
-    def resume(self, run_id: str, *, changed_data: bool = False) -> None:
-        """Resume a stored run, as soon as its curves have been read.
-
-        Args:
-            run_id: its id.
-            changed_data: whether to go on although the files that it has read have changed.
-        """
-        self.stored_runs.read(run_id, partial(self._resume, changed_data=changed_data))
-
-    def _resume(self, curves: RunCurves, *, changed_data: bool) -> None:
-        record = curves.record
-        if self.bridge.active or not self.files.load_document(record.experiment):
-            return
-        self._show_curves(curves)
-        self.shown_run.resume(record)
-        self.bridge.resume(record.id, self._runner, changed_data=changed_data)
-        self.failures.resuming(partial(self.resume, record.id, changed_data=True))
-        self.diagnosis_controller.begin(parts.Experiment.from_toml(record.experiment, check=False))
-        self._show_starting()
-
-    def _begin(self, first: tuple[Message, ...]) -> None:
-        if self.experiment_panel.pending:
-            self._start_when_checked = first
-            self.controls.say("Starting when your data or model have been read…")
-            return
-        try:
-            experiment = self.experiment_panel.experiment()
-        except OptLabError as error:
-            self.controls.say(str(error), problem=True)
-            return
-        self.stored_runs.drop()
-        if self.time.takes_over(experiment):
-            self.controls.set_state("starting")
-            return
-        self.plots.clear()
-        self.plots.set_path_note("")
-        self.instruments.clear()
-        checked = self.experiment_panel.checked
-        if checked is not None and checked.task is not None:
-            self.plots.set_task(checked.task)
-        self.shown_run.begin(experiment.title())
-        self.time.begin(experiment.title())
-        self.bridge.start(experiment, self._runner, (*self.time.first_messages, *first))
-        self.diagnosis_controller.begin(experiment)
-        self._show_starting()
-
-    def _edit_fork(self, document: str, changes: dict[str, Any]) -> None:
-        if self.files.load_document(document) and changes:
-            self.experiment_panel.change(changes)
-
-    def _start_fork(self, prepared: PreparedFork, curves: RunCurves) -> None:
-        made = prepared.fork
-        experiment = parts.Experiment.from_toml(made.experiment, check=False)
-        self._show_curves(parts.until(curves, made.at))
-        self.shown_run.begin(prepared.title)
-        self.bridge.start(experiment, self._runner, self.time.first_messages, made)
-        self.diagnosis_controller.begin(experiment)
-        self._show_starting()
-
-    def _show_starting(self) -> None:
-        self.recording.begin()
-        self.banner.hide()
-        self.experiment_panel.set_locked(True)
-        self.controls.set_state("starting")
-        self.controls.say("Starting…")
-
-    def _stop(self) -> None:
-        self.controls.set_state("stopping")
-        self.controls.say("Stopping…")
-        self.bridge.send(control.Stop())
-
-    def _session_started(self, started: events.SessionStarted) -> None:
-        self.plots.set_followed(started.tracked)
-        self.plots.set_value_source(parts.StoredValues(self.bridge.run_ids))
-        if started.step:
-            self.plots.set_path_note(parts.PATH_RESUMED.format(step=started.step))
-        self.controls.begin(started.steps, started.step, started.device_name)
-        self.controls.set_state("running")
-        last = (
-            f" ({started.last_batch} in the last batch of an epoch)"
-            if started.last_batch != started.batch
-            else ""
-        )
-        self.controls.say(
-            f"Training {started.parameters:,} parameters: {started.steps_per_epoch:,} steps per "
-            f"epoch, batch size {started.batch}{last}."
-        )
-
-    def _take_block(self, block: events.SeriesBlock) -> None:
-        self.plots.add(block)
-        self.instruments.add(block)
-        self.controls.advance(block.step, block.seconds)
-
-    def _activity_changed(self, changed: events.ActivityChanged) -> None:
-        paused = changed.activity == "paused"
-        self.controls.set_state("paused" if paused else "running")
-        self.controls.say(
-            "Paused: change live fields, take single steps, or resume." if paused else "Training…"
-        )
-
-    def _step_warned(self, warning: events.StepWarning) -> None:
-        self.controls.say(f"Step {warning.step:,}: {warning.words}.")
-
-    def _run_ended(self, ended: events.RunEnded) -> None:
-        diverged = ended.status == "diverged"
-        sentence = parts.summary(ended)
-        if self.recording.problem:
-            sentence += " The recording is incomplete."
-        self.controls.say(sentence, problem=diverged or bool(self.recording.problem))
-        self.recording.show_with(
-            f"The run diverged: {ended.reason}. Lower the learning rate, or clip the gradient by "
-            "its norm."
-            if diverged
-            else ""
-        )
-
-    def _session_ended(self) -> None:
-        self.experiment_panel.set_locked(False)
-        self.controls.set_state("idle")
-        self.plots.refresh()
+    def resume(self, run_id: str) -> None:
+        """Resume a stored run, as soon as its curves have been read."""
+        self.run_controller.resume(run_id)
 
     # --- experiments and stored runs --------------------------------------------------------------
 
@@ -417,16 +274,17 @@ class MainWindow(WindowFrame):
         self.experiment_panel.pick("model", name)
         self.controls.say(f"Registered the model {name}, here and for the command line.")
 
+    def _edit_fork(self, document: str, changes: dict[str, Any]) -> None:
+        if self.files.load_document(document) and changes:
+            self.experiment_panel.change(changes)
+
     def _show_experiment(self, experiment: Experiment) -> None:
         self.experiment_panel.set_experiment(experiment)
         self.instruments.set_tables(self.experiment_panel.instruments())
 
     def _experiment_changed(self, experiment: Experiment | None) -> None:
         self.controls.set_startable(experiment is not None, self.experiment_panel.problem())
-        first = self._start_when_checked
-        if first is not None and not self.experiment_panel.pending:
-            self._start_when_checked = None
-            self._begin(first)
+        self.run_controller.begin_when_checked()
 
     def _request_preview(self, section: dict[str, object]) -> None:
         # No worker may start before the first paint.

@@ -14,20 +14,18 @@ from optlab.gui.live_changes import LiveChanges
 from optlab.gui.panels.diagnosis_panel import DiagnosisPanel
 from optlab.gui.panels.experiment_panel import ExperimentPanel
 from optlab.gui.panels.plots_panel import PlotsPanel
-from optlab.gui.plots.value_export import StoredValues
 from optlab.gui.questions import may_stop_run
 from optlab.gui.recording_notice import RecordingNotice
+from optlab.gui.run_controller import RunController
 from optlab.gui.secondary_windows import SecondaryWindows
-from optlab.gui.shown_run import PATH_RESUMED, ShownRun
+from optlab.gui.shown_run import ShownRun
 from optlab.gui.stored_curves import show_curves
 from optlab.gui.stored_runs import StoredRuns
-from optlab.gui.summary import summary
-from optlab.gui.time_controller import TimeController, until
+from optlab.gui.time_controller import TimeController
 from optlab.tasks.checking import CheckTask
 from optlab.tasks.preview import PreviewTask
 
 __all__ = [
-    "PATH_RESUMED",
     "CheckTask",
     "DiagnosisController",
     "DiagnosisPanel",
@@ -43,16 +41,14 @@ __all__ = [
     "PreviewTask",
     "RecordingNotice",
     "RunBridge",
+    "RunController",
     "SecondaryWindows",
     "ShownRun",
     "StoredRuns",
-    "StoredValues",
     "TaskBridge",
     "TimeController",
     "Turn",
     "WorkerPrewarmer",
     "may_stop_run",
     "show_curves",
-    "summary",
-    "until",
 ]
