@@ -90,9 +90,9 @@ def question_words(study: Study) -> str:
     measured = unit_words(study)
     if isinstance(claim, TrendClaim):
         along = f" along {study.along}"
-        stated = f"‘{described(study)}’ holds of {measured}{along}"
+        stated = f"‘{described(study)}’ holds of ‘{measured}’{along}"
     else:
-        stated = f"{measured} " + ", and whether it ".join(
+        stated = f"‘{measured}’ " + ", and whether it ".join(
             _RELATIONS[pair.relation].format(arm=pair.arm, against=pair.against) for pair in claim
         )
     shared = "the same seeds for all" if seeds.paired else "each with seeds of its own"
@@ -111,7 +111,11 @@ def margin_words(study: Study) -> str:
     kind = "factor" if decision.effect == "ratio" else decision.effect
     if same:
         return f"within a {kind} of {decision.margin:g}"
-    return f"by any {kind}" if decision.margin == least else f"by a {kind} of at least {decision.margin:g}"
+    return (
+        f"by any {kind}"
+        if decision.margin == least
+        else f"by a {kind} of at least {decision.margin:g}"
+    )
 
 
 def protocol(study: Study, result: Mapping[str, Any] | None = None) -> list[tuple[str, str]]:
