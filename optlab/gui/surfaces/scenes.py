@@ -36,8 +36,9 @@ class Scene:
 
 
 def scenes() -> list[Scene]:
-    """Return all scenes that are races, in order; ``optlab list scenes`` says what is wrong with
-    others.
+    """Return the scenes that are races, in order.
+
+    What is wrong with a file that is left out, ``optlab list scenes`` says.
     """
     found: list[Scene] = []
     for listed in shipped.scenes():
