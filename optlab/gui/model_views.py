@@ -228,6 +228,7 @@ class ModelViewController(QObject):
                 tile.show_problem(sentence)
 
     def shut_down(self) -> None:
-        """Cancel what is being computed."""
+        """Cancel what is being computed; later requests are ignored."""
+        self._experiment = ""
         self._timer.stop()
         self.work.shut_down()
