@@ -35,7 +35,7 @@ class BeforeRunController(QObject):
         parent: QObject,
     ) -> None:
         super().__init__(parent)
-        self._prewarmer, self._apply, self._plots = prewarmer, apply, plots
+        self._prewarmer, self._apply = prewarmer, apply
         self._experiment: Experiment | None = None
         self._bridges: list[TaskBridge] = []
         self._closed = False
@@ -43,7 +43,13 @@ class BeforeRunController(QObject):
         self._turn = Turn(self)
         self._tiles: dict[int, AsksOfExperiment] = {}
         panel.experimentChanged.connect(self._changed)
-        self._look_for_tiles()
+        plots.plotAdded.connect(self._added)
+        for plot in plots.of(AsksOfExperiment):
+            self.add(plot)
+
+    def _added(self, plot: object) -> None:
+        if isinstance(plot, AsksOfExperiment):
+            self.add(plot)
 
     def add(self, tile: AsksOfExperiment) -> None:
         """Serve a tile from now on, until it is deleted; one that is served already stays as it is."""
@@ -64,13 +70,8 @@ class BeforeRunController(QObject):
             tile.destroyed.connect(lambda: self._tiles.pop(key, None))
         tile.set_experiment(self._experiment)
 
-    def _look_for_tiles(self) -> None:
-        for tile in self._plots.of(AsksOfExperiment):
-            self.add(tile)
-
     def _changed(self, experiment: Experiment | None) -> None:
         self._experiment = experiment
-        self._look_for_tiles()
         for tile in self._tiles.values():
             tile.set_experiment(experiment)
 

@@ -50,9 +50,7 @@ class SketchPlot(ModelTile):
     def view(self) -> SketchView:
         """What is asked for."""
         number = self.example.value()
-        return SketchView(
-            _PARTS[self.part.currentIndex()][1], None if number == _MEAN else number
-        )
+        return SketchView(_PARTS[self.part.currentIndex()][1], None if number == _MEAN else number)
 
     def describe(self, result: NetworkSketch) -> str:
         """Return the size of the model, and what the activations are of."""
@@ -104,7 +102,7 @@ class NetworkWidget(QWidget):
         x = across * (number + 0.5)
         count = len(layer.shown)
         rows = min(count, 12)
-        step = (bottom - top) / max(1, max(rows, 3))
+        step = (bottom - top) / max(rows, 3)
         middle = (top + bottom) / 2.0
         return [QPointF(x, middle + (k - (count - 1) / 2.0) * step) for k in range(count)]
 
@@ -149,7 +147,9 @@ class NetworkWidget(QWidget):
         radius = self._radius()
         edge = QPen(QColor(mixed(self._colors.foreground, self._colors.background, 0.35)), 1.0)
         if layer.kind == "block":
-            area = QRectF(places[0], places[-1]).adjusted(-radius - 6, -radius - 6, radius + 6, radius + 6)
+            area = QRectF(places[0], places[-1]).adjusted(
+                -radius - 6, -radius - 6, radius + 6, radius + 6
+            )
             painter.setPen(edge)
             painter.setBrush(QColor(mixed(self._colors.background, self._colors.foreground, 0.05)))
             painter.drawRoundedRect(area, 6, 6)
