@@ -171,6 +171,9 @@ class MainWindow(WindowFrame):
             self, self.files.load, self.when_editable(self.secondary_windows.import_data)
         )
         self.hang_notice = parts.HangNotice(self.bridge, self.banner, self.controls, self)
+        self.model_views = parts.ModelViewController(
+            self.bridge, self.time, self.plots, self._prewarmer, self
+        )
         self.run_controller = parts.RunController(self, self._runner)
 
     def _connect_panels(self) -> None:
@@ -357,6 +360,7 @@ class MainWindow(WindowFrame):
         self.bridge.shut_down()
         self.stored_runs.shut_down()
         self.time.shut_down()
+        self.model_views.shut_down()
         self.checks.shut_down()
         self.preview.shut_down()
         self._prewarmer.end()

@@ -6,9 +6,11 @@ are one task, so that the step is reached once.
 
 from __future__ import annotations
 
+import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, ClassVar
 
 import numpy as np
@@ -53,6 +55,7 @@ class ModelViews:
         step: of the weights.
         views: what was asked for → its result.
         refused: what was asked for → why there is no such view.
+        seconds: that computing them took, without reaching the step.
         words: sentences about what is not as it should be.
     """
 
@@ -60,21 +63,37 @@ class ModelViews:
     step: int
     views: Mapping[View, Any]
     refused: Mapping[View, str]
+    seconds: float = 0.0
     words: tuple[str, ...] = ()
 
 
 def look(
-    point: ModelPoint, views: Sequence[View], run_id: str = "", words: tuple[str, ...] = ()
+    point: Callable[[], ModelPoint],
+    views: Sequence[View],
+    run_id: str = "",
+    words: tuple[str, ...] = (),
 ) -> ModelViews:
-    """Return the views of a model that exist, and why the others do not."""
+    """Return the views of a model that exist, and why the others do not.
+
+    Args:
+        point: returns the model.
+        views: what is asked for.
+        run_id: of the run; "" where it is not stored.
+        words: sentences about what is not as it should be.
+
+    Raises:
+        InvalidInput: there is no such model.
+    """
+    began = time.perf_counter()
+    at = point()
     found: dict[View, Any] = {}
     refused: dict[View, str] = {}
     for view in views:
         try:
-            found[view] = view.compute(point)
+            found[view] = view.compute(at)
         except InvalidInput as error:
             refused[view] = str(error)
-    return ModelViews(run_id, point.step, found, refused, words)
+    return ModelViews(run_id, at.step, found, refused, time.perf_counter() - began, words)
 
 
 @dataclass(frozen=True)
@@ -105,7 +124,9 @@ class ViewsAtStepTask(AtStepTask):
                     yield result
                     continue
                 kept = result.snapshot
-                point = model_point(result.experiment, kept.theta, found.step, kept.values)
+                point = partial(
+                    model_point, result.experiment, kept.theta, found.step, kept.values
+                )
                 yield look(point, self.views, found.record.id, result.words)
 
 
@@ -141,8 +162,11 @@ class ViewsOfWeightsTask(Task):
             InvalidInput: the experiment cannot be read, or the weights are not those of its model.
         """
         experiment = Experiment.from_toml(self.experiment, check=False)
-        point = model_point(experiment, self.theta, self.step, self.values)
-        yield look(point, self.views, self.run_id)
+        yield look(
+            partial(model_point, experiment, self.theta, self.step, self.values),
+            self.views,
+            self.run_id,
+        )
 
     def own_parts(self) -> tuple[str, ...]:
         """See :class:`~optlab.tasks.task.Task`."""

@@ -104,10 +104,12 @@ class ShowsStep(Protocol):
 class ShowsModel(ShowsStep, Protocol):
     """A plot of a view of the model (:mod:`optlab.tasks.model_view`), which the window has computed.
 
-    Its signal ``viewChanged()`` says that another view is asked for.
+    Its signal ``viewChanged()`` says that another view is asked for, or that it has become visible;
+    ``cancelRequested()`` that the wait for a result is to end.
     """
 
     viewChanged: Any
+    cancelRequested: Any
 
     @property
     def view(self) -> View:
@@ -127,6 +129,9 @@ class ShowsModel(ShowsStep, Protocol):
 
     def show_wait(self, sentence: str) -> None:
         """Say that a result is on its way; "" for no longer."""
+
+    def clear(self) -> None:
+        """Remove the result."""
 
 
 def at_first(plot: type[TilePlot]) -> bool:
