@@ -11,6 +11,7 @@ from optlab.gui.failure_notice import FailureNotice
 from optlab.gui.hang_notice import HangNotice
 from optlab.gui.instruments.instruments_panel import InstrumentsPanel
 from optlab.gui.live_changes import LiveChanges
+from optlab.gui.manners.manners import Manners
 from optlab.gui.panels.diagnosis_panel import DiagnosisPanel
 from optlab.gui.panels.experiment_panel import ExperimentPanel
 from optlab.gui.panels.plots_panel import PlotsPanel
@@ -37,6 +38,7 @@ __all__ = [
     "HangNotice",
     "InstrumentsPanel",
     "LiveChanges",
+    "Manners",
     "PlotsPanel",
     "PreviewTask",
     "RecordingNotice",
