@@ -11,6 +11,7 @@ from PySide6.QtWidgets import QMenu, QMessageBox, QWidget
 
 from optlab import __version__
 from optlab.gui import theme
+from optlab.gui.manners import menu_entries
 from optlab.gui.places import WORKBENCH
 from optlab.gui.presets_menu import PresetsMenu
 
@@ -21,9 +22,12 @@ if TYPE_CHECKING:
 def build_menus(window: MainWindow) -> PresetsMenu:
     """Add all menus to the menu bar of the window, and return the menu of presets."""
     presets = _build_file_menu(window)
+    menu_entries.add_edit_menu(window, partial(_when_built, window))
+    menu_entries.add_run_menu(window)
     _build_places_menu(window)
     _build_view_menu(window)
     _build_help_menu(window)
+    menu_entries.name_actions(window.menuBar())
     return presets
 
 
@@ -52,6 +56,7 @@ def _build_file_menu(window: MainWindow) -> PresetsMenu:
     _add(menu, "&Runs…", built(lambda: window.show_runs), "Ctrl+R")
     menu.addSeparator()
     _add(menu, "&Quit", window.close, keys.Quit)
+    window.recent_files = menu_entries.add_file_entries(menu, window, built)
     return presets
 
 
@@ -101,6 +106,7 @@ def _build_help_menu(window: MainWindow) -> None:
     menu.addSeparator()
     _add(menu, "&This machine…", built(lambda: window.secondary_windows.show_machine))
     _add(menu, "&About OptLab", partial(show_about, window))
+    menu_entries.add_help_entries(menu, built, window)
 
 
 def _page_of_selected(window: MainWindow, kind: str) -> Callable[[], None]:

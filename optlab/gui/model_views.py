@@ -174,9 +174,7 @@ class ModelViewController(QObject):
             )
             self._ask((self._run_id, None, views), task)
         elif self._run_id:
-            self._ask(
-                (self._run_id, step, views), ViewsAtStepTask(self._run_id, step, views=views)
-            )
+            self._ask((self._run_id, step, views), ViewsAtStepTask(self._run_id, step, views=views))
 
     def _ask(
         self,

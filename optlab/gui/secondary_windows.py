@@ -56,11 +56,11 @@ class SecondaryWindows(QObject):
 
     # --- places and pages -------------------------------------------------------------------------
 
-    def show_page(self, kind: str, name: str) -> None:
-        """Open the page of a component."""
+    def show_page(self, kind: str, name: str, field: str = "") -> None:
+        """Open the page of a component, at one of its fields if there is one named."""
         from optlab.gui.panels.help_page import HelpPage
 
-        page = HelpPage(kind, name, self._window)
+        page = HelpPage(kind, name, self._window, field=field)
         page.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         page.show()
 

@@ -11,6 +11,7 @@ from optlab.gui.failure_notice import FailureNotice
 from optlab.gui.hang_notice import HangNotice
 from optlab.gui.instruments.instruments_panel import InstrumentsPanel
 from optlab.gui.live_changes import LiveChanges
+from optlab.gui.manners.manners import Manners
 from optlab.gui.model_views import ModelViewController
 from optlab.gui.panels.diagnosis_panel import DiagnosisPanel
 from optlab.gui.panels.experiment_panel import ExperimentPanel
@@ -38,6 +39,7 @@ __all__ = [
     "HangNotice",
     "InstrumentsPanel",
     "LiveChanges",
+    "Manners",
     "ModelViewController",
     "PlotsPanel",
     "PreviewTask",

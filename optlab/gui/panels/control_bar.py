@@ -6,7 +6,7 @@ import math
 from typing import Literal
 
 from PySide6.QtCore import Signal
-from PySide6.QtGui import QKeySequence
+from PySide6.QtGui import QAction, QKeySequence
 from PySide6.QtWidgets import (
     QHBoxLayout,
     QProgressBar,
@@ -45,6 +45,7 @@ class ControlBar(QWidget):
         self._budget = 0
         self._device = ""
 
+        self._actions: dict[QPushButton, QAction] = {}
         self.start_button = self._button(
             "Start", "Start", "Ctrl+Return", "Start training (Ctrl+Return)"
         )
@@ -117,8 +118,7 @@ class ControlBar(QWidget):
     def set_forking(self, forking: bool) -> None:
         """Set whether the next start begins a fork."""
         self.start_button.setText("Start fork" if forking else "Start")
-        # Setting a text drops the shortcut.
-        self.start_button.setShortcut(QKeySequence("Ctrl+Return"))
+        self._refresh_buttons()
 
     def say(self, sentence: str, *, problem: bool = False) -> None:
         """Show a sentence about the run, as an error if it is a ``problem``."""
@@ -163,17 +163,26 @@ class ControlBar(QWidget):
         self.start_button.setEnabled(self._state == "idle" and self._startable)
         self.pause_button.setEnabled(in_progress)
         self.pause_button.setText("Resume" if self._state == "paused" else "Pause")
-        # Setting a text drops the shortcut.
-        self.pause_button.setShortcut(QKeySequence("Ctrl+P"))
         self.step_button.setEnabled(in_progress or (self._state == "idle" and self._startable))
         self.stop_button.setEnabled(in_progress)
+        for button, action in self._actions.items():
+            action.setText(button.text())
+            action.setEnabled(button.isEnabled())
 
-    @staticmethod
-    def _button(text: str, name: str, shortcut: str, tip: str) -> QPushButton:
+    def run_actions(self) -> list[QAction]:
+        """Return an action for each button, with its shortcut, for a menu."""
+        return list(self._actions.values())
+
+    def _button(self, text: str, name: str, shortcut: str, tip: str) -> QPushButton:
         button = QPushButton(text)
         button.setAccessibleName(name)
         button.setToolTip(tip)
-        button.setShortcut(QKeySequence(shortcut))
+        action = QAction(text, self)
+        action.setObjectName(f"action{text}")
+        action.setStatusTip(tip)
+        action.setShortcut(QKeySequence(shortcut))
+        action.triggered.connect(button.click)
+        self._actions[button] = action
         return button
 
 

@@ -78,9 +78,7 @@ class WrongExamplesPlot(_ExamplesTile):
         self.table.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
         self.table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
         self.table.verticalHeader().hide()
-        self.table.horizontalHeader().setSectionResizeMode(
-            QHeaderView.ResizeMode.ResizeToContents
-        )
+        self.table.horizontalHeader().setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
         self.table.setAccessibleName("Wrong examples")
         self.body = QStackedWidget()
         self.body.addWidget(self.pictures)
@@ -246,7 +244,9 @@ class ConfusionMatrix(QWidget):
         painter.save()
         painter.translate(2, area.center().y())
         painter.rotate(-90)
-        painter.drawText(QRectF(-area.height() / 2, 0, area.height(), metrics.height()), center, "true")
+        painter.drawText(
+            QRectF(-area.height() / 2, 0, area.height(), metrics.height()), center, "true"
+        )
         painter.restore()
         every = max(1, math.ceil(metrics.height() / height))
         for number, name in enumerate(self._names):
@@ -257,7 +257,9 @@ class ConfusionMatrix(QWidget):
                 painter.drawText(top, center, text)
             if number % every == 0:
                 row = self.cell(number, 0)
-                label = QRectF(metrics.height() + 4, row.top(), area.left() - metrics.height() - 10, height)
+                label = QRectF(
+                    metrics.height() + 4, row.top(), area.left() - metrics.height() - 10, height
+                )
                 text = metrics.elidedText(name, Qt.TextElideMode.ElideRight, int(label.width()))
                 painter.drawText(
                     label, Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter, text
@@ -277,7 +279,9 @@ class ConfusionMatrix(QWidget):
                 painter.drawText(self.cell(number, count), center, f"{self._recall[number]:.0%}")
         painter.setPen(quiet)
         painter.drawText(
-            QRectF(area.left() + count * side + 6, metrics.height() + 2, side + 8, metrics.height()),
+            QRectF(
+                area.left() + count * side + 6, metrics.height() + 2, side + 8, metrics.height()
+            ),
             Qt.AlignmentFlag.AlignCenter,
             metrics.elidedText("recall", Qt.TextElideMode.ElideRight, int(side) + 8),
         )

@@ -124,7 +124,9 @@ class RegionCanvas(PlotFrame):
             brush=[brush for _, brushes in everyone for brush in brushes],
             pen=pg.mkPen(self.colors.background, width=0.8),
             size=[7 if part.part == "training" else 9 for part, _ in everyone for _ in part.x],
-            symbol=["o" if part.part == "training" else "t1" for part, _ in everyone for _ in part.x],
+            symbol=[
+                "o" if part.part == "training" else "t1" for part, _ in everyone for _ in part.x
+            ],
         )
         wrong = [part.x[part.wrong] for part, _ in everyone]
         self.rings.setData(

@@ -50,9 +50,7 @@ class SketchPlot(ModelTile):
     def view(self) -> SketchView:
         """What is asked for."""
         number = self.example.value()
-        return SketchView(
-            _PARTS[self.part.currentIndex()][1], None if number == _MEAN else number
-        )
+        return SketchView(_PARTS[self.part.currentIndex()][1], None if number == _MEAN else number)
 
     def describe(self, result: NetworkSketch) -> str:
         """Return the size of the model, and what the activations are of."""
@@ -149,7 +147,9 @@ class NetworkWidget(QWidget):
         radius = self._radius()
         edge = QPen(QColor(mixed(self._colors.foreground, self._colors.background, 0.35)), 1.0)
         if layer.kind == "block":
-            area = QRectF(places[0], places[-1]).adjusted(-radius - 6, -radius - 6, radius + 6, radius + 6)
+            area = QRectF(places[0], places[-1]).adjusted(
+                -radius - 6, -radius - 6, radius + 6, radius + 6
+            )
             painter.setPen(edge)
             painter.setBrush(QColor(mixed(self._colors.background, self._colors.foreground, 0.05)))
             painter.drawRoundedRect(area, 6, 6)

@@ -12,7 +12,6 @@ from pathlib import Path
 from PySide6.QtCore import Qt, QTimer, Signal
 from PySide6.QtGui import QCloseEvent
 from PySide6.QtWidgets import (
-    QFileDialog,
     QGridLayout,
     QHBoxLayout,
     QListWidget,
@@ -29,6 +28,7 @@ from optlab.core.printable import printable
 from optlab.gui import theme
 from optlab.gui.bridge import TaskBridge, WorkerPrewarmer
 from optlab.gui.geometry import resize_to_screen, scrollable
+from optlab.gui.manners import file_dialogs
 from optlab.gui.panels.tile import Tile
 from optlab.gui.plain_text import PlainLabel
 from optlab.gui.plots.subject import set_subject
@@ -152,7 +152,7 @@ class WatchedWindow(QMainWindow):
         self._timer.start()
 
     def _choose_folder(self) -> None:
-        chosen = QFileDialog.getExistingDirectory(self, "Folder of watched runs", str(self._folder))
+        chosen = file_dialogs.existing_folder(self, "Folder of watched runs", str(self._folder))
         if chosen:
             self.show_folder(Path(chosen))
 
