@@ -8,6 +8,7 @@ be reached go, and the functions that it calls follow.
 from __future__ import annotations
 
 import ast
+import builtins
 import copy
 import inspect
 import textwrap
@@ -114,7 +115,7 @@ class Specializer:
     def _free(self, function: Any) -> str:
         name = function.__name__.lstrip("_")
         taken = {helper.name for helper in self.helpers.values()}
-        if name in taken or name in _RESERVED:
+        if name in taken or name in _RESERVED or hasattr(builtins, name):
             name = f"{name}_of_{function.__module__.rpartition('.')[2].lstrip('_')}"
         return name
 
@@ -123,6 +124,8 @@ class Specializer:
         return "\n\n\n".join(text(helper.node) for helper in self.helpers.values())
 
 
+_KEPT = frozenset({"difficulty"})
+"""Functions whose results a script has, so that their code does not follow."""
 _RESERVED = frozenset({"start", "update", "point", "step", "loss", "rate", "clip", "model"})
 """Names that a script uses itself."""
 
@@ -286,6 +289,8 @@ class _Rewriter(ast.NodeTransformer):
                 arguments.append(self.visit(argument))
             else:
                 space = given
+        if called.__name__ in _KEPT:
+            return self.generic_visit(node)
         helper = self._to.helper(called, space)
         keywords = [ast.keyword(one.arg, self.visit(one.value)) for one in node.keywords]
         if helper.fields:
