@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import numpy as np
 import pyqtgraph as pg
@@ -63,9 +64,8 @@ class CurvePlot(LinkedPlot):
         self._steady = SteadyRange(floor)
         self._floor = floor
         self._end = 0.0
-        self.marks = StepMarks(
-            self.canvas.view, self.colors, lambda step: self.scales.to_axis(OWN, step)
-        )
+        # Not a closure over this plot: see tests/gui/plots/test_lifetime.py.
+        self.marks = StepMarks(self.canvas.view, self.colors, partial(self.scales.to_axis, OWN))
         self.legend = Legend(self.colors)
         self.legend.switched.connect(self._switched)
         self.header.insertWidget(0, self.legend, 1)
