@@ -184,6 +184,13 @@ class MainWindow(WindowFrame):
         self.model_views = parts.ModelViewController(
             self.bridge, self.time, self.plots, self._prewarmer, self
         )
+        self.before_run = parts.BeforeRunController(
+            self.experiment_panel,
+            self.plots,
+            self._prewarmer,
+            self.when_editable(self.experiment_panel.change),
+            self,
+        )
         self.run_controller = parts.RunController(self, self._runner)
         self.manners = parts.Manners(self)
 
@@ -375,6 +382,7 @@ class MainWindow(WindowFrame):
         self.stored_runs.shut_down()
         self.time.shut_down()
         self.model_views.shut_down()
+        self.before_run.shut_down()
         self.checks.shut_down()
         self.preview.shut_down()
         self._prewarmer.end()

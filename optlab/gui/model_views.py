@@ -53,7 +53,7 @@ class ModelViewController(QObject):
         parent: QObject,
     ) -> None:
         super().__init__(parent)
-        self._bridge, self._plots = bridge, plots
+        self._bridge = bridge
         self._run_id = self._experiment = ""
         self._step: int | None = None
         self._newest: Snapshot | None = None
@@ -70,7 +70,13 @@ class ModelViewController(QObject):
         bridge.on(events.SessionStarted, self._started)
         bridge.on(events.SnapshotTaken, self._taken)
         timeline.stepChanged.connect(self._look_at)
-        self._look_for_tiles()
+        plots.plotAdded.connect(self._added)
+        for plot in plots.of(ShowsStep):
+            self.add(plot)
+
+    def _added(self, plot: object) -> None:
+        if isinstance(plot, ShowsStep):
+            self.add(plot)
 
     def add(self, tile: ShowsStep) -> None:
         """Serve a tile from now on, until it is deleted; one that is served already stays as it is."""
@@ -85,10 +91,6 @@ class ModelViewController(QObject):
             tile.viewChanged.connect(self._schedule)
             tile.cancelRequested.connect(self.cancel)
             self._schedule()
-
-    def _look_for_tiles(self) -> None:
-        for tile in self._plots.of(ShowsStep):
-            self.add(tile)
 
     def _of_model(self, *, visible: bool = False) -> list[ShowsModel]:
         return [
@@ -136,7 +138,6 @@ class ModelViewController(QObject):
         self._schedule()
 
     def _tell_step(self) -> None:
-        self._look_for_tiles()
         for tile in self._tiles.values():
             tile.set_step(self._run_id, self._step)
 
@@ -226,6 +227,7 @@ class ModelViewController(QObject):
                 tile.show_problem(sentence)
 
     def shut_down(self) -> None:
-        """Cancel what is being computed."""
+        """Cancel what is being computed; later requests are ignored."""
+        self._experiment = ""
         self._timer.stop()
         self.work.shut_down()

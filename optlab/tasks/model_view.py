@@ -16,7 +16,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from optlab.core.errors import InvalidInput
+from optlab.core.errors import InvalidInput, OptLabError
 from optlab.experiment import Experiment
 from optlab.experiment.own_code import own_code
 from optlab.history.plan import Plan, plan
@@ -25,7 +25,8 @@ from optlab.store import Store
 from optlab.tasks.history import AtStepTask
 from optlab.tasks.model_point import ModelPoint, model_point
 from optlab.tasks.task import Task
-from optlab.training.control import Controls
+from optlab.training.control import Controls, Stop
+from optlab.training.trainer import Trainer
 
 
 class View(ABC):
@@ -124,9 +125,7 @@ class ViewsAtStepTask(AtStepTask):
                     yield result
                     continue
                 kept = result.snapshot
-                point = partial(
-                    model_point, result.experiment, kept.theta, found.step, kept.values
-                )
+                point = partial(model_point, result.experiment, kept.theta, found.step, kept.values)
                 yield look(point, self.views, found.record.id, result.words)
 
 
@@ -167,6 +166,51 @@ class ViewsOfWeightsTask(Task):
             self.views,
             self.run_id,
         )
+
+    def own_parts(self) -> tuple[str, ...]:
+        """See :class:`~optlab.tasks.task.Task`."""
+        return own_code(self.experiment)
+
+
+@dataclass(frozen=True)
+class ViewsOfTrainedTask(Task):
+    """Train an experiment for a number of steps and look at its model; nothing is stored.
+
+    The result is a :class:`ModelViews`.
+
+    Attributes:
+        experiment: as TOML.
+        steps: to take.
+        views: what is asked for.
+    """
+
+    experiment: str
+    steps: int = 0
+    views: tuple[View, ...] = ()
+
+    def run(self, controls: Controls) -> Iterator[ModelViews]:
+        """Train and look; see :class:`~optlab.tasks.task.Task`.
+
+        Raises:
+            InvalidInput: the number of steps is negative, or the experiment cannot be run.
+            OptLabError: it diverges.
+        """
+        if self.steps < 0:
+            raise InvalidInput(f"--steps is {self.steps}, but it must be 0 or more.", "steps")
+        experiment = Experiment.from_toml(self.experiment)
+        trainer = Trainer([experiment.with_value("device", "cpu")])
+        for _ in range(self.steps):
+            if any(isinstance(message, Stop) for message in controls.receive(trainer.step)):
+                return
+            trainer.advance()
+        trainer.sync_divergence()
+        if not trainer.alive:
+            raise OptLabError(
+                f"The run diverged within {self.steps:,} steps, so it has no weights to look at; "
+                "lower the learning rate or the number of steps."
+            )
+        theta = trainer.theta[0].numpy()
+        yield look(partial(model_point, experiment, theta, self.steps), self.views)
 
     def own_parts(self) -> tuple[str, ...]:
         """See :class:`~optlab.tasks.task.Task`."""

@@ -99,8 +99,8 @@ class RegionCanvas(PlotFrame):
         self.image.setImage(picture(region, self.colors), levels=None)
         self.image.setRect(QRectF(x[0] - dx / 2, y[0] - dy / 2, dx * len(x), dy * len(y)))
         ink = self.colors.foreground
-        self.boundary.setPen(pg.mkPen(ink, width=1.6))
-        self.margin_lines.setPen(pg.mkPen(ink, width=1, dash=[4, 3]))
+        self.boundary.setPen(pg.mkPen(ink, width=1.6 * self.colors.scale))
+        self.margin_lines.setPen(pg.mkPen(ink, width=self.colors.scale, dash=[4, 3]))
         if region.values is not None:
             low, high = float(region.values.min()), float(region.values.max())
             levels = np.linspace(low, high, _LEVELS + 2)[1:-1].tolist()
@@ -158,8 +158,10 @@ class RegionCanvas(PlotFrame):
             lines.append(escape(region.classes[int(region.predicted[row, column])]))
         else:
             chances = region.probabilities[row, column]
-            for label in np.argsort(-chances, kind="stable")[:_READ]:
-                lines.append(f"{escape(region.classes[label])}: {chances[label]:.1%}")
+            lines += [
+                f"{escape(region.classes[label])}: {chances[label]:.1%}"
+                for label in np.argsort(-chances, kind="stable")[:_READ]
+            ]
         self._show_readout("<br>".join(lines))
 
 

@@ -102,7 +102,7 @@ class NetworkWidget(QWidget):
         x = across * (number + 0.5)
         count = len(layer.shown)
         rows = min(count, 12)
-        step = (bottom - top) / max(1, max(rows, 3))
+        step = (bottom - top) / max(rows, 3)
         middle = (top + bottom) / 2.0
         return [QPointF(x, middle + (k - (count - 1) / 2.0) * step) for k in range(count)]
 

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, cast, runtime_checkable
 
 if TYPE_CHECKING:
+    from optlab.experiment import Experiment
     from optlab.gui.plots.colors import PlotColors
     from optlab.gui.plots.value_export import ValueSource
     from optlab.tasks.model_view import View
@@ -132,6 +133,32 @@ class ShowsModel(ShowsStep, Protocol):
 
     def clear(self) -> None:
         """Remove the result."""
+
+
+@runtime_checkable
+class AsksOfExperiment(Protocol):
+    """A plot of something about the experiment in the editor, without a run.
+
+    Its signals: ``taskRequested(object)``: a :class:`~optlab.tasks.task.Task` whose results it is
+    given; ``cancelRequested()``: the task is to end; ``changesRequested(object)``: path → value, to
+    be put into the editor.
+    """
+
+    taskRequested: Any
+    cancelRequested: Any
+    changesRequested: Any
+
+    def set_experiment(self, experiment: Experiment | None) -> None:
+        """Set the experiment in the editor; None while it is invalid."""
+
+    def show_result(self, result: Any) -> None:
+        """Show a result of its task."""
+
+    def show_problem(self, sentence: str) -> None:
+        """Show why its task has failed."""
+
+    def show_end(self) -> None:
+        """Say that its task is over."""
 
 
 def at_first(plot: type[TilePlot]) -> bool:
