@@ -135,7 +135,7 @@ class Curve:
             return
         finite = np.isfinite(y)
         few = len(x) <= MAX_STYLED_POINTS
-        pen = QPen(QColor(colors.curve(self.color)), 2.0 if few else 1.0)
+        pen = QPen(QColor(colors.curve(self.color)), (2.0 if few else 1.0) * colors.scale)
         pen.setCosmetic(True)
         if few and self.dashes:
             pen.setDashPattern(list(self.dashes))
@@ -165,7 +165,7 @@ class Curve:
             return
         self._style = style
         ink = QColor(self.line_ink(colors))
-        pen = QPen(ink, 2.0 if few and self.strong else 1.0)
+        pen = QPen(ink, (2.0 if few and self.strong else 1.0) * colors.scale)
         pen.setCosmetic(True)
         if few and self.dashes:
             pen.setDashPattern(list(self.dashes))
@@ -173,3 +173,4 @@ class Curve:
         self.line.setPen(pen)
         self.line.opts["antialias"] = few
         self.dots.setBrush(ink)
+        self.dots.setSize(_MARKER_SIZE * colors.scale)
