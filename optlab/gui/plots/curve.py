@@ -135,7 +135,7 @@ class Curve:
             return
         finite = np.isfinite(y)
         few = len(x) <= MAX_STYLED_POINTS
-        pen = QPen(QColor(colors.curve(self.color)), 2.0 if few else 1.0)
+        pen = QPen(QColor(colors.curve(self.color)), (2.0 if few else 1.0) * colors.scale)
         pen.setCosmetic(True)
         if few and self.dashes:
             pen.setDashPattern(list(self.dashes))

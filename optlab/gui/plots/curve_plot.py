@@ -144,9 +144,17 @@ class CurvePlot(LinkedPlot):
         for item in (curve.line, curve.dots, curve.smooth_line):
             if item is not None:
                 self.canvas.view.removeItem(item)
-        if curve.groups == (key,):
+        if curve.groups == (key,) and key in self.legend.keys():  # noqa: SIM118 - a method
             self.legend.remove(key)
         self._mark_stale()
+
+    def remove_own(self) -> None:
+        """Remove all curves of the run that is followed, and all legend entries."""
+        for key, curve in tuple(self._curves.items()):
+            if curve.run == OWN:
+                self.remove_curve(key)
+        for key in self.legend.keys():  # noqa: SIM118 - a method, not a mapping
+            self.legend.remove(key)
 
     def remove_all(self) -> None:
         """Remove all curves and legend entries."""
@@ -237,7 +245,7 @@ class CurvePlot(LinkedPlot):
         self._mark_stale(soon=True)
 
     def _switched_on(self, curve: Curve) -> bool:
-        return all(self.legend.entry(group).isChecked() for group in curve.groups)
+        return all(self.legend.is_checked(group) for group in curve.groups)
 
     # --- axes -----------------------------------------------------------------
 
