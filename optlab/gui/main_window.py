@@ -138,7 +138,7 @@ class MainWindow(WindowFrame):
         self.checks = parts.TaskBridge(self._prewarmer.pool, self, turn)
         self.preview = parts.TaskBridge(self._prewarmer.pool, self, turn)
         self.stored_runs = parts.StoredRuns(self)
-        self.secondary_windows = parts.SecondaryWindows(self._prewarmer, self)
+        self.secondary_windows = parts.SecondaryWindows(self._prewarmer, self, self._runner)
         self.experiment_panel = parts.ExperimentPanel()
         self.plots = parts.PlotsPanel()
         self.instruments = parts.InstrumentsPanel()
@@ -171,6 +171,7 @@ class MainWindow(WindowFrame):
         )
         self.hang_notice = parts.HangNotice(self.bridge, self.banner, self.controls, self)
         self.run_controller = parts.RunController(self, self._runner)
+        self.contenders = parts.Contenders(self)
 
     def _connect_panels(self) -> None:
         panel, controls = self.experiment_panel, self.controls
@@ -342,12 +343,14 @@ class MainWindow(WindowFrame):
             return
         if not self._close_confirmed and not (
             (not self.bridge.active or parts.may_stop_run(self))
+            and self.secondary_windows.may_close()
             and self.files.may_discard_edits("closing")
         ):
             event.ignore()
             return
         # What is typed last is not looked up any more.
         self.experiment_panel.blockSignals(True)
+        self.contenders.shut_down()
         self.secondary_windows.close_all()
         self.bridge.shut_down()
         self.stored_runs.shut_down()

@@ -57,6 +57,14 @@ def _build_file_menu(window: MainWindow) -> PresetsMenu:
 def _build_instruments_menu(window: MainWindow) -> None:
     menu, built = window.menuBar().addMenu("&Instruments"), partial(_when_built, window)
     _add(menu, "&Surfaces…", built(lambda: window.secondary_windows.show_surfaces), "Ctrl+Shift+S")
+    _add(
+        menu,
+        "Studies and &claims…",
+        built(lambda: window.secondary_windows.show_studies),
+        "Ctrl+Shift+D",
+    )
+    _add(menu, "Add a contende&r…", built(lambda: window.contenders.add), "Ctrl+Shift+N")
+    _add(menu, "Compare r&uns…", built(lambda: window.secondary_windows.compare_runs))
     _add(menu, "&Loss landscape…", built(lambda: window.secondary_windows.show_landscape), "Ctrl+L")
     _add(
         menu,

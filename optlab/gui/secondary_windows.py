@@ -6,7 +6,7 @@ imported when it is opened: their parts would delay the main window.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,19 +18,33 @@ from optlab.gui.bridge import WorkerPrewarmer
 if TYPE_CHECKING:
     from optlab.gui.demonstrations.demonstration_window import DemonstrationWindow
     from optlab.gui.landscape.landscape_window import LandscapeWindow
+    from optlab.gui.studies.compare_window import CompareWindow
+    from optlab.gui.studies.studies_window import StudiesWindow
     from optlab.gui.surfaces.surface_window import SurfaceWindow
     from optlab.gui.watched.watched_window import WatchedWindow
+    from optlab.runners.train import RunnerChoice
 
-    ToolWindow = DemonstrationWindow | LandscapeWindow | SurfaceWindow | WatchedWindow
+    ToolWindow = (
+        CompareWindow
+        | DemonstrationWindow
+        | LandscapeWindow
+        | StudiesWindow
+        | SurfaceWindow
+        | WatchedWindow
+    )
 
 
 class SecondaryWindows(QObject):
     """Opens the windows and dialogs.
 
+    Args:
+        runner: where the main window trains; studies train in workers unless it is ``thread``.
+
     Signals: ``presetPicked(object, bool)``: file, and whether to start it; ``componentPicked(str,
     str)``: kind and name; ``dataPicked(object)``: a dataset section; ``modelRegistered(str)``: its
     name; ``resumeRequested(str)``, ``runPicked(str)``: id of a run to resume, to show;
-    ``experimentPicked(str)``: a stored experiment as TOML.
+    ``experimentPicked(str)``: a stored experiment as TOML; ``studyWanted()``: the user asked for a
+    new study.
     """
 
     presetPicked = Signal(object, bool)
@@ -40,9 +54,13 @@ class SecondaryWindows(QObject):
     resumeRequested = Signal(str)
     runPicked = Signal(str)
     experimentPicked = Signal(str)
+    studyWanted = Signal()
 
-    def __init__(self, prewarmer: WorkerPrewarmer, window: QWidget) -> None:
+    def __init__(
+        self, prewarmer: WorkerPrewarmer, window: QWidget, runner: RunnerChoice = "auto"
+    ) -> None:
         super().__init__(window)
+        self._study_runner: RunnerChoice = "thread" if runner == "thread" else "process"
         self._prewarmer = prewarmer
         self._window = window
         self._tool_windows: dict[str, ToolWindow] = {}
@@ -90,8 +108,34 @@ class SecondaryWindows(QObject):
 
         self._show_tool_window("watched", lambda prewarmer: WatchedWindow(prewarmer, folder))
 
-    def _show_tool_window(self, name: str, make: Callable[[WorkerPrewarmer], ToolWindow]) -> None:
-        """Open a tool window, or bring the one that is open to the front."""
+    def show_studies(self) -> StudiesWindow:
+        """Open the place of studies and claims, and return it."""
+        from optlab.gui.studies.studies_window import StudiesWindow
+
+        def make(prewarmer: WorkerPrewarmer) -> StudiesWindow:
+            place = StudiesWindow(prewarmer, self._study_runner)
+            place.newRequested.connect(self.studyWanted)
+            place.runPicked.connect(self.runPicked)
+            place.compareRequested.connect(self.compare_runs)
+            return place
+
+        place = self._show_tool_window("studies", make)
+        assert isinstance(place, StudiesWindow)
+        return place
+
+    def compare_runs(self, run_ids: Sequence[str] = ()) -> None:
+        """Open the window in which stored runs stand side by side, with these if there are any."""
+        from optlab.gui.studies.compare_window import CompareWindow
+
+        window = self._show_tool_window("compare", CompareWindow)
+        assert isinstance(window, CompareWindow)
+        if run_ids:
+            window.show_runs(run_ids)
+
+    def _show_tool_window(
+        self, name: str, make: Callable[[WorkerPrewarmer], ToolWindow]
+    ) -> ToolWindow:
+        """Open a tool window, or bring the one that is open to the front, and return it."""
         if name not in self._tool_windows:
             window = make(self._prewarmer)
             window.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
@@ -100,6 +144,7 @@ class SecondaryWindows(QObject):
         self._tool_windows[name].show()
         self._tool_windows[name].raise_()
         self._tool_windows[name].activateWindow()
+        return self._tool_windows[name]
 
     # --- dialogs ----------------------------------------------------------------------------------
 
@@ -162,7 +207,13 @@ class SecondaryWindows(QObject):
 
     # --- closing ----------------------------------------------------------------------------------
 
+    def may_close(self) -> bool:
+        """Ask about a study in progress, and return whether the windows may close."""
+        windows = self._tool_windows.values()
+        return all(window.may_close() for window in windows if hasattr(window, "may_close"))
+
     def close_all(self) -> None:
-        """Close the tool windows."""
+        """Close the tool windows without questions."""
         for window in list(self._tool_windows.values()):
-            window.close()
+            close = getattr(window, "close_without_asking", window.close)
+            close()
