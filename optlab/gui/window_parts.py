@@ -24,6 +24,7 @@ from optlab.gui.secondary_windows import SecondaryWindows
 from optlab.gui.shown_run import ShownRun
 from optlab.gui.stored_curves import show_curves
 from optlab.gui.stored_runs import StoredRuns
+from optlab.gui.studies.contenders import Contenders
 from optlab.gui.time_controller import TimeController
 from optlab.tasks.checking import CheckTask
 from optlab.tasks.preview import PreviewTask
@@ -31,6 +32,7 @@ from optlab.tasks.preview import PreviewTask
 __all__ = [
     "BeforeRunController",
     "CheckTask",
+    "Contenders",
     "DiagnosisController",
     "DiagnosisPanel",
     "DroppedFiles",
