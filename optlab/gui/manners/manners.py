@@ -50,6 +50,9 @@ class Manners(QObject):
         self.edits.refused.connect(
             lambda sentence: window.banner.show_sentence(sentence, problem=True)
         )
+        self.edits.shown.connect(
+            lambda: window.instruments.set_tables(window.experiment_panel.instruments())
+        )
         window.files.opened.connect(window.recent_files.add)
         window.files.saved.connect(window.recent_files.add)
         self._apply(self.session.preferences)
