@@ -10,7 +10,7 @@ import re
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from PySide6.QtCore import Signal
+from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QFrame, QLineEdit, QScrollArea, QVBoxLayout, QWidget
 
 from optlab.experiment import Experiment
@@ -54,6 +54,8 @@ class ExperimentForm(QScrollArea):
         self.setObjectName("experimentScroll")
         self.setWidgetResizable(True)
         self.setFrameShape(QFrame.Shape.NoFrame)
+        # The fields in it scroll it, too: no stop of its own.
+        self.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         self.components = {kind: ComponentForm(kind) for kind in SECTIONS}
         self.plain = {name: FieldsForm(owner, name) for name, owner in PLAIN_SECTIONS.items()}
         self.general = FieldsForm(General, "")
