@@ -119,7 +119,7 @@ def test_that_the_keys_reach_the_window_from_within_a_field(
     assert row.line.text() == "0.25"
     undo = window.findChild(QAction, "actionUndo")
     assert undo is not None and undo.text() == "&Undo learning rate"
-    # During a run only what can be changed in it is undone, and the run is told.
+    # During a run only what can be changed in it is undone, and the run hears of it.
     sent: list[tuple[str, float]] = []
     window.experiment_panel.liveValueChanged.connect(lambda *change: sent.append(change))
     window.experiment_panel.pick("model", "linear")
