@@ -191,6 +191,11 @@ class ComponentForm(QWidget):
         self._form.set_values(self._remembered.get(name, {}))
         self._form.fieldEdited.connect(self._edited)
         self._layout.addWidget(self._form)
+        # A widget that is new comes last in the order of Tab.
+        stop: QWidget = self.page_button
+        for following in self._form.stops():
+            QWidget.setTabOrder(stop, following)
+            stop = following
         summary = sentence(component)
         self.sentence.setText(summary)
         self.picker.setToolTip(plain(summary))

@@ -6,10 +6,11 @@ it (:mod:`optlab.gui.panels.experiment_panel`).
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from PySide6.QtCore import Signal
+from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QFrame, QLineEdit, QScrollArea, QVBoxLayout, QWidget
 
 from optlab.experiment import Experiment
@@ -23,6 +24,9 @@ from optlab.gui.forms.schedules_form import SchedulesForm
 from optlab.gui.forms.section import Section, stacked
 from optlab.gui.panels.data_preview import DataPreview
 from optlab.gui.plain_text import PlainLabel, wrapped_label
+
+_ALWAYS_BELOW = ("dataset", "model")
+"""Sections below whose fields something stands at all times but during a search."""
 
 
 class ExperimentForm(QScrollArea):
@@ -50,6 +54,8 @@ class ExperimentForm(QScrollArea):
         self.setObjectName("experimentScroll")
         self.setWidgetResizable(True)
         self.setFrameShape(QFrame.Shape.NoFrame)
+        # The fields in it scroll it, too: no stop of its own.
+        self.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         self.components = {kind: ComponentForm(kind) for kind in SECTIONS}
         self.plain = {name: FieldsForm(owner, name) for name, owner in PLAIN_SECTIONS.items()}
         self.general = FieldsForm(General, "")
@@ -73,7 +79,7 @@ class ExperimentForm(QScrollArea):
         layout.setSpacing(8)
         layout.addWidget(self.nothing)
         sections: dict[str, Section] = {}
-        below = {
+        self._below = below = {
             "dataset": self.preview,
             "model": self.parameters,
             "loss": self.loss_note,
@@ -222,26 +228,44 @@ class ExperimentForm(QScrollArea):
     # --- searching --------------------------------------------------------------------------------
 
     def search(self, text: str) -> None:
-        """Show only the fields and sections that contain all words of ``text``, in any case.
+        """Show only the fields and sections that have all words of ``text``, in any case.
 
-        A section whose own words contain them is shown with all its fields. Without text, sections
-        are open and closed as before.
+        A word is found at the beginning of a word of a label, name or symbol; where there is none,
+        in the help of a field. A section whose own words are meant is shown with all its fields.
+        Without text, sections are open and closed as before.
         """
         terms = text.casefold().split()
-        shown = 0
+        found = self._found(terms, with_help=False) if terms else {}
+        if terms and not found:
+            found = self._found(terms, with_help=True)
         for key, section in self.sections.items():
-            form = self._form(key)
-            if not terms:
-                self._show_fields(form, None)
-                section.show_result(None)
-                continue
-            fields = None if _has(terms, self._words(key)) else self._matching(key, terms)
-            self._show_fields(form, fields)
-            section.show_result(fields is None or bool(fields))
-            shown += fields is None or bool(fields)
-        self.nothing.setVisible(bool(terms) and not shown)
+            fields = found.get(key)
+            self._show_fields(key, fields)
+            section.show_result(key in found if terms else None)
+        self.nothing.setVisible(bool(terms) and not found)
         if terms:
             self.verticalScrollBar().setValue(0)
+
+    def _found(self, terms: Collection[str], *, with_help: bool) -> dict[str, list[str] | None]:
+        """Return section → the fields that have all terms; None for a section that has them."""
+        found: dict[str, list[str] | None] = {}
+        for key in self.sections:
+            own = self._words(key)
+            if _has(terms, own):
+                found[key] = None
+                continue
+            form = self._form(key)
+            fields = form.form if isinstance(form, ComponentForm) else form
+            if not isinstance(fields, FieldsForm):
+                continue
+            names = [
+                name
+                for name in fields.in_use()
+                if _has(terms, f"{own} {_words_of(fields.editors[name], with_help=with_help)}")
+            ]
+            if names:
+                found[key] = names
+        return found
 
     def _form(self, key: str) -> QWidget:
         forms: Mapping[str, QWidget] = {
@@ -256,28 +280,19 @@ class ExperimentForm(QScrollArea):
         chosen = self.label(key) if key in self.components else ""
         return f"{key} {self.sections[key].title} {chosen}".casefold()
 
-    def _matching(self, key: str, terms: Collection[str]) -> list[str]:
-        """Return the fields of a section whose words, with those of the section, have all terms."""
+    def _show_fields(self, key: str, names: Collection[str] | None) -> None:
         form = self._form(key)
-        fields = form.form if isinstance(form, ComponentForm) else form
-        if not isinstance(fields, FieldsForm):
-            return []
-        return [
-            name
-            for name in fields.in_use()
-            if _has(terms, f"{self._words(key)} {_words_of(fields.editors[name])}")
-        ]
-
-    @staticmethod
-    def _show_fields(form: QWidget, names: Collection[str] | None) -> None:
         if isinstance(form, ComponentForm | FieldsForm):
             form.show_only(names)
+        if key in _ALWAYS_BELOW:
+            self._below[key].setVisible(names is None)
 
 
 def _has(terms: Collection[str], words: str) -> bool:
-    return all(term in words for term in terms)
+    return all(re.search(rf"(?<!\w){re.escape(term)}", words) for term in terms)
 
 
-def _words_of(editor: FieldEditor) -> str:
+def _words_of(editor: FieldEditor, *, with_help: bool) -> str:
     field = editor.field
-    return f"{field.name} {field.label} {field.symbol} {field.help}".casefold()
+    words = f"{field.name.replace('_', ' ')} {field.name} {field.label} {field.symbol}"
+    return f"{words} {field.help if with_help else ''}".casefold()

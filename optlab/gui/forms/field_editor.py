@@ -133,6 +133,10 @@ class FieldEditor(QWidget):
             self._editor.style().polish(self._editor)
         self.displayed.emit()
 
+    def stops(self) -> list[QWidget]:
+        """Return the widgets that take the focus, in order."""
+        return [self._editor, *([self.slider] if self.slider is not None else [])]
+
     def editor(self) -> QWidget:
         """Return the widget that receives the keyboard focus."""
         return self._editor

@@ -77,6 +77,10 @@ class FieldsForm(QWidget):
         """Return the names of the fields that are not hidden, in order of declaration."""
         return [name for name, editor in self.editors.items() if self._rows.isRowVisible(editor)]
 
+    def stops(self) -> list[QWidget]:
+        """Return the widgets that take the focus, from the top."""
+        return [widget for editor in self.editors.values() for widget in editor.stops()]
+
     def in_use(self) -> list[str]:
         """Return the names of the fields that have an effect beside the values of the others."""
         values = {name: editor.value() for name, editor in self.editors.items()}

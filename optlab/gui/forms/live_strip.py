@@ -8,6 +8,7 @@ of the editor in the form and holds no value of its own.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from PySide6.QtCore import QEvent, QObject, Qt
 from PySide6.QtWidgets import QGridLayout, QLabel, QLineEdit, QSlider, QWidget
@@ -112,7 +113,8 @@ class _Row(QObject):
         if editor is None:
             return
         self.slider.setVisible(editor.slider is not None)
-        self.label.setText(label_text(editor.field))
+        # Without its unit, for which there is no room; the tool tip has it.
+        self.label.setText(label_text(replace(editor.field, unit="")))
         for widget in (self.label, self.line, self.slider):
             widget.setToolTip(tip(editor.field))
         self.line.setAccessibleName(f"{editor.field.label}, live")

@@ -48,11 +48,13 @@ class EditHistory(QObject):
     Args:
         panel: is edited. files: know where the experiment is saved. parent: owner.
 
-    Signals: ``changed()``: something else can be undone or redone; ``refused(str)``: why nothing was.
+    Signals: ``changed()``: something else can be undone or redone; ``refused(str)``: why nothing was;
+    ``shown()``: the panel shows what an edit that was undone or redone had shown.
     """
 
     changed = Signal()
     refused = Signal(str)
+    shown = Signal()
 
     def __init__(self, panel: ExperimentPanel, files: ExperimentFiles, parent: QObject) -> None:
         super().__init__(parent)
@@ -181,6 +183,7 @@ class EditHistory(QObject):
         finally:
             self._applying = False
             self._shown = self._panel.tables()
+        self.shown.emit()
 
 
 class _Edit(QUndoCommand):
@@ -233,14 +236,19 @@ class _Edit(QUndoCommand):
 
 
 def differing(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
-    """Return the dotted paths at which two sets of tables differ, in order."""
+    """Return the dotted paths at which two sets of tables differ, in order.
+
+    The title is among them only where nothing else is.
+    """
     one, other = _flat(before), _flat(after)
     missing = object()
-    return [
+    paths = [
         path
         for path in dict.fromkeys((*one, *other))
         if one.get(path, missing) != other.get(path, missing)
     ]
+    # The title follows from an edit that it does not describe any more.
+    return [path for path in paths if path != "title"] or paths
 
 
 def at(tables: Mapping[str, Any], path: str) -> Any:

@@ -31,7 +31,7 @@ from optlab.gui.geometry import resize_to_screen
 from optlab.gui.manners import file_dialogs
 from optlab.gui.plain_text import wrapped_label
 
-MOST = 20
+MAX_FAILURES = 20
 """Different failures that one report shows."""
 
 
@@ -70,7 +70,7 @@ class FailureReports(QObject):
 
     def _show(self, failure: str) -> None:
         known = failure in self._failures
-        if not known and len(self._failures) >= MOST:
+        if not known and len(self._failures) >= MAX_FAILURES:
             return
         self._failures[failure] = self._failures.get(failure, 0) + 1
         if self.report is None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from PySide6.QtCore import QObject
+from PySide6.QtCore import QObject, QTimer
 from PySide6.QtGui import QAction
 from PySide6.QtWidgets import QApplication, QDialog
 
@@ -22,6 +22,7 @@ from optlab.gui.manners.focus_help import topic_of
 from optlab.gui.manners.guided_run import GuidedRun
 from optlab.gui.manners.menu_entries import ADD_CONTENDER
 from optlab.gui.manners.preferences import Preferences
+from optlab.gui.places import TITLES, WORKBENCH
 from optlab.tasks.stored_runs import RunList, RunListTask
 
 if TYPE_CHECKING:
@@ -48,6 +49,7 @@ class Manners(QObject):
         self.edits.refused.connect(
             lambda sentence: window.banner.show_sentence(sentence, problem=True)
         )
+        self.edits.shown.connect(self._show_edit)
         window.files.opened.connect(window.recent_files.add)
         window.files.saved.connect(window.recent_files.add)
         self._apply(self.session.preferences)
@@ -89,6 +91,11 @@ class Manners(QObject):
             if action is not None:
                 action.setText(f"{word} {text}".rstrip())
                 action.setEnabled(bool(text))
+
+    def _show_edit(self) -> None:
+        """Show what an edit that was undone or redone has changed."""
+        self._window.instruments.set_tables(self._window.experiment_panel.instruments())
+        self._window.places.show_place(WORKBENCH)
 
     # --- finding things ---------------------------------------------------------------------------
 
@@ -197,16 +204,21 @@ class _Sections:
 
 
 class _View:
-    """Which tab is in front; a participant of the session."""
+    """Which place and which tab of the board are in front; a participant of the session."""
 
     def __init__(self, window: MainWindow) -> None:
-        self._views = window.views
+        self._window = window
 
-    def state(self) -> int:
-        return self._views.currentIndex()
+    def state(self) -> dict[str, Any]:
+        return {"place": self._window.places.current, "tab": self._window.views.currentIndex()}
 
-    def restore(self, state: int) -> None:
-        self._views.setCurrentIndex(state)
+    def restore(self, state: dict[str, Any]) -> None:
+        place, tab = state["place"], state["tab"]
+        if place not in TITLES:
+            raise ValueError(place)
+        self._window.views.setCurrentIndex(tab)
+        # Building a place takes a while: after what is seen first.
+        QTimer.singleShot(0, self._window, lambda: self._window.places.show_place(place))
 
 
 class _Shown:

@@ -95,16 +95,16 @@ def catalogue_entries(
         for component in registry.components(kind):
             if kind in SECTIONS and not component.unavailable():
                 text = f"Use {component.label} ({section.title.lower()})"
-                entries.append(Entry(text, partial(pick, kind, component.name), "use", 1.0))
+                entries.append(Entry(text, partial(pick, kind, component.name), rank=1.0))
             text = f"Help: {component.label} ({section.title.lower()})"
-            entries.append(Entry(text, partial(show, kind, component.name), "page"))
+            entries.append(Entry(text, partial(show, kind, component.name)))
     return entries
 
 
 def preset_entries(load: Callable[[Path], object]) -> list[Entry]:
     """Return an entry for each experiment that ships with OptLab."""
     return [
-        Entry(f"Open {preset.title} ({preset.name})", partial(load, preset.path), "preset", 0.5)
+        Entry(f"Open {preset.title} ({preset.name})", partial(load, preset.path), rank=0.5)
         for preset in presets()
     ]
 
@@ -163,6 +163,7 @@ class CommandPalette(QDialog):
         self.line.setAccessibleName("Search commands")
         self._found = _Found(self)
         self.list = QListView()
+        self.list.setObjectName("commands")
         self.list.setModel(self._found)
         self.list.setUniformItemSizes(True)
         self.list.setAccessibleName("Commands")

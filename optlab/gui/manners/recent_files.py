@@ -7,7 +7,7 @@ from pathlib import Path
 
 from PySide6.QtWidgets import QMenu, QWidget
 
-MOST = 10
+MAX_FILES = 10
 """Files that are remembered."""
 
 
@@ -32,7 +32,7 @@ class RecentFiles(QMenu):
     def add(self, file: Path) -> None:
         """Put a file first."""
         file = file.absolute()
-        self._files = [file, *(one for one in self._files if one != file)][:MOST]
+        self._files = [file, *(one for one in self._files if one != file)][:MAX_FILES]
         self._show()
 
     def state(self) -> list[str]:
@@ -45,7 +45,7 @@ class RecentFiles(QMenu):
         Raises:
             TypeError: the state is no list of texts.
         """
-        self._files = [Path(path) for path in list(state)[:MOST]]
+        self._files = [Path(path) for path in list(state)[:MAX_FILES]]
         self._show()
 
     def _show(self) -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from typing import Literal
 
-from PySide6.QtCore import Signal
-from PySide6.QtGui import QAction, QKeySequence
+from PySide6.QtCore import Qt, Signal
+from PySide6.QtGui import QAction, QHideEvent, QKeySequence, QShowEvent
 from PySide6.QtWidgets import (
     QHBoxLayout,
     QProgressBar,
@@ -184,6 +184,19 @@ class ControlBar(QWidget):
             action.setText(button.text())
             action.setEnabled(button.isEnabled())
 
+    def showEvent(self, event: QShowEvent) -> None:  # Qt's name
+        super().showEvent(event)
+        self._reach(Qt.ShortcutContext.WindowShortcut)
+
+    def hideEvent(self, event: QHideEvent) -> None:  # Qt's name
+        """Leave the shortcuts to the place that is in front."""
+        super().hideEvent(event)
+        self._reach(Qt.ShortcutContext.WidgetShortcut)
+
+    def _reach(self, context: Qt.ShortcutContext) -> None:
+        for action in self._actions.values():
+            action.setShortcutContext(context)
+
     def run_actions(self) -> list[QAction]:
         """Return an action for each button, with its shortcut, for a menu."""
         return list(self._actions.values())
@@ -196,6 +209,7 @@ class ControlBar(QWidget):
         action.setObjectName(f"action{text}")
         action.setStatusTip(tip)
         action.setShortcut(QKeySequence(shortcut))
+        action.setShortcutContext(Qt.ShortcutContext.WidgetShortcut)
         action.triggered.connect(button.click)
         self._actions[button] = action
         return button

@@ -14,7 +14,7 @@ from optlab.gui import theme
 from optlab.gui.forms.field_editor import text_of
 from optlab.gui.forms.formula import image
 
-MOST_MARKS = 500
+MAX_MARKS = 500
 """Words of a search that are marked on a page."""
 
 
@@ -52,7 +52,7 @@ class PageView(QTextBrowser):
         form.setForeground(self.palette().highlightedText())
         for term in self._terms:
             cursor = self.document().find(term)
-            while not cursor.isNull() and len(marks) < MOST_MARKS:
+            while not cursor.isNull() and len(marks) < MAX_MARKS:
                 mark = QTextEdit.ExtraSelection()
                 # PySide6 has these attributes, and its stubs do not.
                 mark.cursor, mark.format = cursor, form  # type: ignore[attr-defined]
