@@ -86,7 +86,7 @@ class WrittenRule:
         self.looks_ahead = returned is not None and ast.unparse(returned) != "theta"
         rows = bool(self._to.helpers)
         view = "parameter.view(1, -1)" if rows else "parameter"
-        gradient = "parameter.grad.view(1, -1)" if rows else "parameter.grad"
+        gradient = "parameter.grad.reshape(1, -1)" if rows else "parameter.grad"
         lines = [f"class {self._own}(torch.optim.Optimizer):"]
         sentence = (rule.__doc__ or "").strip().splitlines()[0]
         lines += [f'    """{rule.label}: {sentence}"""', ""]
@@ -133,15 +133,10 @@ class WrittenRule:
     def _begun(self) -> list[str] | None:
         """Return the lines that set the state before the first step; None without state."""
         rule = self._rule
-        if type(rule).begin.__func__ is not Optimizer.begin.__func__:  # type: ignore[attr-defined]
-            raise InvalidInput(
-                f"optimizer.name is '{rule.name}', whose state depends on all tensors; it cannot "
-                "be written as a script.",
-                "optimizer.name",
-            )
-        if type(rule).start is Optimizer.start:
+        own = type(rule).begin.__func__ is not Optimizer.begin.__func__  # type: ignore[attr-defined]
+        if not own and type(rule).start is Optimizer.start:
             return None
-        body, _ = self._part(rule.start)
+        body, _ = self._part(rule.begin if own else rule.start)
         lines = [text(statement) for statement in body[:-1]]
         assert isinstance(body[-1], ast.Return) and body[-1].value is not None
         return [*lines, *_stored(body[-1].value)]

@@ -17,7 +17,10 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from optlab.catalogue.optimizers._inner import inner_rule
+from optlab.catalogue.optimizers.base import Optimizer
 from optlab.core.errors import InvalidInput
+from optlab.core.hyperparameters import Hyperparameters
 
 LONGEST = 96
 """Characters of a line of a script, where it can be broken."""
@@ -231,6 +234,7 @@ class _Rewriter(ast.NodeTransformer):
         self._to, self._spaces = to, spaces
         self._globals = inspect.unwrap(function).__globals__
         self._variables = set(variables)
+        self._rules: dict[str, Any] = {}
 
     def rewritten(self, node: ast.FunctionDef) -> ast.FunctionDef:
         body: list[ast.stmt] = []
@@ -252,8 +256,35 @@ class _Rewriter(ast.NodeTransformer):
             return constant(space.constants[node.attr])
         raise InvalidInput(f"A script cannot say what {ast.unparse(node)} is.", "format")
 
+    def visit_Assign(self, node: ast.Assign) -> ast.AST | None:
+        if self._inner_rule(node):
+            return None
+        return self.generic_visit(node)
+
+    def _inner_rule(self, node: ast.Assign) -> bool:
+        """Note an inner rule and its fields, where a statement looks them up."""
+        call, target = node.value, node.targets[0]
+        if not (isinstance(call, ast.Call) and isinstance(call.func, ast.Name)):
+            return False
+        function = self._globals.get(call.func.id)
+        if function is not inner_rule:
+            return False
+        assert isinstance(target, ast.Tuple) and not call.keywords
+        name, outer = self.visit(call.args[0]), self._space(call.args[1])
+        rule, fields = target.elts
+        assert isinstance(name, ast.Constant) and outer is not None
+        assert isinstance(rule, ast.Name) and isinstance(fields, ast.Name)
+        given = Hyperparameters(**{one: one for one in outer.names})
+        found, h = inner_rule(str(name.value), given)
+        values = {one: value for one, value in vars(h).items() if one != "layout"}
+        shared = {one: outer.names[one] for one in values if values[one] == one}
+        constants = {one: value for one, value in values.items() if one not in shared}
+        self._rules[rule.id] = found
+        self._spaces = {**self._spaces, fields.id: Fields(constants, shared, used=outer.used)}
+        return True
+
     def visit_Name(self, node: ast.Name) -> ast.AST:
-        if _stores(node.ctx) or node.id in self._variables:
+        if _stores(node.ctx) or node.id in self._variables or node.id in _KEPT:
             return node
         if node.id == "functional":
             return ast.Name("F", ast.Load())
@@ -304,6 +335,10 @@ class _Rewriter(ast.NodeTransformer):
             value = self._globals.get(func.id)
             return (value, None) if self._own(value) else (None, None)
         if isinstance(func, ast.Attribute):
+            if isinstance(func.value, ast.Name) and func.value.id in self._rules:
+                rule = self._rules[func.value.id]
+                begins = func.attr == "begin" and rule.begin.__func__ is Optimizer.begin.__func__
+                return getattr(rule, "start" if begins else func.attr), None
             space = self._space(func.value)
             if space is not None and space.owner is not None:
                 method = getattr(type(space.owner), func.attr, None)
