@@ -132,6 +132,7 @@ class Places(QTabWidget):
         self.close_action = QAction("&Close this place", self)
         self.close_action.setShortcut("Ctrl+W")
         self.close_action.triggered.connect(lambda: self.close_place(self.in_use))
+        self.tabBar().setAccessibleName("Places")
         corner = QWidget()
         row = QHBoxLayout(corner)
         row.setContentsMargins(0, 0, 6, 0)

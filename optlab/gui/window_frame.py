@@ -92,6 +92,7 @@ class WindowFrame(QMainWindow):
         self._instruments_region = QWidget()
         self.views = QTabWidget()
         self.views.setDocumentMode(True)
+        self.views.tabBar().setAccessibleName("Tabs of the run")
         self.views.addTab(self.board_area, "Run")
         self.views.addTab(self._instruments_region, "Instruments")
         self._runs: QWidget = _Region(RUNS_SIZE, 150)
