@@ -48,7 +48,7 @@ class _ExamplesTile(ModelTile):
         self.part = QComboBox()
         self.part.addItems([label for label, _ in _PARTS])
         self.part.setAccessibleName("Part of the data")
-        self.part.currentIndexChanged.connect(lambda _index: self.viewChanged.emit())
+        self.part.currentIndexChanged.connect(self.viewChanged)
         self.add_choice("", self.part)
 
     @property

@@ -49,7 +49,7 @@ class StartPlot(BeforeRunTile):
             action.setData(name)
             action.setCheckable(True)
             action.setChecked(name in _USUAL)
-            action.toggled.connect(lambda _checked: self._soon())
+            action.toggled.connect(self._soon)
         self.compare.setMenu(menu)
         self.caption = PlainLabel("")
         self.head.addWidget(self.caption)

@@ -16,8 +16,11 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol, cast, runtime_checkab
 if TYPE_CHECKING:
     from optlab.experiment import Experiment
     from optlab.gui.plots.colors import PlotColors
+    from optlab.gui.plots.overlay import Band, Overlay, SeriesKey
+    from optlab.gui.plots.plot_link import PlotLink
     from optlab.gui.plots.value_export import ValueSource
     from optlab.tasks.model_view import View
+    from optlab.tasks.run_scales import RunScale
     from optlab.training.events import SeriesBlock, WeightPath
 
 
@@ -91,6 +94,24 @@ class FollowsWeights(Protocol):
 
     def set_followed(self, names: Sequence[str]) -> None:
         """Name the followed weights, in the order of their values."""
+
+
+@runtime_checkable
+class OverlaysRuns(Protocol):
+    """A plot over steps on which other runs can be laid."""
+
+    @property
+    def overlay_series(self) -> frozenset[SeriesKey]:
+        """The series that it draws of other runs."""
+
+    def set_overlays(self, overlays: Sequence[Overlay], bands: Sequence[Band] = ()) -> None:
+        """Lay these runs over the plot in place of those before; samples of its own run stay."""
+
+    def set_link(self, link: PlotLink) -> None:
+        """Share unit, smoothing, bands and crosshair with other plots."""
+
+    def set_scale(self, scale: RunScale | None) -> None:
+        """Set how the steps of the run that it follows are converted; None if not known."""
 
 
 @runtime_checkable
