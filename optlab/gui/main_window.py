@@ -144,7 +144,7 @@ class MainWindow(WindowFrame):
         self.plots = parts.PlotsPanel()
         self.instruments = parts.InstrumentsPanel()
         self.diagnosis_panel = parts.DiagnosisPanel()
-        self.place(self.experiment_panel, self.plots, self.instruments, self.diagnosis_panel)
+        self.place(self.experiment_panel, self.plots, self.diagnosis_panel)
         self.time = parts.TimeController(
             self.bridge, self.timeline, self.banner, self._prewarmer, self
         )
@@ -171,6 +171,7 @@ class MainWindow(WindowFrame):
             self, self.files.load, self.when_editable(self.secondary_windows.import_data)
         )
         self.hang_notice = parts.HangNotice(self.bridge, self.banner, self.controls, self)
+        self.board = parts.BoardController(self)
         self.run_controller = parts.RunController(self, self._runner)
 
     def _connect_panels(self) -> None:
@@ -201,7 +202,6 @@ class MainWindow(WindowFrame):
         others.runPicked.connect(self.show_stored)
         others.experimentPicked.connect(self.files.load_document)
         self.instruments.pageRequested.connect(others.show_page)
-        self.views.currentChanged.connect(lambda _index: self.instruments.refresh())
         self.time.connect_editor(panel)
         self.time.stepChanged.connect(self.plots.set_cursor)
         self.time.experimentReady.connect(self._edit_fork)
@@ -359,5 +359,6 @@ class MainWindow(WindowFrame):
         self.time.shut_down()
         self.checks.shut_down()
         self.preview.shut_down()
+        self.board.shut_down()
         self._prewarmer.end()
         event.accept()

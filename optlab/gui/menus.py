@@ -78,6 +78,8 @@ def _build_places_menu(window: MainWindow) -> None:
 
 def _build_view_menu(window: MainWindow) -> None:
     menu = window.menuBar().addMenu("&View")
+    menu.addMenu(window.layouts_menu)
+    menu.addMenu(window.tiles_menu)
     menu.addAction(window.runs_action)
     menu.addSeparator()
     group = QActionGroup(window)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from optlab.experiment import Experiment
+from optlab.gui.board.board_controller import BoardController
 from optlab.gui.bridge import RunBridge, TaskBridge, Turn, WorkerPrewarmer
 from optlab.gui.diagnosis_controller import DiagnosisController
 from optlab.gui.dropped_files import DroppedFiles
@@ -26,6 +27,7 @@ from optlab.tasks.checking import CheckTask
 from optlab.tasks.preview import PreviewTask
 
 __all__ = [
+    "BoardController",
     "CheckTask",
     "DiagnosisController",
     "DiagnosisPanel",
