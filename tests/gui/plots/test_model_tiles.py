@@ -13,10 +13,12 @@ from optlab.experiment import Experiment
 from optlab.gui.plots.colors import DARK, LIGHT, mixed
 from optlab.gui.plots.examples_plot import ConfusionPlot, WrongExamplesPlot
 from optlab.gui.plots.model_tile import NO_MODEL, ModelTile
+from optlab.gui.plots.path_plot import PathPlot
 from optlab.gui.plots.region_plot import RegionPlot, picture
 from optlab.gui.plots.sketch_plot import SketchPlot
 from optlab.gui.plots.tiles import ShowsModel, ShowsStep, at_first, tile_plots
 from optlab.tasks.model_point import ModelPoint, model_point
+from optlab.training.events import WeightPath
 from optlab.training.trainer import Trainer
 
 
@@ -190,3 +192,22 @@ def test_that_lines_of_the_network_are_blue_for_positive_weights(qtbot):
     tile.example.setValue(3)
     assert tile.view.example == 3
     assert "6 parameters" in tile.caption.text()
+
+
+def test_that_the_path_marks_the_point_nearest_to_the_step_that_is_looked_at(qtbot):
+    plot = PathPlot()
+    qtbot.addWidget(plot)
+    plot.resize(400, 300)
+    plot.show()
+    steps = np.array([0, 10, 20, 30])
+    plane = np.array([[0.0, 0.0], [1.0, 2.0], [np.nan, np.nan], [4.0, 1.0]])
+    plot.show_path(
+        WeightPath(0, steps, plane, np.array([0.7, 0.2]), np.zeros(4), (), np.zeros((4, 0)))
+    )
+    assert isinstance(plot, ShowsStep)
+    plot.set_step("", 18)
+    plot.refresh()
+    assert [(x[0], y[0]) for x, y in [plot.cursor.getData()]] == [(1.0, 2.0)]
+    plot.set_step("", None)
+    plot.refresh()
+    assert len(plot.cursor.getData()[0]) == 0
