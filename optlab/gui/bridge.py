@@ -388,6 +388,18 @@ class TaskBridge(QObject):
             job.cancel()
             self._turn.give_back()
 
+    def end(self, seconds: float = CLOSE_SECONDS) -> bool:
+        """Stop the task in progress, ignore its results, and return whether it ended in time.
+
+        For tasks that save what they have reached; called when their window closes.
+
+        Args:
+            seconds: to wait at most.
+        """
+        job = self._job
+        self.shut_down()
+        return job is None or job.join(seconds)
+
     def _start_next(self) -> None:
         if self._waiting is None:
             self.finished.emit()

@@ -149,7 +149,7 @@ class MainWindow(WindowFrame):
         self.checks = parts.TaskBridge(self._prewarmer.pool, self, turn)
         self.preview = parts.TaskBridge(self._prewarmer.pool, self, turn)
         self.stored_runs = parts.StoredRuns(self)
-        self.secondary_windows = parts.SecondaryWindows(self._prewarmer, self)
+        self.secondary_windows = parts.SecondaryWindows(self._prewarmer, self, self._runner)
         self.experiment_panel = parts.ExperimentPanel()
         self.plots = parts.PlotsPanel()
         self.instruments = parts.InstrumentsPanel()
@@ -181,8 +181,19 @@ class MainWindow(WindowFrame):
             self, self.files.load, self.when_editable(self.secondary_windows.import_data)
         )
         self.hang_notice = parts.HangNotice(self.bridge, self.banner, self.controls, self)
+        self.model_views = parts.ModelViewController(
+            self.bridge, self.time, self.plots, self._prewarmer, self
+        )
+        self.before_run = parts.BeforeRunController(
+            self.experiment_panel,
+            self.plots,
+            self._prewarmer,
+            self.when_editable(self.experiment_panel.change),
+            self,
+        )
         self.run_controller = parts.RunController(self, self._runner)
         self.manners = parts.Manners(self)
+        self.contenders = parts.Contenders(self)
 
     def _connect_panels(self) -> None:
         panel, controls = self.experiment_panel, self.controls
@@ -360,6 +371,7 @@ class MainWindow(WindowFrame):
         asks = self.session.preferences.ask_before_closing and not self._close_confirmed
         if asks and not (
             (not self.bridge.active or parts.may_stop_run(self))
+            and self.secondary_windows.may_close()
             and self.files.may_discard_edits("closing")
         ):
             event.ignore()
@@ -367,10 +379,13 @@ class MainWindow(WindowFrame):
         # What is typed last is not looked up any more.
         self.experiment_panel.blockSignals(True)
         self.manners.shut_down()
+        self.contenders.shut_down()
         self.secondary_windows.close_all()
         self.bridge.shut_down()
         self.stored_runs.shut_down()
         self.time.shut_down()
+        self.model_views.shut_down()
+        self.before_run.shut_down()
         self.checks.shut_down()
         self.preview.shut_down()
         self._prewarmer.end()

@@ -94,6 +94,13 @@ class Batches(Component):
             generators: named generators of the run's seed.
         """
 
+    def of_examples(self, examples: Examples) -> dict[str, torch.Tensor]:
+        """Return what the order knows of each example, by name: tensors ``[n]``.
+
+        It is what a script that repeats a run gets instead of the code that computes it.
+        """
+        return {}
+
     def batch_size(self, n: int) -> int:
         """Return the number of examples in a full batch of a training set of ``n``."""
         return min(self.size, n) if self.size > 0 else n

@@ -22,15 +22,13 @@ from optlab.gui.manners import appearance, file_dialogs
 from optlab.gui.manners.edits import EditHistory
 from optlab.gui.manners.focus_help import topic_of
 from optlab.gui.manners.guided_run import GuidedRun
+from optlab.gui.manners.menu_entries import ADD_CONTENDER
 from optlab.gui.manners.preferences import Preferences
 from optlab.gui.places import TITLES, WORKBENCH
 from optlab.tasks.stored_runs import RunList, RunListTask
 
 if TYPE_CHECKING:
     from optlab.gui.main_window import MainWindow
-
-ADD_CONTENDER = "actionAddContender"
-"""Name of the action that adds a second optimizer to a comparison."""
 
 
 class Manners(QObject):

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 Call = Callable[..., object]
 Built = Callable[[Callable[[], Call]], Call]
 """Makes of a function that finds what to call one that builds the panels before, and calls it."""
+ADD_CONTENDER = "actionAddContender"
+"""Name of the action that adds a second optimizer to a comparison."""
 _SHORT = 60
 """Letters up to which a tool tip is a name, and no text from outside."""
 

@@ -36,6 +36,7 @@ class ControlBar(QWidget):
     resumeRequested = Signal()
     stepRequested = Signal()
     stopRequested = Signal()
+    contenderRequested = Signal()
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -63,6 +64,14 @@ class ControlBar(QWidget):
             "Ctrl+T",
             "Stop the run and save it; it can be resumed (Ctrl+T)",
         )
+        # Its shortcut is that of the menu entry.
+        self.contender_button = QPushButton("+ contender")
+        self.contender_button.setAccessibleName("Add a contender")
+        self.contender_button.setToolTip(
+            "Compare this experiment with others that differ in anything, over many seeds "
+            "(Ctrl+Shift+N)"
+        )
+        self.contender_button.clicked.connect(lambda _checked=False: self.contenderRequested.emit())
         self.start_button.clicked.connect(self.startRequested)
         self.pause_button.clicked.connect(self._pause_clicked)
         self.step_button.clicked.connect(self.stepRequested)
@@ -80,7 +89,13 @@ class ControlBar(QWidget):
 
         buttons = QHBoxLayout()
         buttons.setSpacing(8)
-        for button in (self.start_button, self.pause_button, self.step_button, self.stop_button):
+        for button in (
+            self.start_button,
+            self.pause_button,
+            self.step_button,
+            self.stop_button,
+            self.contender_button,
+        ):
             buttons.addWidget(button)
         self.figures.setProperty("role", "muted")
         middle = QVBoxLayout()
