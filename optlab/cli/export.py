@@ -129,19 +129,12 @@ def _export_program(
     if len(names) > 1:
         raise InvalidInput("One run goes into one script; name it alone.", "runs")
     (name,) = names
+    target = script_export.Target(format, to, force=force, tried=check)
     if Path(name).suffix or name in {path.stem for path in presets.files()}:
-        done = script_export.export_experiment(load(name), format, to, force=force, tried=check)
+        done = script_export.export_experiment(load(name), target)
     else:
         with Store.open_readonly() as store:
-            done = script_export.export_run(
-                store,
-                name,
-                format,
-                to,
-                force=force,
-                tried=check,
-                changed_data=changed_data,
-            )
+            done = script_export.export_run(store, name, target, changed_data=changed_data)
     say(f"{done.path}: with data and start weights in {done.beside}")
     if "train_loss" in done.final:
         say(f"It was run once; its final training loss is {done.final['train_loss']:.9g}.")

@@ -18,6 +18,7 @@ from optlab.experiment import Experiment
 from optlab.scripts import writing
 from optlab.store import Store
 from optlab.tasks import script_export
+from optlab.tasks.script_export import Target
 from optlab.training.control import Inbox, SetValue, Stop
 from optlab.training.events import SeriesBlock
 from optlab.training.session import session
@@ -147,10 +148,11 @@ def test_that_a_script_with_another_end_is_compared_in_double_precision(
         return {"train_loss": 9.0, "validation_loss": 9.0}
 
     monkeypatch.setattr(script_export, "_tried", tried)
-    with Store.open_readonly() as store, pytest.raises(
-        script_export.RunFailed, match="differs from the run after 3 steps"
+    with (
+        Store.open_readonly() as store,
+        pytest.raises(script_export.RunFailed, match="differs from the run after 3 steps"),
     ):
-        script_export.export_run(store, run, "python", tmp_path / "a.py")
+        script_export.export_run(store, run, Target("python", tmp_path / "a.py"))
     assert not (tmp_path / "a.py").exists()
 
 
@@ -162,10 +164,11 @@ def test_that_a_script_that_takes_too_long_is_not_handed_out(
 
     monkeypatch.setattr(script_export.subprocess, "run", late)
     run = recorded()
-    with Store.open_readonly() as store, pytest.raises(
-        script_export.RunFailed, match="did not end within 120 seconds"
+    with (
+        Store.open_readonly() as store,
+        pytest.raises(script_export.RunFailed, match="did not end within 120 seconds"),
     ):
-        script_export.export_run(store, run, "python", tmp_path / "a.py")
+        script_export.export_run(store, run, Target("python", tmp_path / "a.py"))
     assert not (tmp_path / "a.py").exists()
 
 
@@ -181,7 +184,7 @@ def test_that_the_steps_of_a_stopped_run_are_repeated_and_no_more(tmp_path: Path
     writer.close()
     with Store.open_readonly() as store:
         record = store.run(writer.run_ids[0])
-        script_export.export_run(store, record.id, "python", tmp_path / "a.py", tried=False)
+        script_export.export_run(store, record.id, Target("python", tmp_path / "a.py", tried=False))
     assert 0 < record.steps < 1_000_000
     assert f"\nSTEPS = {record.steps}\n" in (tmp_path / "a.py").read_text(encoding="utf-8")
 
@@ -195,7 +198,7 @@ def test_that_weights_have_the_names_of_the_module_of_the_script(
     module = experiment.model.as_module(experiment.dataset.shape())
     assert module is not None
     space: dict[str, Any] = {"torch": torch, "nn": torch.nn, "F": torch.nn.functional}
-    exec(module.source, space)
+    exec(module.source, space)  # noqa: S102
     weights = load_file(target)
     space["Net"]().load_state_dict(weights)
     with Store.open_readonly() as store:

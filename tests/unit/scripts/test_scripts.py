@@ -6,7 +6,6 @@ import json
 import subprocess
 import sys
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -30,7 +29,10 @@ BASE: dict[str, Any] = {
     "batches": {"size": 10},
     "budget": {"steps": 11},
 }
-SEQUENCES = {"dataset": {"name": "adding_problem", "size": 40, "length": 4}, "loss": {"name": "squared_error"}}
+SEQUENCES = {
+    "dataset": {"name": "adding_problem", "size": 40, "length": 4},
+    "loss": {"name": "squared_error"},
+}
 IMAGES = {"dataset": {"name": "digits"}, "batches": {"size": 200}}
 
 RUNNER = """
@@ -59,9 +61,18 @@ def cases() -> dict[str, dict[str, Any]]:
         "linear": {},
         "deep": {"model": {"name": "deep_linear", "depth": 3, "width": 4}},
         "normalized": {
-            "model": {"name": "mlp", "hidden": [5, 5], "batch_norm": True, "skip": True, "auxiliary": 0.3}
+            "model": {
+                "name": "mlp",
+                "hidden": [5, 5],
+                "batch_norm": True,
+                "skip": True,
+                "auxiliary": 0.3,
+            }
         },
-        "autoencoder": {"model": {"name": "autoencoder", "code": 1}, "loss": {"name": "squared_error"}},
+        "autoencoder": {
+            "model": {"name": "autoencoder", "code": 1},
+            "loss": {"name": "squared_error"},
+        },
         "cnn": {**IMAGES, "model": {"name": "cnn", "channels": [2, 3]}},
         "rnn": {**SEQUENCES, "model": {"name": "rnn", "units": 4}},
         "lstm": {**SEQUENCES, "model": {"name": "lstm", "units": 4}},
@@ -126,20 +137,24 @@ def cases() -> dict[str, dict[str, Any]]:
         "batches": {"size": 100},
         "loss": {"name": "squared_error"},
         "optimizer": {"name": "sgd", "lr": 0.02},
-        "stopping": {"name": "early", "patience": 1, "restore_best": False},
+        "stopping": {"name": "early", "patience": 1, "improvement": 0.05, "restore_best": False},
         "budget": {"steps": 60},
     }
     found["target"] = {"stopping": {"name": "target", "error": 0.3}, "budget": {"steps": 60}}
     found["small gradient"] = {
-        "stopping": {"name": "gradient_norm", "bound": 0.3}, "budget": {"steps": 60},
+        "stopping": {"name": "gradient_norm", "bound": 0.3},
+        "budget": {"steps": 60},
         "loss": {"name": "cross_entropy", "l2": 0.01},
     }
     for order in registry.names("batches"):
         found[f"order {order}"] = {"batches": {"name": order, "size": 8}}
     for first in ("random", "hard"):
-        found[f"order curriculum {first}"] = {"batches": {"name": "curriculum", "first": first, "size": 8}}
+        found[f"order curriculum {first}"] = {
+            "batches": {"name": "curriculum", "first": first, "size": 8}
+        }
     found["old gradients"] = {
-        "optimizer": {"name": "nesterov"}, "delay": {"name": "fixed", "steps": 2}
+        "optimizer": {"name": "nesterov"},
+        "delay": {"name": "fixed", "steps": 2},
     }
     found["gradients of random age"] = {"delay": {"name": "random", "steps": 3}}
     found["blurred"] = {
@@ -147,7 +162,10 @@ def cases() -> dict[str, dict[str, Any]]:
         "model": {"name": "mlp", "hidden": [4, 3], "batch_norm": True},
         "continuation": {"name": "blur", "stages": 2, "length": 3, "samples": 2},
     }
-    found["pretrained"] = {"pretraining": {"name": "supervised"}, "initializer": {"name": "orthogonal"}}
+    found["pretrained"] = {
+        "pretraining": {"name": "supervised"},
+        "initializer": {"name": "orthogonal"},
+    }
     found["the best of several starts"] = {
         "initializer": {"name": "normalized", "tries": 3, "output_bias": "marginal"}
     }
@@ -194,7 +212,11 @@ def repeated(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         (folder / f"{name}.py").write_text(program.text(f"{name}.npz"), encoding="utf-8")
     done = subprocess.run(
         [sys.executable, "-I", "-c", RUNNER, str(folder)],
-        capture_output=True, text=True, encoding="utf-8", timeout=300, check=False,
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        timeout=300,
+        check=False,
     )
     assert done.returncode == 0, done.stderr[-2000:]
     return dict(json.loads(done.stdout))
@@ -218,6 +240,9 @@ def test_that_averages_and_stops_are_among_the_cases(repeated: dict[str, Any]) -
     assert "averaged_train_loss" in repeated["mean"]["final"]
     assert "averaged_train_loss" in repeated["rule lookahead"]["final"]
     for name in ("early", "early regression"):
-        assert "in 2 evaluations" in repeated[name]["printed"] or "in 1 evaluations" in repeated[name]["printed"]
+        assert (
+            "in 2 evaluations" in repeated[name]["printed"]
+            or "in 1 evaluations" in repeated[name]["printed"]
+        )
     assert "is at most 0.3" in repeated["target"]["printed"]
     assert "is at most 0.3" in repeated["small gradient"]["printed"]
