@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from optlab.experiment import Experiment
 from optlab.gui.bridge import RunBridge, TaskBridge, Turn, WorkerPrewarmer
+from optlab.gui.copied_experiment import CopiedExperiment
 from optlab.gui.diagnosis_controller import DiagnosisController
 from optlab.gui.dropped_files import DroppedFiles
 from optlab.gui.experiment_files import ExperimentFiles
@@ -27,6 +28,7 @@ from optlab.tasks.preview import PreviewTask
 
 __all__ = [
     "CheckTask",
+    "CopiedExperiment",
     "DiagnosisController",
     "DiagnosisPanel",
     "DroppedFiles",

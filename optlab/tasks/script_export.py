@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import math
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
 from optlab import __version__
+from optlab.core import paths
 from optlab.core.errors import InvalidInput, RunFailed
 from optlab.core.files import write_atomically
 from optlab.experiment import Experiment
@@ -22,7 +24,8 @@ from optlab.scripts.notebook import notebook
 from optlab.scripts.writing import Script, script
 from optlab.store import RunRecord, Store
 from optlab.store.export.writing import check_target
-from optlab.training.control import SetValue
+from optlab.tasks.task import Task
+from optlab.training.control import Controls, SetValue
 from optlab.training.trainer import Trainer
 
 FORMATS: Mapping[str, str] = {"python": ".py", "notebook": ".ipynb"}
@@ -123,6 +126,47 @@ def export_experiment(experiment: Experiment, target: Target) -> Exported:
     return _export(experiment, None, about, {}, target, 10.0 * LEAST_SECONDS)
 
 
+@dataclass(frozen=True)
+class ScriptTextTask(Task):
+    """Write an experiment as a script to be pasted; the result is its text.
+
+    Its data are kept in the folder ``scripts`` of OptLab's data folder, under a name that says what
+    they are; the script names that file.
+
+    Attributes:
+        document: the experiment, as TOML.
+    """
+
+    document: str
+
+    def run(self, controls: Controls) -> Iterator[str]:
+        """Write the script; see :class:`~optlab.tasks.task.Task`.
+
+        Args:
+            controls: not used.
+
+        Raises:
+            InvalidInput: the experiment cannot be written as a program.
+            StoreError: the data cannot be written.
+        """
+        about = [f"Trains an experiment of OptLab {__version__}; only torch and numpy are needed."]
+        program = script(Experiment.from_toml(self.document), about=about)
+        content = _packed(program)
+        folder = paths.home() / "scripts"
+        folder.mkdir(parents=True, exist_ok=True)
+        beside = folder / f"{hashlib.sha256(content).hexdigest()[:16]}.npz"
+        if not beside.exists():
+            write_atomically(beside, content)
+        yield program.text(str(beside))
+
+
+def _packed(program: Script) -> bytes:
+    """Return the file beside a program."""
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, **program.arrays)  # type: ignore[arg-type]
+    return buffer.getvalue()
+
+
 def _check_repeatable(store: Store, record: RunRecord) -> None:
     if record.going:
         raise InvalidInput(f"Run {record.id} is in progress; export it when it has ended.", "run")
@@ -164,16 +208,15 @@ def _export(
         f"{beside.name}, which belongs beside this file."
     ]
     program = script(experiment, steps=steps, about=about)
-    buffer = io.BytesIO()
-    np.savez_compressed(buffer, **program.arrays)  # type: ignore[arg-type]
-    found = _tried(program, buffer.getvalue(), limit) if target.tried else {}
+    data = _packed(program)
+    found = _tried(program, data, limit) if target.tried else {}
     both = {name: (found[name], final[name]) for name in final if name in found}
     differences = {name: difference(*values) for name, values in both.items()}
     agreed = ()
     if max(differences.values(), default=0.0) > TOLERANCE:
         agreed = _agreed_in_double_precision(experiment, steps, limit)
     text = (notebook if target.format == "notebook" else Script.text)(program, beside.name)
-    write_atomically(beside, buffer.getvalue())
+    write_atomically(beside, data)
     write_atomically(path, text.encode())
     return Exported(path, beside, found, differences, *agreed)
 
@@ -198,9 +241,7 @@ def _agreed_in_double_precision(
         for _ in range(number):
             trainer.advance()
         program = script(double, steps=number)
-        buffer = io.BytesIO()
-        np.savez(buffer, **program.arrays)  # type: ignore[arg-type]
-        values = _tried(program, buffer.getvalue(), limit)
+        values = _tried(program, _packed(program), limit)
         expected = trainer.evaluate()
         found = max(
             difference(values[name], float(expected[name]))
