@@ -28,7 +28,9 @@ def command_of(experiment: Experiment) -> str:
         base = Experiment.load(path, check=False)
         changes = _changes(base, experiment)
         if changes is not None:
-            flags = [part for name, value in changes.items() for part in ("--set", f"{name}={value}")]
+            flags = [
+                part for name, value in changes.items() for part in ("--set", f"{name}={value}")
+            ]
             found.append((len(changes), shlex.join(["optlab", "run", path.stem, *flags])))
     if not found:
         raise InvalidInput(
