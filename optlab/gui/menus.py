@@ -12,6 +12,7 @@ from PySide6.QtWidgets import QMenu, QMessageBox, QWidget
 from optlab import __version__
 from optlab.gui import theme
 from optlab.gui.presets_menu import PresetsMenu
+from optlab.gui.scenes_menu import ScenesMenu
 
 if TYPE_CHECKING:
     from optlab.gui.main_window import MainWindow
@@ -74,6 +75,9 @@ def _build_instruments_menu(window: MainWindow) -> None:
 
 def _build_view_menu(window: MainWindow) -> None:
     menu = window.menuBar().addMenu("&View")
+    _add(menu, "&Present", _when_built(window, lambda: window.secondary_windows.present), "F11")
+    menu.addMenu(ScenesMenu(_when_built(window, lambda: window.secondary_windows.present), window))
+    menu.addSeparator()
     group = QActionGroup(window)
     for name in get_args(theme.ThemeName):
         action = _add(menu, f"{name.capitalize()} colors", partial(theme.choose, name))

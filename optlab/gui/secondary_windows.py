@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from PySide6.QtCore import QObject, Qt, Signal
 from PySide6.QtWidgets import QWidget
@@ -18,6 +18,8 @@ from optlab.gui.bridge import WorkerPrewarmer
 if TYPE_CHECKING:
     from optlab.gui.demonstrations.demonstration_window import DemonstrationWindow
     from optlab.gui.landscape.landscape_window import LandscapeWindow
+    from optlab.gui.main_window import MainWindow
+    from optlab.gui.present.presenter import Presenter
     from optlab.gui.surfaces.surface_window import SurfaceWindow
     from optlab.gui.watched.watched_window import WatchedWindow
 
@@ -46,6 +48,7 @@ class SecondaryWindows(QObject):
         self._prewarmer = prewarmer
         self._window = window
         self._tool_windows: dict[str, ToolWindow] = {}
+        self.presenter: Presenter | None = None
 
     # --- windows ----------------------------------------------------------------------------------
 
@@ -100,6 +103,14 @@ class SecondaryWindows(QObject):
         self._tool_windows[name].show()
         self._tool_windows[name].raise_()
         self._tool_windows[name].activateWindow()
+
+    def present(self, scene: str = "") -> None:
+        """Open the window for an audience, on a scene if one is named."""
+        from optlab.gui.present.presenter import Presenter
+
+        if self.presenter is None:
+            self.presenter = Presenter(cast("MainWindow", self._window), self._prewarmer)
+        self.presenter.present(scene)
 
     # --- dialogs ----------------------------------------------------------------------------------
 
@@ -163,6 +174,8 @@ class SecondaryWindows(QObject):
     # --- closing ----------------------------------------------------------------------------------
 
     def close_all(self) -> None:
-        """Close the tool windows."""
+        """Close the tool windows, and the one for an audience."""
+        if self.presenter is not None:
+            self.presenter.close()
         for window in list(self._tool_windows.values()):
             window.close()

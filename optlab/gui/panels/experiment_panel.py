@@ -179,9 +179,9 @@ class ExperimentPanel(QScrollArea):
         self._loading = experiment.reads_outside()
         self._check("dataset" if self._loading else "")
 
-    def mark_saved(self) -> None:
-        """Take the current experiment as saved: :attr:`edited` compares with it from now on."""
-        self._saved = self._tables()
+    def mark_saved(self, *, saved: bool = True) -> None:
+        """Take the current experiment as saved, which :attr:`edited` compares with, or as edited."""
+        self._saved = self._tables() if saved else {}
 
     @property
     def edited(self) -> bool:

@@ -70,6 +70,7 @@ class CurvePlot(PlotFrame):
         self._steady = SteadyRange(floor)
         self._floor = floor
         self._end = 0.0
+        self._frame: tuple[float, float, float, float] | None = None
         self._value_source: ValueSource | None = None
         self._writing: TaskBridge | None = None
         self.marks = StepMarks(self.canvas.view, self.colors)
@@ -277,6 +278,17 @@ class CurvePlot(PlotFrame):
         unit = 10.0**self.canvas.y_axis.exponent
         return steps, (10.0**y0, 10.0**y1) if self.log_y else (y0 * unit, y1 * unit)
 
+    def set_frame(self, frame: tuple[float, float, float, float] | None) -> None:
+        """Show at least these steps and values, also before there is any data.
+
+        Args:
+            frame: first and last step, lowest and highest value, which on a logarithmic axis are
+                above 0; None for what the data need.
+        """
+        self._frame = frame
+        self._steady.reset()
+        self.follow()
+
     # --- drawing --------------------------------------------------------------
 
     def _draw(self) -> None:
@@ -286,7 +298,9 @@ class CurvePlot(PlotFrame):
             for curve in curves
             if (extremes := curve.samples.bounds(positive=self.log_y)) is not None
         ]
-        message = self._reason_empty(curves, bool(bounds))
+        if self._frame is not None:
+            bounds.append(self._frame[2:])
+        message = "" if self._frame is not None else self._reason_empty(curves, bool(bounds))
         self._show_message(message)
         if message:
             for curve in self._curves.values():
@@ -320,8 +334,11 @@ class CurvePlot(PlotFrame):
         return ""
 
     def _fit(self, curves: list[Curve], low: float, high: float) -> None:
-        first = float(min(curve.samples.first or 0 for curve in curves))
-        last = float(max(curve.samples.last or 0 for curve in curves))
+        ends = [
+            float(end or 0) for curve in curves for end in (curve.samples.first, curve.samples.last)
+        ]
+        ends += self._frame[:2] if self._frame is not None else ()
+        first, last = min(ends), max(ends)
         if self.log_x:
             first, last = math.log10(max(1.0, first)), math.log10(max(1.0, last))
         last = self._leading_end(first, last)
