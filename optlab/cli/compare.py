@@ -10,9 +10,8 @@ from optlab.cli.output import say, say_json
 from optlab.cli.study_text import say_comparison
 from optlab.core.errors import InvalidInput
 from optlab.store import Store
-from optlab.studies.comparison.checks import measure_problems
-from optlab.studies.comparison.fields import Decision, EffectKind, Measured, What
-from optlab.studies.comparison.stored_runs import compare_stored
+from optlab.studies.comparison.fields import EffectKind, What
+from optlab.tasks.run_comparison import Asked, compare_runs
 
 ORDER = 74
 """Rank in the list of commands."""
@@ -77,18 +76,10 @@ def compare(
         raise InvalidInput(
             f"--effect is '{effect}', but it must be one of difference, ratio, log-ratio.", "effect"
         )
-    measured = Measured.build({"what": what, "of": of, "target": target, "step": at}, "measure")
-    for problem in measure_problems(measured):
-        raise problem
-    least = 1.0 if effect == "ratio" else 0.0
-    wanted = least if margin is None else margin
-    decision = Decision.build({"effect": effect, "margin": wanted, "level": level}, "decide")
+    asked = Asked({"what": what, "of": of, "target": target, "step": at}, effect, margin, level)
     with Store.open_readonly() as store:
-        records = [store.run(name) for name in runs]
-        if len({record.id for record in records}) < len(records):
-            raise InvalidInput("A run is named twice; give each once.")
-        result = compare_stored(store, records, measured, decision)
-    document = {**result.document(), "margin": wanted}
+        result = compare_runs(store, [store.run(name) for name in runs], asked)
+    document = {**result.document(), "margin": asked.smallest}
     if json:
         say_json(document)
     else:

@@ -9,7 +9,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
-from optlab.cli.claim_text import page_lines
 from optlab.cli.output import field_document, say, say_json, terminal_width
 from optlab.core import registry
 from optlab.core.errors import InvalidInput
@@ -21,6 +20,7 @@ from optlab.experiment.pages import Page
 from optlab.studies.claims import shipped as shipped_claims
 from optlab.studies.claims.claim import Claim
 from optlab.studies.claims.found import found as found_claims
+from optlab.studies.claims.words import page_lines
 from optlab.studies.comparison import shipped
 from optlab.tasks.scenes import shipped as shipped_scenes
 

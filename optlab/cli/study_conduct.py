@@ -16,15 +16,13 @@ from optlab.cli.study_text import say_study
 from optlab.cli.study_view import StudyView, study_view
 from optlab.core.errors import InvalidInput
 from optlab.core.spawning import Spawned
-from optlab.outside.own_models import deferral
+from optlab.runners.conducting import checked, of_record
 from optlab.runners.study import ClusterLauncher, LocalLauncher
 from optlab.store import Store
 from optlab.store.records import StudyRecord
-from optlab.studies.comparison import reading
 from optlab.studies.comparison.checks import check
 from optlab.studies.comparison.conduct import Launcher, StudyBegun, StudyEnded, conduct
 from optlab.studies.comparison.study import Study
-from optlab.tasks.study_check import StudyCheckTask
 from optlab.training.control import Inbox, Stop
 
 
@@ -58,7 +56,7 @@ def conduct_study(request: Request, spawned: Sequence[Spawned]) -> int:
         warnings.simplefilter("ignore")
     record = _stored(request)
     if record is not None:
-        asked_study = _of_record(record)
+        asked_study = of_record(record)
     else:
         asked_study = _asked(request)
     if request.cluster and asked != "auto":
@@ -112,35 +110,13 @@ def _asked(request: Request) -> Study:
             "What is to be studied is missing; give a study file or a shipped study (optlab list "
             "studies), or --resume with a stored one."
         )
-    asked = _checked(request.source)
+    asked = checked(request.source, lambda text: print(text, end="", file=sys.stderr))
     if seeds or first:
         asked = asked.with_seeds(
             _whole(seeds, "--seeds") if seeds else None, _whole(first, "--first") if first else None
         )
         check(asked)
     return asked
-
-
-def _checked(source: str) -> Study:
-    """Return a study that is checked; in a worker where that executes code of the user's."""
-    try:
-        with deferral.left_to_worker():
-            return reading.named(source)
-    except deferral.ForWorker:
-        # Imported here: most studies do not need it.
-        from optlab.runners.answer import answer
-
-        text = answer(StudyCheckTask(source), lambda text: print(text, end="", file=sys.stderr))
-        return reading.from_toml(text, check=False)
-
-
-def _of_record(record: StudyRecord) -> Study:
-    """Return a stored study; where it executes code of the user's, workers check it."""
-    try:
-        with deferral.left_to_worker():
-            return reading.from_toml(record.document)
-    except deferral.ForWorker:
-        return reading.from_toml(record.document, check=False)
 
 
 def _whole(text: str, option: str) -> int:

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from optlab.cli.output import say, say_table
+from optlab.studies.comparison.words import (
+    comparison_sentence,
+    interval,
+    number,
+    remarks,
+    seeds_words,
+)
 
 
 def say_study(document: Mapping[str, Any]) -> None:
@@ -35,13 +41,6 @@ def say_comparison(document: Mapping[str, Any]) -> None:
         say(comparison_sentence(comparison))
 
 
-def seeds_words(document: Mapping[str, Any]) -> str:
-    """Return how many seeds and settings the arms had."""
-    seeds, effort = document["seeds"], document["effort"]
-    words = f"{seeds} seed{'s' if seeds != 1 else ''} an arm"
-    return f"{words}, tuned over {effort} settings each" if effort > 1 else words
-
-
 def arm_rows(arms: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, ...]]:
     """Return the rows of the table of arms."""
     return [
@@ -50,49 +49,7 @@ def arm_rows(arms: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, ...]]:
             number(arm["mean"]),
             interval(arm["interval"]),
             str(len(arm["low"])),
-            "; ".join(_remarks(arm)),
+            "; ".join(remarks(arm)),
         )
         for name, arm in arms.items()
     ]
-
-
-def _remarks(arm: Mapping[str, Any]) -> list[str]:
-    remarks = [f"{path} {value}" for path, value in arm["setting"].items()]
-    if arm["diverged"]:
-        remarks.append(f"{arm['diverged']} diverged")
-    if arm["censored"] - arm["diverged"] > 0:
-        remarks.append(f"{arm['censored'] - arm['diverged']} did not reach the target")
-    return remarks
-
-
-def comparison_sentence(comparison: Mapping[str, Any]) -> str:
-    """Return a comparison as a sentence."""
-    arm, against = comparison["arm"], comparison["against"]
-    subject = f"{arm} {comparison['relation']} {against}" if against else comparison["relation"]
-    needed = comparison["seeds_needed"]
-    more = f"; about {needed:,} seeds would decide" if needed else ""
-    return (
-        f"{subject}: effect {number(comparison['effect'])}, "
-        f"{100.0 * comparison['level']:.4g} % interval {interval(comparison['interval'])} "
-        f"({comparison['method']}), adjusted p {number(comparison['p_adjusted'])}: "
-        f"{comparison['verdict']}{more}."
-    )
-
-
-def number(value: float | None) -> str:
-    """Return a number with four digits; "–" where there is none."""
-    if value is None or (isinstance(value, float) and math.isnan(value)):
-        return "–"
-    return f"{value:.4g}"
-
-
-def interval(ends: Sequence[float | None] | None) -> str:
-    """Return an interval as text; an end that is not finite is open."""
-    if ends is None:
-        return "–"
-    low, high = ends
-    return f"[{_end(low, '−∞')}, {_end(high, '∞')}]"
-
-
-def _end(value: float | None, open_end: str) -> str:
-    return open_end if value is None or not math.isfinite(value) else number(value)

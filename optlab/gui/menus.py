@@ -11,6 +11,7 @@ from PySide6.QtWidgets import QMenu, QMessageBox, QWidget
 
 from optlab import __version__
 from optlab.gui import theme
+from optlab.gui.places import WORKBENCH
 from optlab.gui.presets_menu import PresetsMenu
 from optlab.gui.scenes_menu import ScenesMenu
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 def build_menus(window: MainWindow) -> PresetsMenu:
     """Add all menus to the menu bar of the window, and return the menu of presets."""
     presets = _build_file_menu(window)
-    _build_instruments_menu(window)
+    _build_places_menu(window)
     _build_view_menu(window)
     _build_help_menu(window)
     return presets
@@ -55,28 +56,32 @@ def _build_file_menu(window: MainWindow) -> PresetsMenu:
     return presets
 
 
-def _build_instruments_menu(window: MainWindow) -> None:
-    menu, built = window.menuBar().addMenu("&Instruments"), partial(_when_built, window)
-    _add(menu, "&Surfaces…", built(lambda: window.secondary_windows.show_surfaces), "Ctrl+Shift+S")
-    _add(menu, "&Loss landscape…", built(lambda: window.secondary_windows.show_landscape), "Ctrl+L")
+def _build_places_menu(window: MainWindow) -> None:
+    menu, built = window.menuBar().addMenu("&Places"), partial(_when_built, window)
+    _add(menu, "Work&bench", partial(window.places.show_place, WORKBENCH), "Ctrl+0")
+    _add(menu, "&Surfaces", built(lambda: window.secondary_windows.show_surfaces), "Ctrl+Shift+S")
+    _add(menu, "&Loss landscape", built(lambda: window.secondary_windows.show_landscape), "Ctrl+L")
     _add(
         menu,
-        "&Demonstrations…",
+        "&Demonstrations",
         built(lambda: window.secondary_windows.show_demonstrations),
         "Ctrl+B",
     )
     _add(
         menu,
-        "&Watched runs…",
+        "&Watched runs",
         built(lambda: window.secondary_windows.show_watched),
         "Ctrl+Shift+W",
     )
+    menu.addSeparator()
+    menu.addActions([window.places.tear_off_action, window.places.close_action])
 
 
 def _build_view_menu(window: MainWindow) -> None:
     menu = window.menuBar().addMenu("&View")
     _add(menu, "&Present", _when_built(window, lambda: window.secondary_windows.present), "F11")
     menu.addMenu(ScenesMenu(_when_built(window, lambda: window.secondary_windows.present), window))
+    menu.addAction(window.runs_action)
     menu.addSeparator()
     group = QActionGroup(window)
     for name in get_args(theme.ThemeName):

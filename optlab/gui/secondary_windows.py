@@ -1,4 +1,4 @@
-"""The windows and dialogs that the main window opens.
+"""The places and dialogs that the main window opens.
 
 What the user picks in one of them comes back as a signal, and the main window acts on it. Each is
 imported when it is opened: their parts would delay the main window.
@@ -14,6 +14,7 @@ from PySide6.QtCore import QObject, Qt, Signal
 from PySide6.QtWidgets import QWidget
 
 from optlab.gui.bridge import WorkerPrewarmer
+from optlab.gui.window_frame import WindowFrame
 
 if TYPE_CHECKING:
     from optlab.gui.demonstrations.demonstration_window import DemonstrationWindow
@@ -43,14 +44,20 @@ class SecondaryWindows(QObject):
     runPicked = Signal(str)
     experimentPicked = Signal(str)
 
-    def __init__(self, prewarmer: WorkerPrewarmer, window: QWidget) -> None:
+    def __init__(self, prewarmer: WorkerPrewarmer, window: WindowFrame) -> None:
         super().__init__(window)
         self._prewarmer = prewarmer
         self._window = window
-        self._tool_windows: dict[str, ToolWindow] = {}
+        self._places = window.places
+        self._show: dict[str, Callable[[], None]] = {
+            "surfaces": self.show_surfaces,
+            "landscape": self.show_landscape,
+            "demonstrations": self.show_demonstrations,
+            "watched": self.show_watched,
+        }
         self.presenter: Presenter | None = None
 
-    # --- windows ----------------------------------------------------------------------------------
+    # --- places and pages -------------------------------------------------------------------------
 
     def show_page(self, kind: str, name: str) -> None:
         """Open the page of a component."""
@@ -69,40 +76,41 @@ class SecondaryWindows(QObject):
         catalogue.useRequested.connect(self.componentPicked)
         catalogue.show()
 
+    def show_place(self, name: str) -> None:
+        """Show a place by its key in :data:`optlab.gui.places.TITLES`."""
+        self._show[name]()
+
     def show_surfaces(self) -> None:
-        """Open the window in which methods race on functions of one and two variables."""
+        """Show the place in which methods race on functions of one and two variables."""
         from optlab.gui.surfaces.surface_window import SurfaceWindow
 
         self._show_tool_window("surfaces", SurfaceWindow)
 
     def show_landscape(self) -> None:
-        """Open the window that shows the loss around the weights of a stored run."""
+        """Show the place that shows the loss around the weights of a stored run."""
         from optlab.gui.landscape.landscape_window import LandscapeWindow
 
         self._show_tool_window("landscape", LandscapeWindow)
 
     def show_demonstrations(self) -> None:
-        """Open the window of demonstrations."""
+        """Show the place of demonstrations."""
         from optlab.gui.demonstrations.demonstration_window import DemonstrationWindow
 
         self._show_tool_window("demonstrations", DemonstrationWindow)
 
     def show_watched(self, folder: Path | None = None) -> None:
-        """Open the window of watched runs, on a folder of them if there is one."""
+        """Show the place of watched runs, on a folder of them if one is named."""
         from optlab.gui.watched.watched_window import WatchedWindow
 
         self._show_tool_window("watched", lambda prewarmer: WatchedWindow(prewarmer, folder))
 
     def _show_tool_window(self, name: str, make: Callable[[WorkerPrewarmer], ToolWindow]) -> None:
-        """Open a tool window, or bring the one that is open to the front."""
-        if name not in self._tool_windows:
-            window = make(self._prewarmer)
-            window.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-            window.closed.connect(lambda: self._tool_windows.pop(name, None))
-            self._tool_windows[name] = window
-        self._tool_windows[name].show()
-        self._tool_windows[name].raise_()
-        self._tool_windows[name].activateWindow()
+        """Show a place, which is built now unless it is there."""
+        if self._places.place(name) is None:
+            place = make(self._prewarmer)
+            place.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+            self._places.fill(name, place)
+        self._places.show_place(name)
 
     def present(self, scene: str = "") -> None:
         """Open the window for an audience, on a scene if one is named."""
@@ -174,8 +182,7 @@ class SecondaryWindows(QObject):
     # --- closing ----------------------------------------------------------------------------------
 
     def close_all(self) -> None:
-        """Close the tool windows, and the one for an audience."""
+        """Close the places, and the window for an audience."""
         if self.presenter is not None:
             self.presenter.close()
-        for window in list(self._tool_windows.values()):
-            window.close()
+        self._places.close_all()

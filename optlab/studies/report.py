@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from optlab.store.records import StudyRecord
+from optlab.studies.comparison import words
 from optlab.studies.comparison.fields import TO_TARGET
 from optlab.studies.comparison.readings import Values
 from optlab.studies.comparison.study import Study
@@ -65,7 +66,7 @@ def page(record: StudyRecord, study: Study, series: Curves) -> str:
         *_curves_section(study, series),
         *_tuning_section(study, result),
         "<h2>Protocol</h2>",
-        table(("What", "How"), _protocol(study, result)),
+        table(("What", "How"), words.protocol(study, result)),
         *_differences(study),
         "<h2>Record</h2>",
         table(("What", "Value"), _record_rows(record)),
@@ -168,44 +169,13 @@ def _tuning_section(study: Study, result: Mapping[str, Any]) -> Iterable[str]:
     )
 
 
-def _protocol(study: Study, result: Mapping[str, Any]) -> list[tuple[str, str]]:
-    seeds, decision = study.seeds, study.decision
-    varied = "start, batches, split and draw of the data" if seeds.data else "start and batches"
-    pairing = "the arms share them seed by seed" if seeds.paired else "each arm draws its own"
-    rows = [
-        ("Measured", result["measure"]),
-        ("Statement", result["statement"]),
-        ("Seeds", f"{result['seeds']} an arm, from master seed {seeds.first}; {pairing}"),
-        ("What a seed decides", varied),
-        ("Effect", f"{decision.effect}, margin {decision.margin:g}"),
-        ("Level", f"{decision.level:g}, kept over all comparisons (Holm) and looks"),
-    ]
-    if decision.looks:
-        looks = ", ".join(map(str, decision.looks))
-        rows.append(("Looks", f"after {looks} seeds"))
-    return rows
-
-
 def _differences(study: Study) -> Iterable[str]:
     """Yield the table of the fields in which the arms differ."""
     tables = study.tables()
-    paths = [
-        path
-        for path in dict.fromkeys(path for one in tables.values() for path in one)
-        if path != "title" and len({repr(one.get(path)) for one in tables.values()}) > 1
-    ]
-    if paths:
+    rows = words.differences(tables)
+    if rows:
         yield "<h2>What differs between the arms</h2>"
-        yield table(
-            ("Field", *tables),
-            [
-                (
-                    path,
-                    *(_shown(one[path]) if path in one else "–" for one in tables.values()),
-                )
-                for path in paths
-            ],
-        )
+        yield table(("Field", *tables), rows)
 
 
 def _record_rows(record: StudyRecord) -> list[tuple[str, str]]:

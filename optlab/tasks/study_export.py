@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import itertools
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,8 @@ from optlab.studies import report
 from optlab.studies.comparison import reading
 from optlab.studies.comparison.readings import one_number
 from optlab.studies.comparison.study import Study
+from optlab.tasks.task import Task
+from optlab.training.control import Controls
 
 
 def export_study(
@@ -112,3 +115,30 @@ class _Lines:
 
 FORMATS: Mapping[str, Callable[[Store, StudyRecord, Study], str]] = {"html": _page, "csv": _values}
 """Format → the function that returns the text of the file."""
+
+
+@dataclass(frozen=True)
+class ExportStudyTask(Task):
+    """Write a finished study to a file; the result is its path.
+
+    Attributes:
+        study_id: its id. format: one of :data:`FORMATS`. path: of the file, which is replaced.
+    """
+
+    study_id: str
+    format: str
+    path: Path
+
+    def run(self, controls: Controls) -> Iterator[Path]:
+        """Write the file; see :class:`~optlab.tasks.task.Task`.
+
+        Args:
+            controls: not used.
+
+        Raises:
+            InvalidInput: see :func:`export_study`.
+            StoreError: the study cannot be read, or the file cannot be written.
+        """
+        with Store.open_readonly() as store:
+            export_study(store, self.study_id, self.format, self.path, force=True)
+        yield self.path

@@ -103,12 +103,15 @@ class StudyProgress:
 
     Attributes:
         done: share of the present stage, from 0 to 1. words: what it does. run_ids: runs in
-            progress.
+            progress. trials: how many of the study are complete. populations: what is trained at
+            present, a phrase for each population.
     """
 
     done: float
     words: str
     run_ids: tuple[str, ...] = ()
+    trials: int = 0
+    populations: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -194,6 +197,13 @@ class _Population:
         """Steps that it takes, as far as they are known."""
         return self.begun_steps or max(one.budget.steps for _, one in self.members)
 
+    @property
+    def words(self) -> str:
+        """What it trains, and how far it is."""
+        arms = ", ".join(dict.fromkeys(trial.arm for trial, _ in self.members))
+        runs = f"{len(self.members)} run{'s' if len(self.members) > 1 else ''}"
+        return f"{runs} of {arms}, step {self.step:,} of {self.steps:,}"
+
 
 class _Conductor:
     def __init__(
@@ -215,6 +225,7 @@ class _Conductor:
         self._active: list[_Population] = []
         self._progress_at = 0.0
         self._runs = len(store.study_runs(writer.id))
+        self._complete = 0
 
     def events(self) -> Iterator[StudyEvent]:
         study = self._study
@@ -225,6 +236,7 @@ class _Conductor:
             chosen: dict[str, Mapping[str, Value]] = {}
             if tuning:
                 yield from self._train(tuning, "tuning")
+                self._complete = len(tuning)
                 tried = choose(study, self._records.tuning_values(tuning))
                 chosen = {
                     name: next(one.setting for one in settings if one.chosen)
@@ -285,7 +297,11 @@ class _Conductor:
                     if self._asked_to_stop():
                         raise _Stopped
                     self._writer.note_progress(self._seconds())
-                    yield StudyProgress((number + done) / len(missing), f"computing {arm.name}")
+                    yield StudyProgress(
+                        (number + done) / len(missing),
+                        f"computing {arm.name}",
+                        trials=self._complete + len(self._study.arms) * end + number,
+                    )
             except StopIteration as stop:
                 self._writer.note_measured(arm.name, seed, stop.value)
             finally:
@@ -329,7 +345,14 @@ class _Conductor:
                 share = (done + going) / total if total else 1.0
                 ids = tuple(run for one in self._active for run in one.run_ids)
                 self._writer.note_progress(self._seconds())
-                yield StudyProgress(min(1.0, share), words, ids)
+                left = sum(len(one.members) for one in (*waiting, *self._active))
+                yield StudyProgress(
+                    min(1.0, share),
+                    words,
+                    ids,
+                    self._complete + len(trials) - left,
+                    tuple(one.words for one in self._active),
+                )
             if self._active:
                 job = self._active[0].job
                 assert job is not None
