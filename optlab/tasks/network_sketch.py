@@ -237,9 +237,7 @@ class _Sketcher:
         tensors, self._waiting = [*self._waiting, *tensors], []
         self._layers.append(self._with_tensors(self._with_result(layer, result), tensors))
 
-    def _add_block(
-        self, name: str, tensors: list[Parameter], result: torch.Tensor | None
-    ) -> None:
+    def _add_block(self, name: str, tensors: list[Parameter], result: torch.Tensor | None) -> None:
         units = self._layers[-1].units if result is None else int(result.shape[-1])
         layer = self._with_result(SketchLayer(name, "block", units), result)
         self._layers.append(self._with_tensors(layer, tensors))

@@ -55,6 +55,8 @@ high = 2.0
 
 
 def key(window: PresentWindow, which: Qt.Key) -> None:
+    # The off-screen platform has no window manager to keep a window active.
+    window.activateWindow()
     QTest.keyClick(window, which)
 
 
