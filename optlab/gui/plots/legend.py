@@ -67,6 +67,11 @@ class LegendEntry(QAbstractButton):
             metrics.height() + 3,
         )
 
+    def shown_text(self) -> str:
+        """Return the text as it is drawn, with "…" at its end where it does not fit."""
+        room = self.width() - (_PAD + self._swatch + _GAP)
+        return self.fontMetrics().elidedText(self.text(), Qt.TextElideMode.ElideRight, room)
+
     def paintEvent(self, event: QPaintEvent) -> None:
         colors, shown = self._colors, self.isChecked()
         painter = QPainter(self)
@@ -93,7 +98,7 @@ class LegendEntry(QAbstractButton):
         painter.setFont(font)
         area = self.rect().adjusted(_PAD + self._swatch + _GAP, 0, 0, 0)
         painter.drawText(
-            area, Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignLeft, self.text()
+            area, Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignLeft, self.shown_text()
         )
 
 

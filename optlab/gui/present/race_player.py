@@ -132,6 +132,9 @@ class RacePlayer(Player):
     def _show_picture(self, picture: SurfacePicture) -> None:
         if len(picture.axes) == 1:
             self.plane.setCurrentWidget(self.line)
+            for tile in self.tiles:
+                if tile.plot is self.plane:
+                    tile.title.setText("The function")
             self.line.set_function(picture.axes[0], picture.heights)
         else:
             relief = Relief(picture.axes[0], picture.axes[1], picture.heights)

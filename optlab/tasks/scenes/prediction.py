@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 
+_SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 COLUMNS = 80
 """Number of points of a drawn curve."""
 
@@ -123,4 +124,9 @@ def _apart(drawn: float, real: float, *, log: bool) -> str:
 
 
 def _number(value: float) -> str:
-    return f"{value:,.0f}" if 100 <= abs(value) < 1e6 else f"{value:.2g}"
+    """Return a number of two digits; very large and very small ones with a power of ten."""
+    if 100 <= abs(value) < 1e6:
+        return f"{value:,.0f}"
+    text = f"{value:.2g}"
+    digits, _, power = text.partition("e")
+    return f"{digits}·10{str(int(power)).translate(_SUPERSCRIPTS)}" if power else text

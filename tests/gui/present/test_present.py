@@ -334,6 +334,7 @@ def test_that_a_sketch_joins_the_points_of_a_stroke() -> None:
         ([1.0, 1.0], [1.0, 5.0], True, "and it was 5: 5 times less."),
         ([50.0, 20.0], [90.0, 90.0], False, "you drew 20, and it was 90: 70 too low."),
         ([95.0, 90.0], [20.0, 90.0], False, "Farthest apart at step 0: 95 drawn, 20 measured."),
+        ([1.0, 3e-7], [1.0, 3e8], True, "you drew 3·10⁻⁷, and it was 3·10⁸: 1·10¹⁵ times less."),
         ([1.0, 1.0], [1.0, 1.01], True, "nearly the same."),
         ([1.0, 1.0], [np.nan, np.nan], True, "no value to compare with"),
     ],
