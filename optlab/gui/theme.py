@@ -87,6 +87,21 @@ DARK = Theme(
 )
 
 
+_OUTLINED = (
+    "QCheckBox",
+    "QComboBox",
+    "QSlider",
+    "QRadioButton",
+    "QGroupBox",
+    "QListView",
+    "QTableView",
+    "QTreeView",
+    "QAbstractSpinBox",
+    "QMenu",
+)
+"""Widgets whose boxes and frames Fusion outlines in a shade of the window color."""
+
+
 class Notifier(QObject):
     """Emits a signal when the theme changes.
 
@@ -207,9 +222,10 @@ def _control_palettes(theme: Theme) -> dict[str, QPalette]:
     Fusion outlines controls in a shade of the window color, which is invisible in a dark theme.
     """
     outlined = palette(theme)
-    # Fusion darkens this color by the same factor for the outline.
-    outlined.setColor(QPalette.ColorRole.Window, QColor(theme.edge).lighter(140))
-    return {name: QPalette(outlined) for name in ("QCheckBox", "QComboBox", "QSlider")}
+    # Fusion darkens this color by 1.4 for outlines, and by a tenth less for those of boxes.
+    factor = 140 if theme.dark else 127
+    outlined.setColor(QPalette.ColorRole.Window, QColor(theme.edge).lighter(factor))
+    return {name: QPalette(outlined) for name in _OUTLINED}
 
 
 def style_sheet(theme: Theme) -> str:
@@ -287,7 +303,20 @@ def style_sheet(theme: Theme) -> str:
         background: {theme.window}; color: {theme.muted}; border: none;
         border-bottom: 1px solid {theme.border}; padding: 6px 10px; font-weight: 600;
     }}
-    QTableView {{ border: 1px solid {theme.border}; border-radius: 6px; }}
+    QTableView {{
+        border: 1px solid {theme.border}; border-radius: 6px; gridline-color: {theme.border};
+    }}
+    QTableCornerButton::section {{ background: {theme.window}; border: none; }}
+    QHeaderView {{ background: {theme.window}; }}
     QTableView::item {{ padding: 0 10px; }}
+    QListView#commands::item {{ padding: 3px 6px; }}
+    QListView#commands::item:selected {{ background: {theme.accent}; color: {theme.on_accent}; }}
+    QToolButton:focus, QPushButton:focus, QCommandLinkButton:focus {{
+        border: 1px solid {theme.accent}; border-radius: 4px;
+    }}
+    QPushButton#primary:focus {{ border-color: {theme.text}; }}
+    QTabBar::tab:focus {{ color: {theme.accent}; }}
+    QCheckBox:focus, QRadioButton:focus {{ color: {theme.accent}; }}
+    QAbstractItemView:focus, QAbstractScrollArea#page:focus {{ border: 1px solid {theme.accent}; }}
     QTableView::item:selected {{ background: {theme.accent}; color: {theme.on_accent}; }}
     """

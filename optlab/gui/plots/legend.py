@@ -17,6 +17,8 @@ _TEXT = 11
 """Font size of the entries in pixels: small plots have little space."""
 _GAP = 6
 _PAD = 5
+_LONGEST = 40
+"""Characters of a name: runs may have long ones. The tooltip has all of it."""
 
 
 class LegendEntry(QAbstractButton):
@@ -32,7 +34,7 @@ class LegendEntry(QAbstractButton):
     ) -> None:
         super().__init__()
         self._color, self._dashes, self._pale, self._colors = color, dashes, pale, colors
-        self.setText(text)
+        self.setText(text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…")
         self._scale_text()
         self.setCheckable(True)
         self.setChecked(True)
@@ -193,6 +195,11 @@ class Legend(QWidget):
             KeyError: there is none.
         """
         return self._entries[key]
+
+    def is_checked(self, key: str) -> bool:
+        """Return whether an entry is checked; one that does not exist is."""
+        entry = self._entries.get(key)
+        return entry is None or entry.isChecked()
 
     def keys(self) -> tuple[str, ...]:
         """Return all keys, in order."""

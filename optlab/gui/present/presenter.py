@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from PySide6.QtCore import QObject, Qt
 
 from optlab.core.errors import OptLabError
-from optlab.experiment import Experiment
 from optlab.gui.bridge import WorkerPrewarmer
 from optlab.gui.present.demonstration_player import DemonstrationPlayer
 from optlab.gui.present.picture_player import PicturePlayer
@@ -57,7 +56,7 @@ class Presenter(QObject):
         self._scene: Scene | None = None
         self._own_run = ""
         self._begin_next = self._confirmed = False
-        self._lent: tuple[Experiment, bool] | None = None
+        self._lent: tuple[dict[str, Any], dict[str, Any]] | None = None
         bridge = window.bridge
         bridge.on(events.SessionStarted, self._session_started)
         bridge.on(events.SeriesBlock, self._take_block)
@@ -225,10 +224,10 @@ class Presenter(QObject):
         self._begin_next = self._confirmed = False
         try:
             if self._lent is None:
-                self._lent = (panel.experiment(check=False), panel.edited)
+                self._lent = (panel.tables(), panel.saved())
             self._main.show_experiment(content.experiment)
         except OptLabError as error:
-            self._say(f"The experiment in the window cannot be put aside: {error}")
+            self._say(str(error))
             return
         cast(RunPlayer, self._player_shown).begin()
         cast(PresentWindow, self.window).caption.setText(scene.text)
@@ -241,10 +240,10 @@ class Presenter(QObject):
         """Show the experiment that was in the editor, once no run needs it there."""
         if self._lent is None or self.window is not None or self._main.bridge.active:
             return
-        (experiment, edited), self._lent = self._lent, None
-        self._main.show_experiment(experiment)
-        if edited:
-            self._main.experiment_panel.mark_saved(saved=False)
+        (tables, saved), self._lent = self._lent, None
+        panel = self._main.experiment_panel
+        panel.show_tables(tables, saved)
+        self._main.instruments.set_tables(panel.instruments())
 
     def _follow(self, player: RunPlayer) -> None:
         if self._main.time.run_id:

@@ -84,7 +84,7 @@ def test_that_a_region_of_regression_has_values_and_one_of_more_inputs_is_refuse
     assert region.values[1, 3] == pytest.approx(x @ weight + bias)
     assert region.probabilities is None and region.margins.size == 0
     four = point_of(steps=0, dataset={"name": "iris"})
-    with pytest.raises(InvalidInput, match="two inputs.* has 4"):
+    with pytest.raises(InvalidInput, match=r"two inputs.* has 4"):
         RegionView().compute(four)
 
 
