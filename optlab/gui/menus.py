@@ -15,6 +15,7 @@ from optlab.gui.manners import menu_entries
 from optlab.gui.manners.menu_entries import ADD_CONTENDER
 from optlab.gui.places import WORKBENCH
 from optlab.gui.presets_menu import PresetsMenu
+from optlab.gui.scenes_menu import ScenesMenu
 
 if TYPE_CHECKING:
     from optlab.gui.main_window import MainWindow
@@ -101,6 +102,8 @@ def _build_places_menu(window: MainWindow) -> None:
 
 def _build_view_menu(window: MainWindow) -> None:
     menu = window.menuBar().addMenu("&View")
+    _add(menu, "&Present", _when_built(window, lambda: window.secondary_windows.present), "F11")
+    menu.addMenu(ScenesMenu(_when_built(window, lambda: window.secondary_windows.present), window))
     menu.addAction(window.runs_action)
     menu.addSeparator()
     group = QActionGroup(window)
