@@ -84,6 +84,7 @@ class WindowFrame(QMainWindow):
         self.timeline = TimePanel()
         self.controls = ControlBar()
         self.board_area = QScrollArea()
+        self.board_area.setAccessibleName("Plots of the run")
         self.board_area.setObjectName("experimentScroll")
         self.board_area.setFrameShape(QFrame.Shape.NoFrame)
         self.board_area.setWidgetResizable(True)

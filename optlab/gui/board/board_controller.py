@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from PySide6.QtCore import QByteArray, QObject
+from PySide6.QtCore import QObject
 from PySide6.QtGui import QAction, QActionGroup, QKeySequence
 from PySide6.QtWidgets import QInputDialog, QMenu, QToolButton, QWidget
 
@@ -326,29 +324,19 @@ class BoardController(QObject):
         """Return what the board shows and how, as plain values for a file of the session."""
         return {
             "layout": self._layout,
-            "board": self._layout_now("Last").to_dict(),
-            "geometry": base64.b64encode(self._window.saveGeometry().data()).decode("ascii"),
-            "split": self._window.split_sizes(),
+            "tiles": self._layout_now("Last").to_dict(),
+            "widths": self._window.split_sizes(),
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Show what :meth:`state` returned in an earlier session; what is missing stays as it is.
+        """Show what :meth:`state` returned in an earlier session.
 
         Raises:
-            InvalidInput: the values are not those that :meth:`state` returns.
+            InvalidInput: the tiles are not those that :meth:`state` returns.
+            KeyError, TypeError: values are missing, or of another kind.
         """
-        if "geometry" in state:
-            self._window.restoreGeometry(QByteArray(_bytes(state["geometry"])))
-        if "split" in state:
-            self._window.set_split_sizes(state["split"])
-        if "board" in state:
-            self._layout = str(state.get("layout", ""))
-            self._apply(BoardLayout.from_dict(state["board"], "of the last session"))
-            self._check_layout()
-
-
-def _bytes(text: object) -> bytes:
-    try:
-        return base64.b64decode(str(text), validate=True)
-    except binascii.Error as error:
-        raise InvalidInput(f"The geometry of the last session cannot be read: {error}.") from error
+        layout = BoardLayout.from_dict(state["tiles"], "of the last session")
+        self._layout = str(state["layout"])
+        self._window.set_split_sizes(state["widths"])
+        self._apply(layout)
+        self._check_layout()
