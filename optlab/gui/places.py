@@ -119,6 +119,7 @@ class Places(QTabWidget):
         super().__init__(parent)
         self.setObjectName("places")
         self.setDocumentMode(True)
+        self.tabBar().setAccessibleName("Places")
         self._menus = menus
         self._names = tuple(TITLES)
         self._places: dict[str, QWidget] = {}

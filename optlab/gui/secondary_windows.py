@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from PySide6.QtCore import QObject, Qt, Signal
 from PySide6.QtWidgets import QWidget
@@ -19,6 +19,8 @@ from optlab.gui.window_frame import WindowFrame
 if TYPE_CHECKING:
     from optlab.gui.demonstrations.demonstration_window import DemonstrationWindow
     from optlab.gui.landscape.landscape_window import LandscapeWindow
+    from optlab.gui.main_window import MainWindow
+    from optlab.gui.present.presenter import Presenter
     from optlab.gui.studies.compare_window import CompareWindow
     from optlab.gui.studies.studies_window import StudiesWindow
     from optlab.gui.surfaces.surface_window import SurfaceWindow
@@ -73,6 +75,7 @@ class SecondaryWindows(QObject):
             "compare": self.compare_runs,
             "watched": self.show_watched,
         }
+        self.presenter: Presenter | None = None
 
     # --- places and pages -------------------------------------------------------------------------
 
@@ -157,6 +160,14 @@ class SecondaryWindows(QObject):
         self._places.show_place(name)
         return place
 
+    def present(self, scene: str = "") -> None:
+        """Open the window for an audience, on a scene if one is named."""
+        from optlab.gui.present.presenter import Presenter
+
+        if self.presenter is None:
+            self.presenter = Presenter(cast("MainWindow", self._window), self._prewarmer)
+        self.presenter.present(scene)
+
     # --- dialogs ----------------------------------------------------------------------------------
 
     def show_gallery(self) -> None:
@@ -223,5 +234,7 @@ class SecondaryWindows(QObject):
         return self._places.may_close()
 
     def close_all(self) -> None:
-        """Close the places without questions."""
+        """Close the places without questions, and the window for an audience."""
+        if self.presenter is not None:
+            self.presenter.close()
         self._places.close_all()

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from optlab.experiment import Experiment
 from optlab.gui.before_run import BeforeRunController
+from optlab.gui.board.board_controller import BoardController
 from optlab.gui.bridge import RunBridge, TaskBridge, Turn, WorkerPrewarmer
+from optlab.gui.copied_experiment import CopiedExperiment
 from optlab.gui.diagnosis_controller import DiagnosisController
 from optlab.gui.dropped_files import DroppedFiles
 from optlab.gui.experiment_files import ExperimentFiles
@@ -31,8 +33,10 @@ from optlab.tasks.preview import PreviewTask
 
 __all__ = [
     "BeforeRunController",
+    "BoardController",
     "CheckTask",
     "Contenders",
+    "CopiedExperiment",
     "DiagnosisController",
     "DiagnosisPanel",
     "DroppedFiles",

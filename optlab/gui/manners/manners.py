@@ -6,8 +6,9 @@ menu entries (:mod:`optlab.gui.manners.menu_entries`).
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 from PySide6.QtCore import QObject, QTimer
 from PySide6.QtGui import QAction
@@ -15,6 +16,7 @@ from PySide6.QtWidgets import QApplication, QDialog
 
 from optlab.core.errors import OptLabError
 from optlab.experiment import Experiment
+from optlab.gui import theme
 from optlab.gui.bridge import TaskBridge
 from optlab.gui.manners import appearance, file_dialogs
 from optlab.gui.manners.edits import EditHistory
@@ -53,6 +55,8 @@ class Manners(QObject):
         window.files.opened.connect(window.recent_files.add)
         window.files.saved.connect(window.recent_files.add)
         self._apply(self.session.preferences)
+        theme.notifier().themeChanged.connect(self._theme_chosen)
+        self._check_theme()
 
     def restore(self, given: Experiment | None) -> None:
         """Restore the session, once an experiment is shown.
@@ -77,6 +81,7 @@ class Manners(QObject):
 
     def shut_down(self) -> None:
         """Keep the session; the window closes."""
+        theme.notifier().themeChanged.disconnect(self._theme_chosen)
         self._runs.shut_down()
         self.session.save()
 
@@ -172,6 +177,18 @@ class Manners(QObject):
         if not window.bridge.active:
             window.timeline.set_pace(preferences.pace)
 
+    def _theme_chosen(self) -> None:
+        """Keep the theme that was chosen in the menu, and check its entry."""
+        if self.session.preferences.theme != theme.choice():
+            self.session.prefer(replace(self.session.preferences, theme=theme.choice()))
+        self._check_theme()
+
+    def _check_theme(self) -> None:
+        for name in get_args(theme.ThemeName):
+            action = self._window.findChild(QAction, f"action{name.capitalize()}Colors")
+            if action is not None:
+                action.setChecked(name == theme.choice())
+
     # --- the first start --------------------------------------------------------------------------
 
     def show_doors(self) -> None:
@@ -204,19 +221,19 @@ class _Sections:
 
 
 class _View:
-    """Which place and which tab of the board are in front; a participant of the session."""
+    """Which place is in front, and what the board shows; a participant of the session."""
 
     def __init__(self, window: MainWindow) -> None:
         self._window = window
 
     def state(self) -> dict[str, Any]:
-        return {"place": self._window.places.current, "tab": self._window.views.currentIndex()}
+        return {"place": self._window.places.current, "board": self._window.board.state()}
 
     def restore(self, state: dict[str, Any]) -> None:
-        place, tab = state["place"], state["tab"]
+        place, board = state["place"], state["board"]
         if place not in TITLES:
             raise ValueError(place)
-        self._window.views.setCurrentIndex(tab)
+        self._window.board.restore(board)
         # Building a place takes a while: after what is seen first.
         QTimer.singleShot(0, self._window, lambda: self._window.places.show_place(place))
 
