@@ -1,4 +1,4 @@
-"""``optlab list``: what the catalogue holds, and beside it presets, studies and devices."""
+"""``optlab list``: what the catalogue holds, and beside it presets, studies, scenes and devices."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from optlab.experiment.pages import page
 from optlab.studies.claims import shipped as shipped_claims
 from optlab.studies.claims.found import found
 from optlab.studies.comparison import shipped
+from optlab.tasks.scenes import shipped as shipped_scenes
 
 ORDER = 50
 """Rank in the list of commands."""
@@ -28,7 +29,7 @@ def register(app: typer.Typer) -> None:
 
 _HELP = (
     "List what there is of a KIND: "
-    + ", ".join([*registry.plurals().values(), "presets", "studies", "claims", "devices"])
+    + ", ".join([*registry.plurals().values(), "presets", "studies", "claims", "scenes", "devices"])
     + ".\n\n"
     "Each line gives a name, as files and flags use it, and what it is. Without KIND, list the "
     "kinds. Read more "
@@ -72,6 +73,7 @@ def _say_kinds(json: bool) -> None:
         ("presets", len(presets.files())),
         ("studies", len(shipped.files())),
         ("claims", len(shipped_claims.files())),
+        ("scenes", len(shipped_scenes.files())),
     ]
     if json:
         say_json(
@@ -90,6 +92,7 @@ def _items(kind: str) -> list[dict[str, Any]]:
         "presets": _presets,
         "studies": _studies,
         "claims": _claims,
+        "scenes": _scenes,
         "devices": _devices,
     }
     for singular, plural in registry.plurals().items():
@@ -177,6 +180,21 @@ def _claims() -> list[dict[str, Any]]:
             "problem": "",
         }
         for claim in shipped_claims.claims()
+    ]
+
+
+def _scenes() -> list[dict[str, Any]]:
+    return [
+        {
+            "name": scene.name,
+            "label": scene.title,
+            "sentence": f"{_UNAVAILABLE}{scene.problem}" if scene.problem else scene.text,
+            "kind": "scene",
+            "group": scene.figure,
+            "fields": [],
+            "problem": scene.problem,
+        }
+        for scene in shipped_scenes.scenes()
     ]
 
 

@@ -1,4 +1,4 @@
-"""``optlab show``: the page of a component, or the file of a preset or study."""
+"""``optlab show``: the page of a component, or the file of a preset, study or scene."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ from optlab.studies.claims.claim import Claim
 from optlab.studies.claims.found import found as found_claims
 from optlab.studies.claims.words import page_lines
 from optlab.studies.comparison import shipped
+from optlab.tasks.scenes import shipped as shipped_scenes
 
 READING_WIDTH = 100
 """Columns that paragraphs are wrapped to where the terminal does not say."""
@@ -44,7 +45,7 @@ _HELP = (
     "to select it in a file or by flag.\n\n"
     "NAME is a name that optlab list gives, such as momentum. Where several kinds have it, all are "
     "shown; clipping.none "
-    "means one. For a preset or a study, show its file; for a claim, its page. optlab show --all "
+    "means one. For a preset, a study or a scene, show its file; for a claim, its page. optlab show --all "
     "--json is everything that can be picked, for programs."
 )
 
@@ -53,7 +54,7 @@ def show(
     name: Annotated[
         str,
         typer.Argument(
-            help="A component (momentum, clipping.none), a preset (digits-mlp), a study or a claim (K9)."
+            help="A component (momentum, clipping.none), a preset (digits-mlp), a study, a scene or a claim (K9)."
         ),
     ] = "",
     all: Annotated[
@@ -79,6 +80,8 @@ def show(
         _say([_preset_document(preset)], json)
     elif study is not None:
         _say([_study_document(shipped.read(study))], json)
+    elif name in shipped_scenes.files():
+        _say([_scene_document(shipped_scenes.read(shipped_scenes.files()[name]))], json)
     elif name.strip().upper() in shipped_claims.files():
         _show_claim(shipped_claims.claim(name), json)
     else:
@@ -86,7 +89,7 @@ def show(
 
 
 def _show_all(json: bool) -> None:
-    """Show every page, preset, study and claim."""
+    """Show every page, preset, study, scene and claim."""
     found = [
         pages.page(component)
         for kind in registry.kinds()
@@ -94,6 +97,7 @@ def _show_all(json: bool) -> None:
     ]
     files = [_preset_document(path) for path in presets.files()]
     files += [_study_document(shipped.read(path)) for path in shipped.files()]
+    files += [_scene_document(scene) for scene in shipped_scenes.scenes() if not scene.problem]
     claims = [shipped_claims.claim(name) for name in shipped_claims.files()]
     if json:
         say_json([*map(page_document, found), *files, *map(_claim_document, claims)])
@@ -124,7 +128,7 @@ def _show_pages(found: Sequence[Page], json: bool) -> None:
 
 
 def _say(files: Sequence[dict[str, Any]], json: bool) -> None:
-    """Show presets and studies, which as text are their files."""
+    """Show presets, studies and scenes, which as text are their files."""
     if json:
         say_json(files)
     else:
@@ -155,6 +159,18 @@ def _study_document(study: shipped.ShippedStudy) -> dict[str, Any]:
         "label": study.question,
         "sentence": study.sentence,
         "example": study.path.read_text(encoding="utf-8").rstrip("\n"),
+    }
+
+
+def _scene_document(scene: shipped_scenes.ListedScene) -> dict[str, Any]:
+    if scene.problem:
+        raise InvalidInput(scene.problem, "name")
+    return {
+        "kind": "scene",
+        "name": scene.name,
+        "label": scene.title,
+        "sentence": scene.text,
+        "example": scene.path.read_text(encoding="utf-8").rstrip("\n"),
     }
 
 

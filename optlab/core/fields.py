@@ -25,6 +25,9 @@ from optlab.core.errors import InvalidInput
 
 Kind = Literal["number", "integer", "flag", "choice", "sizes", "names", "text"]
 
+OnlyIf = tuple[str, tuple[Any, ...]]
+"""Another field, and the values of it with which a field has an effect."""
+
 StepUnit = Literal["steps", "epochs"]
 """What a number of steps counts: updates, or passes through the training set."""
 STEPS_OR_EPOCHS = "steps or epochs"
@@ -66,6 +69,8 @@ class Field:
         slider: range of the slider in an editor; typed values may leave it.
         choices: allowed texts of a ``choice``.
         live: whether it can be changed during a run, though not all of its section can.
+        only_if: name of another field of the set, and the values of it with which this field has an
+            effect; None if it always has one.
     """
 
     name: str
@@ -84,6 +89,11 @@ class Field:
     slider: tuple[float, float] | None = None
     choices: tuple[str, ...] = ()
     live: bool = False
+    only_if: OnlyIf | None = None
+
+    def in_use(self, values: Mapping[str, Any]) -> bool:
+        """Return whether the field has an effect beside these values of its set."""
+        return self.only_if is None or values[self.only_if[0]] in self.only_if[1]
 
     @property
     def allowed(self) -> str:
@@ -171,9 +181,19 @@ def number(
     lt: float | None = None,
     log: bool = False,
     slider: tuple[float, float] | None = None,
+    only_if: OnlyIf | None = None,
 ) -> Any:
     """Declare a finite real number."""
-    extra = dict(label=label, symbol=symbol, help=help, why=why, unit=unit, log=log, slider=slider)
+    extra = dict(
+        label=label,
+        symbol=symbol,
+        help=help,
+        why=why,
+        unit=unit,
+        log=log,
+        slider=slider,
+        only_if=only_if,
+    )
     return _declare(default, extra, ge=ge, gt=gt, le=le, lt=lt, allow_inf_nan=False)
 
 
@@ -190,6 +210,7 @@ def integer(
     log: bool = False,
     slider: tuple[float, float] | None = None,
     live: bool = False,
+    only_if: OnlyIf | None = None,
 ) -> Any:
     """Declare a whole number."""
     extra = dict(
@@ -201,6 +222,7 @@ def integer(
         log=log,
         slider=slider,
         live=live,
+        only_if=only_if,
     )
     return _declare(default, extra, ge=ge, le=le)
 
@@ -210,9 +232,17 @@ def flag(default: bool, label: str, *, help: str = "", why: str = "") -> Any:
     return _declare(default, dict(label=label, help=help, why=why))
 
 
-def choice(default: str, label: str, *, symbol: str = "", help: str = "", why: str = "") -> Any:
+def choice(
+    default: str,
+    label: str,
+    *,
+    symbol: str = "",
+    help: str = "",
+    why: str = "",
+    only_if: OnlyIf | None = None,
+) -> Any:
     """Declare a choice among the texts in the ``Literal`` of the annotation."""
-    return _declare(default, dict(label=label, symbol=symbol, help=help, why=why))
+    return _declare(default, dict(label=label, symbol=symbol, help=help, why=why, only_if=only_if))
 
 
 def step_unit() -> Any:

@@ -15,13 +15,15 @@ class PlotColors:
     """Colors as ``#rrggbb``.
 
     ``grid`` is also the color of the crosshair. ``palette`` holds the colors of curves in order of
-    use; further curves start again at its beginning.
+    use; further curves start again at its beginning. ``scale`` is the size of lines, marks and text
+    in relation to that in a window: 1, or more on a projector.
     """
 
     background: str
     foreground: str
     grid: str
     palette: tuple[str, ...]
+    scale: float = 1.0
 
     def curve(self, index: int) -> str:
         """Return the color of curve ``index``.

@@ -37,6 +37,11 @@ def claims() -> Path:
     return resources() / "claims"
 
 
+def scenes() -> Path:
+    """Return the folder of the scenes that ship with OptLab."""
+    return resources() / "scenes"
+
+
 def home() -> Path:
     """Return the data folder, without creating it."""
     if override := os.environ.get("OPTLAB_HOME"):

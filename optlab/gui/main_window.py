@@ -1,4 +1,4 @@
-"""The main window: the experiment on the left, its plots in the middle, the run's controls below.
+"""The main window: runs, board and experiment side by side, the run's controls below.
 
 The window decides nothing about training. It turns an experiment into a run through the bridge, and
 the run's events into curves.
@@ -71,6 +71,7 @@ class MainWindow(WindowFrame):
         self._was_shown = self._begun = self._built = False
         self._close_confirmed = False
         self.presets_menu = build_menus(self)
+        self.places.wanted.connect(self._open_place)
         self.controls.startRequested.connect(self.start)
         self.controls.stepRequested.connect(self.step)
         self._stages = self._build(experiment)
@@ -265,6 +266,10 @@ class MainWindow(WindowFrame):
     def show_page_of_selected(self, kind: str) -> None:
         """Open the page of the component that is selected in a section of the experiment."""
         self.secondary_windows.show_page(kind, self.experiment_panel.chosen(kind))
+
+    def _open_place(self, name: str) -> None:
+        self.complete()
+        self.secondary_windows.show_place(name)
 
     def _open_preset(self, path: Path, start: bool) -> None:
         if self.files.load(path) and start:

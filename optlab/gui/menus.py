@@ -11,6 +11,7 @@ from PySide6.QtWidgets import QMenu, QMessageBox, QWidget
 
 from optlab import __version__
 from optlab.gui import theme
+from optlab.gui.places import WORKBENCH
 from optlab.gui.presets_menu import PresetsMenu
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 def build_menus(window: MainWindow) -> PresetsMenu:
     """Add all menus to the menu bar of the window, and return the menu of presets."""
     presets = _build_file_menu(window)
-    _build_instruments_menu(window)
+    _build_places_menu(window)
     _build_view_menu(window)
     _build_help_menu(window)
     return presets
@@ -49,39 +50,44 @@ def _build_file_menu(window: MainWindow) -> PresetsMenu:
     _add(menu, "&Save experiment as…", built(lambda: window.files.save), keys.Save)
     menu.addSeparator()
     _add(menu, "&Runs…", built(lambda: window.show_runs), "Ctrl+R")
+    _add(menu, "Add a &contender…", built(lambda: window.contenders.add), "Ctrl+Shift+N")
     menu.addSeparator()
     _add(menu, "&Quit", window.close, keys.Quit)
     return presets
 
 
-def _build_instruments_menu(window: MainWindow) -> None:
-    menu, built = window.menuBar().addMenu("&Instruments"), partial(_when_built, window)
-    _add(menu, "&Surfaces…", built(lambda: window.secondary_windows.show_surfaces), "Ctrl+Shift+S")
+def _build_places_menu(window: MainWindow) -> None:
+    menu, built = window.menuBar().addMenu("&Places"), partial(_when_built, window)
+    _add(menu, "Work&bench", partial(window.places.show_place, WORKBENCH), "Ctrl+0")
+    _add(menu, "&Surfaces", built(lambda: window.secondary_windows.show_surfaces), "Ctrl+Shift+S")
     _add(
         menu,
-        "Studies and &claims…",
+        "S&tudies and claims",
         built(lambda: window.secondary_windows.show_studies),
         "Ctrl+Shift+D",
     )
-    _add(menu, "Add a contende&r…", built(lambda: window.contenders.add), "Ctrl+Shift+N")
-    _add(menu, "Compare r&uns…", built(lambda: window.secondary_windows.compare_runs))
-    _add(menu, "&Loss landscape…", built(lambda: window.secondary_windows.show_landscape), "Ctrl+L")
+    _add(menu, "&Compare runs", built(lambda: window.secondary_windows.compare_runs))
+    _add(menu, "&Loss landscape", built(lambda: window.secondary_windows.show_landscape), "Ctrl+L")
     _add(
         menu,
-        "&Demonstrations…",
+        "&Demonstrations",
         built(lambda: window.secondary_windows.show_demonstrations),
         "Ctrl+B",
     )
     _add(
         menu,
-        "&Watched runs…",
+        "&Watched runs",
         built(lambda: window.secondary_windows.show_watched),
         "Ctrl+Shift+W",
     )
+    menu.addSeparator()
+    menu.addActions([window.places.tear_off_action, window.places.close_action])
 
 
 def _build_view_menu(window: MainWindow) -> None:
     menu = window.menuBar().addMenu("&View")
+    menu.addAction(window.runs_action)
+    menu.addSeparator()
     group = QActionGroup(window)
     for name in get_args(theme.ThemeName):
         action = _add(menu, f"{name.capitalize()} colors", partial(theme.choose, name))

@@ -1,4 +1,4 @@
-"""The windows and dialogs that the main window opens.
+"""The places and dialogs that the main window opens.
 
 What the user picks in one of them comes back as a signal, and the main window acts on it. Each is
 imported when it is opened: their parts would delay the main window.
@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from PySide6.QtCore import QObject, Qt, Signal
 from PySide6.QtWidgets import QWidget
 
 from optlab.gui.bridge import WorkerPrewarmer
+from optlab.gui.places import WORKBENCH
+from optlab.gui.window_frame import WindowFrame
 
 if TYPE_CHECKING:
     from optlab.gui.demonstrations.demonstration_window import DemonstrationWindow
@@ -57,15 +59,23 @@ class SecondaryWindows(QObject):
     studyWanted = Signal()
 
     def __init__(
-        self, prewarmer: WorkerPrewarmer, window: QWidget, runner: RunnerChoice = "auto"
+        self, prewarmer: WorkerPrewarmer, window: WindowFrame, runner: RunnerChoice = "auto"
     ) -> None:
         super().__init__(window)
         self._study_runner: RunnerChoice = "thread" if runner == "thread" else "process"
         self._prewarmer = prewarmer
         self._window = window
-        self._tool_windows: dict[str, ToolWindow] = {}
+        self._places = window.places
+        self._show: dict[str, Callable[[], None]] = {
+            "surfaces": self.show_surfaces,
+            "landscape": self.show_landscape,
+            "demonstrations": self.show_demonstrations,
+            "studies": self.show_studies,
+            "compare": self.compare_runs,
+            "watched": self.show_watched,
+        }
 
-    # --- windows ----------------------------------------------------------------------------------
+    # --- places and pages -------------------------------------------------------------------------
 
     def show_page(self, kind: str, name: str) -> None:
         """Open the page of a component."""
@@ -84,67 +94,73 @@ class SecondaryWindows(QObject):
         catalogue.useRequested.connect(self.componentPicked)
         catalogue.show()
 
+    def show_place(self, name: str) -> None:
+        """Show a place by its key in :data:`optlab.gui.places.TITLES`."""
+        self._show[name]()
+
     def show_surfaces(self) -> None:
-        """Open the window in which methods race on functions of one and two variables."""
+        """Show the place in which methods race on functions of one and two variables."""
         from optlab.gui.surfaces.surface_window import SurfaceWindow
 
         self._show_tool_window("surfaces", SurfaceWindow)
 
     def show_landscape(self) -> None:
-        """Open the window that shows the loss around the weights of a stored run."""
+        """Show the place that shows the loss around the weights of a stored run."""
         from optlab.gui.landscape.landscape_window import LandscapeWindow
 
         self._show_tool_window("landscape", LandscapeWindow)
 
     def show_demonstrations(self) -> None:
-        """Open the window of demonstrations."""
+        """Show the place of demonstrations."""
         from optlab.gui.demonstrations.demonstration_window import DemonstrationWindow
 
         self._show_tool_window("demonstrations", DemonstrationWindow)
 
     def show_watched(self, folder: Path | None = None) -> None:
-        """Open the window of watched runs, on a folder of them if there is one."""
+        """Show the place of watched runs, on a folder of them if one is named."""
         from optlab.gui.watched.watched_window import WatchedWindow
 
         self._show_tool_window("watched", lambda prewarmer: WatchedWindow(prewarmer, folder))
 
-    def show_studies(self) -> StudiesWindow:
-        """Open the place of studies and claims, and return it."""
+    def show_studies(self) -> None:
+        """Show the place of studies and claims."""
         from optlab.gui.studies.studies_window import StudiesWindow
 
         def make(prewarmer: WorkerPrewarmer) -> StudiesWindow:
             place = StudiesWindow(prewarmer, self._study_runner)
             place.newRequested.connect(self.studyWanted)
             place.runPicked.connect(self.runPicked)
+            place.runPicked.connect(lambda _run: self._places.show_place(WORKBENCH))
             place.compareRequested.connect(self.compare_runs)
             return place
 
-        place = self._show_tool_window("studies", make)
-        assert isinstance(place, StudiesWindow)
-        return place
+        self._show_tool_window("studies", make)
+
+    def show_study_file(self, path: Path, *, run: bool) -> None:
+        """Show a study file in its place, and maybe run it."""
+        self.show_studies()
+        place = self._studies()
+        assert place is not None, "it has just been shown"
+        if run:
+            place.run_file(path)
+        else:
+            place.open_file(path)
 
     def compare_runs(self, run_ids: Sequence[str] = ()) -> None:
-        """Open the window in which stored runs stand side by side, with these if there are any."""
+        """Show the place in which stored runs stand side by side, with these if there are any."""
         from optlab.gui.studies.compare_window import CompareWindow
 
-        window = self._show_tool_window("compare", CompareWindow)
-        assert isinstance(window, CompareWindow)
+        self._show_tool_window("compare", CompareWindow)
         if run_ids:
-            window.show_runs(run_ids)
+            cast("CompareWindow", self._places.place("compare")).show_runs(run_ids)
 
-    def _show_tool_window(
-        self, name: str, make: Callable[[WorkerPrewarmer], ToolWindow]
-    ) -> ToolWindow:
-        """Open a tool window, or bring the one that is open to the front, and return it."""
-        if name not in self._tool_windows:
-            window = make(self._prewarmer)
-            window.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-            window.closed.connect(lambda: self._tool_windows.pop(name, None))
-            self._tool_windows[name] = window
-        self._tool_windows[name].show()
-        self._tool_windows[name].raise_()
-        self._tool_windows[name].activateWindow()
-        return self._tool_windows[name]
+    def _show_tool_window(self, name: str, make: Callable[[WorkerPrewarmer], ToolWindow]) -> None:
+        """Show a place, which is built now unless it is there."""
+        if self._places.place(name) is None:
+            place = make(self._prewarmer)
+            place.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+            self._places.fill(name, place)
+        self._places.show_place(name)
 
     # --- dialogs ----------------------------------------------------------------------------------
 
@@ -208,12 +224,17 @@ class SecondaryWindows(QObject):
     # --- closing ----------------------------------------------------------------------------------
 
     def may_close(self) -> bool:
-        """Ask about a study in progress, and return whether the windows may close."""
-        windows = self._tool_windows.values()
-        return all(window.may_close() for window in windows if hasattr(window, "may_close"))
+        """Ask about a study in progress, and return whether the places may close."""
+        studies = self._studies()
+        return studies is None or studies.may_close()
 
     def close_all(self) -> None:
-        """Close the tool windows without questions."""
-        for window in list(self._tool_windows.values()):
-            close = getattr(window, "close_without_asking", window.close)
-            close()
+        """Close the places without questions."""
+        studies = self._studies()
+        if studies is not None:
+            studies.confirm_close()
+        self._places.close_all()
+
+    def _studies(self) -> StudiesWindow | None:
+        place = self._places.place("studies")
+        return cast("StudiesWindow | None", place)

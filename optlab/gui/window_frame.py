@@ -1,13 +1,14 @@
-"""The frame of the main window: its menu bar, its tabs and the control bar, without their content.
+"""The frame of the main window: its menu bar, its places and the control bar, without their content.
 
 This is what the first paint shows. It needs Qt and nothing else, so the window is there before
-NumPy, the catalogue and the plots are imported. What comes later goes into places that have their
+NumPy, the catalogue and the plots are imported. What comes later goes into regions that have their
 final size already, so nothing moves.
 """
 
 from __future__ import annotations
 
 from PySide6.QtCore import QEvent, QObject, QSize, Qt, Signal
+from PySide6.QtGui import QAction
 from PySide6.QtWidgets import (
     QFrame,
     QMainWindow,
@@ -22,6 +23,7 @@ from optlab.gui.geometry import resize_to_screen
 from optlab.gui.panels.banner import Banner
 from optlab.gui.panels.control_bar import ControlBar
 from optlab.gui.panels.time_panel import TimePanel
+from optlab.gui.places import Places
 from optlab.gui.plain_text import PlainLabel
 
 LARGE_MODULES = (
@@ -35,9 +37,11 @@ LARGE_MODULES = (
 """What takes long to import before the panels are built, in pieces of similar length."""
 EDITOR_SIZE = QSize(440, 800)
 """Size that the editor of the experiment asks for, in logical pixels."""
+RUNS_SIZE = QSize(230, 800)
+"""Size that the runs ask for, in logical pixels."""
 
 
-class _Place(QWidget):
+class _Region(QWidget):
     """Where a part of the window will be, with the size that the part asks for."""
 
     def __init__(self, size: QSize, minimum_width: int) -> None:
@@ -52,11 +56,17 @@ class _Place(QWidget):
 class WindowFrame(QMainWindow):
     """The main window before its panels are there.
 
+    The regions of the workbench: the runs at the left, the board in the middle, the experiment at
+    the right; above them the banner, below them the diagnosis, the timeline and the control bar.
+
     Attributes:
+        places: the tabs; the first one is the workbench.
+        runs_action: shows and hides the runs; disabled while there are none.
         banner: above the tabs, hidden.
         timeline: the steps of the run that is shown, and its pace.
         controls: the buttons and the progress of the run.
-        views: the tabs.
+        views: tabs of the board region.
+        board_area: scrolls the board where the window is too small for it.
 
     Signals: ``firstPainted()``: the window was painted for the first time.
     """
@@ -71,59 +81,97 @@ class WindowFrame(QMainWindow):
         self.banner = Banner()
         self.timeline = TimePanel()
         self.controls = ControlBar()
-        self.views = QTabWidget()
-        self.views.setDocumentMode(True)
-        self._plots_area = QScrollArea()
-        self._plots_area.setObjectName("experimentScroll")
-        self._plots_area.setFrameShape(QFrame.Shape.NoFrame)
-        self._plots_area.setWidgetResizable(True)
+        self.board_area = QScrollArea()
+        self.board_area.setObjectName("experimentScroll")
+        self.board_area.setFrameShape(QFrame.Shape.NoFrame)
+        self.board_area.setWidgetResizable(True)
         opening = PlainLabel("Opening…")
         opening.setProperty("role", "muted")
         opening.setAlignment(Qt.AlignmentFlag.AlignCenter)
-        self._plots_area.setWidget(opening)
-        self._instruments_place = QWidget()
-        self.views.addTab(self._plots_area, "Run")
-        self.views.addTab(self._instruments_place, "Instruments")
+        self.board_area.setWidget(opening)
+        self._instruments_region = QWidget()
+        self.views = QTabWidget()
+        self.views.setDocumentMode(True)
+        self.views.addTab(self.board_area, "Run")
+        self.views.addTab(self._instruments_region, "Instruments")
+        self._runs: QWidget = _Region(RUNS_SIZE, 150)
+        self._runs.hide()
+        self.runs_action = QAction("&Runs panel", self)
+        self.runs_action.setShortcut("Ctrl+Shift+R")
+        self.runs_action.setCheckable(True)
+        self.runs_action.setEnabled(False)
+        self.runs_action.toggled.connect(self._show_runs)
         self._split = QSplitter(Qt.Orientation.Horizontal)
+        self.places = Places(self.menuBar())
         self._build_layout()
         self.installEventFilter(self)
 
     def _build_layout(self) -> None:
-        right = QWidget()
-        self._column = QVBoxLayout(right)
-        self._column.setContentsMargins(8, 8, 8, 0)
+        self._editor_region: QWidget = _Region(EDITOR_SIZE, 180)
+        middle = QWidget()
+        around = QVBoxLayout(middle)
+        around.setContentsMargins(0, 4, 0, 0)
+        around.addWidget(self.views)
+        # Both scroll; what their scroll bars ask for would not fit on a screen of 360 pixels.
+        middle.setMinimumHeight(60)
+        around.setSizeConstraint(QVBoxLayout.SizeConstraint.SetNoConstraint)
+        self._split.setChildrenCollapsible(False)
+        for part in (self._runs, middle, self._editor_region):
+            self._split.addWidget(part)
+        self._split.setStretchFactor(0, 0)
+        self._split.setStretchFactor(1, 1)
+        self._split.setStretchFactor(2, 0)
+        self._split.setSizes([RUNS_SIZE.width(), 900, EDITOR_SIZE.width()])
+        bench = QWidget()
+        self._column = QVBoxLayout(bench)
+        self._column.setContentsMargins(8, 0, 0, 0)
         self._column.setSpacing(5)
-        self._column.addWidget(self.banner)
-        self._column.addWidget(self.views, 1)
+        self._column.addWidget(self._split, 1)
         self._column.addWidget(self.timeline)
         self._column.addWidget(self.controls)
-        self._editor_place: QWidget = _Place(EDITOR_SIZE, 180)
-        self._split.setChildrenCollapsible(False)
-        self._split.addWidget(self._editor_place)
-        self._split.addWidget(right)
-        self._split.setStretchFactor(1, 1)
-        self._split.setSizes([430, 930])
-        self.setCentralWidget(self._split)
+        self.places.set_workbench(bench)
+        whole = QWidget()
+        column = QVBoxLayout(whole)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(0)
+        column.addWidget(self.banner)
+        column.addWidget(self.places, 1)
+        self.setCentralWidget(whole)
 
     def place(
-        self, editor: QWidget, plots: QWidget, instruments: QWidget, diagnosis: QWidget
+        self, editor: QWidget, board: QWidget, instruments: QWidget, diagnosis: QWidget
     ) -> None:
-        """Put the panels into their places.
+        """Put the panels into their regions.
 
         Args:
-            editor: left of the tabs. plots: in the first tab, which scrolls. instruments: the second
-                tab. diagnosis: between the tabs and the timeline.
+            editor: of the experiment, at the right. board: in the middle, which scrolls.
+            instruments: beside it. diagnosis: above the timeline.
         """
-        self._split.replaceWidget(self._split.indexOf(self._editor_place), editor)
-        self._editor_place.deleteLater()
-        self._plots_area.setWidget(plots)
+        self._split.replaceWidget(self._split.indexOf(self._editor_region), editor)
+        self._editor_region.deleteLater()
+        self.board_area.setWidget(board)
         shown = self.views.currentIndex()
-        index = self.views.indexOf(self._instruments_place)
+        index = self.views.indexOf(self._instruments_region)
         self.views.insertTab(index, instruments, self.views.tabText(index))
         self.views.removeTab(index + 1)
         self.views.setCurrentIndex(shown)
-        self._instruments_place.deleteLater()
+        self._instruments_region.deleteLater()
+        self.place_diagnosis(diagnosis)
+
+    def place_diagnosis(self, diagnosis: QWidget) -> None:
+        """Put the diagnosis above the timeline."""
         self._column.insertWidget(self._column.indexOf(self.timeline), diagnosis)
+
+    def place_runs(self, runs: QWidget) -> None:
+        """Put the runs into the region at the left, and show it."""
+        self._split.replaceWidget(self._split.indexOf(self._runs), runs)
+        self._runs.deleteLater()
+        self._runs = runs
+        self.runs_action.setEnabled(True)
+        self.runs_action.setChecked(True)
+
+    def _show_runs(self, shown: bool) -> None:
+        self._runs.setVisible(shown)
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:  # Qt's name
         """Emit ``firstPainted`` with the first paint, which watches nothing after it."""

@@ -47,6 +47,14 @@ def _is_count(value: object) -> bool:
     return isinstance(value, int) and value >= 0
 
 
+def _is_color(value: object) -> bool:
+    return isinstance(value, int) and value >= -1
+
+
+def _is_flag(value: object) -> bool:
+    return isinstance(value, bool)
+
+
 def _is_duration(value: object) -> bool:
     return isinstance(value, int | float) and value >= 0.0
 
@@ -133,6 +141,14 @@ class RunRecord:
         parent: id of the run that it was forked from, which may have been deleted since; "" where
             it began at its own start.
         at: step at which it was forked, 0 without a parent.
+        name: the user's own name for it; "" for what distinguishes it from others.
+        color: index into the palette of plots, for life; -1 in a store that was not migrated.
+        starred: whether the user gave it a star.
+        note: what the user wrote about it.
+        tags: words that the user put it under.
+        deleted: when it was marked as deleted (UTC, ISO 8601); "" where it is not.
+        epoch_steps, epoch_examples: steps of a pass through its training set, and examples in it; 0
+            in runs of an older OptLab and before the first step.
     """
 
     id: str = column(is_run_id)
@@ -159,6 +175,14 @@ class RunRecord:
     files: Mapping[str, Mapping[str, Any]] = column(_is_identities_by_path, json=True, default={})
     parent: str = column(_is_run_id_or_empty, default="")
     at: int = column(_is_count, default=0)
+    name: str = column(_is_text, default="")
+    color: int = column(_is_color, default=-1)
+    starred: bool = column(_is_flag, json=True, default=False)
+    note: str = column(_is_text, default="")
+    tags: tuple[str, ...] = column(_is_texts, json=True, default=())
+    deleted: str = column(_is_time_or_empty, default="")
+    epoch_steps: int = column(_is_count, default=0)
+    epoch_examples: int = column(_is_count, default=0)
 
     @property
     def identities(self) -> dict[str, FileIdentity]:

@@ -20,11 +20,11 @@ from optlab.core import paths
 from optlab.core.errors import InvalidInput, StoreError
 from optlab.store import checksums, database, records, rescue, snapshots
 from optlab.store.columns import marks, parts
+from optlab.store.labels import LabeledRuns
 from optlab.store.persistence import Persistence
 from optlab.store.records import CONTROLS, RUNS, Origin, RunRecord, SnapshotRecord
 from optlab.store.soundness import DamagedStore
 from optlab.store.spacing import BUDGET
-from optlab.store.study_store import StudyStore
 from optlab.training.snapshot import Snapshot
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from optlab.training.control import Message
 
 
-class Store(StudyStore):
+class Store(LabeledRuns):
     """The runs and studies of one folder; made by :meth:`open` or :meth:`open_readonly`.
 
     Close it, or use it in a ``with``. It may move from one thread to another, but only one may use
@@ -98,14 +98,15 @@ class Store(StudyStore):
     # --- reading ---------------------------------------------------------------------------------
 
     def runs(self, newest_first: bool = True) -> list[RunRecord]:
-        """Return all runs in the order of their creation.
+        """Return all runs that are not marked as deleted, in the order of their creation.
 
         Those of a population are in the order of their rows. A damaged row is omitted; see :attr:`hidden`.
 
         Raises:
             StoreError: the database is damaged.
         """
-        result, self._damaged[RUNS.name] = self._read(RUNS, "")
+        found, self._damaged[RUNS.name] = self._read(RUNS, "")
+        result = [record for record in found if not record.deleted]
         result.sort(key=attrgetter("place"))
         result.sort(key=attrgetter("created"), reverse=newest_first)
         return result
@@ -293,6 +294,7 @@ class Store(StudyStore):
             documents = [experiment.to_toml() for experiment in experiments]
             with database.transaction(connection):
                 ids = _fresh_ids(connection, len(documents))
+                color = connection.execute("SELECT COALESCE(MAX(rowid), 0) FROM runs").fetchone()[0]
                 for row, experiment in enumerate(experiments):
                     record = RunRecord(
                         id=ids[row],
@@ -309,6 +311,7 @@ class Store(StudyStore):
                         parent=origin.parent,
                         at=origin.at,
                         steps=origin.at,
+                        color=color + row,
                     )
                     connection.execute(RUNS.insert, RUNS.values(record))
                     RUNS.write_checksums(connection, record.id)

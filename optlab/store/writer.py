@@ -249,6 +249,8 @@ class RunWriter:
                     device=event.device,
                     device_name=event.device_name,
                     tracked=event.tracked,
+                    epoch_steps=event.steps_per_epoch,
+                    epoch_examples=(event.steps_per_epoch - 1) * event.batch + event.last_batch,
                 )
                 for cursor in self._cursors
             )

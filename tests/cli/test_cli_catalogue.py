@@ -17,7 +17,7 @@ from optlab.experiment import Experiment, presets
 from optlab.studies.claims import shipped as shipped_claims
 from optlab.studies.comparison import shipped
 
-KINDS = [*registry.plurals().values(), "presets", "studies", "claims", "devices"]
+KINDS = [*registry.plurals().values(), "presets", "studies", "claims", "scenes", "devices"]
 RULES = sorted(
     {
         line

@@ -156,7 +156,10 @@ def test_every_reader_refuses_a_special_file_at_once(
         assert f"cannot be read: it is a {word}" in sentence or "of the system's kernel" in sentence
 
 
-@pytest.mark.parametrize("reader", ["csv", "import", "run", "model"])
+@pytest.mark.parametrize(
+    "reader",
+    ["csv", *(pytest.param(name, marks=pytest.mark.soak) for name in ("import", "run", "model"))],
+)
 def test_the_command_refuses_it_as_a_process(kind: str, reader: str, tmp_path: Path) -> None:
     place = tmp_path / "special.toml"
     KINDS[kind][0](place)

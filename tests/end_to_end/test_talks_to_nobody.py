@@ -49,8 +49,8 @@ def watched(words: list[str], tmp_path: Path) -> dict[str, object]:
     "words",
     [
         ["run", "iris-softmax", "--steps", "20", "--json"],
-        ["list", "optimizers"],
-        ["doctor"],
+        pytest.param(["list", "optimizers"], marks=pytest.mark.soak),
+        pytest.param(["doctor"], marks=pytest.mark.soak),
         ["--smoke", "PICTURE"],
     ],
     ids=["run", "list", "doctor", "window"],

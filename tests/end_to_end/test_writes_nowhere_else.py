@@ -77,8 +77,8 @@ def _written(home: Path) -> list[str]:
         ["-c", OPEN_A_DIALOG],
         ["-m", "optlab", "--smoke", "{}/data/picture.png"],
         ["-m", "optlab", "run", "iris-softmax", "--steps", "5"],
-        ["-m", "optlab", "list", "optimizers"],
-        ["-m", "optlab", "doctor"],
+        pytest.param(["-m", "optlab", "list", "optimizers"], marks=pytest.mark.soak),
+        pytest.param(["-m", "optlab", "doctor"], marks=pytest.mark.soak),
     ],
     ids=["dialog", "smoke", "run", "list", "doctor"],
 )

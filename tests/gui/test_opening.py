@@ -83,7 +83,8 @@ def places(window: MainWindow) -> dict[str, QRect]:
     controls = window.controls
     shown: dict[str, QWidget] = {
         "menus": window.menuBar(),
-        "tabs": window.views,
+        "places": window.places,
+        "board": window.board_area,
         "Start": controls.start_button,
         "Stop": controls.stop_button,
         "progress": controls.progress,

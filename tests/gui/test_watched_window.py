@@ -91,6 +91,7 @@ def test_that_the_menu_opens_the_folder_into_which_loops_are_recorded(
         if "Watched" in action.text()
     ]
     action.trigger()
-    watched = window.secondary_windows._tool_windows["watched"]
+    watched = window.places.place("watched")
+    assert isinstance(watched, WatchedWindow) and watched.isVisible()
     qtbot.waitUntil(lambda: "makes it" in watched.status_label.text(), timeout=20_000)
     watched.close()

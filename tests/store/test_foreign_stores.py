@@ -255,7 +255,7 @@ def test_that_text_that_is_no_utf8_keeps_no_older_store_from_being_read(
 ):
     store.close()
     _sql(home, "UPDATE runs SET title = CAST(x'ff41' AS TEXT) WHERE id = ?", run)
-    scripts = [*migrations(), "ALTER TABLE runs ADD COLUMN note TEXT NOT NULL DEFAULT 'none';\n"]
+    scripts = [*migrations(), "ALTER TABLE runs ADD COLUMN remark TEXT NOT NULL DEFAULT 'none';\n"]
     monkeypatch.setattr("optlab.store.database.migrations", lambda: scripts)
     with opening(home) as opened:
         rows = opened._rows("SELECT id, checksum FROM runs", ())

@@ -165,9 +165,9 @@ def test_that_a_migration_extends_checksums_and_keeps_damaged_rows_damaged(
     connection.execute("UPDATE runs SET title = 'another' WHERE id = ?", (ids[0],))
     connection.execute("UPDATE runs SET checksum = NULL WHERE id = ?", (ids[1],))
     connection.close()
-    scripts = [*migrations(), "ALTER TABLE runs ADD COLUMN note TEXT NOT NULL DEFAULT 'none';\n"]
+    scripts = [*migrations(), "ALTER TABLE runs ADD COLUMN remark TEXT NOT NULL DEFAULT 'none';\n"]
     connection = connect(path, scripts)
-    covered = f"{RUNS.columns}, note"
+    covered = f"{RUNS.columns}, remark"
     states = connection.execute(
         f"SELECT id, checksum IS NULL, checksum = optlab_checksum({covered}) FROM runs"
     ).fetchall()
@@ -207,7 +207,7 @@ def test_that_a_damaged_row_of_an_older_store_is_not_shown_as_intact(home, run, 
     connection = sqlite3.connect(home / "optlab.sqlite", isolation_level=None)
     connection.execute("UPDATE runs SET title = 'another'")
     connection.close()
-    scripts = [*migrations(), "ALTER TABLE runs ADD COLUMN note TEXT NOT NULL DEFAULT 'none';\n"]
+    scripts = [*migrations(), "ALTER TABLE runs ADD COLUMN remark TEXT NOT NULL DEFAULT 'none';\n"]
     monkeypatch.setattr("optlab.store.database.migrations", lambda: scripts)
     with Store.open_readonly(home) as store:
         assert store.runs() == [] and "does not match its checksum" in store.hidden

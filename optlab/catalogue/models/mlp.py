@@ -101,6 +101,7 @@ class MLP(Model):
         gt=0.0,
         log=True,
         slider=(1e-8, 1e-1),
+        only_if=("batch_norm", (True,)),
         help="Keeps batch normalization from dividing by zero; no effect without batch "
         "normalization.",
         why="The value of torch; the notes use 1e-8.",

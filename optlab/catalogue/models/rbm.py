@@ -80,6 +80,7 @@ class RestrictedBoltzmannMachine(Model):
         le=10_000,
         log=True,
         slider=(1, 100),
+        only_if=("learning", ("cd",)),
         help="Gibbs steps of each chain; no effect on the exact gradient.",
         why="One step gives a biased estimate in the right direction; each further step costs as "
         "much.",
@@ -87,6 +88,7 @@ class RestrictedBoltzmannMachine(Model):
     reported: Literal["reconstruction", "likelihood"] = choice(
         "reconstruction",
         "Reported loss",
+        only_if=("learning", ("cd",)),
         help="reconstruction: the loss between inputs and reconstruction. likelihood: the exact "
         "negative log-likelihood in nats, for machines whose smaller side has at most 20 units; "
         "always used with the exact gradient.",

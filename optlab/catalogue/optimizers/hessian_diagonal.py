@@ -87,7 +87,9 @@ class HessianDiagonal(ObjectiveOptimizer):
         help="Rule that receives the preconditioned gradient; sgd for preconditioning alone.",
     )
     momentum: float = shared.momentum(
-        0.9, help="Share of the velocity that a step keeps, for first-order rules with a velocity."
+        0.9,
+        only_if=("before", ("momentum", "nesterov", "rmsprop_nesterov")),
+        help="Share of the velocity that a step keeps, for first-order rules with a velocity.",
     )
     damping: float = second_order.damping(
         1e-2,

@@ -58,7 +58,9 @@ class Lookahead(Optimizer):
         "momentum", "Fast rule", help="Rule that moves the fast weights."
     )
     momentum: float = shared.momentum(
-        0.9, help="Share of the velocity that a step keeps, for a fast rule with a velocity."
+        0.9,
+        only_if=("before", ("momentum",)),
+        help="Share of the velocity that a step keeps, for a fast rule with a velocity.",
     )
     period: int = integer(
         5,

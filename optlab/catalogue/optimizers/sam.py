@@ -60,7 +60,9 @@ class SAM(ObjectiveOptimizer):
         "momentum", "First-order rule", help="Rule that receives the gradient at the worst point."
     )
     momentum: float = shared.momentum(
-        0.9, help="Share of the velocity that a step keeps, for first-order rules with a velocity."
+        0.9,
+        only_if=("before", ("momentum",)),
+        help="Share of the velocity that a step keeps, for first-order rules with a velocity.",
     )
     rho: float = number(
         0.05,

@@ -19,6 +19,7 @@ from optlab.gui.plots.tiles import (
     DrawsPath,
     DrawsSeries,
     FollowsWeights,
+    at_first,
     tile_plots,
 )
 from optlab.gui.plots.value_export import ValueSource
@@ -35,7 +36,7 @@ class PlotsPanel(QWidget):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self._plots = [kind() for kind in tile_plots()]
+        self._plots = [kind() for kind in tile_plots() if at_first(kind)]
         self._followed: tuple[str, ...] | None = None
         self.tiles: list[Tile] = []
         self._rows: dict[int, QSplitter] = {}
@@ -60,7 +61,7 @@ class PlotsPanel(QWidget):
     @property
     def series(self) -> frozenset[str]:
         """Names of the series that some plot draws."""
-        return frozenset().union(*(plot.series for plot in self._of(DrawsSeries)))
+        return frozenset().union(*(plot.series for plot in self.of(DrawsSeries)))
 
     def plot(self, kind: type[P]) -> P:
         """Return the plot of a class.
@@ -68,9 +69,13 @@ class PlotsPanel(QWidget):
         Raises:
             KeyError: the panel has no plot of this class.
         """
-        for plot in self._of(kind):
+        for plot in self.of(kind):
             return plot
         raise KeyError(kind.__name__)
+
+    def of(self, kind: type[P]) -> list[P]:
+        """Return the plots of a class, or with the methods of a protocol."""
+        return [plot for plot in self._plots if isinstance(plot, kind)]
 
     def set_followed(self, names: Sequence[str]) -> None:
         """Name the followed weights, in the order of their values.
@@ -80,37 +85,37 @@ class PlotsPanel(QWidget):
         if tuple(names) == self._followed:
             return
         self._followed = tuple(names)
-        for plot in self._of(FollowsWeights):
+        for plot in self.of(FollowsWeights):
             plot.set_followed(names)
 
     def add(self, block: SeriesBlock) -> None:
         """Add the values of a block, series ``[n, R]``, to the plots."""
-        for plot in self._of(DrawsSeries):
+        for plot in self.of(DrawsSeries):
             plot.add(block)
 
     def show_path(self, path: WeightPath) -> None:
         """Show the path of the weights up to now."""
-        for plot in self._of(DrawsPath):
+        for plot in self.of(DrawsPath):
             plot.show_path(path)
 
     def set_path_note(self, note: str) -> None:
         """Set the text to show while there is no path of the weights; "" for the default."""
-        for plot in self._of(DrawsPath):
+        for plot in self.of(DrawsPath):
             plot.set_path_note(note)
 
     def mark(self, step: int, text: str) -> None:
         """Mark a step in every plot over steps, because something changed there."""
-        for plot in self._of(DrawsSeries):
+        for plot in self.of(DrawsSeries):
             plot.mark(step, text)
 
     def set_cursor(self, step: int | None) -> None:
         """Draw a line at the step that is looked at in every plot over steps; None for none."""
-        for plot in self._of(DrawsSeries):
+        for plot in self.of(DrawsSeries):
             plot.set_cursor(step)
 
     def set_value_source(self, source: ValueSource | None) -> None:
         """Set where plots read values that they no longer keep; None for nowhere."""
-        for plot in self._of(DrawsSeries):
+        for plot in self.of(DrawsSeries):
             plot.set_value_source(source)
 
     def refresh(self) -> None:
@@ -125,17 +130,13 @@ class PlotsPanel(QWidget):
 
     def set_task(self, task: str) -> None:
         """Set the learning task: ``classes``, or ``regression``, which has no error or margin."""
-        for plot in self._of(DependsOnTask):
+        for plot in self.of(DependsOnTask):
             plot.set_task(task)
 
     def set_colors(self, colors: PlotColors) -> None:
         """Apply the colors of a theme."""
         for plot in self._plots:
             plot.set_colors(colors)
-
-    def _of(self, kind: type[P]) -> list[P]:
-        """Return the plots of a class or with the methods of a protocol."""
-        return [plot for plot in self._plots if isinstance(plot, kind)]
 
     def _enlarge(self, tile: Tile) -> None:
         alone = any(other.isHidden() for other in self.tiles)

@@ -13,7 +13,7 @@ from PySide6.QtCore import QRectF, QTimer
 from PySide6.QtGui import QFontMetricsF
 from PySide6.QtWidgets import QGraphicsItem
 
-from optlab.gui.plots.colors import PlotColors, mixed
+from optlab.gui.plots.colors import PlotColors, mixed, scaled_font
 from optlab.gui.plots.ticks import (
     Levels,
     linear_ticks,
@@ -51,6 +51,7 @@ class PlotAxis(pg.AxisItem):
         self.setGrid(255)
         self.setCacheMode(QGraphicsItem.CacheMode.DeviceCoordinateCache)
         self._thickness = 0.0
+        self._scale = 1.0
 
     def set_label(self, text: str) -> None:
         """Name the axis, with its unit."""
@@ -76,6 +77,11 @@ class PlotAxis(pg.AxisItem):
         self.setPen(mixed(colors.grid, colors.foreground, 0.35))
         self.setTickPen(colors.grid)
         self.setTextPen(mixed(colors.foreground, colors.background, 0.2))
+        if colors.scale != self._scale:
+            self._scale = colors.scale
+            self.label.setFont(scaled_font(colors))
+            self.setTickFont(scaled_font(colors))
+            self.fit()
 
     @property
     def log(self) -> bool:

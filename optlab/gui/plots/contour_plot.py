@@ -156,7 +156,9 @@ class ContourPlot(PlotFrame):
         parts = [part for line in lines for part in (line, gap)]
         points = np.concatenate(parts) if parts else np.empty((0, 2))
         self.lines.setPen(
-            pg.mkPen(mixed(self.colors.background, self.colors.foreground, 0.12), width=1)
+            pg.mkPen(
+                mixed(self.colors.background, self.colors.foreground, 0.12), width=self.colors.scale
+            )
         )
         self.lines.setOpacity(0.55)
         self.lines.setData(points[:, 0], points[:, 1])
@@ -174,17 +176,20 @@ class ContourPlot(PlotFrame):
             x, y = track.points[:, 0], track.points[:, 1]
             halo, line = self.paths[2 * number : 2 * number + 2]
             halo.setPen(
-                pg.mkPen(mixed(self.colors.background, self.colors.foreground, 0.03), width=4)
+                pg.mkPen(
+                    mixed(self.colors.background, self.colors.foreground, 0.03),
+                    width=4 * self.colors.scale,
+                )
             )
-            line.setPen(pg.mkPen(self.colors.curve(track.color), width=2))
+            line.setPen(pg.mkPen(self.colors.curve(track.color), width=2 * self.colors.scale))
             halo.setData(x, y)
             line.setData(x, y)
         ends = [track for track in self._tracks if np.isfinite(track.points[-1]).all()]
         self.heads.setData(
             pos=np.array([track.points[-1] for track in ends]).reshape(-1, 2),
-            size=11,
+            size=11 * self.colors.scale,
             brush=[QColor(self.colors.curve(track.color)) for track in ends],
-            pen=pg.mkPen(self.colors.background, width=1.5),
+            pen=pg.mkPen(self.colors.background, width=1.5 * self.colors.scale),
         )
         self._draw_arrows(
             self.arrows,
@@ -225,7 +230,7 @@ class ContourPlot(PlotFrame):
                     * np.array([cos * reach[0] - sin * reach[1], sin * reach[0] + cos * reach[1]]),
                 ]
         points = np.array(strokes)
-        item.setPen(pg.mkPen(ink, width=2))
+        item.setPen(pg.mkPen(ink, width=2 * self.colors.scale))
         item.setData(points[:, 0], points[:, 1])
 
     def _draw_marks(self) -> None:
@@ -233,9 +238,9 @@ class ContourPlot(PlotFrame):
         self.marks.setData(
             pos=np.array([mark.at for mark in self._marks]).reshape(-1, 2),
             symbol=[_SYMBOLS.get(mark.kind, "s") for mark in self._marks],
-            size=12,
+            size=12 * self.colors.scale,
             brush=pg.mkBrush(mixed(self.colors.background, ink, 0.05)),
-            pen=pg.mkPen(ink, width=1.5),
+            pen=pg.mkPen(ink, width=1.5 * self.colors.scale),
         )
         (left, right), _ = self.canvas.view.viewRange()
         reach = 0.03 * (right - left)
@@ -246,7 +251,7 @@ class ContourPlot(PlotFrame):
             for sign in (-1.0, 1.0)
         ]
         points = np.array(ends).reshape(-1, 2)
-        self.eigenvectors.setPen(pg.mkPen(ink, width=1))
+        self.eigenvectors.setPen(pg.mkPen(ink, width=self.colors.scale))
         self.eigenvectors.setData(points[:, 0], points[:, 1])
 
     # --- the mouse ------------------------------------------------------------

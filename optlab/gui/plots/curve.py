@@ -101,7 +101,7 @@ class Curve:
             return
         self._style = style
         ink = QColor(self.ink(colors))
-        pen = QPen(ink, 2.0 if few and self.strong else 1.0)
+        pen = QPen(ink, (2.0 if few and self.strong else 1.0) * colors.scale)
         pen.setCosmetic(True)
         if few and self.dashes:
             pen.setDashPattern(list(self.dashes))
@@ -109,3 +109,4 @@ class Curve:
         self.line.setPen(pen)
         self.line.opts["antialias"] = few
         self.dots.setBrush(ink)
+        self.dots.setSize(_MARKER_SIZE * colors.scale)

@@ -365,7 +365,7 @@ class CurvePlot(PlotFrame):
 
     def _columns(self) -> int:
         width: float = self.canvas.view.width() * self.canvas.devicePixelRatioF()
-        return max(1, round(_COLUMNS_PER_PIXEL * width))
+        return max(1, round(_COLUMNS_PER_PIXEL * width / self.colors.scale))
 
     def _to_view(self, x: Floats, y: Floats, low: float, high: float) -> tuple[Floats, Floats]:
         """Return steps and values ``[n]`` in view coordinates, values clipped to the range."""
@@ -467,5 +467,7 @@ class CurvePlot(PlotFrame):
 
     def _paint_crosshair(self) -> None:
         self.crosshair.setPen(
-            pg.mkPen(mixed(self.colors.background, self.colors.foreground, 0.4), width=1)
+            pg.mkPen(
+                mixed(self.colors.background, self.colors.foreground, 0.4), width=self.colors.scale
+            )
         )

@@ -33,9 +33,7 @@ class LegendEntry(QAbstractButton):
         super().__init__()
         self._color, self._dashes, self._pale, self._colors = color, dashes, pale, colors
         self.setText(text)
-        font = self.font()
-        font.setPixelSize(_TEXT)
-        self.setFont(font)
+        self._scale_text()
         self.setCheckable(True)
         self.setChecked(True)
         self.setCursor(Qt.CursorShape.PointingHandCursor)
@@ -46,12 +44,27 @@ class LegendEntry(QAbstractButton):
     def set_colors(self, colors: PlotColors) -> None:
         """Apply the colors of the theme."""
         self._colors = colors
+        self._scale_text()
         self.update()
+
+    def _scale_text(self) -> None:
+        font = self.font()
+        size = round(_TEXT * self._colors.scale)
+        if font.pixelSize() != size:
+            font.setPixelSize(size)
+            self.setFont(font)
+            self.updateGeometry()
+
+    @property
+    def _swatch(self) -> int:
+        """Length of the sample of the line, in pixels."""
+        return round(_SWATCH * self._colors.scale)
 
     def sizeHint(self) -> QSize:
         metrics = self.fontMetrics()
         return QSize(
-            _SWATCH + _GAP + metrics.horizontalAdvance(self.text()) + 2 * _PAD, metrics.height() + 3
+            self._swatch + _GAP + metrics.horizontalAdvance(self.text()) + 2 * _PAD,
+            metrics.height() + 3,
         )
 
     def paintEvent(self, event: QPaintEvent) -> None:
@@ -65,7 +78,7 @@ class LegendEntry(QAbstractButton):
         line = mixed(colors.curve(self._color), colors.background, 0.45 if self._pale else 0.0)
         pen = QPen(
             QColor(line if shown else mixed(colors.background, colors.foreground, 0.25)),
-            1.5 if self._pale else 2.5,
+            (1.5 if self._pale else 2.5) * colors.scale,
         )
         pen.setCapStyle(Qt.PenCapStyle.FlatCap)
         if self._dashes:
@@ -73,12 +86,12 @@ class LegendEntry(QAbstractButton):
             pen.setDashPattern([max(0.8, part * 0.5) for part in self._dashes])
         painter.setPen(pen)
         middle = self.height() / 2
-        painter.drawLine(_PAD, round(middle), _PAD + _SWATCH, round(middle))
+        painter.drawLine(_PAD, round(middle), _PAD + self._swatch, round(middle))
         painter.setPen(QColor(mixed(colors.foreground, colors.background, 0.1 if shown else 0.5)))
         font = painter.font()
         font.setStrikeOut(not shown)
         painter.setFont(font)
-        area = self.rect().adjusted(_PAD + _SWATCH + _GAP, 0, 0, 0)
+        area = self.rect().adjusted(_PAD + self._swatch + _GAP, 0, 0, 0)
         painter.drawText(
             area, Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignLeft, self.text()
         )

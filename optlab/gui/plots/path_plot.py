@@ -11,7 +11,7 @@ from PySide6.QtWidgets import QSizePolicy, QWidget
 
 from optlab.core.limits import MAX_TRIVIAL_POINTS
 from optlab.gui.plain_text import PlainLabel
-from optlab.gui.plots.colors import mixed
+from optlab.gui.plots.colors import mixed, scaled_font
 from optlab.gui.plots.plot_frame import NOTHING_YET, PlotFrame
 from optlab.gui.plots.ticks import readable
 from optlab.training.events import WeightPath
@@ -100,19 +100,23 @@ class PathPlot(PlotFrame):
         edges = np.linspace(0, len(points) - 1, _SHADES + 1).round().astype(int)
         for number, piece in enumerate(self.pieces):
             part = points[edges[number] : edges[number + 1] + 1]
-            piece.setPen(pg.mkPen(self._shade(number / (_SHADES - 1)), width=2))
+            piece.setPen(pg.mkPen(self._shade(number / (_SHADES - 1)), width=2 * self.colors.scale))
             piece.setData(part[:, 0], part[:, 1])
         colors = self.colors
         self.marks.setData(
             pos=points[[0, -1]],
-            size=[9, 11],
+            size=[9 * colors.scale, 11 * colors.scale],
             symbol=["o", "o"],
             brush=[QColor(colors.background), QColor(self._shade(1.0))],
-            pen=[pg.mkPen(self._shade(0.0), width=2), pg.mkPen(colors.background, width=1)],
+            pen=[
+                pg.mkPen(self._shade(0.0), width=2 * colors.scale),
+                pg.mkPen(colors.background, width=colors.scale),
+            ],
         )
         for label, text, point in zip(
             self.labels, ("start", f"step {int(path.steps[-1]):,}"), points[[0, -1]], strict=True
         ):
+            label.setFont(scaled_font(colors))
             label.setText(text, color=mixed(colors.foreground, colors.background, 0.15))
             label.setPos(float(point[0]), float(point[1]))
         self._place_labels(points)
@@ -180,7 +184,7 @@ class PathPlot(PlotFrame):
         self._highlight.setData(
             pos=path.plane[[nearest]],
             brush=pg.mkBrush(None),
-            pen=pg.mkPen(self.colors.foreground, width=1.5),
+            pen=pg.mkPen(self.colors.foreground, width=1.5 * self.colors.scale),
         )
         self._highlight.setVisible(True)
         self._show_readout(

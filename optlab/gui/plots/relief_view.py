@@ -173,7 +173,7 @@ class ReliefView(QWidget):
                 painter.setPen(
                     QPen(
                         QColor(color),
-                        width,
+                        width * self.colors.scale,
                         Qt.PenStyle.SolidLine,
                         Qt.PenCapStyle.RoundCap,
                         Qt.PenJoinStyle.RoundJoin,
@@ -182,9 +182,10 @@ class ReliefView(QWidget):
                 painter.setBrush(Qt.BrushStyle.NoBrush)
                 painter.drawPath(_line(positions, inside))
             if inside[-1]:
-                painter.setPen(QPen(QColor(self.colors.background), 1.5))
+                painter.setPen(QPen(QColor(self.colors.background), 1.5 * self.colors.scale))
                 painter.setBrush(QColor(ink))
-                painter.drawEllipse(QPointF(*positions[-1]), 5.0, 5.0)
+                radius = 5.0 * self.colors.scale
+                painter.drawEllipse(QPointF(*positions[-1]), radius, radius)
 
     # --- rotation -------------------------------------------------------------
 

@@ -85,7 +85,12 @@ class ResultPlot(PlotFrame):
             if self._shown(scatter.name):
                 x, y = self._to_view(plot, scatter.x, scatter.y)
                 dots = pg.ScatterPlotItem(
-                    x=x, y=y, size=6, pen=None, brush=QColor(self.colors.curve(color)), pxMode=True
+                    x=x,
+                    y=y,
+                    size=6 * self.colors.scale,
+                    pen=None,
+                    brush=QColor(self.colors.curve(color)),
+                    pxMode=True,
                 )
                 self._add(dots, 3)
                 ends.append((x, y))
@@ -112,13 +117,16 @@ class ResultPlot(PlotFrame):
         x, y = self._to_view(plot, curve.x, curve.y)
         ink = self.colors.curve(number)
         predicted = curve.style == "predicted"
-        pen = pg.mkPen(ink, width=1.5 if predicted else 2)
+        pen = pg.mkPen(ink, width=(1.5 if predicted else 2) * self.colors.scale)
         if predicted:
             pen.setDashPattern(list(_DASHES))
         self._add(pg.PlotCurveItem(x, y, pen=pen, antialias=True, connect="finite"), 1)
         if curve.style == "measured" and len(x) <= _MAX_MARKED_POINTS:
             self._add(
-                pg.ScatterPlotItem(x=x, y=y, size=5, pen=None, brush=QColor(ink), pxMode=True), 3
+                pg.ScatterPlotItem(
+                    x=x, y=y, size=5 * self.colors.scale, pen=None, brush=QColor(ink), pxMode=True
+                ),
+                3,
             )
         if curve.error is None:
             return x, y
@@ -131,7 +139,7 @@ class ResultPlot(PlotFrame):
         bars = pg.PlotCurveItem(
             np.repeat(x, 2),
             points,
-            pen=pg.mkPen(mixed(ink, self.colors.background, 0.35), width=1),
+            pen=pg.mkPen(mixed(ink, self.colors.background, 0.35), width=self.colors.scale),
             connect="pairs",
         )
         self._add(bars, 2)

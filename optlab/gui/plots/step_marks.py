@@ -7,7 +7,7 @@ import math
 import pyqtgraph as pg
 from PySide6.QtCore import Qt
 
-from optlab.gui.plots.colors import PlotColors, mixed
+from optlab.gui.plots.colors import PlotColors, mixed, scaled_font
 
 
 class StepMarks:
@@ -77,10 +77,11 @@ class StepMarks:
         self._colors = colors
         color = mixed(colors.foreground, colors.background, 0.45)
         for _, line in self._lines:
-            line.setPen(pg.mkPen(color, style=Qt.PenStyle.DashLine))
+            line.setPen(pg.mkPen(color, width=colors.scale, style=Qt.PenStyle.DashLine))
             line.label.setColor(color)
+            line.label.setFont(scaled_font(colors))
         if self._cursor_line is not None:
-            self._cursor_line.setPen(pg.mkPen(colors.foreground, width=1))
+            self._cursor_line.setPen(pg.mkPen(colors.foreground, width=colors.scale))
 
 
 def _position(step: float, log: bool) -> float:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol, cast, runtime_checkab
 if TYPE_CHECKING:
     from optlab.gui.plots.colors import PlotColors
     from optlab.gui.plots.value_export import ValueSource
+    from optlab.tasks.model_view import View
     from optlab.training.events import SeriesBlock, WeightPath
 
 
@@ -26,6 +27,7 @@ class TilePlot(Protocol):
         tile_title: heading of its tile.
         tile_row: row of the panel, from 0 at the top.
         tile_position: order within the row, from 0 at the left.
+        tile_at_first: whether it is there without being asked for; True where a class does not say.
     """
 
     tile_title: ClassVar[str]
@@ -88,6 +90,48 @@ class FollowsWeights(Protocol):
 
     def set_followed(self, names: Sequence[str]) -> None:
         """Name the followed weights, in the order of their values."""
+
+
+@runtime_checkable
+class ShowsStep(Protocol):
+    """A plot that can show the state of a run at one step."""
+
+    def set_step(self, run_id: str, step: int | None) -> None:
+        """Set the run, "" for none, and the step of it that is looked at; None for the newest."""
+
+
+@runtime_checkable
+class ShowsModel(ShowsStep, Protocol):
+    """A plot of a view of the model (:mod:`optlab.tasks.model_view`), which the window has computed.
+
+    Its signal ``viewChanged()`` says that another view is asked for.
+    """
+
+    viewChanged: Any
+
+    @property
+    def view(self) -> View:
+        """What is asked for."""
+
+    def show_view(self, result: Any, step: int, note: str) -> None:
+        """Show the result of its view.
+
+        Args:
+            result: of :meth:`~optlab.tasks.model_view.View.compute`.
+            step: that it is of.
+            note: what is to be said about it, "" for nothing.
+        """
+
+    def show_problem(self, sentence: str) -> None:
+        """Show why there is nothing to be seen, in place of the last result."""
+
+    def show_wait(self, sentence: str) -> None:
+        """Say that a result is on its way; "" for no longer."""
+
+
+def at_first(plot: type[TilePlot]) -> bool:
+    """Return whether a plot is in the panel without being asked for."""
+    return bool(getattr(plot, "tile_at_first", True))
 
 
 def modules() -> list[str]:

@@ -67,7 +67,9 @@ class LinePlot(PlotFrame):
             return
         self._show_message("")
         colors = self.colors
-        self.line.setPen(pg.mkPen(mixed(colors.foreground, colors.background, 0.25), width=2))
+        self.line.setPen(
+            pg.mkPen(mixed(colors.foreground, colors.background, 0.25), width=2 * colors.scale)
+        )
         self.line.setData(self._x, self._heights)
         if self.following:
             low, high = float(finite.min()), float(finite.max())
@@ -82,7 +84,7 @@ class LinePlot(PlotFrame):
         self.visited.setData(
             x=np.concatenate([x for _, x in visited]) if visited else [],
             y=np.concatenate([self._height(x) for _, x in visited]) if visited else [],
-            size=6,
+            size=6 * colors.scale,
             pen=None,
             brush=[
                 QColor(mixed(colors.curve(track.color), colors.background, 0.45))
@@ -95,9 +97,9 @@ class LinePlot(PlotFrame):
         self.balls.setData(
             x=positions,
             y=self._height(positions) if len(positions) else positions,
-            size=14,
+            size=14 * colors.scale,
             brush=[QColor(colors.curve(track.color)) for track, _ in ends],
-            pen=pg.mkPen(colors.background, width=1.5),
+            pen=pg.mkPen(colors.background, width=1.5 * colors.scale),
         )
         reach = _TANGENT * (self._x[-1] - self._x[0])
         strokes: list[tuple[float, float]] = []
@@ -109,7 +111,7 @@ class LinePlot(PlotFrame):
                     (x + reach, height + slope * reach),
                 ]
         points = np.array(strokes).reshape(-1, 2)
-        self.tangents.setPen(pg.mkPen(colors.curve(1), width=1.5))
+        self.tangents.setPen(pg.mkPen(colors.curve(1), width=1.5 * colors.scale))
         self.tangents.setData(points[:, 0], points[:, 1])
 
     def _clicked(self, event: Any) -> None:

@@ -53,7 +53,7 @@ from optlab.gui.surfaces.results import (
     critical_points_text,
     race_text,
 )
-from optlab.gui.surfaces.scenes import Scene, default_methods, scenes
+from optlab.gui.surfaces.scenes import Scene, default_methods, first_scene, scenes
 from optlab.gui.surfaces.terms_table import TermsTable
 from optlab.gui.surfaces.timeline import Timeline
 from optlab.studies.surfaces.descent import Race
@@ -99,7 +99,8 @@ class SurfaceWindow(QMainWindow):
         self._build()
         self._connect()
         self.apply_theme()
-        self.show_scene(scenes()[2], play=False)
+        if (first := first_scene()) is not None:
+            self.show_scene(first, play=False)
 
     # --- building -------------------------------------------------------------
 

@@ -16,10 +16,11 @@ from optlab.core.reading import read_at_most
 from optlab.core.toml import LARGEST_DOCUMENT
 from optlab.experiment import Experiment
 from optlab.experiment.named import load as load_experiment
+from optlab.experiment.settings import flat
 from optlab.studies.comparison import checks, shipped
 from optlab.studies.comparison.fields import Decision, Measured, Seeds
 from optlab.studies.comparison.grid import Axis, combinations
-from optlab.studies.comparison.study import FORMAT, Arm, ProbeArm, Study, Tuning, flat
+from optlab.studies.comparison.study import FORMAT, Arm, ProbeArm, Study, Tuning
 from optlab.studies.probes.base import Probe
 
 MAX_ARMS = 256

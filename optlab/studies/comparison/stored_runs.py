@@ -10,6 +10,7 @@ from typing import Any
 from optlab.core.errors import InvalidInput
 from optlab.core.toml import parse
 from optlab.experiment import Experiment
+from optlab.experiment.settings import OF_A_SEED, flat
 from optlab.store.records import RunRecord
 from optlab.store.store import Store
 from optlab.studies.comparison import outcomes
@@ -18,16 +19,12 @@ from optlab.studies.comparison.fields import Decision, Measured
 from optlab.studies.comparison.results import ArmResult, StudyResult
 from optlab.studies.comparison.rule import Relation, Rule
 from optlab.studies.comparison.statistics import compare, overall, summary
-from optlab.studies.comparison.study import flat
 from optlab.studies.comparison.trial_records import (
     DONE,
     recorded_outcome,
     sample_of,
     steps_per_epoch,
 )
-
-_OF_A_SEED = ("title", "seed", "dataset.seed")
-"""Paths in which the runs of one arm may differ."""
 
 
 def compare_stored(
@@ -95,13 +92,13 @@ def _arms(
     """Return the arms by name, in the order of their first run."""
     by_content: dict[str, list[RunRecord]] = {}
     for record in records:
-        content = {path: v for path, v in tables[record.id].items() if path not in _OF_A_SEED}
+        content = {path: v for path, v in tables[record.id].items() if path not in OF_A_SEED}
         by_content.setdefault(repr(sorted(content.items())), []).append(record)
     firsts = [tables[members[0].id] for members in by_content.values()]
     paths = [
         path
         for path in dict.fromkeys(itertools.chain.from_iterable(firsts))
-        if path not in _OF_A_SEED and len({repr(table.get(path)) for table in firsts}) > 1
+        if path not in OF_A_SEED and len({repr(table.get(path)) for table in firsts}) > 1
     ]
     names = [_name(table, paths) for table in firsts]
     return {

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +17,7 @@ import tomli_w
 from optlab.core.errors import InvalidInput
 from optlab.experiment import Experiment
 from optlab.experiment.own_code import own_code_of
+from optlab.experiment.settings import flat
 from optlab.objective.seeding import derived
 from optlab.studies.comparison import claim as claims
 from optlab.studies.comparison.claim import Claim
@@ -229,16 +230,6 @@ class Study:
         about = f"{base.dataset.short_name()} · {base.model.name} · {arm}"
         changes["title"] = f"{about}{words} · seed {index + 1}"[:200]
         return base.with_values(changes, check=not one.own_code)
-
-
-def flat(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield dotted path and value of everything in nested tables."""
-    for key, value in table.items():
-        path = f"{prefix}{key}"
-        if isinstance(value, Mapping):
-            yield from flat(value, f"{path}.")
-        else:
-            yield path, value
 
 
 def _differing(tables: Sequence[Mapping[str, Any]]) -> list[str]:

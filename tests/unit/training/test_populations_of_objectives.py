@@ -79,7 +79,7 @@ def test_that_runs_with_different_losses_are_the_same_runs_alone(
     if kind == "loss of its own":  # the model takes the weight decay alone
         losses = [{**loss, "name": "squared_error"} for loss in LOSSES[:3]]
     experiments = [
-        build(**{"budget": {"steps": 200}, **MODELS[kind], "loss": loss}) for loss in losses
+        build(**{"budget": {"steps": 80}, **MODELS[kind], "loss": loss}) for loss in losses
     ]
     assert len({population_key(experiment) for experiment in experiments}) == 1
     together = same_alone(experiments, snapshot_at=20)

@@ -1,0 +1,149 @@
+"""Views of a model at a step of a run: what it predicts, what it gets wrong, how it looks inside.
+
+A view is computed from a :class:`~optlab.tasks.model_point.ModelPoint`. Several views of one step
+are one task, so that the step is reached once.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from optlab.core.errors import InvalidInput
+from optlab.experiment import Experiment
+from optlab.experiment.own_code import own_code
+from optlab.history.plan import Plan, plan
+from optlab.history.recomputation import Moment, Progress, moment
+from optlab.store import Store
+from optlab.tasks.history import AtStepTask
+from optlab.tasks.model_point import ModelPoint, model_point
+from optlab.tasks.task import Task
+from optlab.training.control import Controls
+
+
+class View(ABC):
+    """What is asked of a model at a point; a frozen dataclass.
+
+    Attributes:
+        name: of the kind of view.
+    """
+
+    name: ClassVar[str]
+
+    @abstractmethod
+    def compute(self, point: ModelPoint) -> Any:
+        """Return the view.
+
+        Raises:
+            InvalidInput: this model or its data have no such view.
+        """
+
+
+@dataclass(frozen=True)
+class ModelViews:
+    """Views of one model at one point.
+
+    Attributes:
+        run_id: of the run; "" where it is not stored.
+        step: of the weights.
+        views: what was asked for → its result.
+        refused: what was asked for → why there is no such view.
+        words: sentences about what is not as it should be.
+    """
+
+    run_id: str
+    step: int
+    views: Mapping[View, Any]
+    refused: Mapping[View, str]
+    words: tuple[str, ...] = ()
+
+
+def look(
+    point: ModelPoint, views: Sequence[View], run_id: str = "", words: tuple[str, ...] = ()
+) -> ModelViews:
+    """Return the views of a model that exist, and why the others do not."""
+    found: dict[View, Any] = {}
+    refused: dict[View, str] = {}
+    for view in views:
+        try:
+            found[view] = view.compute(point)
+        except InvalidInput as error:
+            refused[view] = str(error)
+    return ModelViews(run_id, point.step, found, refused, words)
+
+
+@dataclass(frozen=True)
+class ViewsAtStepTask(AtStepTask):
+    """Look at the model of a stored run at a step.
+
+    The results are those of :class:`~optlab.tasks.history.MomentTask`, but the last is a
+    :class:`ModelViews`.
+
+    Attributes:
+        views: what is asked for.
+    """
+
+    views: tuple[View, ...] = ()
+
+    def run(self, controls: Controls) -> Iterator[Plan | Progress | ModelViews]:
+        """Reach the step and look; see :class:`~optlab.tasks.task.Task`.
+
+        Raises:
+            InvalidInput: there is no such run or step, or its data files have changed.
+            StoreError: it cannot be read.
+        """
+        with Store.open_readonly() as store:
+            found = plan(store, self.run_id, self.step)
+            yield found
+            for result in moment(found, self.experiment_of(found), store, controls, whole=False):
+                if not isinstance(result, Moment):
+                    yield result
+                    continue
+                kept = result.snapshot
+                point = model_point(result.experiment, kept.theta, found.step, kept.values)
+                yield look(point, self.views, found.record.id, result.words)
+
+
+@dataclass(frozen=True)
+class ViewsOfWeightsTask(Task):
+    """Look at a model whose weights are at hand, those of a run in progress.
+
+    The result is a :class:`ModelViews`.
+
+    Attributes:
+        experiment: as TOML.
+        theta: weights ``[P]``.
+        step: number of steps that led to them.
+        values: fields that had been changed by hand, path → value.
+        views: what is asked for.
+        run_id: of the run; "" where it is not stored.
+    """
+
+    experiment: str
+    theta: NDArray[Any] = field(repr=False, default_factory=lambda: np.zeros(0))
+    step: int = 0
+    values: Mapping[str, float] = field(default_factory=dict)
+    views: tuple[View, ...] = ()
+    run_id: str = ""
+
+    def run(self, controls: Controls) -> Iterator[ModelViews]:
+        """Look; see :class:`~optlab.tasks.task.Task`.
+
+        Args:
+            controls: not used.
+
+        Raises:
+            InvalidInput: the experiment cannot be read, or the weights are not those of its model.
+        """
+        experiment = Experiment.from_toml(self.experiment, check=False)
+        point = model_point(experiment, self.theta, self.step, self.values)
+        yield look(point, self.views, self.run_id)
+
+    def own_parts(self) -> tuple[str, ...]:
+        """See :class:`~optlab.tasks.task.Task`."""
+        return own_code(self.experiment)
