@@ -91,7 +91,16 @@ def test_that_the_test_part_is_evaluated_on_changed_data_only_where_that_is_want
     assert len(seen) == 2 and all(str(table) in text and run in text for text in seen)
 
 
-@pytest.mark.parametrize("tab", ["Plane", "Line", "Spectrum", "Critical point"])
+@pytest.mark.parametrize(
+    "tab",
+    [
+        "Plane",
+        *(
+            pytest.param(tab, marks=pytest.mark.soak)
+            for tab in ("Line", "Spectrum", "Critical point")
+        ),
+    ],
+)
 def test_that_the_landscape_of_changed_data_is_computed_only_where_that_is_wanted(
     qtbot: QtBot, open_window: Callable[..., MainWindow], changed_run: tuple[str, Path], tab: str
 ) -> None:
