@@ -102,6 +102,8 @@ def _build_places_menu(window: MainWindow) -> None:
 
 def _build_view_menu(window: MainWindow) -> None:
     menu = window.menuBar().addMenu("&View")
+    menu.addMenu(window.layouts_menu)
+    menu.addMenu(window.tiles_menu)
     _add(menu, "&Present", _when_built(window, lambda: window.secondary_windows.present), "F11")
     menu.addMenu(ScenesMenu(_when_built(window, lambda: window.secondary_windows.present), window))
     menu.addAction(window.runs_action)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from optlab.experiment import Experiment
 from optlab.gui.before_run import BeforeRunController
+from optlab.gui.board.board_controller import BoardController
 from optlab.gui.bridge import RunBridge, TaskBridge, Turn, WorkerPrewarmer
 from optlab.gui.copied_experiment import CopiedExperiment
 from optlab.gui.diagnosis_controller import DiagnosisController
@@ -32,6 +33,7 @@ from optlab.tasks.preview import PreviewTask
 
 __all__ = [
     "BeforeRunController",
+    "BoardController",
     "CheckTask",
     "Contenders",
     "CopiedExperiment",
