@@ -134,7 +134,7 @@ class MainWindow(WindowFrame):
             self._build_panels()
             self._connect_panels()
             self.apply_theme()
-            self._show_experiment(shown)
+            self.show_experiment(shown)
             self.manners.restore(experiment)
         self._built = True
         self.panelsBuilt.emit()
@@ -165,7 +165,13 @@ class MainWindow(WindowFrame):
             self.bridge, self.experiment_panel, self.instruments, self.plots, self.controls, self
         )
         self.files = parts.ExperimentFiles(
-            self.experiment_panel, self._show_experiment, self.bridge, self.banner, self
+            self.experiment_panel, self.show_experiment, self.bridge, self.banner, self
+        )
+        self.copied = parts.CopiedExperiment(
+            self.experiment_panel,
+            parts.TaskBridge(self._prewarmer.pool, self),
+            self.banner,
+            self,
         )
         self.recording = parts.RecordingNotice(self.bridge, self.banner, self.controls, self)
         self.failures = parts.FailureNotice(
@@ -305,7 +311,8 @@ class MainWindow(WindowFrame):
         if self.files.load_document(document) and changes:
             self.experiment_panel.change(changes)
 
-    def _show_experiment(self, experiment: Experiment) -> None:
+    def show_experiment(self, experiment: Experiment) -> None:
+        """Show an experiment in the editor in place of the one before."""
         self.experiment_panel.set_experiment(experiment)
         self.instruments.set_tables(self.experiment_panel.instruments())
 
@@ -388,5 +395,6 @@ class MainWindow(WindowFrame):
         self.before_run.shut_down()
         self.checks.shut_down()
         self.preview.shut_down()
+        self.copied.shut_down()
         self._prewarmer.end()
         event.accept()

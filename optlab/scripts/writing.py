@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from numpy.typing import NDArray
@@ -16,6 +18,7 @@ from optlab.scripts.arrays import arrays_of
 from optlab.scripts.loop import Loop
 from optlab.scripts.quotes import double_quoted
 from optlab.scripts.rules import WrittenRule
+from optlab.scripts.specialize import constant
 from optlab.scripts.strategies import epoch_order, following, method
 from optlab.training.trainer import Trainer
 
@@ -54,14 +57,18 @@ class Script:
         """Return the program.
 
         Args:
-            data: name of the file beside it.
+            data: name of the file beside it, or the whole path of a file elsewhere.
         """
         about = "\n\n".join(textwrap.fill(one, 98) for one in self.about)
         head = f"{self.title}\n\n{about}\n".replace("\\", "\\\\").replace('"""', "'''")
         parts = [f'"""{head}"""']
-        for section in self.sections:
-            parts.append(f"# {section.title}\n# {'-' * len(section.title)}\n\n{section.code}")
+        parts += [
+            f"# {section.title}\n# {'-' * len(section.title)}\n\n{section.code}"
+            for section in self.sections
+        ]
         beside = f'Path(__file__).with_name("{data}")'
+        if Path(data).is_absolute():
+            beside = ast.unparse(constant(data))
         return "\n\n\n".join(parts).replace(DATA, beside) + "\n"
 
 
@@ -99,6 +106,12 @@ def check(experiment: Experiment) -> None:
             f"model.name is '{experiment.model.name}', whose source a script cannot take along; "
             "only the models of the catalogue can be written as a script.",
             "model.name",
+        )
+    task = experiment.dataset.shape().task
+    if not experiment.model.has_own_loss() and experiment.loss.written(task) is None:
+        raise InvalidInput(
+            f"loss.name is '{experiment.loss.name}', which cannot be written as a script.",
+            "loss.name",
         )
     WrittenRule(experiment.optimizer, changing(experiment))
     needs_norm = "gradient_norm()" in method(experiment.stopping, "verdict")

@@ -60,6 +60,7 @@ class Manners(QObject):
         window.files.saved.connect(window.recent_files.add)
         self._apply(self.session.preferences)
         theme.notifier().themeChanged.connect(self._theme_chosen)
+        self._follows_theme = True
         self._check_theme()
         # What a crash would lose otherwise.
         self._keep = QTimer(self, singleShot=True, interval=_KEEP_MILLISECONDS)
@@ -94,7 +95,9 @@ class Manners(QObject):
 
     def shut_down(self) -> None:
         """Keep the session; the window closes."""
-        theme.notifier().themeChanged.disconnect(self._theme_chosen)
+        if self._follows_theme:  # a window may be closed twice
+            self._follows_theme = False
+            theme.notifier().themeChanged.disconnect(self._theme_chosen)
         self._runs.shut_down()
         self._keep.stop()
         self.session.save()

@@ -129,7 +129,7 @@ class WatchedWindow(QMainWindow):
         layout.addLayout(foot)
         content = QWidget()
         content.setLayout(layout)
-        self.setCentralWidget(content)
+        self.setCentralWidget(scrollable(content))
 
     def apply_theme(self) -> None:
         """Apply the colors of the theme to the plots."""
