@@ -24,11 +24,15 @@ from optlab.gui.manners.focus_help import topic_of
 from optlab.gui.manners.guided_run import GuidedRun
 from optlab.gui.manners.menu_entries import ADD_CONTENDER
 from optlab.gui.manners.preferences import Preferences
+from optlab.gui.manners.session import Participant
 from optlab.gui.places import TITLES, WORKBENCH
 from optlab.tasks.stored_runs import RunList, RunListTask
 
 if TYPE_CHECKING:
     from optlab.gui.main_window import MainWindow
+
+_KEEP_MILLISECONDS = 3000
+"""Time after an edit at which the session is kept."""
 
 
 class Manners(QObject):
@@ -58,6 +62,10 @@ class Manners(QObject):
         theme.notifier().themeChanged.connect(self._theme_chosen)
         self._follows_theme = True
         self._check_theme()
+        # What a crash would lose otherwise.
+        self._keep = QTimer(self, singleShot=True, interval=_KEEP_MILLISECONDS)
+        self._keep.timeout.connect(self.session.save)
+        self.edits.changed.connect(self._keep.start)
 
     def restore(self, given: Experiment | None) -> None:
         """Restore the session, once an experiment is shown.
@@ -71,6 +79,10 @@ class Manners(QObject):
         session.register("sections", _Sections(window))
         session.register("experiment", _Shown(window, restores=given is None))
         session.register("view", _View(window))
+        for name in ("runs", "board"):
+            part = getattr(window, name, None)
+            if isinstance(part, Participant):
+                session.register(name, part)
         self.edits.clear()
         if session.problems:
             window.banner.show_sentence(" ".join(session.problems), problem=True)
@@ -79,6 +91,7 @@ class Manners(QObject):
         """Show the doors at the first start."""
         if self.session.stored and self.session.first:
             self.show_doors()
+            self.session.save()
 
     def shut_down(self) -> None:
         """Keep the session; the window closes."""
@@ -86,6 +99,7 @@ class Manners(QObject):
             self._follows_theme = False
             theme.notifier().themeChanged.disconnect(self._theme_chosen)
         self._runs.shut_down()
+        self._keep.stop()
         self.session.save()
 
     # --- undo -------------------------------------------------------------------------------------
