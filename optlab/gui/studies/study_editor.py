@@ -99,7 +99,7 @@ class StudyEditor(QDialog):
     # --- building ---------------------------------------------------------------------------------
 
     def _build(self) -> None:
-        self.question.setAccessibleName("Question")
+        self.question.setAccessibleName("What is asked")
         self.question.setPlaceholderText("What is asked, in your words")
         self.base.setAccessibleName("What the arms change")
         self.base.setSizeAdjustPolicy(
