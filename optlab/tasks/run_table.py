@@ -128,7 +128,7 @@ class RunTableTask(Task):
                 store.purge(self.purge_before)
             versions = store.versions()
             records = store.runs()
-            rows = _rows(store, records)
+            rows = rows_of(store, records)
             hidden = " ".join(filter(None, (store.notice, store.hidden)))
             yield RunTable(rows, names_of(rows), versions, stamp, hidden, store.notice)
 
@@ -170,7 +170,7 @@ class RunChangesTask(Task):
                 if run in dead or run not in old.versions or old.versions[run] != version
             ]
             found = store.runs_of(changed)
-            fresh = _rows(store, [one for one in found.values() if not one.deleted], old.rows)
+            fresh = rows_of(store, [one for one in found.values() if not one.deleted], old.rows)
         gone = set(old.rows) - set(versions) | {run for run in changed if run not in fresh}
         if not fresh and not gone & set(old.rows):
             yield dataclasses.replace(old, versions=versions, stamp=stamp)
@@ -190,9 +190,18 @@ def _newest_first(item: tuple[str, RunRow]) -> tuple[str, int]:
     return record.created, -record.place
 
 
-def _rows(
+def rows_of(
     store: Store, records: Sequence[RunRecord], known: Mapping[str, RunRow] | None = None
 ) -> dict[str, RunRow]:
+    """Return the rows of runs by id, in their order.
+
+    Args:
+        store: that they are stored in. records: of the runs.
+        known: rows that were read before; their settings are used again.
+
+    Raises:
+        StoreError: the studies cannot be read.
+    """
     members = store.memberships([one.id for one in records] if len(records) < 500 else None)
     wanted = {members[one.id].study for one in records if one.id in members}
     studies = {one.id: one.name or one.question for one in store.studies()} if wanted else {}

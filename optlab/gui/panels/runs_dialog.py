@@ -9,7 +9,6 @@ from PySide6.QtWidgets import (
     QAbstractItemView,
     QDialog,
     QDialogButtonBox,
-    QFileDialog,
     QHBoxLayout,
     QHeaderView,
     QPushButton,
@@ -21,6 +20,7 @@ from PySide6.QtWidgets import (
 from optlab.gui.bridge import TaskBridge
 from optlab.gui.geometry import resize_to_screen
 from optlab.gui.item_models.runs_table_model import RunsTableModel
+from optlab.gui.manners import file_dialogs
 from optlab.gui.plain_text import PlainLabel
 from optlab.gui.questions import may_delete_run
 from optlab.store import RunRecord
@@ -204,7 +204,7 @@ class RunsDialog(QDialog):
         if record is None:
             return
         kinds = {"CSV table (*.csv)": "csv", "Parquet table (*.parquet)": "parquet"}
-        name, kind = QFileDialog.getSaveFileName(
+        name, kind = file_dialogs.save_file(
             self, "Export run", f"{record.id}.csv", ";;".join(kinds)
         )
         if not name:

@@ -14,9 +14,13 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, cast, runtime_checkable
 
 if TYPE_CHECKING:
+    from optlab.experiment import Experiment
     from optlab.gui.plots.colors import PlotColors
+    from optlab.gui.plots.overlay import Band, Overlay, SeriesKey
+    from optlab.gui.plots.plot_link import PlotLink
     from optlab.gui.plots.value_export import ValueSource
     from optlab.tasks.model_view import View
+    from optlab.tasks.run_scales import RunScale
     from optlab.training.events import SeriesBlock, WeightPath
 
 
@@ -93,6 +97,24 @@ class FollowsWeights(Protocol):
 
 
 @runtime_checkable
+class OverlaysRuns(Protocol):
+    """A plot over steps on which other runs can be laid."""
+
+    @property
+    def overlay_series(self) -> frozenset[SeriesKey]:
+        """The series that it draws of other runs."""
+
+    def set_overlays(self, overlays: Sequence[Overlay], bands: Sequence[Band] = ()) -> None:
+        """Lay these runs over the plot in place of those before; samples of its own run stay."""
+
+    def set_link(self, link: PlotLink) -> None:
+        """Share unit, smoothing, bands and crosshair with other plots."""
+
+    def set_scale(self, scale: RunScale | None) -> None:
+        """Set how the steps of the run that it follows are converted; None if not known."""
+
+
+@runtime_checkable
 class ShowsStep(Protocol):
     """A plot that can show the state of a run at one step."""
 
@@ -104,10 +126,12 @@ class ShowsStep(Protocol):
 class ShowsModel(ShowsStep, Protocol):
     """A plot of a view of the model (:mod:`optlab.tasks.model_view`), which the window has computed.
 
-    Its signal ``viewChanged()`` says that another view is asked for.
+    Its signal ``viewChanged()`` says that another view is asked for, or that it has become visible;
+    ``cancelRequested()`` that the wait for a result is to end.
     """
 
     viewChanged: Any
+    cancelRequested: Any
 
     @property
     def view(self) -> View:
@@ -127,6 +151,35 @@ class ShowsModel(ShowsStep, Protocol):
 
     def show_wait(self, sentence: str) -> None:
         """Say that a result is on its way; "" for no longer."""
+
+    def clear(self) -> None:
+        """Remove the result."""
+
+
+@runtime_checkable
+class AsksOfExperiment(Protocol):
+    """A plot of something about the experiment in the editor, without a run.
+
+    Its signals: ``taskRequested(object)``: a :class:`~optlab.tasks.task.Task` whose results it is
+    given; ``cancelRequested()``: the task is to end; ``changesRequested(object)``: path → value, to
+    be put into the editor.
+    """
+
+    taskRequested: Any
+    cancelRequested: Any
+    changesRequested: Any
+
+    def set_experiment(self, experiment: Experiment | None) -> None:
+        """Set the experiment in the editor; None while it is invalid."""
+
+    def show_result(self, result: Any) -> None:
+        """Show a result of its task."""
+
+    def show_problem(self, sentence: str) -> None:
+        """Show why its task has failed."""
+
+    def show_end(self) -> None:
+        """Say that its task is over."""
 
 
 def at_first(plot: type[TilePlot]) -> bool:
@@ -162,3 +215,8 @@ def tile_plots() -> list[type[TilePlot]]:
                 )
             classes[position] = plot
     return [cast("type[TilePlot]", classes[position]) for position in sorted(classes)]
+
+
+def tile_name(plot: type[TilePlot]) -> str:
+    """Return the name of a plot in files, ``loss`` for that of ``loss_plot.py``."""
+    return plot.__module__.rpartition(".")[2].removesuffix("_plot")

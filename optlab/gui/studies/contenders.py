@@ -75,7 +75,11 @@ class Contenders(QObject):
         self.editor = None
 
     def _written(self, path: Path, run: bool) -> None:
-        self._window.secondary_windows.show_study_file(path, run=run)
+        place = self._window.secondary_windows.show_studies()
+        if run:
+            place.run_file(path)
+        else:
+            place.open_file(path)
 
 
 def _words(experiment: Experiment) -> str:
