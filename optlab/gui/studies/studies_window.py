@@ -454,10 +454,9 @@ class StudiesWindow(QMainWindow):
         self._close_confirmed = not self.conductor.active or may_stop_study(self)
         return self._close_confirmed
 
-    def close_without_asking(self) -> None:
-        """Stop the study in progress and close."""
+    def confirm_close(self) -> None:
+        """Let the next close stop the study in progress without a question."""
         self._close_confirmed = True
-        self.close()
 
     def closeEvent(self, event: QCloseEvent) -> None:  # Qt's name
         """Ask about a study in progress; then stop it, keep what it reached, and close."""
