@@ -7,6 +7,7 @@ the number of runs that share it, so that two runs are compared by comparing ide
 from __future__ import annotations
 
 import functools
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -155,7 +156,14 @@ def distinguishing_names(experiments: Sequence[Settings]) -> list[str]:
     """
     paths = differing(experiments)
     chosen = _chosen(experiments, paths)
-    return [_name(one, chosen)[:_LONGEST_NAME] for one in experiments]
+    seedless = [path for path in chosen if path not in OF_A_SEED]
+    names = [_name(one, seedless)[:_LONGEST_NAME] for one in experiments]
+    counts = Counter(names)
+    # A seed is named where it is all that distinguishes a run.
+    return [
+        name if name and counts[name] == 1 else _name(one, chosen)[:_LONGEST_NAME]
+        for name, one in zip(names, experiments, strict=True)
+    ]
 
 
 def _chosen(experiments: Sequence[Settings], paths: Sequence[str]) -> list[str]:

@@ -172,6 +172,7 @@ class MainWindow(WindowFrame):
         )
         self.hang_notice = parts.HangNotice(self.bridge, self.banner, self.controls, self)
         self.run_controller = parts.RunController(self, self._runner)
+        self.runs = parts.RunsController(self)
 
     def _connect_panels(self) -> None:
         panel, controls = self.experiment_panel, self.controls
@@ -197,9 +198,6 @@ class MainWindow(WindowFrame):
         others.componentPicked.connect(self.when_editable(panel.pick))
         others.dataPicked.connect(lambda section: panel.set_section("dataset", section))
         others.modelRegistered.connect(self._model_registered)
-        others.resumeRequested.connect(self.resume)
-        others.runPicked.connect(self.show_stored)
-        others.experimentPicked.connect(self.files.load_document)
         self.instruments.pageRequested.connect(others.show_page)
         self.views.currentChanged.connect(lambda _index: self.instruments.refresh())
         self.time.connect_editor(panel)
@@ -246,8 +244,8 @@ class MainWindow(WindowFrame):
         self.banner.show_sentence(sentence, problem=True)
 
     def show_runs(self) -> None:
-        """Open the list of stored runs."""
-        self.secondary_windows.show_runs(busy=self.bridge.active)
+        """Show the stored runs."""
+        self.runs.find()
 
     def when_editable(self, act: Callable[..., object]) -> Callable[..., None]:
         """Return a function that calls ``act``, or says that a run is in progress."""
@@ -320,6 +318,7 @@ class MainWindow(WindowFrame):
         self._prewarmer.begin()
         self.experiment_panel.request_preview()
         self.stored_runs.look_for_interrupted()
+        self.runs.begin()
 
     def _show_notice(self, sentence: str) -> None:
         self.banner.show_sentence(sentence, {"All runs…": self.show_runs}, problem=True)
@@ -356,6 +355,7 @@ class MainWindow(WindowFrame):
         self.secondary_windows.close_all()
         self.bridge.shut_down()
         self.stored_runs.shut_down()
+        self.runs.shut_down()
         self.time.shut_down()
         self.checks.shut_down()
         self.preview.shut_down()

@@ -13,6 +13,7 @@ from optlab import __version__
 from optlab.gui import theme
 from optlab.gui.places import WORKBENCH
 from optlab.gui.presets_menu import PresetsMenu
+from optlab.gui.runs.runs_menu import RunsMenu
 
 if TYPE_CHECKING:
     from optlab.gui.main_window import MainWindow
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 def build_menus(window: MainWindow) -> PresetsMenu:
     """Add all menus to the menu bar of the window, and return the menu of presets."""
     presets = _build_file_menu(window)
+    window.menuBar().addMenu(RunsMenu(window))
     _build_places_menu(window)
     _build_view_menu(window)
     _build_help_menu(window)
@@ -49,8 +51,6 @@ def _build_file_menu(window: MainWindow) -> PresetsMenu:
     _add(menu, "Register a &model…", editable(lambda: window.secondary_windows.register_model))
     _add(menu, "&Save experiment as…", built(lambda: window.files.save), keys.Save)
     menu.addSeparator()
-    _add(menu, "&Runs…", built(lambda: window.show_runs), "Ctrl+R")
-    menu.addSeparator()
     _add(menu, "&Quit", window.close, keys.Quit)
     return presets
 
@@ -78,8 +78,6 @@ def _build_places_menu(window: MainWindow) -> None:
 
 def _build_view_menu(window: MainWindow) -> None:
     menu = window.menuBar().addMenu("&View")
-    menu.addAction(window.runs_action)
-    menu.addSeparator()
     group = QActionGroup(window)
     for name in get_args(theme.ThemeName):
         action = _add(menu, f"{name.capitalize()} colors", partial(theme.choose, name))

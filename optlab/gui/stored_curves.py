@@ -28,6 +28,7 @@ def show_curves(window: MainWindow, curves: RunCurves) -> None:
     window.plots.clear()
     window.shown_run.show_stored(record)
     window.time.show_stored(curves)
+    window.runs.live.show_stored(curves)
     window.diagnosis_panel.clear()
     if curves.diagnosis.measured:
         window.diagnosis_panel.show_findings(curves.diagnosis.findings, in_progress=False)

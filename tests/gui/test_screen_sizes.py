@@ -26,7 +26,6 @@ from optlab.gui.panels.help_page import HelpPage
 from optlab.gui.panels.import_dialog import ImportDialog
 from optlab.gui.panels.machine_dialog import MachineDialog
 from optlab.gui.panels.register_dialog import RegisterDialog
-from optlab.gui.panels.runs_dialog import RunsDialog
 from optlab.gui.panels.test_part_dialog import TestPartDialog
 
 application = create_application(["optlab"])
@@ -73,7 +72,6 @@ dialogs = [
     ImportDialog(window._prewarmer, window),
     MachineDialog(window._prewarmer, "", window),
     RegisterDialog(window._prewarmer, window),
-    RunsDialog(window),
     TestPartDialog(window._prewarmer, "no such run", window),
     LandscapeWindow(window._prewarmer),
     SurfaceWindow(window._prewarmer),

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 import pyqtgraph as pg
 from numpy.typing import NDArray
@@ -91,7 +89,7 @@ class Curve:
         self._style = ()
         if weight:
             self.average = Smoothed(weight)
-            kept = self.samples.samples(-math.inf, math.inf)
+            kept = self.samples.samples(self.samples.first or 0, self.samples.last or 0)
             self.average.append(kept.steps, kept.values)
             self.smoothed = self.average.samples
         if self.smooth_line is not None:

@@ -10,6 +10,8 @@ from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from PySide6.QtGui import QResizeEvent
+
 from optlab.gui.plots.band_item import BandItem
 from optlab.gui.plots.curve import Curve, Floats
 from optlab.gui.plots.curve_plot import CurvePlot
@@ -17,6 +19,9 @@ from optlab.gui.plots.overlay import Band, BandSamples, Overlay, SeriesKey
 from optlab.gui.plots.pyramid import Pyramid
 from optlab.gui.plots.value_export import StoredReader, StoredValues
 from optlab.gui.plots.x_scales import OWN
+
+_LEGEND_SHARE = 0.3
+"""Share of the height of a plot that the legend of several runs may take."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +81,7 @@ class OverlaidPlot(CurvePlot):
     @property
     def own_overlay(self) -> Overlay | None:
         """How the run that the plot follows is called beside others; None while it is alone."""
-        if not any(not one.own for one in self._overlays):
+        if not any(not one.own or not one.visible for one in self._overlays):
             return None
         return next((one for one in self._overlays if one.own), None)
 
@@ -101,6 +106,7 @@ class OverlaidPlot(CurvePlot):
         for one in (*others, *self._bands):
             self.scales.set(_run_of(one), one.scale)
         self._restyle_own()
+        self._limit_legend()
         self._apply_switches()
         self._steady.reset()
 
@@ -175,16 +181,7 @@ class OverlaidPlot(CurvePlot):
         }
 
     def _build_legend(self, others: Sequence[Overlay], checked: Mapping[str, bool]) -> None:
-        several = bool(others)
-        if several:
-            own = self.own_overlay
-            if own is not None:
-                self.add_group(_entry(OWN), own.name, own.color, shown=own.visible)
-            for band in self._bands:
-                self._add_entry(_entry(_run_of(band)), band.name, band.color, checked)
-            for one in others:
-                if not one.folded:
-                    self._add_entry(_entry(one.run), one.name, one.color, checked)
+        several = bool(others) or self.own_overlay is not None
         for line in self.lines:
             if not self._present(line, others):
                 continue
@@ -203,6 +200,30 @@ class OverlaidPlot(CurvePlot):
                     shown=shown,
                 )
 
+        if several:
+            # After the series, so that a low plot cuts them off first: the runs panel has them too.
+            own = self.own_overlay
+            if own is not None:
+                self.add_group(_entry(OWN), own.name, own.color, shown=own.visible)
+            for band in self._bands:
+                self._add_entry(_entry(_run_of(band)), band.name, band.color, checked)
+            for one in others:
+                if not one.folded:
+                    self._add_entry(_entry(one.run), one.name, one.color, checked)
+
+    def _limit_legend(self) -> None:
+        """Leave most of the plot to its curves, however many runs there are."""
+        several = bool(self._overlays) and bool(self._groups_of_runs())
+        self.legend.set_room(max(20, int(_LEGEND_SHARE * self.height())) if several else None)
+
+    def _groups_of_runs(self) -> list[str]:
+        return [key for key in self.legend.keys() if key.startswith(_ENTRY)]  # noqa: SIM118
+
+    def resizeEvent(self, event: QResizeEvent) -> None:  # Qt's name
+        """Keep the share of the legend."""
+        super().resizeEvent(event)
+        self._limit_legend()
+
     def _add_entry(self, key: str, name: str, color: int, checked: Mapping[str, bool]) -> None:
         self.add_group(key, name, color, shown=checked.get(key, True))
 
@@ -218,7 +239,7 @@ class OverlaidPlot(CurvePlot):
             if key not in self.keys:
                 continue
             curve = self.curve(key)
-            if not others:
+            if not others and own is None:
                 curve.restyle(line.label, line.color, (key,))
             elif own is None:
                 curve.restyle(line.label, -1, (line.name,))
@@ -278,6 +299,7 @@ class OverlaidPlot(CurvePlot):
 
 
 _BAND = "band "
+_ENTRY = "run "
 
 
 def _run_of(owner: Overlay | Band) -> str:
@@ -290,4 +312,4 @@ def _key(line: Line, run: str) -> str:
 
 
 def _entry(run: str) -> str:
-    return f"run {run}"
+    return f"{_ENTRY}{run}"

@@ -136,6 +136,10 @@ class RunTreeModel(QAbstractItemModel):
             return QModelIndex()
         return self.createIndex(self._nodes[number].place, 0, number)
 
+    def parents(self) -> list[Node]:
+        """Return the nodes with something below them."""
+        return [node for node in self._nodes if node.children]
+
     def row_of(self, run_id: str) -> RunRow | None:
         """Return a run; None where there is none."""
         return self._table.rows.get(run_id)
@@ -213,7 +217,7 @@ class RunTreeModel(QAbstractItemModel):
             case Qt.ItemDataRole.CheckStateRole if column.key == NAME:
                 return self._eye(node)
             case Qt.ItemDataRole.DecorationRole if column.key == NAME and not node.is_group:
-                return _swatch(color_of(node.row))
+                return swatch(color_of(node.row))
         return None
 
     def setData(self, index: Index, value: Any, role: int = Qt.ItemDataRole.EditRole) -> bool:
@@ -304,7 +308,7 @@ class RunTreeModel(QAbstractItemModel):
 _swatches: dict[str, QPixmap] = {}
 
 
-def _swatch(color: int) -> QPixmap:
+def swatch(color: int) -> QPixmap:
     """Return a square in a color of the palette."""
     name = theme.current().plots.curve(color)
     if name not in _swatches:

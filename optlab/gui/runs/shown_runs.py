@@ -82,8 +82,11 @@ class ShownRuns(QObject):
         return run_id in self._visible
 
     def name(self, run_id: str) -> str:
-        """Return the name of a visible run; "" of any other."""
-        return next((one.name for one in self._entries if one.run_id == run_id and one.visible), "")
+        """Return the name of a run that is visible beside others; "" of any other."""
+        visible = [one for one in self._entries if one.visible]
+        if len(visible) < 2:
+            return ""
+        return next((one.name for one in visible if one.run_id == run_id), "")
 
     # --- changes ------------------------------------------------------------------------------
 

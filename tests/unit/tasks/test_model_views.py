@@ -68,9 +68,7 @@ def test_that_the_points_of_a_region_are_those_of_training_and_validation_and_no
         np.testing.assert_allclose(drawn.x, part.x * point.data.scale + point.data.offset)
         np.testing.assert_array_equal(drawn.y, part.y)
         assert drawn.wrong.any() and not drawn.wrong.all()
-        np.testing.assert_array_equal(
-            drawn.wrong, plain(point, part.x).argmax(1).numpy() != part.y
-        )
+        np.testing.assert_array_equal(drawn.wrong, plain(point, part.x).argmax(1).numpy() != part.y)
 
 
 def test_that_a_region_of_regression_has_values_and_one_of_more_inputs_is_refused():
