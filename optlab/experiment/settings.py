@@ -7,6 +7,7 @@ the number of runs that share it, so that two runs are compared by comparing ide
 from __future__ import annotations
 
 import functools
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -22,6 +23,8 @@ _LAST = ("measures", "budget", "instruments")
 """Sections that hardly ever distinguish runs: they are named when nothing else does."""
 _MOST_WORDS = 4
 _LONGEST_NAME = 120
+_PLAIN = re.compile(r"""[a-z_]+ = (?:[^\s"'\[{#]+|"[^"\\]*")""")
+"""A line ``key = value`` that stands for itself."""
 _RATE = "lr"
 """The field that follows the name of its component without a label."""
 
@@ -47,6 +50,16 @@ class _Section:
 
     values: Mapping[str, Any]
     seedless: str
+
+    @functools.cached_property
+    def ends(self) -> dict[str, list[Any]]:
+        """End of a path, at a dot → values of the paths that end so."""
+        found: dict[str, list[Any]] = {}
+        for path, value in self.values.items():
+            parts = path.split(".")
+            for begin in range(len(parts)):
+                found.setdefault(".".join(parts[begin:]), []).append(value)
+        return found
 
 
 class Settings:
@@ -89,13 +102,7 @@ class Settings:
 
     def find(self, name: str) -> list[Any]:
         """Return the values of all paths that are ``name`` or end with ``.name``."""
-        ending = f".{name}"
-        return [
-            value
-            for section in self._sections
-            for path, value in section.values.items()
-            if path == name or path.endswith(ending)
-        ]
+        return [value for one in self._sections for value in one.ends.get(name, ())]
 
     def paths(self) -> Iterator[str]:
         """Yield all paths, in order."""
@@ -125,9 +132,28 @@ def flat_of(sections: set[_Section]) -> Iterator[tuple[str, Any]]:
 
 @functools.lru_cache(maxsize=1 << 15)
 def _section(text: str) -> _Section:
-    values = dict(flat(toml.parse(text)))
+    values = _plain_values(text)
+    if values is None:
+        values = dict(flat(toml.parse(text)))
     seedless = {path: value for path, value in values.items() if path not in OF_A_SEED}
     return _Section(values, repr(sorted(seedless.items())))
+
+
+def _plain_values(text: str) -> dict[str, Any] | None:
+    """Return the values of a section without a header, of which each line is one: they are many.
+
+    None where a line is none; then the section is parsed as a whole.
+    """
+    lines = [line for line in text.split("\n") if line]
+    if not all(map(_PLAIN.fullmatch, lines)):
+        return None
+    return dict(map(_plain_value, lines))
+
+
+@functools.lru_cache(maxsize=1 << 15)
+def _plain_value(line: str) -> tuple[str, Any]:
+    ((key, value),) = toml.parse(line).items()
+    return key, value
 
 
 # --- names ------------------------------------------------------------------------------------

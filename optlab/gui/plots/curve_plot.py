@@ -287,6 +287,7 @@ class CurvePlot(LinkedPlot):
         self._show_message(message)
         if message:
             for curve in self._curves.values():
+                curve.outdated((), None)
                 curve.draw(np.empty(0), np.empty(0), self.colors)
             return
         if self.following:
@@ -307,14 +308,20 @@ class CurvePlot(LinkedPlot):
             )
             return self._to_view(x, y, low - far, high + far)
 
+        view = (first, last, low, high, columns, self.log_x, self.log_y, self.scales.unit)
+        view = (*view, self.canvas.y_axis.exponent, self.colors)
         drawn = set(map(id, curves))
         for curve in self._curves.values():
             if id(curve) in drawn:
+                # Of many runs that are shown, few grow.
+                if not curve.outdated(view, self.scales.of(curve.run)):
+                    continue
                 curve.draw(*points(curve, curve.samples), self.colors)
                 if curve.smoothed is not None:
                     self._average_line(curve)
                     curve.draw_smoothed(*points(curve, curve.smoothed), self.colors)
             elif curve.shown:
+                curve.outdated((), None)
                 curve.draw(np.empty(0), np.empty(0), self.colors)
         self._draw_bands(points)
 

@@ -60,6 +60,7 @@ class ShownRuns(QObject):
         self._own = self._own_title = ""
         self._own_live, self._own_hidden = False, False
         self._entries: tuple[ShownEntry, ...] = ()
+        self._drawn: frozenset[str] = frozenset()
 
     @property
     def own(self) -> str:
@@ -70,6 +71,11 @@ class ShownRuns(QObject):
     def visible(self) -> tuple[str, ...]:
         """Ids of the runs whose eye was opened, in that order."""
         return tuple(self._visible)
+
+    @property
+    def visible_set(self) -> frozenset[str]:
+        """Ids of all runs whose curves are drawn."""
+        return self._drawn
 
     def entries(self) -> list[ShownEntry]:
         """Return the runs that are visible or selected: the run that plots follow comes first."""
@@ -150,6 +156,7 @@ class ShownRuns(QObject):
 
     def _update(self) -> None:
         entries = tuple(self._listed())
+        self._drawn = frozenset(filter(self.is_visible, (self._own, *self._visible)))
         if entries != self._entries:
             self._entries = entries
             self.changed.emit()
