@@ -11,9 +11,12 @@ from PySide6.QtWidgets import QMenu, QMessageBox, QWidget
 
 from optlab import __version__
 from optlab.gui import theme
+from optlab.gui.manners import menu_entries
+from optlab.gui.manners.menu_entries import ADD_CONTENDER
 from optlab.gui.places import WORKBENCH
 from optlab.gui.presets_menu import PresetsMenu
 from optlab.gui.runs.runs_menu import RunsMenu
+from optlab.gui.scenes_menu import ScenesMenu
 
 if TYPE_CHECKING:
     from optlab.gui.main_window import MainWindow
@@ -22,10 +25,21 @@ if TYPE_CHECKING:
 def build_menus(window: MainWindow) -> PresetsMenu:
     """Add all menus to the menu bar of the window, and return the menu of presets."""
     presets = _build_file_menu(window)
+    menu_entries.add_edit_menu(window, partial(_when_built, window))
+    run_menu = menu_entries.add_run_menu(window)
+    run_menu.addSeparator()
+    contender = _add(
+        run_menu,
+        "Add a contende&r…",
+        _when_built(window, lambda: window.contenders.add),
+        "Ctrl+Shift+N",
+    )
+    contender.setObjectName(ADD_CONTENDER)
     window.menuBar().addMenu(RunsMenu(window))
     _build_places_menu(window)
     _build_view_menu(window)
     _build_help_menu(window)
+    menu_entries.name_actions(window.menuBar())
     return presets
 
 
@@ -50,16 +64,26 @@ def _build_file_menu(window: MainWindow) -> PresetsMenu:
     _add(menu, "&Import data…", editable(lambda: window.secondary_windows.import_data), "Ctrl+I")
     _add(menu, "Register a &model…", editable(lambda: window.secondary_windows.register_model))
     _add(menu, "&Save experiment as…", built(lambda: window.files.save), keys.Save)
+    _add(menu, "&Copy as command", built(lambda: window.copied.copy_command))
+    _add(menu, "Copy as P&ython", built(lambda: window.copied.copy_script))
     menu.addSeparator()
     _add(menu, "&Quit", window.close, keys.Quit)
+    window.recent_files = menu_entries.add_file_entries(menu, window, built)
     return presets
 
 
 def _build_places_menu(window: MainWindow) -> None:
     menu, built = window.menuBar().addMenu("&Places"), partial(_when_built, window)
-    _add(menu, "Work&bench", partial(window.places.show_place, WORKBENCH), "Ctrl+0")
+    _add(menu, "&Workbench", partial(window.places.show_place, WORKBENCH), "Ctrl+0")
     _add(menu, "&Surfaces", built(lambda: window.secondary_windows.show_surfaces), "Ctrl+Shift+S")
     _add(menu, "&Loss landscape", built(lambda: window.secondary_windows.show_landscape), "Ctrl+L")
+    _add(
+        menu,
+        "Studies and &claims",
+        built(lambda: window.secondary_windows.show_studies),
+        "Ctrl+Shift+D",
+    )
+    _add(menu, "Compare r&uns", built(lambda: window.secondary_windows.compare_runs))
     _add(
         menu,
         "&Demonstrations",
@@ -68,7 +92,7 @@ def _build_places_menu(window: MainWindow) -> None:
     )
     _add(
         menu,
-        "&Watched runs",
+        "Watched r&uns",
         built(lambda: window.secondary_windows.show_watched),
         "Ctrl+Shift+W",
     )
@@ -78,6 +102,9 @@ def _build_places_menu(window: MainWindow) -> None:
 
 def _build_view_menu(window: MainWindow) -> None:
     menu = window.menuBar().addMenu("&View")
+    _add(menu, "&Present", _when_built(window, lambda: window.secondary_windows.present), "F11")
+    menu.addMenu(ScenesMenu(_when_built(window, lambda: window.secondary_windows.present), window))
+    menu.addSeparator()
     group = QActionGroup(window)
     for name in get_args(theme.ThemeName):
         action = _add(menu, f"{name.capitalize()} colors", partial(theme.choose, name))
@@ -99,6 +126,7 @@ def _build_help_menu(window: MainWindow) -> None:
     menu.addSeparator()
     _add(menu, "&This machine…", built(lambda: window.secondary_windows.show_machine))
     _add(menu, "&About OptLab", partial(show_about, window))
+    menu_entries.add_help_entries(menu, built, window)
 
 
 def _page_of_selected(window: MainWindow, kind: str) -> Callable[[], None]:

@@ -8,6 +8,7 @@ opened again. This module names no place's class: who knows them fills the tabs.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Protocol, runtime_checkable
 
 from PySide6.QtCore import QPoint, Qt, Signal
 from PySide6.QtGui import QAction, QCloseEvent
@@ -34,9 +35,22 @@ TITLES: Mapping[str, str] = {
     "surfaces": "Surfaces",
     "landscape": "Landscape",
     "demonstrations": "Demonstrations",
+    "studies": "Studies",
+    "compare": "Compare",
     "watched": "Watched",
 }
 """Text of the tab of each place, in their order."""
+
+
+@runtime_checkable
+class AsksToClose(Protocol):
+    """A place that may have something to finish."""
+
+    def may_close(self) -> bool:
+        """Ask the user if need be, and return whether it may close."""
+
+    def close_without_asking(self) -> None:
+        """Stop what it does, and close."""
 
 
 class PlaceWindow(QMainWindow):
@@ -68,7 +82,7 @@ class PlaceWindow(QMainWindow):
         self.setCentralWidget(place)
         place.show()
 
-    def take(self) -> QWidget:
+    def release(self) -> QWidget:
         """Return the place, which leaves the window, and close the window."""
         place = self.takeCentralWidget()
         self._place = None
@@ -105,6 +119,7 @@ class Places(QTabWidget):
         super().__init__(parent)
         self.setObjectName("places")
         self.setDocumentMode(True)
+        self.tabBar().setAccessibleName("Places")
         self._menus = menus
         self._names = tuple(TITLES)
         self._places: dict[str, QWidget] = {}
@@ -118,6 +133,7 @@ class Places(QTabWidget):
         self.close_action = QAction("&Close this place", self)
         self.close_action.setShortcut("Ctrl+W")
         self.close_action.triggered.connect(lambda: self.close_place(self.in_use))
+        self.tabBar().setAccessibleName("Places")
         corner = QWidget()
         row = QHBoxLayout(corner)
         row.setContentsMargins(0, 0, 6, 0)
@@ -201,7 +217,7 @@ class Places(QTabWidget):
         """Put a place that was torn off back into its tab."""
         window = self._windows.pop(name, None)
         if window is not None:
-            self._put(name, window.take())
+            self._put(name, window.release())
             self.show_place(name)
             self._show_actions()
 
@@ -211,9 +227,17 @@ class Places(QTabWidget):
         if place is not None:
             (self._windows.get(name) or place).close()
 
+    def may_close(self) -> bool:
+        """Let each place that has something to finish ask about it, and return whether all agree."""
+        return all(
+            place.may_close() for place in self._places.values() if isinstance(place, AsksToClose)
+        )
+
     def close_all(self) -> None:
-        """Close all places."""
-        for name in list(self._places):
+        """Close all places without questions."""
+        for name, place in list(self._places.items()):
+            if isinstance(place, AsksToClose):
+                place.close_without_asking()
             self.close_place(name)
 
     # --- within -----------------------------------------------------------------------------------

@@ -77,3 +77,38 @@ def ask_about_changed_data(tasks: TaskBridge, parent: QWidget, busy: Callable[[]
         QTimer.singleShot(0, parent, partial(ask, sentence, task))
 
     tasks.dataChanged.connect(ask_later)
+
+
+def may_stop_study(parent: QWidget) -> bool:
+    """Ask whether the study in progress may be stopped, and return the answer."""
+    box = QMessageBox(
+        QMessageBox.Icon.Question,
+        "A study is in progress",
+        "A study is in progress. Stop it and close? What it reached is kept, and it can go on later.",
+        QMessageBox.StandardButton.Cancel,
+        parent,
+    )
+    stop = box.addButton("Stop and close", QMessageBox.ButtonRole.AcceptRole)
+    box.exec()
+    confirmed = box.clickedButton() is stop
+    box.deleteLater()
+    return confirmed
+
+
+def may_delete_study(parent: QWidget, title: str) -> bool | None:
+    """Ask whether a stored study may be deleted.
+
+    Returns:
+        Whether its runs are to be deleted with it; None where the answer is no.
+    """
+    box = QMessageBox(
+        QMessageBox.Icon.Question, "Delete study", "", QMessageBox.StandardButton.Cancel, parent
+    )
+    box.setTextFormat(Qt.TextFormat.PlainText)
+    box.setText(f"Delete the study “{printable(title)}”?")
+    both = box.addButton("Study and runs", QMessageBox.ButtonRole.DestructiveRole)
+    alone = box.addButton("Study only", QMessageBox.ButtonRole.AcceptRole)
+    box.exec()
+    clicked = box.clickedButton()
+    box.deleteLater()
+    return clicked is both if clicked in (both, alone) else None

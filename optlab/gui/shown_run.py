@@ -52,6 +52,11 @@ class ShownRun(QObject):
         bridge.on(events.RunEnded, self._ended)
         bridge.on(events.SessionFailed, lambda _failed: self._show("failed"))
 
+    @property
+    def name(self) -> str:
+        """Title of the run that is shown, or "" before the first."""
+        return self._name
+
     def begin(self, title: str) -> None:
         """Show a run that is being started."""
         self._name, self._live = title, "live"

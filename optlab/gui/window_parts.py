@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from optlab.experiment import Experiment
+from optlab.gui.before_run import BeforeRunController
 from optlab.gui.bridge import RunBridge, TaskBridge, Turn, WorkerPrewarmer
+from optlab.gui.copied_experiment import CopiedExperiment
 from optlab.gui.diagnosis_controller import DiagnosisController
 from optlab.gui.dropped_files import DroppedFiles
 from optlab.gui.experiment_files import ExperimentFiles
@@ -11,6 +13,8 @@ from optlab.gui.failure_notice import FailureNotice
 from optlab.gui.hang_notice import HangNotice
 from optlab.gui.instruments.instruments_panel import InstrumentsPanel
 from optlab.gui.live_changes import LiveChanges
+from optlab.gui.manners.manners import Manners
+from optlab.gui.model_views import ModelViewController
 from optlab.gui.panels.diagnosis_panel import DiagnosisPanel
 from optlab.gui.panels.experiment_panel import ExperimentPanel
 from optlab.gui.panels.plots_panel import PlotsPanel
@@ -22,12 +26,16 @@ from optlab.gui.secondary_windows import SecondaryWindows
 from optlab.gui.shown_run import ShownRun
 from optlab.gui.stored_curves import show_curves
 from optlab.gui.stored_runs import StoredRuns
+from optlab.gui.studies.contenders import Contenders
 from optlab.gui.time_controller import TimeController
 from optlab.tasks.checking import CheckTask
 from optlab.tasks.preview import PreviewTask
 
 __all__ = [
+    "BeforeRunController",
     "CheckTask",
+    "Contenders",
+    "CopiedExperiment",
     "DiagnosisController",
     "DiagnosisPanel",
     "DroppedFiles",
@@ -38,6 +46,8 @@ __all__ = [
     "HangNotice",
     "InstrumentsPanel",
     "LiveChanges",
+    "Manners",
+    "ModelViewController",
     "PlotsPanel",
     "PreviewTask",
     "RecordingNotice",

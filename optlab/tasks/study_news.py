@@ -20,6 +20,7 @@ from optlab.experiment import Experiment
 from optlab.store import Store
 from optlab.store.records import RunRecord, StudyRecord, StudyRun
 from optlab.studies.comparison import outcomes, reading
+from optlab.studies.comparison.deciding import unit_words
 from optlab.studies.comparison.fields import Measured
 from optlab.studies.comparison.readings import Values, one_number
 from optlab.studies.comparison.statistics import summary
@@ -30,7 +31,6 @@ from optlab.studies.comparison.trial_records import (
     sample_of,
     steps_per_epoch,
 )
-from optlab.studies.comparison.words import unit_words
 from optlab.tasks.task import Task
 from optlab.training.control import Controls
 

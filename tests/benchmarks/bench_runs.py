@@ -117,7 +117,8 @@ def panel_figures(application: QApplication) -> dict[str, float]:
         )
     figures["sort, milliseconds"] = milliseconds(lambda: panel.tree.sortByColumn(3, panel_order()))
     figures["nothing changed, milliseconds"] = statistics.median(
-        milliseconds(lambda: list(RunChangesTask(table).run(None))) for _ in range(20)  # type: ignore[arg-type]
+        milliseconds(lambda: list(RunChangesTask(table).run(None)))
+        for _ in range(20)  # type: ignore[arg-type]
     )
     from optlab.store import Store
     from optlab.store.labels import Labels
@@ -195,8 +196,8 @@ def overlay_figures(application: QApplication, steps: int, window: object) -> di
                 plot.canvas.viewport().repaint()
 
             times.append(milliseconds(draw))
-        figures[f"frame of {OVERLAID} x {steps:,} steps, {name}, milliseconds"] = (
-            statistics.median(times)
+        figures[f"frame of {OVERLAID} x {steps:,} steps, {name}, milliseconds"] = statistics.median(
+            times
         )
     plot.close()
     return figures

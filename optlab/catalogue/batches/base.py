@@ -58,6 +58,7 @@ class Batches(Component):
         order=90,
         form_order=80,
         default="shuffled",
+        in_strip=1,
     )
     covers: ClassVar[bool] = True
     """Whether each epoch contains every example exactly once."""
@@ -92,6 +93,13 @@ class Batches(Component):
             epoch: 0, 1, ….
             generators: named generators of the run's seed.
         """
+
+    def of_examples(self, examples: Examples) -> dict[str, torch.Tensor]:
+        """Return what the order knows of each example, by name: tensors ``[n]``.
+
+        It is what a script that repeats a run gets instead of the code that computes it.
+        """
+        return {}
 
     def batch_size(self, n: int) -> int:
         """Return the number of examples in a full batch of a training set of ``n``."""

@@ -68,6 +68,9 @@ class Curriculum(Batches):
         order: torch.Tensor = self._sorted(examples, generators)[torch.cat(rounds)[:n]]
         return order
 
+    def of_examples(self, examples: Examples) -> dict[str, torch.Tensor]:
+        return {} if self.first == "random" else {"difficulty": difficulty(examples)}
+
     def _sorted(self, examples: Examples, generators: Generators) -> torch.Tensor:
         """Return indices ``[n]`` in the order in which examples become available."""
         if self.first == "random":

@@ -93,6 +93,14 @@ class Loss(Component):
         """
         return None
 
+    @abstractmethod
+    def written(self, task: LearningTask) -> str:
+        """Return the loss of each example of one run as source, for scripts.
+
+        It is an expression of ``outputs`` ``[m, outputs]`` and ``y``, class numbers ``[m]`` or
+        values ``[m, outputs]``, in which ``F`` is ``torch.nn.functional``.
+        """
+
     def probabilities(self, outputs: torch.Tensor) -> torch.Tensor | None:
         """Return the class probabilities ``[R, m, classes]`` that the outputs predict.
 

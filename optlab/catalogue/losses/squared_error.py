@@ -42,6 +42,10 @@ class SquaredError(Loss):
         m = y.shape[1]
         return residual.square().sum(dim=(1, 2)) / m, residual.mul_(2.0 / m)
 
+    def written(self, task: LearningTask) -> str:
+        target = "F.one_hot(y, outputs.shape[1])" if task == "classes" else "y"
+        return f"(outputs - {target}).square().sum(dim=1)"
+
     def fisher_product(self, outputs: torch.Tensor, u: torch.Tensor) -> torch.Tensor:
         # ‖f − y‖² is the negative log-likelihood of a Gaussian with variance ½.
         return 2.0 * u

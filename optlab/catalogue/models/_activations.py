@@ -29,6 +29,13 @@ def forward(name: Activation) -> Forward:
     }[name]
 
 
+def written(name: Activation, z: str) -> str:
+    """Return the function of an expression as source."""
+    if name == "identity":
+        return z
+    return f"{'F' if name in ('softplus', 'gelu') else 'torch'}.{name}({z})"
+
+
 @functools.cache
 def backward(name: Activation) -> Backward:
     """Return the gradient, elementwise.

@@ -42,6 +42,22 @@ def forward(
     return h
 
 
+def written(widths: Sequence[int], activation: Activation) -> str:
+    """Return the chain as the source of a torch module."""
+    return f"""class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        widths = {[int(width) for width in widths]}
+        self.layers = nn.ModuleList(nn.Linear(m, n) for m, n in zip(widths, widths[1:]))
+
+    def forward(self, x):
+        h = x.flatten(1)
+        for layer in self.layers[:-1]:
+            h = {_activations.written(activation, "layer(h)")}
+        return self.layers[-1](h)
+"""
+
+
 def record(
     parameters: list[torch.Tensor], x: torch.Tensor, activation: Activation
 ) -> tuple[torch.Tensor, Tape]:

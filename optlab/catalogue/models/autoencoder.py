@@ -11,7 +11,14 @@ from optlab.catalogue.models._activations import Activation
 from optlab.catalogue.models._linearized import LinearizedLayers
 from optlab.catalogue.models._symmetries import of_chain, rectified_chain
 from optlab.catalogue.models.base import ForwardContext, Model
-from optlab.catalogue.models.capabilities import InputLayer, Layers, RectifiedUnits, Symmetry, Tape
+from optlab.catalogue.models.capabilities import (
+    InputLayer,
+    Layers,
+    RectifiedUnits,
+    Symmetry,
+    Tape,
+    WrittenModule,
+)
 from optlab.core.data import DataShape
 from optlab.core.fields import Sizes, choice, integer, sizes
 from optlab.core.layout import Layout
@@ -74,6 +81,10 @@ class Autoencoder(Model):
         return _chain.chain(
             [shape.width, *self.hidden, self.code, *reversed(self.hidden), shape.width]
         )
+
+    def as_module(self, shape: DataShape) -> WrittenModule:
+        widths = [shape.width, *self.hidden, self.code, *reversed(self.hidden), shape.width]
+        return WrittenModule(_chain.written(widths, self.activation), targets="x.flatten(1)")
 
     def target_shape(self, shape: DataShape) -> DataShape:
         return dataclasses.replace(shape, outputs=shape.width, task="regression")

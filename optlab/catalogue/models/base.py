@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from optlab.catalogue.models.capabilities import (
+    AsModule,
     AuxiliaryHeads,
     BatchNormalization,
     BuiltStart,
@@ -75,6 +76,7 @@ class Model(
     AuxiliaryHeads,
     LayerStack,
     Symmetries,
+    AsModule,
     WrittenOutGradient,
     WrittenOutHessian,
 ):

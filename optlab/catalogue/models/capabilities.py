@@ -247,6 +247,33 @@ class Symmetries:
         return None
 
 
+@dataclass(frozen=True)
+class WrittenModule:
+    """A model as the source of a torch module, for scripts.
+
+    Attributes:
+        source: definition of a class ``Net`` for one run: its constructor takes no arguments, its
+            parameters have the names of the layout, and it maps inputs ``[m, *inputs]`` to outputs
+            ``[m, outputs]``. The modules ``torch``, ``nn`` and ``F`` are imported. Where the model
+            has auxiliary heads, ``forward`` appends their outputs to its second argument, a list;
+            a loss of its own is ``own_loss(x)`` ``[m]``, a surrogate ``surrogate(x, uniforms)``.
+            In evaluations, a layer that normalizes over the batch uses the moments of the last pass
+            in training mode.
+        targets: expression of what the outputs are compared with, from a batch ``x``, ``y``.
+    """
+
+    source: str
+    targets: str = "y"
+
+
+class AsModule:
+    """Can be written as a torch module."""
+
+    def as_module(self, shape: DataShape) -> WrittenModule | None:
+        """Return the source of a module for data of this shape; None where there is none."""
+        return None
+
+
 class WrittenOutGradient:
     """A backward pass written out by hand.
 

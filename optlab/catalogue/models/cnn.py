@@ -9,7 +9,7 @@ from optlab.catalogue.models import _activations
 from optlab.catalogue.models._activations import Activation
 from optlab.catalogue.models._symmetries import HiddenSpace, of_spaces, rectified
 from optlab.catalogue.models.base import ForwardContext, Model, affine
-from optlab.catalogue.models.capabilities import RectifiedUnits, Symmetry
+from optlab.catalogue.models.capabilities import RectifiedUnits, Symmetry, WrittenModule
 from optlab.core.data import DataShape
 from optlab.core.errors import InvalidInput
 from optlab.core.fields import Sizes, choice, integer, sizes
@@ -119,6 +119,37 @@ class CNN(Model):
         if trace is not None:
             trace("output", outputs)
         return outputs
+
+    def as_module(self, shape: DataShape) -> WrittenModule:
+        planes, height, width = _image(shape)
+        sizes = [planes, *self.channels]
+        pools = []
+        for _ in self.channels:
+            pools.append(min(height, width) > 1)
+            if pools[-1]:
+                height, width = -(-height // 2), -(-width // 2)
+        images = "x" if len(shape.inputs) == 3 else "x.unsqueeze(1)"
+        convolved = _activations.written(self.activation, "convolution(h)")
+        pooled = "\n            h = F.avg_pool2d(h, 2, ceil_mode=True)"
+        if not all(pools):
+            pooled = "\n            if min(h.shape[2:]) > 1:" + pooled.replace("\n", "\n    ")
+        return WrittenModule(
+            f"""class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        planes = {sizes}
+        self.convolutions = nn.ModuleList(
+            nn.Conv2d(m, n, {self.kernel}, padding={self.kernel // 2}) for m, n in zip(planes, planes[1:])
+        )
+        self.output = nn.Linear({sizes[-1] * height * width}, {shape.outputs})
+
+    def forward(self, x):
+        h = {images}
+        for convolution in self.convolutions:
+            h = {convolved}{pooled}
+        return self.output(h.flatten(1))
+"""
+        )
 
     def symmetries(
         self, parameters: list[torch.Tensor], switching: Sequence[torch.Tensor] = ()

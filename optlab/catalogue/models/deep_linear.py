@@ -8,7 +8,7 @@ from typing import ClassVar
 from optlab.catalogue.models._linearized import LinearizedLayers
 from optlab.catalogue.models._symmetries import HiddenSpace, of_spaces
 from optlab.catalogue.models.base import ForwardContext, Model
-from optlab.catalogue.models.capabilities import InputLayer, Symmetry
+from optlab.catalogue.models.capabilities import InputLayer, Symmetry, WrittenModule
 from optlab.core.data import DataShape
 from optlab.core.fields import integer
 from optlab.core.layout import Layout, Parameter, layout
@@ -77,6 +77,25 @@ class DeepLinear(Model):
             if context.trace is not None:
                 context.trace(f"layers.{number}", h)
         return h
+
+    def as_module(self, shape: DataShape) -> WrittenModule:
+        widths = [shape.width, *[self.width] * (self.depth - 1), shape.outputs]
+        return WrittenModule(
+            f"""class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        widths = {widths}
+        self.layers = nn.ModuleList(
+            nn.Linear(m, n, bias=False) for m, n in zip(widths, widths[1:])
+        )
+
+    def forward(self, x):
+        h = x.flatten(1)
+        for layer in self.layers:
+            h = layer(h)
+        return h
+"""
+        )
 
     def linearized(self, parameters: list[torch.Tensor], x: torch.Tensor) -> LinearizedLayers:
         return LinearizedLayers([(weight, None) for weight in parameters], "identity", x.flatten(2))

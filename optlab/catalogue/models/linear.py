@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from optlab.catalogue.models._linearized import LinearizedLayers
 from optlab.catalogue.models.base import ForwardContext, Model, affine, affine_backward
-from optlab.catalogue.models.capabilities import InputLayer, Layers, Tape
+from optlab.catalogue.models.capabilities import InputLayer, Layers, Tape, WrittenModule
 from optlab.core.data import DataShape
 from optlab.core.layout import Layout, layout, linear
 
@@ -38,6 +38,18 @@ class Linear(Model):
         if context.trace is not None:
             context.trace("layers.0", outputs)
         return outputs
+
+    def as_module(self, shape: DataShape) -> WrittenModule:
+        return WrittenModule(
+            f"""class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layers = nn.ModuleList([nn.Linear({shape.width}, {shape.outputs})])
+
+    def forward(self, x):
+        return self.layers[0](x.flatten(1))
+"""
+        )
 
     def input_layer(self) -> InputLayer:
         return InputLayer(0, (1,))

@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from optlab.catalogue.models._sequences import sequence_inputs
 from optlab.catalogue.models.base import ForwardContext, Model, affine
-from optlab.catalogue.models.capabilities import InputLayer
+from optlab.catalogue.models.capabilities import InputLayer, WrittenModule
 from optlab.core.data import DataShape
 from optlab.core.fields import integer
 from optlab.core.layout import Layout, Parameter, layout, linear
@@ -91,6 +91,39 @@ class LSTM(Model):
         if context.trace is not None:
             context.trace("output", outputs)
         return outputs
+
+    def as_module(self, shape: DataShape) -> WrittenModule:
+        n = self.units
+        return WrittenModule(
+            f'''class Bias(nn.Module):
+    def __init__(self, units):
+        super().__init__()
+        self.bias = nn.Parameter(torch.zeros(units))
+
+
+class Net(nn.Module):
+    """An LSTM with one bias a gate (torch.nn.LSTM has two, whose sum it is)."""
+
+    def __init__(self):
+        super().__init__()
+        self.input = nn.Linear({shape.inputs[1]}, {4 * n}, bias=False)
+        self.recurrent = nn.Linear({n}, {4 * n}, bias=False)
+        self.input_gate, self.forget_gate = Bias({n}), Bias({n})
+        self.cell, self.output_gate = Bias({n}), Bias({n})
+        self.output = nn.Linear({n}, {shape.outputs})
+
+    def forward(self, x):
+        gates = self.input_gate, self.forget_gate, self.cell, self.output_gate
+        bias = torch.cat([gate.bias for gate in gates])
+        h = x.new_zeros(len(x), {n})
+        c = x.new_zeros(len(x), {n})
+        for t in range(x.shape[1]):
+            i, f, g, o = (self.input(x[:, t]) + bias + self.recurrent(h)).chunk(4, dim=1)
+            c = f.sigmoid() * c + i.sigmoid() * g.tanh()
+            h = o.sigmoid() * c.tanh()
+        return self.output(h)
+'''
+        )
 
     def input_layer(self) -> InputLayer:
         return InputLayer(0, (2, 3, 4, 5))

@@ -18,6 +18,7 @@ from optlab.catalogue.models.capabilities import (
     Stack,
     Symmetry,
     Tape,
+    WrittenModule,
 )
 from optlab.core.data import DataShape
 from optlab.core.fields import Sizes, choice, flag, number, sizes
@@ -160,6 +161,13 @@ class MLP(Model):
             lambda z: _activations.forward(self.activation)(z),  # noqa: PLW0108
         )
 
+    def as_module(self, shape: DataShape) -> WrittenModule:
+        if self._plain():
+            return WrittenModule(
+                _chain.written([shape.width, *self.hidden, shape.outputs], self.activation)
+            )
+        return WrittenModule(_written(self, shape))
+
     def normalizes(self) -> bool:
         return self.batch_norm and len(self.hidden) > 0
 
@@ -282,3 +290,70 @@ class MLP(Model):
         if self.batch_norm or self.skip:
             return []
         return rectified_chain(len(self.hidden), self.activation)
+
+
+def _written(model: MLP, shape: DataShape) -> str:
+    """Return a network with additions as the source of a torch module."""
+    widths = [shape.width, *model.hidden]
+    norm = f'''class BatchNorm(nn.Module):
+    """Batch normalization; evaluations use the moments of the last pass in training mode."""
+
+    def __init__(self, units):
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(units))
+        self.bias = nn.Parameter(torch.zeros(units))
+
+    def forward(self, z):
+        if self.training:
+            mean = z.mean(dim=0)
+            variance = (z - mean).square().mean(dim=0)
+            self.moments = mean.detach(), variance.detach()
+        else:
+            mean, variance = self.moments
+        return torch.addcmul(self.bias, (z - mean) * ({model.epsilon!r} + variance).rsqrt(), self.weight)
+
+
+'''
+    made = [
+        f"widths = {widths}",
+        f"self.layers = nn.ModuleList(nn.Linear(m, n{', bias=False' if model.batch_norm else ''}) "
+        "for m, n in zip(widths, widths[1:]))",
+        f"self.layers.append(nn.Linear(widths[-1], {shape.outputs}))",
+    ]
+    if model.batch_norm:
+        made.append("self.norms = nn.ModuleList(BatchNorm(units) for units in widths[1:])")
+    heads = bool(model.auxiliary_weight())
+    if heads:
+        made.append(
+            f"self.heads = nn.ModuleList(nn.Linear(units, {shape.outputs}) for units in widths[1:-1])"
+        )
+    inner = "self.norms[number](self.layers[number](h))"
+    passed = [f"for number in range({len(model.hidden)}):"]
+    active = _activations.written(
+        model.activation, inner if model.batch_norm else "self.layers[number](h)"
+    )
+    passed.append(f"    active = {active}")
+    passed.append(
+        "    h = h + active if active.shape == h.shape else active"
+        if model.skip
+        else "    h = active"
+    )
+    if heads:
+        passed += [
+            f"    if heads is not None and number < {len(model.hidden) - 1}:",
+            "        heads.append(self.heads[number](h))",
+        ]
+    return (norm if model.normalizes() else "") + "\n".join(
+        [
+            "class Net(nn.Module):",
+            "    def __init__(self):",
+            "        super().__init__()",
+            *(f"        {line}" for line in made),
+            "",
+            f"    def forward(self, x{', heads=None' if heads else ''}):",
+            "        h = x.flatten(1)",
+            *(f"        {line}" for line in passed),
+            "        return self.layers[-1](h)",
+            "",
+        ]
+    )

@@ -6,7 +6,7 @@ import dataclasses
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from optlab.catalogue.models.base import ForwardContext, Model
-from optlab.catalogue.models.capabilities import Uniforms
+from optlab.catalogue.models.capabilities import Uniforms, WrittenModule
 from optlab.core.data import DataShape
 from optlab.core.errors import InvalidInput
 from optlab.core.fields import choice, integer
@@ -113,6 +113,57 @@ class RestrictedBoltzmannMachine(Model):
                 Parameter("visible", (inputs,), "bias", units, inputs),
                 Parameter("hidden", (units,), "bias", inputs, units),
             ]
+        )
+
+    def as_module(self, shape: DataShape) -> WrittenModule:
+        small = ("hidden", "visible") if self.hidden <= shape.width else ("visible", "hidden")
+        likelihood = f'''
+
+    def own_loss(self, x):
+        """Negative log-likelihood of each example, by enumerating the {small[0]} units."""
+        states = torch.arange(2 ** len(self.{small[0]})).unsqueeze(1)
+        states = (states >> torch.arange(len(self.{small[0]})) & 1).to(x)
+        inputs = {"states @ self.weight" if small[0] == "hidden" else "states @ self.weight.T"} + self.{small[1]}
+        weights = states @ self.{small[0]} + F.softplus(inputs).sum(dim=1)
+        return self.free_energy(x.flatten(1)) + torch.logsumexp(weights, dim=0)'''
+        chain = f'''
+
+    def surrogate(self, x, uniforms):
+        """Contrastive divergence: free energy of the data minus that of chains of Gibbs steps."""
+        v = x.flatten(1)
+        with torch.no_grad():
+            end = v
+            for _ in range({self.k}):
+                p = self.up(end)
+                h = (uniforms(p.shape[1]) < p).to(v.dtype)
+                p = self.down(h)
+                end = (uniforms(p.shape[1]) < p).to(v.dtype)
+        return self.free_energy(v).mean() - self.free_energy(end).mean()'''
+        return WrittenModule(
+            f'''class Net(nn.Module):
+    """A restricted Boltzmann machine; its outputs are the reconstruction of its inputs."""
+
+    def __init__(self):
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros({self.hidden}, {shape.width}))
+        self.visible = nn.Parameter(torch.zeros({shape.width}))
+        self.hidden = nn.Parameter(torch.zeros({self.hidden}))
+
+    def up(self, v):
+        return torch.sigmoid(v @ self.weight.T + self.hidden)
+
+    def down(self, h):
+        return torch.sigmoid(h @ self.weight + self.visible)
+
+    def forward(self, x):
+        return self.down(self.up(x.flatten(1)))
+
+    def free_energy(self, v):
+        return -(v @ self.visible + F.softplus(v @ self.weight.T + self.hidden).sum(dim=1))'''
+            + (likelihood if self.has_own_loss() else "")
+            + (chain if self.uses_surrogate_gradient() else "")
+            + "\n",
+            targets="x.flatten(1)",
         )
 
     def target_shape(self, shape: DataShape) -> DataShape:

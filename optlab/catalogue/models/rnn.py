@@ -9,7 +9,12 @@ from optlab.catalogue.models import _activations
 from optlab.catalogue.models._sequences import sequence_inputs
 from optlab.catalogue.models._symmetries import HiddenSpace, of_spaces, rectified
 from optlab.catalogue.models.base import ForwardContext, Model, affine
-from optlab.catalogue.models.capabilities import InputLayer, RectifiedUnits, Symmetry
+from optlab.catalogue.models.capabilities import (
+    InputLayer,
+    RectifiedUnits,
+    Symmetry,
+    WrittenModule,
+)
 from optlab.core.data import DataShape
 from optlab.core.fields import choice, integer
 from optlab.core.layout import Layout, Parameter, layout, linear
@@ -82,6 +87,24 @@ class RNN(Model):
         if context.trace is not None:
             context.trace("output", outputs)
         return outputs
+
+    def as_module(self, shape: DataShape) -> WrittenModule:
+        state = _activations.written(self.activation, "self.input(x[:, t]) + self.recurrent(h)")
+        return WrittenModule(
+            f"""class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.input = nn.Linear({shape.inputs[1]}, {self.units}, bias=False)
+        self.recurrent = nn.Linear({self.units}, {self.units})
+        self.output = nn.Linear({self.units}, {shape.outputs})
+
+    def forward(self, x):
+        h = x.new_zeros(len(x), {self.units})
+        for t in range(x.shape[1]):
+            h = {state}
+        return self.output(h)
+"""
+        )
 
     def input_layer(self) -> InputLayer:
         return InputLayer(0, (2,))

@@ -8,7 +8,12 @@ from typing import ClassVar
 from optlab.catalogue.models._attention_symmetries import PER_BLOCK, of_transformer
 from optlab.catalogue.models._sequences import sequence_inputs
 from optlab.catalogue.models.base import ForwardContext, Model, affine
-from optlab.catalogue.models.capabilities import InputLayer, RectifiedUnits, Symmetry
+from optlab.catalogue.models.capabilities import (
+    InputLayer,
+    RectifiedUnits,
+    Symmetry,
+    WrittenModule,
+)
 from optlab.core.data import DataShape
 from optlab.core.errors import InvalidInput
 from optlab.core.fields import integer
@@ -174,6 +179,44 @@ class Transformer(Model):
         if trace is not None:
             trace("output", outputs)
         return outputs
+
+    def as_module(self, shape: DataShape) -> WrittenModule:
+        n = self.width
+        return WrittenModule(
+            f"""class Block(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.norm1 = nn.LayerNorm({n})
+        self.attention = nn.Linear({n}, {3 * n})
+        self.mixing = nn.Linear({n}, {n})
+        self.norm2 = nn.LayerNorm({n})
+        self.hidden = nn.Linear({n}, {self.hidden})
+        self.back = nn.Linear({self.hidden}, {n})
+
+    def forward(self, h):
+        projected = self.attention(self.norm1(h)).chunk(3, dim=2)
+        q, k, v = (part.unflatten(2, ({self.heads}, -1)).transpose(1, 2) for part in projected)
+        mixed = F.scaled_dot_product_attention(q, k, v)
+        h = h + self.mixing(mixed.transpose(1, 2).flatten(2))
+        return h + self.back(torch.relu(self.hidden(self.norm2(h))))
+
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.embedding = nn.Linear({shape.inputs[1]}, {n})
+        self.positions = nn.Embedding({shape.inputs[0]}, {n})
+        self.blocks = nn.ModuleList(Block() for _ in range({self.blocks}))
+        self.norm = nn.LayerNorm({n})
+        self.output = nn.Linear({n}, {shape.outputs})
+
+    def forward(self, x):
+        h = self.embedding(x) + self.positions.weight
+        for block in self.blocks:
+            h = block(h)
+        return self.output(self.norm(h).mean(dim=1))
+"""
+        )
 
     def symmetries(
         self, parameters: list[torch.Tensor], switching: Sequence[torch.Tensor] = ()

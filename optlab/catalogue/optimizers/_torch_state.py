@@ -1,4 +1,4 @@
-"""Which optimizer of torch a rule continues, and how its state is called there."""
+"""Which optimizer of torch a rule continues, how its state is called there, and how it is made."""
 
 from __future__ import annotations
 
@@ -24,3 +24,18 @@ class TorchState:
     arguments: Mapping[str, str] = field(default_factory=dict)
     values: Mapping[str, Any] = field(default_factory=dict)
     requires: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class TorchCall:
+    """The call that makes an optimizer which takes the same steps as a rule.
+
+    Attributes:
+        name: of the class, with its module.
+        arguments: argument → value.
+        groups: field → its key in the parameter groups, for fields that have one of their own.
+    """
+
+    name: str
+    arguments: Mapping[str, Any]
+    groups: Mapping[str, str]

@@ -10,17 +10,17 @@ along a line or use curvature, evaluate the objective themselves (:class:`Object
 
 from __future__ import annotations
 
+import inspect
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal, Protocol, Self
 
-from optlab.catalogue.optimizers._torch_state import TorchState
+from optlab.catalogue.optimizers._torch_state import TorchCall, TorchState
 from optlab.core.component import Component, Section
+from optlab.core.lazy import torch
 
 if TYPE_CHECKING:
-    import torch
-
     from optlab.core.hyperparameters import Hyperparameters
     from optlab.numerics.conjugate_gradients import Product
 
@@ -41,6 +41,7 @@ class Optimizer(Component):
         default="sgd",
         live=True,
         opened=True,
+        in_strip=2,
     )
 
     torch_arguments: ClassVar[dict[str, tuple[str, ...]]] = {}
@@ -98,6 +99,46 @@ class Optimizer(Component):
     def lines(self) -> tuple[str, ...]:
         """Return the lines of the rule with the present choices, in LaTeX."""
         return self.rule
+
+    def takes_torch_steps(self, changing: Collection[str]) -> bool:
+        """Return whether :attr:`torch_state` names an optimizer that takes the same steps.
+
+        Args:
+            changing: the fields that follow a schedule, ``lr`` included.
+        """
+        known = self.torch_state
+        return known is not None and all(
+            getattr(self, name) == value for name, value in known.values.items()
+        )
+
+    def torch_call(self, changing: Collection[str] = ()) -> TorchCall | None:
+        """Return how an optimizer of torch is made that takes the same steps from the start.
+
+        Args:
+            changing: the fields that follow a schedule, ``lr`` included.
+
+        Returns:
+            None where there is none, or a field that changes is not a setting of its own there.
+        """
+        known = self.torch_state
+        bundled = {one for fields in self.torch_arguments.values() for one in fields}
+        if known is None or not self.takes_torch_steps(changing) or bundled & set(changing):
+            return None
+        groups = {
+            field.name: known.arguments.get(field.name, field.name)
+            for field in self.fields()
+            if field.name not in bundled and field.kind in ("number", "integer", "flag")
+        }
+        arguments = {argument: getattr(self, name) for name, argument in groups.items()}
+        for name, fields in self.torch_arguments.items():
+            arguments[known.arguments.get(name, name)] = tuple(
+                getattr(self, field) for field in fields
+            )
+        accepted = inspect.signature(getattr(torch.optim, known.optimizer)).parameters
+        for name, required in known.requires.items():
+            if name in accepted and accepted[name].default != required:
+                arguments.setdefault(name, required)
+        return TorchCall(f"torch.optim.{known.optimizer}", arguments, groups)
 
     def refusal(self, parameters: int) -> str:
         """Return why the rule cannot be used for this number of parameters, or "" if it can.

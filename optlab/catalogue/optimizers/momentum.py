@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from optlab.catalogue.optimizers import _shared_fields as shared
@@ -73,6 +74,10 @@ class Momentum(Optimizer):
 
     def meaning(self, entry: str) -> str:
         return means.ACCUMULATED if self.form == "torch" else means.VELOCITY
+
+    def takes_torch_steps(self, changing: Collection[str]) -> bool:
+        # While the rate is constant it does not matter which side of the velocity it is on.
+        return self.form == "torch" or "lr" not in changing
 
     def lines(self) -> tuple[str, ...]:
         if self.form == "torch":

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TypeVar, cast
 
-from PySide6.QtCore import Qt
+from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QSplitter, QVBoxLayout, QWidget
 
 from optlab.gui.panels.run_caption import RunCaption
@@ -32,7 +32,12 @@ _MIN_TILE_HEIGHT = 180
 
 
 class PlotsPanel(QWidget):
-    """All plots that declare a tile (:mod:`optlab.gui.plots.tiles`), in rows."""
+    """All plots that declare a tile (:mod:`optlab.gui.plots.tiles`), in rows.
+
+    Signals: ``plotAdded(object)``: a plot that was built because its tile was opened.
+    """
+
+    plotAdded = Signal(object)
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)

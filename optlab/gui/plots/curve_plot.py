@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import numpy as np
 import pyqtgraph as pg
@@ -63,9 +64,9 @@ class CurvePlot(LinkedPlot):
         self._steady = SteadyRange(floor)
         self._floor = floor
         self._end = 0.0
-        self.marks = StepMarks(
-            self.canvas.view, self.colors, lambda step: self.scales.to_axis(OWN, step)
-        )
+        self._frame: tuple[float, float, float, float] | None = None
+        # Not a closure over this plot: see tests/gui/plots/test_lifetime.py.
+        self.marks = StepMarks(self.canvas.view, self.colors, partial(self.scales.to_axis, OWN))
         self.legend = Legend(self.colors)
         self.legend.switched.connect(self._switched)
         self.header.insertWidget(0, self.legend, 1)
@@ -270,6 +271,17 @@ class CurvePlot(LinkedPlot):
         # The old range is meaningless on the new axis.
         self.follow()
 
+    def set_frame(self, frame: tuple[float, float, float, float] | None) -> None:
+        """Show at least these steps and values, also before there is any data.
+
+        Args:
+            frame: first and last step, lowest and highest value, which on a logarithmic axis are
+                above 0; None for what the data need.
+        """
+        self._frame = frame
+        self._steady.reset()
+        self.follow()
+
     # --- drawing --------------------------------------------------------------
 
     def _draw(self) -> None:
@@ -283,7 +295,9 @@ class CurvePlot(LinkedPlot):
             for curve in curves
             if (extremes := curve.samples.bounds(positive=self.log_y)) is not None
         ]
-        message = self._reason_empty(curves, bool(bounds))
+        if self._frame is not None:
+            bounds.append(self._frame[2:])
+        message = "" if self._frame is not None else self._reason_empty(curves, bool(bounds))
         self._show_message(message)
         if message:
             for curve in self._curves.values():
@@ -360,8 +374,14 @@ class CurvePlot(LinkedPlot):
         to_axis = self.scales.to_axis
         # A logarithmic axis begins at the first step.
         least = 1.0 if self.log_x else 0.0
-        first = min(to_axis(c.run, max(least, float(c.samples.first or 0))) for c in curves)
-        last = max(to_axis(c.run, max(least, float(c.samples.last or 0))) for c in curves)
+        ends = [
+            to_axis(curve.run, max(least, float(end or 0)))
+            for curve in curves
+            for end in (curve.samples.first, curve.samples.last)
+        ]
+        if self._frame is not None:
+            ends += [to_axis(OWN, max(least, end)) for end in self._frame[:2]]
+        first, last = min(ends), max(ends)
         if self.log_x:
             first, last = math.log10(max(1e-9, first)), math.log10(max(1e-9, last))
         last = self._leading_end(first, last)

@@ -69,6 +69,11 @@ class LegendEntry(QAbstractButton):
             metrics.height() + 3,
         )
 
+    def shown_text(self) -> str:
+        """Return the text as it is drawn, with "…" at its end where it does not fit."""
+        room = self.width() - (_PAD + self._swatch + _GAP)
+        return self.fontMetrics().elidedText(self.text(), Qt.TextElideMode.ElideRight, room)
+
     def paintEvent(self, event: QPaintEvent) -> None:
         colors, shown = self._colors, self.isChecked()
         painter = QPainter(self)
@@ -95,11 +100,7 @@ class LegendEntry(QAbstractButton):
         painter.setFont(font)
         area = self.rect().adjusted(_PAD + self._swatch + _GAP, 0, 0, 0)
         painter.drawText(
-            area,
-            Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignLeft,
-            self.fontMetrics().elidedText(
-                self.text(), Qt.TextElideMode.ElideRight, area.width() + 1
-            ),
+            area, Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignLeft, self.shown_text()
         )
 
 
@@ -143,6 +144,8 @@ class _FlowLayout(QLayout):
     def _arrange(self, rect: QRect, *, move: bool) -> int:
         x, y, line = rect.x(), rect.y(), 0
         for item in self._items:
+            if item.isEmpty():  # hidden
+                continue
             size = item.sizeHint()
             if x > rect.x() and x + size.width() > rect.right() + 1:
                 x, y, line = rect.x(), y + line, 0

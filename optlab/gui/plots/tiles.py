@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, cast, runtime_checkable
 
 if TYPE_CHECKING:
+    from optlab.experiment import Experiment
     from optlab.gui.plots.colors import PlotColors
     from optlab.gui.plots.overlay import Band, Overlay, SeriesKey
     from optlab.gui.plots.plot_link import PlotLink
@@ -125,10 +126,12 @@ class ShowsStep(Protocol):
 class ShowsModel(ShowsStep, Protocol):
     """A plot of a view of the model (:mod:`optlab.tasks.model_view`), which the window has computed.
 
-    Its signal ``viewChanged()`` says that another view is asked for.
+    Its signal ``viewChanged()`` says that another view is asked for, or that it has become visible;
+    ``cancelRequested()`` that the wait for a result is to end.
     """
 
     viewChanged: Any
+    cancelRequested: Any
 
     @property
     def view(self) -> View:
@@ -148,6 +151,35 @@ class ShowsModel(ShowsStep, Protocol):
 
     def show_wait(self, sentence: str) -> None:
         """Say that a result is on its way; "" for no longer."""
+
+    def clear(self) -> None:
+        """Remove the result."""
+
+
+@runtime_checkable
+class AsksOfExperiment(Protocol):
+    """A plot of something about the experiment in the editor, without a run.
+
+    Its signals: ``taskRequested(object)``: a :class:`~optlab.tasks.task.Task` whose results it is
+    given; ``cancelRequested()``: the task is to end; ``changesRequested(object)``: path → value, to
+    be put into the editor.
+    """
+
+    taskRequested: Any
+    cancelRequested: Any
+    changesRequested: Any
+
+    def set_experiment(self, experiment: Experiment | None) -> None:
+        """Set the experiment in the editor; None while it is invalid."""
+
+    def show_result(self, result: Any) -> None:
+        """Show a result of its task."""
+
+    def show_problem(self, sentence: str) -> None:
+        """Show why its task has failed."""
+
+    def show_end(self) -> None:
+        """Say that its task is over."""
 
 
 def at_first(plot: type[TilePlot]) -> bool:
@@ -183,3 +215,8 @@ def tile_plots() -> list[type[TilePlot]]:
                 )
             classes[position] = plot
     return [cast("type[TilePlot]", classes[position]) for position in sorted(classes)]
+
+
+def tile_name(plot: type[TilePlot]) -> str:
+    """Return the name of a plot in files, ``loss`` for that of ``loss_plot.py``."""
+    return plot.__module__.rpartition(".")[2].removesuffix("_plot")

@@ -12,13 +12,14 @@ import importlib
 import importlib.metadata
 import threading
 import weakref
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, ClassVar, Literal
 
 from optlab.catalogue.optimizers._bridge.descriptions import Description
 from optlab.catalogue.optimizers._bridge.execution import Population, Values
 from optlab.catalogue.optimizers._bridge.fields import FIXED, Binding, declare
 from optlab.catalogue.optimizers._bridge.signatures import NO_DEFAULT, Signature
+from optlab.catalogue.optimizers._torch_state import TorchCall
 from optlab.catalogue.optimizers.base import Optimizer, State
 from optlab.core.errors import InvalidInput
 from optlab.core.fields import flag, number
@@ -61,6 +62,17 @@ class TorchRule(Optimizer):
     ) -> tuple[torch.Tensor, State]:
         values = _rows(cls, theta, h)
         return cls._population(theta, h, values).step(theta, g, state, values)
+
+    def torch_call(self, changing: Collection[str] = ()) -> TorchCall | None:
+        groups = {
+            binding.fields[0]: binding.argument for binding in self.bindings if not binding.bundled
+        }
+        if set(changing) - set(groups):
+            return None
+        name = f"{self.signature.module}.{self.signature.cls}"
+        if self.signature.module.startswith("torch.optim"):
+            name = f"torch.optim.{self.signature.cls}"
+        return TorchCall(name, self.arguments(self.values()), groups)
 
     # --- the optimizers ---------------------------------------------------------------------------
 
@@ -172,6 +184,9 @@ class MuonRule(TorchRule):
             ),
         ),
     }
+
+    def torch_call(self, changing: Collection[str] = ()) -> TorchCall | None:
+        return None  # it takes two optimizers
 
     @classmethod
     def create(

@@ -1,0 +1,286 @@
+"""A run as a script of plain PyTorch, in sections that are cells of a notebook, too."""
+
+from __future__ import annotations
+
+import ast
+import textwrap
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
+
+from optlab.core.errors import InvalidInput
+from optlab.core.limits import UNTIL_STOPPED
+from optlab.experiment import Experiment
+from optlab.scripts.arrays import arrays_of
+from optlab.scripts.loop import Loop
+from optlab.scripts.quotes import double_quoted
+from optlab.scripts.rules import WrittenRule
+from optlab.scripts.specialize import constant
+from optlab.scripts.strategies import epoch_order, following, method
+from optlab.training.trainer import Trainer
+
+DATA = "__DATA__"
+"""Stands for the file beside a script in its sections."""
+
+
+@dataclass(frozen=True)
+class Section:
+    """A part of a script: a cell of a notebook.
+
+    Attributes:
+        title: of the part. code: its source, without an end of line.
+    """
+
+    title: str
+    code: str
+
+
+@dataclass(frozen=True)
+class Script:
+    """A run as a program.
+
+    Attributes:
+        title: of the run. about: sentences about the program.
+        sections: in order; :data:`DATA` stands for the file beside it.
+        arrays: what it reads from that file, by name.
+    """
+
+    title: str
+    about: tuple[str, ...]
+    sections: tuple[Section, ...]
+    arrays: Mapping[str, NDArray[Any]]
+
+    def text(self, data: str) -> str:
+        """Return the program.
+
+        Args:
+            data: name of the file beside it, or the whole path of a file elsewhere.
+        """
+        about = "\n\n".join(textwrap.fill(one, 98) for one in self.about)
+        head = f"{self.title}\n\n{about}\n".replace("\\", "\\\\").replace('"""', "'''")
+        parts = [f'"""{head}"""']
+        parts += [
+            f"# {section.title}\n# {'-' * len(section.title)}\n\n{section.code}"
+            for section in self.sections
+        ]
+        beside = f'Path(__file__).with_name("{data}")'
+        if Path(data).is_absolute():
+            beside = ast.unparse(constant(data))
+        return "\n\n\n".join(parts).replace(DATA, beside) + "\n"
+
+
+def script(
+    experiment: Experiment, *, steps: int | None = None, about: Sequence[str] = ()
+) -> Script:
+    """Write an experiment as a script.
+
+    Args:
+        experiment: to repeat. steps: number of steps that its run took, where it is known.
+        about: sentences for the head of the script.
+
+    Raises:
+        InvalidInput: a part of it cannot be written; the sentence says which.
+    """
+    check(experiment)
+    if steps is None and (experiment.budget.seconds or experiment.budget.steps >= UNTIL_STOPPED):
+        raise InvalidInput(
+            "budget has no number of steps that a script could repeat; set budget.steps and "
+            "budget.seconds = 0, or export a run of it that has ended.",
+            "budget.steps",
+        )
+    trainer = Trainer([experiment.with_value("device", "cpu")])
+    return _Writer(trainer, steps or trainer.requested[0].budget.steps).script(about)
+
+
+def check(experiment: Experiment) -> None:
+    """Make sure that an experiment can be written as a script, without loading its data.
+
+    Raises:
+        InvalidInput: a part of it cannot be written.
+    """
+    if experiment.model.as_module(experiment.dataset.shape()) is None:
+        raise InvalidInput(
+            f"model.name is '{experiment.model.name}', whose source a script cannot take along; "
+            "only the models of the catalogue can be written as a script.",
+            "model.name",
+        )
+    WrittenRule(experiment.optimizer, changing(experiment))
+    needs_norm = "gradient_norm()" in method(experiment.stopping, "verdict")
+    if needs_norm and (experiment.batches.streams or experiment.model.uses_surrogate_gradient()):
+        raise InvalidInput(
+            f"stopping.name is '{experiment.stopping.name}', which takes the gradient on all "
+            "examples; where a step draws examples or states, it cannot be written as a script.",
+            "stopping.name",
+        )
+
+
+def changing(experiment: Experiment) -> set[str]:
+    """Return the fields of the optimizer that change during a run."""
+    fields = {one.name for one in experiment.schedules if one.section == "optimizer"}
+    return fields if experiment.schedule.constant else {*fields, "lr"}
+
+
+class _Writer:
+    """Writes the sections of one run.
+
+    Args:
+        trainer: of the run, before its first step. steps: of the run.
+    """
+
+    def __init__(self, trainer: Trainer, steps: int) -> None:
+        self._trainer = trainer
+        self._experiment = trainer.requested[0]
+        self._steps = steps
+        module = self._experiment.model.as_module(self._experiment.dataset.shape())
+        assert module is not None
+        self._module = module
+        self._rule = WrittenRule(self._experiment.optimizer, changing(self._experiment))
+        self._arrays = arrays_of(trainer, steps)
+        self._numbers = self._following()
+        self._loop = Loop(trainer, self._rule, module, {path for path, _ in self._numbers})
+
+    def script(self, about: Sequence[str]) -> Script:
+        """Return the script."""
+        sections = [
+            ("Settings", self._settings()),
+            ("Data", self._data()),
+            ("Model", self._model()),
+            ("Optimizer", self._optimizer()),
+            ("Schedules and other strategies", [*self._schedules(), *self._loop.strategies()]),
+            ("Batches", self._batches()),
+            ("Evaluation", self._loop.evaluation()),
+            ("Training", self._loop.training()),
+            ("Results", self._loop.results()),
+        ]
+        return Script(
+            self._experiment.title(),
+            tuple(about),
+            tuple(
+                Section(title, double_quoted("\n".join(code)).strip("\n"))
+                for title, code in sections
+                if code
+            ),
+            self._arrays,
+        )
+
+    def _settings(self) -> list[str]:
+        experiment, trainer = self._experiment, self._trainer
+        imports = ["import hashlib", "import math", "from pathlib import Path", ""]
+        imports += ["import numpy as np"]
+        if self._rule.module:
+            imports.append(f"import {self._rule.module}")
+        imports += ["import torch", "import torch.nn.functional as F", "from torch import nn"]
+        settings = [
+            f"torch.set_num_threads({experiment.general.threads})",
+            f"torch.set_default_dtype(torch.{experiment.general.precision})",
+            "",
+            f"SEED = {experiment.general.seed}",
+            f"STEPS = {self._steps}",
+            f"BATCH = {trainer.batch}",
+            f"STEPS_PER_EPOCH = {trainer.steps_per_epoch}",
+            f"EVALUATE_EVERY = {experiment.measures.evaluate_every or trainer.steps_per_epoch}",
+        ]
+        decay = {"l2": "of ½ the squared weights", "l1": "of the absolute weights"}
+        for name, of in decay.items():
+            value = getattr(experiment.loss, name)
+            if value or f"loss.{name}" in self._loop.scheduled:
+                settings.append(f"{name.upper()} = {value!r}  # weight decay: factor {of}")
+        return [*imports, "", *settings]
+
+    def _data(self) -> list[str]:
+        words = "Inputs are as the run saw them: split, filled and scaled."
+        parts = [name for name in ("train", "validation", "test") if f"x_{name}" in self._arrays]
+        lines = [f"# {words}", f"data = np.load({DATA})"]
+        lines += [
+            "parts = {",
+            *(f"    {name!r}: ({_array(f'x_{name}')}, {_array(f'y_{name}')})," for name in parts),
+            "}",
+        ]
+        lines += ["x_train, y_train = parts['train']", "N = len(x_train)"]
+        if "x_stream" in self._arrays:
+            lines += ["# every example that the run drew, in order"]
+            lines += [f"x_stream, y_stream = {_array('x_stream')}, {_array('y_stream')}"]
+        return lines
+
+    def _model(self) -> list[str]:
+        return [
+            *self._module.source.rstrip("\n").splitlines(),
+            "",
+            "",
+            "model = Net()",
+            "start = {name: torch.tensor(data[f'start/{name}']) for name in model.state_dict()}",
+            "model.load_state_dict(start)",
+            "parameters = list(model.parameters())",
+        ]
+
+    def _optimizer(self) -> list[str]:
+        definition = self._rule.definition.splitlines()
+        return [
+            *definition,
+            *(["", ""] if definition else []),
+            f"optimizer = {self._rule.creation}",
+        ]
+
+    def _following(self) -> list[tuple[str, str]]:
+        """Return path and function of every number that follows a schedule of its own."""
+        found = []
+        for one in self._experiment.schedules:
+            base = getattr(getattr(self._experiment, one.section), one.name)
+            source = following(f"{one.name}_at", one.function, base, self._steps, self._arrays)
+            found.append((one.path, source))
+        return found
+
+    def _schedules(self) -> list[str]:
+        experiment = self._experiment
+        parts: list[str] = []
+        schedule = experiment.schedule
+        if schedule.watches:
+            parts += [method(schedule, "observed"), method(schedule, "rate_given", called="rate")]
+        elif not schedule.constant:
+            function = getattr(schedule, "function", None)
+            lr = float(getattr(experiment.optimizer, "lr", 0.0))
+            if function is not None:
+                parts.append(following("rate", function, lr, self._steps, self._arrays))
+            else:
+                parts.append(method(schedule, "rate"))
+        parts += [source for _, source in self._numbers]
+        return _apart(parts)
+
+    def _batches(self) -> list[str]:
+        order = self._experiment.batches
+        draws = [
+            "def generator(purpose):",
+            '    """Return a random generator for one purpose."""',
+            "    digest = hashlib.sha256(f'{SEED}:{purpose}'.encode()).digest()",
+            "    return torch.Generator().manual_seed(int.from_bytes(digest[:8], 'little') >> 1)",
+        ]
+        if order.streams:
+            return draws if "generator(" in "\n".join(self._loop.training()) else []
+        source, by_target, difficulty = epoch_order(order)
+        parts = (
+            ["\n".join(draws)]
+            if "generator("
+            in source + "\n".join([*self._loop.training(), *self._loop.strategies()])
+            else []
+        )
+        if by_target:
+            parts.append(
+                "by_target = (y_train if y_train.dim() == 1 else y_train[:, 0]).argsort(stable=True)"
+            )
+        if difficulty:
+            parts.append(
+                "# the loss of each example under a linear model that was fitted to all\n"
+                f"difficulty = {_array('difficulty')}"
+            )
+        return _apart([*parts, source])
+
+
+def _array(name: str) -> str:
+    return f"torch.tensor(data[{name!r}])"
+
+
+def _apart(parts: Iterable[str]) -> list[str]:
+    return "\n\n\n".join(parts).splitlines()
