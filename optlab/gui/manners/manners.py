@@ -70,6 +70,7 @@ class Manners(QObject):
         session.register("sections", _Sections(window))
         session.register("experiment", _Shown(window, restores=given is None))
         session.register("view", _View(window))
+        session.register("runs", window.runs)
         self.edits.clear()
         if session.problems:
             window.banner.show_sentence(" ".join(session.problems), problem=True)

@@ -90,6 +90,20 @@ class OverlaidPlot(CurvePlot):
 
     # --- curves -----------------------------------------------------------------
 
+    def rearrange(self) -> None:
+        """Bring curves and legend in line with the runs again, where there are several."""
+        if self._overlays:
+            self._arrange()
+
+    def is_overlay(self, key: str) -> bool:
+        """Return whether a key is that of a curve of another run."""
+        return _AT in key
+
+    def remove_all(self) -> None:
+        """Remove all curves of the run that is followed; those of other runs stay."""
+        self.remove_own()
+        self.rearrange()
+
     def _arrange(self) -> None:
         """Bring curves and legend in line with the runs that are laid over the plot."""
         others = [one for one in self._overlays if not one.own]
@@ -200,6 +214,11 @@ class OverlaidPlot(CurvePlot):
                     shown=shown,
                 )
 
+        for key in self._own_keys_beside_lines():
+            curve = self.curve(key)
+            self.add_group(
+                key, curve.label, curve.color, dashes=curve.dashes, shown=checked.get(key, True)
+            )
         if several:
             # After the series, so that a low plot cuts them off first: the runs panel has them too.
             own = self.own_overlay
@@ -210,6 +229,15 @@ class OverlaidPlot(CurvePlot):
             for one in others:
                 if not one.folded:
                     self._add_entry(_entry(one.run), one.name, one.color, checked)
+
+    def _own_keys_beside_lines(self) -> list[str]:
+        """Return the keys of curves that no other run has."""
+        lines = {self.own_key(line) for line in self.lines}
+        return [
+            key
+            for key in self.keys
+            if self.curve(key).run == OWN and not self.is_overlay(key) and key not in lines
+        ]
 
     def _limit_legend(self) -> None:
         """Leave most of the plot to its curves, however many runs there are."""
@@ -283,7 +311,7 @@ class OverlaidPlot(CurvePlot):
             return self._own_reader(key)
         if run.startswith(_BAND):
             return lambda: None
-        name = key.partition("@")[0]
+        name = key.partition(_AT)[0]
         factor = self._factor
         source = StoredValues([run])
 
@@ -298,6 +326,7 @@ class OverlaidPlot(CurvePlot):
         return lambda: None
 
 
+_AT = "@"
 _BAND = "band "
 _ENTRY = "run "
 
@@ -308,7 +337,7 @@ def _run_of(owner: Overlay | Band) -> str:
 
 
 def _key(line: Line, run: str) -> str:
-    return f"{line.name}@{run}"
+    return f"{line.name}{_AT}{run}"
 
 
 def _entry(run: str) -> str:

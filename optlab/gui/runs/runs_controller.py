@@ -14,6 +14,7 @@ from PySide6.QtWidgets import QFileDialog, QInputDialog, QMenu, QWidget
 from optlab.core.printable import printable
 from optlab.gui import theme
 from optlab.gui.bridge import TaskBridge
+from optlab.gui.instruments.instrument_plot import InstrumentPlot
 from optlab.gui.plots.linked_plot import LinkedPlot
 from optlab.gui.plots.plot_link import PlotLink
 from optlab.gui.plots.tiles import OverlaysRuns
@@ -100,6 +101,7 @@ class RunsController(QObject):
         )
         window.shown_run.identified.connect(self._followed)
         window.bridge.sessionEnded.connect(self._selection_changed)
+        window.instruments.switched.connect(lambda _name, _values: self.overlays.update())
         theme.notifier().themeChanged.connect(panel.tree.viewport().update)
 
     # --- reading --------------------------------------------------------------------------------
@@ -135,13 +137,25 @@ class RunsController(QObject):
 
     def _plots(self) -> list[OverlaysRuns]:
         """Return the plots on which other runs can be laid; new ones are linked with the others."""
-        for plot in self._linkable():
+        instruments = self._instrument_plots()
+        for plot in [*self._linkable(), *instruments]:
             if id(plot) not in self._linked:
                 self._linked.add(id(plot))
                 plot.destroyed.connect(partial(self._linked.discard, id(plot)))
                 plot.set_link(self.link)
                 plot.set_scale(self.live.scale)
-        return self._window.plots.of(OverlaysRuns)
+        return [*self._window.plots.of(OverlaysRuns), *instruments]
+
+    def _instrument_plots(self) -> list[InstrumentPlot]:
+        """Return the plots of the instruments that are switched on."""
+        found = [
+            plot
+            for card in self._window.instruments.cards.values()
+            if card.on
+            for plot in card.plots.values()
+            if isinstance(plot, InstrumentPlot)
+        ]
+        return list(dict.fromkeys(found))
 
     def _linkable(self) -> list[LinkedPlot]:
         """Return the plots over steps of all tiles, those inside of other widgets included."""

@@ -98,10 +98,8 @@ class ShownRuns(QObject):
 
     def set_table(self, table: RunTable) -> None:
         """Set the runs that there are; those that are gone are no longer shown."""
-        before, self._table = self._table, table
-        gone = [run for run in self._visible if run in before.rows and run not in table.rows]
-        for run in gone:
-            del self._visible[run]
+        self._table = table
+        self._visible = {run: None for run in self._visible if run in table.rows}
         self._update()
 
     def set_own(self, run_id: str, title: str, *, live: bool) -> None:
