@@ -23,6 +23,7 @@ _LAST = ("measures", "budget", "instruments")
 """Sections that hardly ever distinguish runs: they are named when nothing else does."""
 _MOST_WORDS = 4
 _LONGEST_NAME = 120
+_LONGEST_LABEL = 14
 _PLAIN = re.compile(r"""[a-z_]+ = (?:[^\s"'\[{#]+|"[^"\\]*")""")
 """A line ``key = value`` that stands for itself."""
 _RATE = "lr"
@@ -221,7 +222,7 @@ def _name(one: Settings, paths: Sequence[str]) -> str:
         if value is None:
             continue
         section, _, field = path.rpartition(".")
-        component = label_of(section, one.get(f"{section}.name"))
+        component = _short(section, one.get(f"{section}.name"))
         if field == "name":
             if section not in named:
                 words.append(component)
@@ -236,6 +237,12 @@ def _name(one: Settings, paths: Sequence[str]) -> str:
         else:
             words.append(f"{field_label(path, one)} {value_text(value)}")
     return ", ".join(words)
+
+
+def _short(kind: str, name: object) -> str:
+    """Return the label of a component, or its name where the label is long."""
+    label = label_of(kind, name)
+    return label if len(label) <= _LONGEST_LABEL else str(name)
 
 
 def label_of(kind: str, name: object) -> str:

@@ -105,9 +105,7 @@ def test_that_a_new_run_leaves_the_others(plot: LossPlot) -> None:
 
 def test_that_a_band_stands_for_its_runs_and_all_values_are_exported(plot: LossPlot) -> None:
     values = {"a": 1.0, "b": 3.0}
-    members = [
-        overlay(run, f"seed {run}", 3, value, folded=True) for run, value in values.items()
-    ]
+    members = [overlay(run, f"seed {run}", 3, value, folded=True) for run, value in values.items()]
     band = Band(
         "g",
         "SGD (2 seeds)",
