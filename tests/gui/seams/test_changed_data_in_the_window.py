@@ -60,8 +60,7 @@ def test_that_resuming_asks_and_goes_on_from_the_dialog_to_the_stored_run(
 ) -> None:
     run, table = changed_run
     window = open_window()
-    in_runs("resume_button")
-    window.show_runs()
+    in_runs(window, "resume")
     qtbot.waitUntil(lambda: len(window.banner.buttons) == 2, timeout=WAIT)
     sentence = window.banner.message.text()
     assert str(table) in sentence and run in sentence and "SHA-256" in sentence
