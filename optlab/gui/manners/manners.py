@@ -18,7 +18,7 @@ from optlab.core.errors import OptLabError
 from optlab.experiment import Experiment
 from optlab.gui import theme
 from optlab.gui.bridge import TaskBridge
-from optlab.gui.manners import appearance, file_dialogs
+from optlab.gui.manners import appearance, file_dialogs, menu_entries
 from optlab.gui.manners.edits import EditHistory
 from optlab.gui.manners.focus_help import topic_of
 from optlab.gui.manners.guided_run import GuidedRun
@@ -84,6 +84,8 @@ class Manners(QObject):
             if isinstance(part, Participant):
                 session.register(name, part)
         self.edits.clear()
+        # The parts of the window have added theirs since.
+        menu_entries.name_actions(window.menuBar())
         if session.problems:
             window.banner.show_sentence(" ".join(session.problems), problem=True)
 

@@ -43,7 +43,7 @@ class RunsMenu(QMenu):
         self._of_runs("&Resume", "resume")
         self._of_runs("&Test part…", "show_test_part")
         self._of_runs("E&xport series…", "export")
-        self._of_runs("&Copy as command", "copy_command")
+        self._of_runs("&Copy the run as command", "copy_command")
         self._of_runs("Copy i&d", "copy_id")
         self.addSeparator()
         self._of_runs("Re&name…", "rename")
