@@ -65,6 +65,9 @@ def build(kind: type[QWidget], window: MainWindow, more: Mapping[str, Any]) -> Q
         "text": "A text.",
         "error": RuntimeError("an error"),
         "menus": window.menuBar(),
+        "document": window.experiment_panel.experiment(check=False).to_toml(),
+        "presets": ("digits-mlp", "iris-softmax"),
+        "arms": {"momentum": {}, "adam": {"optimizer.name": "adam"}},
         "place": QWidget(),
         **more,
     }
