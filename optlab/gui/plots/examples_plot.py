@@ -320,7 +320,7 @@ def gray(values: Floats, colors: PlotColors, side: int) -> QImage:
     Args:
         values: of one example. colors: of the theme. side: pixels of the longer side, at least.
     """
-    planes = values.reshape(-1, *values.shape[-2:])
+    planes = np.nan_to_num(values.reshape(-1, *values.shape[-2:]))
     low, high = float(planes.min()), float(planes.max())
     share = (planes - low) / max(high - low, 1e-300)
     if len(planes) == 3:
