@@ -68,6 +68,8 @@ def build(kind: type[QWidget], window: MainWindow, more: Mapping[str, Any]) -> Q
         "menus": window.menuBar(),
         "entries": command_entries(window.menuBar()),
         "document": window.experiment_panel.experiment(check=False).to_toml(),
+        "presets": ["digits-mlp"],
+        "arms": {"momentum": {}, "adam": {"optimizer.name": "adam"}},
         "preferences": window.session.preferences,
         "show_me": window.manners.guide.begin,
         "my_data": window.secondary_windows.import_data,
