@@ -18,7 +18,7 @@ from optlab.core.errors import OptLabError
 from optlab.experiment import Experiment
 from optlab.gui import theme
 from optlab.gui.bridge import TaskBridge
-from optlab.gui.manners import appearance, file_dialogs
+from optlab.gui.manners import appearance, file_dialogs, menu_entries
 from optlab.gui.manners.edits import EditHistory
 from optlab.gui.manners.focus_help import topic_of
 from optlab.gui.manners.guided_run import GuidedRun
@@ -84,6 +84,8 @@ class Manners(QObject):
             if isinstance(part, Participant):
                 session.register(name, part)
         self.edits.clear()
+        # The parts of the window have added theirs since.
+        menu_entries.name_actions(window.menuBar())
         if session.problems:
             window.banner.show_sentence(" ".join(session.problems), problem=True)
 
@@ -241,19 +243,19 @@ class _Sections:
 
 
 class _View:
-    """Which place and which tab of the board are in front; a participant of the session."""
+    """Which place is in front, and what the board shows; a participant of the session."""
 
     def __init__(self, window: MainWindow) -> None:
         self._window = window
 
     def state(self) -> dict[str, Any]:
-        return {"place": self._window.places.current, "tab": self._window.views.currentIndex()}
+        return {"place": self._window.places.current, "board": self._window.board.state()}
 
     def restore(self, state: dict[str, Any]) -> None:
-        place, tab = state["place"], state["tab"]
+        place, board = state["place"], state["board"]
         if place not in TITLES:
             raise ValueError(place)
-        self._window.views.setCurrentIndex(tab)
+        self._window.board.restore(board)
         # Building a place takes a while: after what is seen first.
         QTimer.singleShot(0, self._window, lambda: self._window.places.show_place(place))
 

@@ -166,7 +166,7 @@ def test_that_the_focus_is_seen_in_both_themes(
         "choice": panel.form.editors()["model.activation"].editor(),
         "start": window.controls.start_button,
         "step": window.controls.step_button,
-        "tabs": window.views.tabBar(),
+        "tabs": window.places.tabBar(),
     }
     for name in ("light", "dark"):
         theme.choose(name)  # type: ignore[arg-type]
