@@ -25,11 +25,21 @@ def register(app: typer.Typer) -> None:
 _HELP = (
     "List the stored runs, the newest first.\n\n"
     "The name in the first column is what optlab export and optlab run --resume take; a prefix "
-    "that no other run shares is enough."
+    "that no other run shares is enough. optlab label gives runs names, stars and tags.\n\n"
+    "--filter takes words (in title, name, tags, note, optimizer, data set, model, status) and "
+    "conditions on settings and results: lr<0.1, validation_loss<=0.3, tag=keep, -adam."
 )
 
 
 def runs(
+    starred: Annotated[bool, typer.Option("--starred", help="Only runs with a star.")] = False,
+    tag: Annotated[
+        list[str] | None,
+        typer.Option(metavar="TAG", help="Only runs with this tag; more than one: with all."),
+    ] = None,
+    filter: Annotated[
+        str, typer.Option(metavar="TEXT", help="Only runs with these words and conditions.")
+    ] = "",
     json: Annotated[
         bool,
         typer.Option(
@@ -38,24 +48,53 @@ def runs(
         ),
     ] = False,
 ) -> None:
-    """Run the command."""
+    """Run the command.
+
+    Raises:
+        InvalidInput: the filter has a condition that is not one.
+    """
     with Store.open_readonly() as store:
         records, hidden = store.runs(), store.hidden
+        found = _chosen(store, records, starred, tag or [], filter)
     if hidden:
         print(printable(hidden), file=sys.stderr)
     if json:
-        say_json([document(record) for record in records])
+        say_json([document(record) for record in found])
+    elif records and not found:
+        say(f"None of the {len(records):,} stored runs is like this.")
     elif not records:
         say("No runs are stored yet; make one with: optlab run digits-mlp")
     else:
         say_table(
             ("Run", "Created", "Status", "Steps", "Validation", "Device", "Title"),
-            [_row(record) for record in records],
+            [_row(record) for record in found],
         )
 
 
-PLAIN = runs
+def _plain(json: bool = False, starred: bool = False) -> None:
+    runs(json=json, starred=starred)
+
+
+PLAIN = _plain
 """See :mod:`optlab.cli.plain_calls`."""
+
+
+def _chosen(
+    store: Store, records: list[RunRecord], starred: bool, tags: list[str], text: str
+) -> list[RunRecord]:
+    if not text:
+        return [
+            record
+            for record in records
+            if (record.starred or not starred) and set(tags) <= set(record.tags)
+        ]
+    # Imported here: a plain list does not wait for what reads experiments.
+    from optlab.tasks.run_filter import RunFilter
+    from optlab.tasks.run_table import rows_of
+
+    chosen = RunFilter.of(text, starred=starred, tags=tuple(tags))
+    rows = rows_of(store, records)
+    return [record for record in records if chosen.matches(rows[record.id])]
 
 
 def document(record: RunRecord) -> dict[str, Any]:
@@ -71,10 +110,19 @@ def _row(record: RunRecord) -> tuple[str, ...]:
         f"{record.steps:,}",
         _validation(record),
         record.device,
-        f"{record.title} (fork of {record.parent} at step {record.at:,})"
-        if record.parent
-        else record.title,
+        _title(record),
     )
+
+
+def _title(record: RunRecord) -> str:
+    """Return name or title, with what else the user said of the run."""
+    parts = (
+        "★" if record.starred else "",
+        f"{record.name} · {record.title}" if record.name else record.title,
+        f"[{', '.join(record.tags)}]" if record.tags else "",
+        f"(fork of {record.parent} at step {record.at:,})" if record.parent else "",
+    )
+    return " ".join(filter(None, parts))
 
 
 def when(created: str) -> str:

@@ -18,6 +18,7 @@ from optlab.studies.tuning.start_table import Spread, StartTable, start_table, s
 
 ORDER = 40
 """Rank in the list of commands."""
+_BACKWARD = "Gradients of the loss of each example by the activations"
 
 
 def register(app: typer.Typer) -> None:
@@ -127,6 +128,13 @@ def _say_one(table: StartTable) -> None:
         [(*_row(spread), f"{spread.norm:.3g}") for spread in table.gradients],
         headed=True,
     )
+    if table.backward:
+        say(f"\n{_BACKWARD}")
+        say_table(
+            ("Result", "Shape", "Mean", "Std", "Least", "Most"),
+            [_row(spread) for spread in table.backward],
+            headed=True,
+        )
 
 
 def _row(spread: Spread) -> tuple[str, ...]:
@@ -146,6 +154,7 @@ def _say_compared(tables: Sequence[StartTable]) -> None:
         ("Weights", lambda table: table.weights),
         ("Activations", lambda table: table.activations),
         ("Gradients", lambda table: table.gradients),
+        (_BACKWARD, lambda table: table.backward),
     ]
     for heading, part in parts:
         say(f"\n{heading}: standard deviation, and the range in brackets")

@@ -29,13 +29,17 @@ def say_gaps(values: Mapping[str, float | None]) -> None:
         say(f"  test abs. error    {absolute:.4g}{share}")
 
 
-def say_confusion(confusion: Sequence[Sequence[int]], names: Sequence[str]) -> None:
-    """Print a confusion matrix, or of a large one the most frequent confusions."""
+def say_confusion(
+    confusion: Sequence[Sequence[int]], names: Sequence[str], part: str = "test"
+) -> None:
+    """Print the confusion matrix of a part, or of a large one the most frequent confusions."""
     if not confusion:
         return
     total = sum(map(sum, confusion))
     if len(names) <= MAX_COLUMNS:
-        say(f"Test part, {total:,} examples: true class by row, predicted class by column")
+        say(
+            f"{part.capitalize()} part, {total:,} examples: true class by row, predicted class by column"
+        )
         say_table(
             ("", *names),
             [(name, *map(str, row)) for name, row in zip(names, confusion, strict=True)],
@@ -51,9 +55,9 @@ def say_confusion(confusion: Sequence[Sequence[int]], names: Sequence[str]) -> N
         key=lambda pair: (-pair[0], *pair[1:]),
     )[:MAX_CONFUSIONS]
     if not pairs:
-        say(f"Test part, {total:,} examples: no class is confused with another")
+        say(f"{part.capitalize()} part, {total:,} examples: no class is confused with another")
         return
-    say(f"Test part, {total:,} examples: the most frequent confusions")
+    say(f"{part.capitalize()} part, {total:,} examples: the most frequent confusions")
     say_table(
         ("True class", "Predicted class", "Examples"),
         [(names[true], names[predicted], f"{count:,}") for count, true, predicted in pairs],

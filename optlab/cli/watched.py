@@ -1,4 +1,4 @@
-"""``optlab watched FOLDER``, or ``optlab FOLDER``: the runs that ``optlab.watch`` has recorded there."""
+"""``optlab watched FOLDER``, or ``optlab FOLDER``: the runs that other programs have recorded there."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import typer
 from optlab.cli.output import say, say_json, say_table
 from optlab.core.errors import InvalidInput
 from optlab.core.printable import printable
-from optlab.outside.foreign_runs.watched import NewValues, WatchedRun
+from optlab.outside.foreign_runs.records import ForeignRun, NewValues
 from optlab.tasks.watched_runs import WatchedFolder, sentence
 from optlab.watch.start import default_folder
 
@@ -33,7 +33,9 @@ def register(app: typer.Typer) -> None:
 
 
 _HELP = (
-    "List the runs that optlab.watch has recorded in a folder, with their series and last values. "
+    "List the runs that optlab.watch or another program has recorded in a folder, with their "
+    "series and last values: TensorBoard, W&B (its local log), MLflow, Trackio, the Trainer of "
+    "Transformers, tables as Lightning's metrics.csv, JSON lines. The folders in it are searched. "
     "optlab FOLDER opens the window on it, or does the same where there is no screen.\n\n"
     "A run that is in progress can be read at any time; --follow goes on until all runs have ended."
 )
@@ -78,7 +80,9 @@ def watched(
         return
     if not runs.runs and not runs.problems and not follow:
         raise InvalidInput(
-            f"{place} has no watched runs; optlab.watch(model, optimizer, folder=…) writes them.",
+            f"{place} has no runs that OptLab can read: of optlab.watch, TensorBoard, W&B, MLflow, "
+            "Trackio, a Trainer's trainer_state.json, or a table or JSON lines with a column "
+            "'step'.",
             "folder",
         )
     for problem in runs.problems.values():
@@ -89,12 +93,12 @@ def watched(
         _follow(runs)
 
 
-def _say_run(run: WatchedRun) -> None:
+def _say_run(run: ForeignRun) -> None:
     identity, state = run.identity, run.state
     facts = [identity.id, identity.title, run.status]
     if identity.created:
         facts.append(f"{datetime.fromisoformat(identity.created).astimezone():%Y-%m-%d %H:%M}")
-    facts.append(f"{identity.parameters:,} parameters")
+    facts.append(f"{identity.parameters:,} parameters" if identity.parameters else identity.source)
     overhead = state.get("overhead")
     if isinstance(overhead, float) and math.isfinite(overhead):
         facts.append(f"watching took {100 * overhead:.1f} % of the time")

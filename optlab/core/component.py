@@ -45,6 +45,7 @@ class Section:
         live: whether its numbers can be changed during a run.
         shared: whether all runs of a population have the same one.
         opened: whether its form is expanded at first.
+        in_strip: how many of its numbers that can be changed during a run are always in sight.
     """
 
     title: str
@@ -57,6 +58,7 @@ class Section:
     live: bool = False
     shared: bool = False
     opened: bool = False
+    in_strip: int = 0
 
 
 class Component(FieldSet):

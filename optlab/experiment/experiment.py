@@ -41,7 +41,6 @@ from optlab.experiment.changes import apply_changes
 from optlab.experiment.schedules import SCHEDULES, FieldSchedule
 from optlab.experiment.sections import (
     DEFAULTS,
-    LIVE_SECTIONS,
     PLAIN_SECTIONS,
     SECTIONS,
     Budget,
@@ -49,6 +48,7 @@ from optlab.experiment.sections import (
     MeasurePlan,
     default_initializer,
     default_loss,
+    live_fields,
 )
 
 FORMAT = 1
@@ -319,10 +319,7 @@ class Experiment:
         return {
             f"{section}.{field.name}": field
             for section in SECTIONS
-            for field in getattr(self, section).fields()
-            if (field.live or section in LIVE_SECTIONS)
-            and field.kind in ("number", "integer")
-            and not (section == "optimizer" and field.name in self.optimizer.fixed)
+            for field in live_fields(section, type(getattr(self, section)))
         }
 
     def title(self) -> str:

@@ -7,11 +7,13 @@ from typing import ClassVar, Literal
 
 from optlab.catalogue.initializers.base import Start
 from optlab.catalogue.models.base import Model
+from optlab.catalogue.optimizers.base import Optimizer
 from optlab.core import registry
-from optlab.core.component import Section
+from optlab.core.component import Component, Section
 from optlab.core.data import LearningTask
 from optlab.core.fields import (
     STEPS_OR_EPOCHS,
+    Field,
     FieldSet,
     StepUnit,
     Texts,
@@ -184,6 +186,18 @@ SHARED_SECTIONS: tuple[str, ...] = tuple(
     key for key in (*SECTIONS, *PLAIN_SECTIONS) if section_of(key).shared
 )
 """The sections that are the same in all runs of a population."""
+
+
+def live_fields(section: str, component: type[Component]) -> list[Field]:
+    """Return the fields of a component that can be changed during a run."""
+    fixed = component.fixed if issubclass(component, Optimizer) else ()
+    return [
+        field
+        for field in component.fields()
+        if (field.live or section in LIVE_SECTIONS)
+        and field.kind in ("number", "integer")
+        and field.name not in fixed
+    ]
 
 
 def default_loss(task: LearningTask) -> str:

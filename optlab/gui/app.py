@@ -11,7 +11,6 @@ import locale
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QLocale, QSettings
@@ -21,8 +20,8 @@ from PySide6.QtWidgets import QApplication
 from optlab import __version__
 from optlab.core import paths
 from optlab.core.errors import OptLabError
-from optlab.core.logging import log_uncaught
 from optlab.core.printable import printable
+from optlab.gui.manners.failure_report import FailureReports, log_and_print
 from optlab.gui.termination_signals import TerminationSignals
 
 if TYPE_CHECKING:
@@ -52,14 +51,6 @@ def create_application(arguments: Sequence[str]) -> QApplication:
     return application
 
 
-def _log_and_print(
-    kind: type[BaseException], error: BaseException, trace: TracebackType | None
-) -> None:
-    """Log an exception that a slot did not catch; a window started from a menu has no terminal."""
-    log_uncaught(kind, error, trace)
-    sys.__excepthook__(kind, error, trace)
-
-
 def main(
     file: Path | None = None, runner: RunnerChoice = "auto", folder: Path | None = None
 ) -> int:
@@ -74,14 +65,19 @@ def main(
         the exit code.
     """
     application = create_application(sys.argv[:1])
-    sys.excepthook = _log_and_print
+    sys.excepthook = log_and_print
     from optlab.gui import theme
     from optlab.gui.main_window import MainWindow
+    from optlab.gui.manners import appearance
+    from optlab.gui.manners.session import Session
 
+    session = Session(stored=True)
     theme.follow(application)
+    appearance.apply(session.preferences)
     gc.disable()
     try:
-        window = MainWindow(_experiment(file), runner, at_once=False)
+        window = MainWindow(_experiment(file), runner, at_once=False, session=session)
+        sys.excepthook = FailureReports(window).hook
         window.panelsBuilt.connect(_collect_garbage)
         if folder is not None:
             window.panelsBuilt.connect(lambda: window.secondary_windows.show_watched(folder))

@@ -28,6 +28,7 @@ from optlab.runners.pool import WorkerPool
 from optlab.runners.process import ProcessRunner
 from optlab.runners.thread import ThreadRunner
 from optlab.runners.train import RunnerChoice, resume, train
+from optlab.store import Store
 from optlab.tasks.task import OnStoredRun, Task
 from optlab.training import events
 from optlab.training.control import Message, Stop
@@ -103,6 +104,9 @@ class _Opening:
 class RunBridge(QObject):
     """Executes at most one run at a time on behalf of the window.
 
+    Attributes:
+        snapshot_bytes: bytes of snapshots that a run keeps, None for the default.
+
     The events of a run (:mod:`optlab.training.events`) are delivered to the handlers that
     :meth:`on` registered for their type.
 
@@ -122,6 +126,7 @@ class RunBridge(QObject):
         self._early: list[Message] = []
         self._channels: dict[type[object], _Channel] = {}
         self._draw_share = EXPECTED_DRAW_SHARE
+        self.snapshot_bytes: int | None = None
         self._timer = QTimer(self)
         self._timer.setTimerType(Qt.TimerType.PreciseTimer)
         self._timer.setInterval(FRAME_MILLISECONDS)
@@ -171,11 +176,11 @@ class RunBridge(QObject):
         begin = 0 if fork is None else fork.at
         log, draw_share = [(begin, message) for message in first], self._draw_share
         self._open(
-            lambda: train(
+            lambda store: train(
                 [experiment],
                 runner=runner,
                 draw_share=draw_share,
-                store=paths.writable_home(),
+                store=store,
                 pool=self._pool,
                 log=log,
                 fork=fork,
@@ -196,9 +201,9 @@ class RunBridge(QObject):
         """
         draw_share = self._draw_share
         self._open(
-            lambda: resume(
+            lambda store: resume(
                 [run_id],
-                store=paths.writable_home(),
+                store=store,
                 runner=runner,
                 draw_share=draw_share,
                 pool=self._pool,
@@ -236,7 +241,15 @@ class RunBridge(QObject):
         job.cancel()
         return job.join(CLOSE_SECONDS)
 
-    def _open(self, open_job: Callable[[], JobHandle]) -> None:
+    def _open(self, begin: Callable[[Store], JobHandle]) -> None:
+        kept = self.snapshot_bytes
+
+        def open_job() -> JobHandle:
+            with Store.open(paths.writable_home()) as store:
+                if kept is not None:
+                    store.snapshot_bytes = kept
+                return begin(store)
+
         self._opening = _Opening(open_job)
         self._timer.start()
 
@@ -374,6 +387,18 @@ class TaskBridge(QObject):
         if job is not None:
             job.cancel()
             self._turn.give_back()
+
+    def end(self, seconds: float = CLOSE_SECONDS) -> bool:
+        """Stop the task in progress, ignore its results, and return whether it ended in time.
+
+        For tasks that save what they have reached; called when their window closes.
+
+        Args:
+            seconds: to wait at most.
+        """
+        job = self._job
+        self.shut_down()
+        return job is None or job.join(seconds)
 
     def _start_next(self) -> None:
         if self._waiting is None:

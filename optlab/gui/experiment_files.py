@@ -6,13 +6,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 from PySide6.QtCore import QObject, Signal
-from PySide6.QtWidgets import QFileDialog, QMessageBox, QWidget
+from PySide6.QtWidgets import QMessageBox, QWidget
 
+from optlab.core import paths
 from optlab.core.errors import OptLabError
 from optlab.core.files import write_atomically
 from optlab.core.printable import printable
 from optlab.experiment import Experiment
 from optlab.gui.bridge import RunBridge
+from optlab.gui.manners import file_dialogs
 from optlab.gui.panels.banner import Banner
 from optlab.gui.panels.experiment_panel import ExperimentPanel
 from optlab.gui.plain_text import plain
@@ -45,10 +47,17 @@ class ExperimentFiles(QObject):
         show: shows an experiment in the editor.
         window: its title names the file and marks edits, and dialogs open above it.
 
-    Signals: ``saved(object)``: the path of the file that was written.
+    Attributes:
+        file: where the experiment is saved, None where it is not. file_before_opening: that of the
+            one before.
+        discarded: whether the user has given up the edits that the editor still shows.
+        preset_threads: CPU threads of the presets that are opened from now on.
+
+    Signals: ``saved(object)``, ``opened(object)``: the path of the file that was written, read.
     """
 
     saved = Signal(object)
+    opened = Signal(object)
 
     def __init__(
         self,
@@ -61,13 +70,16 @@ class ExperimentFiles(QObject):
         super().__init__(window)
         self._panel, self._show, self._bridge = panel, show, bridge
         self._banner, self._window = banner, window
-        self._file: Path | None = None
-        self._set_file(None)
-        panel.experimentChanged.connect(lambda _experiment: self._mark_edits())
+        self.file: Path | None = None
+        self.file_before_opening: Path | None = None
+        self.discarded = False
+        self.preset_threads = 1
+        self.set_file(None)
+        panel.experimentChanged.connect(lambda _experiment: self._name_window())
 
     def open(self) -> None:
         """Ask for an experiment file and show it."""
-        name, _ = QFileDialog.getOpenFileName(self._window, "Open experiment", "", FILE_KINDS)
+        name = file_dialogs.open_file(self._window, "Open experiment", FILE_KINDS)
         if name:
             self.load(Path(name))
 
@@ -81,7 +93,14 @@ class ExperimentFiles(QObject):
                 "A run is in progress. Stop it before opening another experiment."
             )
             return False
-        return self.show(lambda: load_experiment(path), path)
+        return self.show(lambda: self._with_threads(load_experiment(path), path), path)
+
+    def _with_threads(self, experiment: Experiment, path: Path) -> Experiment:
+        """Return a preset with the threads that the user prefers."""
+        threads = self.preset_threads
+        if path.parent != paths.presets() or threads == experiment.general.threads:
+            return experiment
+        return experiment.with_values({"threads": threads}, check=not experiment.reads_outside())
 
     def load_document(self, document: str) -> bool:
         """Show the experiment of a stored run, given as TOML, and return whether it is shown."""
@@ -102,20 +121,24 @@ class ExperimentFiles(QObject):
             experiment = read()
             if not self.may_discard_edits("opening another one"):
                 return False
+            self.discarded = False
+            self.file_before_opening = self.file
             self._show(experiment)
         except OptLabError as error:
             self._banner.show_sentence(str(error), problem=True)
             return False
         self._banner.hide()
-        self._set_file(file)
+        self.set_file(file)
+        if file is not None:
+            self.opened.emit(file)
         return True
 
     def save(self) -> None:
         """Ask for a path and save the experiment there."""
-        name, _ = QFileDialog.getSaveFileName(
+        name, _ = file_dialogs.save_file(
             self._window,
             "Save experiment",
-            str(self._file or "experiment.optlab.toml"),
+            str(self.file or "experiment.optlab.toml"),
             FILE_KINDS,
         )
         if name:
@@ -129,15 +152,17 @@ class ExperimentFiles(QObject):
             self._banner.show_sentence(str(error), problem=True)
             return
         self._panel.mark_saved()
-        self._set_file(path)
+        self.set_file(path)
         self.saved.emit(path)
 
-    def _set_file(self, file: Path | None) -> None:
-        self._file = file
-        self._window.setWindowTitle(f"{printable(file.name)}[*] – OptLab" if file else "OptLab[*]")
-        self._mark_edits()
+    def set_file(self, file: Path | None) -> None:
+        """Set where the experiment is saved, which the title of the window says."""
+        self.file = file
+        self._name_window()
 
-    def _mark_edits(self) -> None:
+    def _name_window(self) -> None:
+        name = self.file.name if self.file is not None else self._panel.name()
+        self._window.setWindowTitle(f"{printable(name)}[*] – OptLab" if name else "OptLab[*]")
         self._window.setWindowModified(self._panel.edited)
 
     def may_discard_edits(self, before: str) -> bool:
@@ -159,4 +184,5 @@ class ExperimentFiles(QObject):
         if answer == buttons.Save:
             self.save()
             return not self._panel.edited
-        return answer == buttons.Discard
+        self.discarded = answer == buttons.Discard
+        return self.discarded

@@ -29,3 +29,14 @@ def scrollable(content: QWidget) -> QScrollArea:
     area.setWidgetResizable(True)
     area.setWidget(content)
     return area
+
+
+def fit_to_screen(window: QWidget) -> None:
+    """Move and shrink a window that was not shown yet, so that it lies on its screen."""
+    if window.isMaximized() or window.isFullScreen():
+        return
+    area = window.screen().availableGeometry()
+    size = window.size().boundedTo(area.size() - _FRAME)
+    left = min(max(window.x(), area.left()), area.right() - size.width() + 1)
+    top = min(max(window.y(), area.top()), area.bottom() - size.height() + 1)
+    window.setGeometry(left, top, size.width(), size.height())

@@ -22,6 +22,9 @@ from optlab.core import paths
 from optlab.core.lazy_module import LazyModule
 from optlab.core.printable import printable
 from optlab.gui import theme
+from optlab.gui.manners.recent_files import RecentFiles
+from optlab.gui.manners.session import Session
+from optlab.gui.manners.window_geometry import WindowGeometry
 from optlab.gui.menus import build_menus
 from optlab.gui.window_frame import LARGE_MODULES, WindowFrame
 
@@ -49,6 +52,8 @@ class MainWindow(WindowFrame):
         experiment: shown at first; by default the preset ``digits-mlp``.
         runner: where runs execute: ``auto``, ``thread`` or ``process``.
         at_once: whether to build the panels now, and not after the first paint.
+        session: of which the window is restored, and in which it is kept; by default it begins like
+            the first one and leaves nothing.
 
     Attributes:
         failure: why the panels could not be built after the first paint; the window is closed then.
@@ -64,12 +69,16 @@ class MainWindow(WindowFrame):
         runner: RunnerChoice = "auto",
         *,
         at_once: bool = True,
+        session: Session | None = None,
     ) -> None:
         super().__init__()
+        self.session = session or Session(stored=False)
+        self.session.register("window", WindowGeometry(self))
+        self.recent_files: RecentFiles
         self.failure: Exception | None = None
         self._runner = runner
         self._was_shown = self._begun = self._built = False
-        self._close_confirmed = False
+        self._close_confirmed = self._closed = False
         self.presets_menu = build_menus(self)
         self.places.wanted.connect(self._open_place)
         self.controls.startRequested.connect(self.start)
@@ -125,7 +134,8 @@ class MainWindow(WindowFrame):
             self._build_panels()
             self._connect_panels()
             self.apply_theme()
-            self._show_experiment(shown)
+            self.show_experiment(shown)
+            self.manners.restore(experiment)
         self._built = True
         self.panelsBuilt.emit()
         if self._was_shown:
@@ -139,12 +149,12 @@ class MainWindow(WindowFrame):
         self.checks = parts.TaskBridge(self._prewarmer.pool, self, turn)
         self.preview = parts.TaskBridge(self._prewarmer.pool, self, turn)
         self.stored_runs = parts.StoredRuns(self)
-        self.secondary_windows = parts.SecondaryWindows(self._prewarmer, self)
+        self.secondary_windows = parts.SecondaryWindows(self._prewarmer, self, self._runner)
         self.experiment_panel = parts.ExperimentPanel()
         self.plots = parts.PlotsPanel()
         self.instruments = parts.InstrumentsPanel()
         self.diagnosis_panel = parts.DiagnosisPanel()
-        self.place(self.experiment_panel, self.plots, self.instruments, self.diagnosis_panel)
+        self.place(self.experiment_panel, self.plots, self.diagnosis_panel)
         self.time = parts.TimeController(
             self.bridge, self.timeline, self.banner, self._prewarmer, self
         )
@@ -155,7 +165,7 @@ class MainWindow(WindowFrame):
             self.bridge, self.experiment_panel, self.instruments, self.plots, self.controls, self
         )
         self.files = parts.ExperimentFiles(
-            self.experiment_panel, self._show_experiment, self.bridge, self.banner, self
+            self.experiment_panel, self.show_experiment, self.bridge, self.banner, self
         )
         self.copied = parts.CopiedExperiment(
             self.experiment_panel,
@@ -177,7 +187,21 @@ class MainWindow(WindowFrame):
             self, self.files.load, self.when_editable(self.secondary_windows.import_data)
         )
         self.hang_notice = parts.HangNotice(self.bridge, self.banner, self.controls, self)
+        self.board = parts.BoardController(self)
+        self.model_views = parts.ModelViewController(
+            self.bridge, self.time, self.plots, self._prewarmer, self
+        )
+        self.before_run = parts.BeforeRunController(
+            self.experiment_panel,
+            self.plots,
+            self._prewarmer,
+            self.when_editable(self.experiment_panel.change),
+            self,
+        )
         self.run_controller = parts.RunController(self, self._runner)
+        self.runs = parts.RunsController(self)
+        self.manners = parts.Manners(self)
+        self.contenders = parts.Contenders(self)
 
     def _connect_panels(self) -> None:
         panel, controls = self.experiment_panel, self.controls
@@ -203,11 +227,8 @@ class MainWindow(WindowFrame):
         others.componentPicked.connect(self.when_editable(panel.pick))
         others.dataPicked.connect(lambda section: panel.set_section("dataset", section))
         others.modelRegistered.connect(self._model_registered)
-        others.resumeRequested.connect(self.resume)
         others.runPicked.connect(self.show_stored)
-        others.experimentPicked.connect(self.files.load_document)
         self.instruments.pageRequested.connect(others.show_page)
-        self.views.currentChanged.connect(lambda _index: self.instruments.refresh())
         self.time.connect_editor(panel)
         self.time.stepChanged.connect(self.plots.set_cursor)
         self.time.experimentReady.connect(self._edit_fork)
@@ -252,8 +273,8 @@ class MainWindow(WindowFrame):
         self.banner.show_sentence(sentence, problem=True)
 
     def show_runs(self) -> None:
-        """Open the list of stored runs."""
-        self.secondary_windows.show_runs(busy=self.bridge.active)
+        """Show the stored runs."""
+        self.runs.find()
 
     def when_editable(self, act: Callable[..., object]) -> Callable[..., None]:
         """Return a function that calls ``act``, or says that a run is in progress."""
@@ -289,7 +310,8 @@ class MainWindow(WindowFrame):
         if self.files.load_document(document) and changes:
             self.experiment_panel.change(changes)
 
-    def _show_experiment(self, experiment: Experiment) -> None:
+    def show_experiment(self, experiment: Experiment) -> None:
+        """Show an experiment in the editor in place of the one before."""
         self.experiment_panel.set_experiment(experiment)
         self.instruments.set_tables(self.experiment_panel.instruments())
 
@@ -326,6 +348,8 @@ class MainWindow(WindowFrame):
         self._prewarmer.begin()
         self.experiment_panel.request_preview()
         self.stored_runs.look_for_interrupted()
+        self.runs.begin()
+        self.manners.after_first_paint()
 
     def _show_notice(self, sentence: str) -> None:
         self.banner.show_sentence(sentence, {"All runs…": self.show_runs}, problem=True)
@@ -346,25 +370,34 @@ class MainWindow(WindowFrame):
 
     def closeEvent(self, event: QCloseEvent) -> None:  # Qt's name
         """Ask about a run in progress and about edits; then stop the run, save it and close."""
-        if not self._built:
+        if not self._built or self._closed:
             self._unpainted.stop()
             self._stages.close()
             event.accept()
             return
-        if not self._close_confirmed and not (
+        asks = self.session.preferences.ask_before_closing and not self._close_confirmed
+        if asks and not (
             (not self.bridge.active or parts.may_stop_run(self))
+            and self.secondary_windows.may_close()
             and self.files.may_discard_edits("closing")
         ):
             event.ignore()
             return
+        self._closed = True
         # What is typed last is not looked up any more.
         self.experiment_panel.blockSignals(True)
+        self.manners.shut_down()
+        self.contenders.shut_down()
         self.secondary_windows.close_all()
         self.bridge.shut_down()
         self.stored_runs.shut_down()
+        self.runs.shut_down()
         self.time.shut_down()
+        self.model_views.shut_down()
+        self.before_run.shut_down()
         self.checks.shut_down()
         self.preview.shut_down()
+        self.board.shut_down()
         self.copied.shut_down()
         self._prewarmer.end()
         event.accept()

@@ -11,8 +11,12 @@ from PySide6.QtWidgets import QMenu, QMessageBox, QWidget
 
 from optlab import __version__
 from optlab.gui import theme
+from optlab.gui.manners import menu_entries
+from optlab.gui.manners.menu_entries import ADD_CONTENDER
 from optlab.gui.places import WORKBENCH
 from optlab.gui.presets_menu import PresetsMenu
+from optlab.gui.runs.runs_menu import RunsMenu
+from optlab.gui.scenes_menu import ScenesMenu
 
 if TYPE_CHECKING:
     from optlab.gui.main_window import MainWindow
@@ -21,9 +25,21 @@ if TYPE_CHECKING:
 def build_menus(window: MainWindow) -> PresetsMenu:
     """Add all menus to the menu bar of the window, and return the menu of presets."""
     presets = _build_file_menu(window)
+    menu_entries.add_edit_menu(window, partial(_when_built, window))
+    run_menu = menu_entries.add_run_menu(window)
+    run_menu.addSeparator()
+    contender = _add(
+        run_menu,
+        "Add a contende&r…",
+        _when_built(window, lambda: window.contenders.add),
+        "Ctrl+Shift+N",
+    )
+    contender.setObjectName(ADD_CONTENDER)
+    window.menuBar().addMenu(RunsMenu(window))
     _build_places_menu(window)
     _build_view_menu(window)
     _build_help_menu(window)
+    menu_entries.name_actions(window.menuBar())
     return presets
 
 
@@ -51,16 +67,22 @@ def _build_file_menu(window: MainWindow) -> PresetsMenu:
     _add(menu, "&Copy as command", built(lambda: window.copied.copy_command))
     _add(menu, "Copy as P&ython", built(lambda: window.copied.copy_script))
     menu.addSeparator()
-    _add(menu, "&Runs…", built(lambda: window.show_runs), "Ctrl+R")
-    menu.addSeparator()
     _add(menu, "&Quit", window.close, keys.Quit)
+    window.recent_files = menu_entries.add_file_entries(menu, window, built)
     return presets
 
 
 def _build_places_menu(window: MainWindow) -> None:
     menu, built = window.menuBar().addMenu("&Places"), partial(_when_built, window)
-    _add(menu, "Work&bench", partial(window.places.show_place, WORKBENCH), "Ctrl+0")
+    _add(menu, "&Workbench", partial(window.places.show_place, WORKBENCH), "Ctrl+0")
     _add(menu, "&Surfaces", built(lambda: window.secondary_windows.show_surfaces), "Ctrl+Shift+S")
+    _add(
+        menu,
+        "S&tudies and claims",
+        built(lambda: window.secondary_windows.show_studies),
+        "Ctrl+Shift+D",
+    )
+    _add(menu, "&Compare runs", built(lambda: window.secondary_windows.compare_runs))
     _add(menu, "&Loss landscape", built(lambda: window.secondary_windows.show_landscape), "Ctrl+L")
     _add(
         menu,
@@ -70,7 +92,7 @@ def _build_places_menu(window: MainWindow) -> None:
     )
     _add(
         menu,
-        "&Watched runs",
+        "Watched r&uns",
         built(lambda: window.secondary_windows.show_watched),
         "Ctrl+Shift+W",
     )
@@ -80,7 +102,10 @@ def _build_places_menu(window: MainWindow) -> None:
 
 def _build_view_menu(window: MainWindow) -> None:
     menu = window.menuBar().addMenu("&View")
-    menu.addAction(window.runs_action)
+    menu.addMenu(window.layouts_menu)
+    menu.addMenu(window.tiles_menu)
+    _add(menu, "&Present", _when_built(window, lambda: window.secondary_windows.present), "F11")
+    menu.addMenu(ScenesMenu(_when_built(window, lambda: window.secondary_windows.present), window))
     menu.addSeparator()
     group = QActionGroup(window)
     for name in get_args(theme.ThemeName):
@@ -103,6 +128,7 @@ def _build_help_menu(window: MainWindow) -> None:
     menu.addSeparator()
     _add(menu, "&This machine…", built(lambda: window.secondary_windows.show_machine))
     _add(menu, "&About OptLab", partial(show_about, window))
+    menu_entries.add_help_entries(menu, built, window)
 
 
 def _page_of_selected(window: MainWindow, kind: str) -> Callable[[], None]:

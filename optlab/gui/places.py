@@ -34,6 +34,8 @@ TITLES: Mapping[str, str] = {
     "surfaces": "Surfaces",
     "landscape": "Landscape",
     "demonstrations": "Demonstrations",
+    "studies": "Studies",
+    "compare": "Compare",
     "watched": "Watched",
 }
 """Text of the tab of each place, in their order."""
@@ -68,7 +70,7 @@ class PlaceWindow(QMainWindow):
         self.setCentralWidget(place)
         place.show()
 
-    def take(self) -> QWidget:
+    def release(self) -> QWidget:
         """Return the place, which leaves the window, and close the window."""
         place = self.takeCentralWidget()
         self._place = None
@@ -105,6 +107,7 @@ class Places(QTabWidget):
         super().__init__(parent)
         self.setObjectName("places")
         self.setDocumentMode(True)
+        self.tabBar().setAccessibleName("Places")
         self._menus = menus
         self._names = tuple(TITLES)
         self._places: dict[str, QWidget] = {}
@@ -118,6 +121,7 @@ class Places(QTabWidget):
         self.close_action = QAction("&Close this place", self)
         self.close_action.setShortcut("Ctrl+W")
         self.close_action.triggered.connect(lambda: self.close_place(self.in_use))
+        self.tabBar().setAccessibleName("Places")
         corner = QWidget()
         row = QHBoxLayout(corner)
         row.setContentsMargins(0, 0, 6, 0)
@@ -201,7 +205,7 @@ class Places(QTabWidget):
         """Put a place that was torn off back into its tab."""
         window = self._windows.pop(name, None)
         if window is not None:
-            self._put(name, window.take())
+            self._put(name, window.release())
             self.show_place(name)
             self._show_actions()
 

@@ -10,7 +10,6 @@ from PySide6.QtWidgets import QMessageBox, QWidget
 
 from optlab.core.printable import printable
 from optlab.gui.bridge import TaskBridge
-from optlab.store import RunRecord
 from optlab.tasks.task import OnStoredRun
 
 CONTINUE = "Continue with the changed data"
@@ -31,25 +30,6 @@ def may_stop_run(parent: QWidget) -> bool:
     confirmed = box.clickedButton() is stop
     box.deleteLater()
     return confirmed
-
-
-def may_delete_run(parent: QWidget, record: RunRecord) -> bool:
-    """Ask whether a stored run may be deleted, and return the answer."""
-    box = QMessageBox(
-        QMessageBox.Icon.Question,
-        "Delete run",
-        "",
-        QMessageBox.StandardButton.Yes | QMessageBox.StandardButton.No,
-        parent,
-    )
-    # A title may look like HTML.
-    box.setTextFormat(Qt.TextFormat.PlainText)
-    box.setText(
-        f"Delete “{printable(record.title)}” ({record.steps:,} steps) with its curves and snapshots?"
-    )
-    answer = box.exec()
-    box.deleteLater()
-    return answer == QMessageBox.StandardButton.Yes
 
 
 def may_use_changed_data(parent: QWidget, sentence: str) -> bool:
@@ -97,3 +77,38 @@ def ask_about_changed_data(tasks: TaskBridge, parent: QWidget, busy: Callable[[]
         QTimer.singleShot(0, parent, partial(ask, sentence, task))
 
     tasks.dataChanged.connect(ask_later)
+
+
+def may_stop_study(parent: QWidget) -> bool:
+    """Ask whether the study in progress may be stopped, and return the answer."""
+    box = QMessageBox(
+        QMessageBox.Icon.Question,
+        "A study is in progress",
+        "A study is in progress. Stop it and close? What it reached is kept, and it can go on later.",
+        QMessageBox.StandardButton.Cancel,
+        parent,
+    )
+    stop = box.addButton("Stop and close", QMessageBox.ButtonRole.AcceptRole)
+    box.exec()
+    confirmed = box.clickedButton() is stop
+    box.deleteLater()
+    return confirmed
+
+
+def may_delete_study(parent: QWidget, title: str) -> bool | None:
+    """Ask whether a stored study may be deleted.
+
+    Returns:
+        Whether its runs are to be deleted with it; None where the answer is no.
+    """
+    box = QMessageBox(
+        QMessageBox.Icon.Question, "Delete study", "", QMessageBox.StandardButton.Cancel, parent
+    )
+    box.setTextFormat(Qt.TextFormat.PlainText)
+    box.setText(f"Delete the study “{printable(title)}”?")
+    both = box.addButton("Study and runs", QMessageBox.ButtonRole.DestructiveRole)
+    alone = box.addButton("Study only", QMessageBox.ButtonRole.AcceptRole)
+    box.exec()
+    clicked = box.clickedButton()
+    box.deleteLater()
+    return clicked is both if clicked in (both, alone) else None

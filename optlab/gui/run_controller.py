@@ -80,9 +80,9 @@ class RunController(QObject):
         self._window.shown_run.resume(record)
         self._window.bridge.resume(record.id, self._runner, changed_data=changed_data)
         self._window.failures.resuming(partial(self.resume, record.id, changed_data=True))
-        self._window.diagnosis_controller.begin(
-            Experiment.from_toml(record.experiment, check=False)
-        )
+        experiment = Experiment.from_toml(record.experiment, check=False)
+        self._window.diagnosis_controller.begin(experiment)
+        self._window.model_views.begin(experiment)
         self._show_starting()
 
     def begin(self, first: tuple[Message, ...]) -> None:
@@ -116,6 +116,7 @@ class RunController(QObject):
             experiment, self._runner, (*self._window.time.first_messages, *first)
         )
         self._window.diagnosis_controller.begin(experiment)
+        self._window.model_views.begin(experiment)
         self._show_starting()
 
     def _start_fork(self, prepared: PreparedFork, curves: RunCurves) -> None:
@@ -125,6 +126,7 @@ class RunController(QObject):
         self._window.shown_run.begin(prepared.title)
         self._window.bridge.start(experiment, self._runner, self._window.time.first_messages, made)
         self._window.diagnosis_controller.begin(experiment)
+        self._window.model_views.begin(experiment)
         self._show_starting()
 
     def _show_starting(self) -> None:

@@ -28,6 +28,8 @@ def show_curves(window: MainWindow, curves: RunCurves) -> None:
     window.plots.clear()
     window.shown_run.show_stored(record)
     window.time.show_stored(curves)
+    window.runs.live.show_stored(curves)
+    window.model_views.show_stored(record)
     window.diagnosis_panel.clear()
     if curves.diagnosis.measured:
         window.diagnosis_panel.show_findings(curves.diagnosis.findings, in_progress=False)
@@ -35,14 +37,7 @@ def show_curves(window: MainWindow, curves: RunCurves) -> None:
     window.plots.set_followed(record.tracked)
     window.plots.set_value_source(StoredValues([record.id]))
     window.plots.set_path_note(PATH_NOT_STORED)
-    block = events.SeriesBlock(
-        record.steps,
-        record.seconds,
-        {
-            name: events.Series(values.steps, values.values[:, None], values.columns)
-            for name, values in curves.series.items()
-        },
-    )
+    block = block_of(curves)
     window.plots.add(block)
     window.instruments.clear()
     window.instruments.set_tables(experiment.to_dict().get(INSTRUMENTS, {}))
@@ -51,4 +46,16 @@ def show_curves(window: MainWindow, curves: RunCurves) -> None:
     window.plots.refresh()
     window.controls.say(
         f"Showing “{printable(record.title)}”, {record.status} after {record.steps:,} steps."
+    )
+
+
+def block_of(curves: RunCurves) -> events.SeriesBlock:
+    """Return all values of a stored run as one block."""
+    return events.SeriesBlock(
+        curves.record.steps,
+        curves.record.seconds,
+        {
+            name: events.Series(values.steps, values.values[:, None], values.columns)
+            for name, values in curves.series.items()
+        },
     )

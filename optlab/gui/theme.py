@@ -87,6 +87,21 @@ DARK = Theme(
 )
 
 
+_OUTLINED = (
+    "QCheckBox",
+    "QComboBox",
+    "QSlider",
+    "QRadioButton",
+    "QGroupBox",
+    "QListView",
+    "QTableView",
+    "QTreeView",
+    "QAbstractSpinBox",
+    "QMenu",
+)
+"""Widgets whose boxes and frames Fusion outlines in a shade of the window color."""
+
+
 class Notifier(QObject):
     """Emits a signal when the theme changes.
 
@@ -151,23 +166,24 @@ def unstyled() -> Iterator[None]:
     try:
         yield
     finally:
-        application.setStyleSheet(_style_sheet(current()))
+        application.setStyleSheet(style_sheet(current()))
 
 
 def _apply() -> None:
     application = notifier().following
     if application is not None:
         theme = current()
-        application.setPalette(_palette(theme))
-        for widget, palette in _control_palettes(theme).items():
+        application.setPalette(palette(theme))
+        for widget, controls in _control_palettes(theme).items():
             # PySide6 takes text here and refuses the bytes that its stubs ask for.
-            application.setPalette(palette, widget)  # type: ignore[arg-type]
-        application.setStyleSheet(_style_sheet(theme))
+            application.setPalette(controls, widget)  # type: ignore[arg-type]
+        application.setStyleSheet(style_sheet(theme))
     notifier().themeChanged.emit()
 
 
-def _palette(theme: Theme) -> QPalette:
-    palette = QPalette()
+def palette(theme: Theme) -> QPalette:
+    """Return the palette of a theme, for an application or a window of its own colors."""
+    found = QPalette()
     roles = {
         QPalette.ColorRole.Window: theme.window,
         QPalette.ColorRole.WindowText: theme.text,
@@ -187,7 +203,7 @@ def _palette(theme: Theme) -> QPalette:
         QPalette.ColorRole.Dark: theme.border,
     }
     for role, color in roles.items():
-        palette.setColor(role, QColor(color))
+        found.setColor(role, QColor(color))
     faded = QColor(theme.muted)
     faded.setAlphaF(0.65)
     for role in (
@@ -195,11 +211,9 @@ def _palette(theme: Theme) -> QPalette:
         QPalette.ColorRole.ButtonText,
         QPalette.ColorRole.WindowText,
     ):
-        palette.setColor(QPalette.ColorGroup.Disabled, role, faded)
-    palette.setColor(
-        QPalette.ColorGroup.Disabled, QPalette.ColorRole.Highlight, QColor(theme.border)
-    )
-    return palette
+        found.setColor(QPalette.ColorGroup.Disabled, role, faded)
+    found.setColor(QPalette.ColorGroup.Disabled, QPalette.ColorRole.Highlight, QColor(theme.border))
+    return found
 
 
 def _control_palettes(theme: Theme) -> dict[str, QPalette]:
@@ -207,13 +221,15 @@ def _control_palettes(theme: Theme) -> dict[str, QPalette]:
 
     Fusion outlines controls in a shade of the window color, which is invisible in a dark theme.
     """
-    palette = _palette(theme)
-    # Fusion darkens this color by the same factor for the outline.
-    palette.setColor(QPalette.ColorRole.Window, QColor(theme.edge).lighter(140))
-    return {name: QPalette(palette) for name in ("QCheckBox", "QComboBox", "QSlider")}
+    outlined = palette(theme)
+    # Fusion darkens this color by 1.4 for outlines, and by a tenth less for those of boxes.
+    factor = 140 if theme.dark else 127
+    outlined.setColor(QPalette.ColorRole.Window, QColor(theme.edge).lighter(factor))
+    return {name: QPalette(outlined) for name in _OUTLINED}
 
 
-def _style_sheet(theme: Theme) -> str:
+def style_sheet(theme: Theme) -> str:
+    """Return the style sheet of a theme, for what a palette cannot say."""
     return f"""
     QToolTip {{
         color: {theme.text}; background: {theme.base}; border: 1px solid {theme.border};
@@ -223,6 +239,18 @@ def _style_sheet(theme: Theme) -> str:
     QFrame#tile {{
         background: {theme.base}; border: 1px solid {theme.border}; border-radius: 6px;
     }}
+    QFrame#tileHead, QFrame#tileBody {{
+        background: {theme.base}; border: 1px solid {theme.border};
+    }}
+    QFrame#tileHead {{
+        border-bottom: none; border-top-left-radius: 6px; border-top-right-radius: 6px;
+    }}
+    QFrame#tileBody {{
+        border-top: none; border-bottom-left-radius: 6px; border-bottom-right-radius: 6px;
+    }}
+    QMainWindow#board {{ background: transparent; }}
+    QMainWindow#board::separator {{ background: transparent; width: 4px; height: 4px; }}
+    QMainWindow#board::separator:hover {{ background: {theme.border}; }}
     QLabel#tileTitle {{ font-weight: 600; color: {theme.text}; }}
     QLabel#muted, QLabel[role="muted"] {{ color: {theme.muted}; }}
     QLabel[role="problem"], QLabel[problem="true"] {{ color: {theme.error}; }}
@@ -233,6 +261,9 @@ def _style_sheet(theme: Theme) -> str:
     QFrame#banner[problem="true"] {{ background: {theme.error_ground}; }}
     QToolButton#sectionHead {{
         font-weight: 600; border: none; padding: 6px 4px; text-align: left; color: {theme.text};
+    }}
+    QToolButton#sectionHead:focus {{
+        border: 1px solid {theme.accent}; border-radius: 4px; padding: 5px 3px;
     }}
     QToolButton#sectionHead:hover {{ color: {theme.accent}; }}
     QFrame#section {{
@@ -287,7 +318,20 @@ def _style_sheet(theme: Theme) -> str:
         background: {theme.window}; color: {theme.muted}; border: none;
         border-bottom: 1px solid {theme.border}; padding: 6px 10px; font-weight: 600;
     }}
-    QTableView {{ border: 1px solid {theme.border}; border-radius: 6px; }}
+    QTableView {{
+        border: 1px solid {theme.border}; border-radius: 6px; gridline-color: {theme.border};
+    }}
+    QTableCornerButton::section {{ background: {theme.window}; border: none; }}
+    QHeaderView {{ background: {theme.window}; }}
     QTableView::item {{ padding: 0 10px; }}
+    QListView#commands::item {{ padding: 3px 6px; }}
+    QListView#commands::item:selected {{ background: {theme.accent}; color: {theme.on_accent}; }}
+    QToolButton:focus, QPushButton:focus, QCommandLinkButton:focus {{
+        border: 1px solid {theme.accent}; border-radius: 4px;
+    }}
+    QPushButton#primary:focus {{ border-color: {theme.text}; }}
+    QTabBar::tab:focus {{ color: {theme.accent}; }}
+    QCheckBox:focus, QRadioButton:focus {{ color: {theme.accent}; }}
+    QAbstractItemView:focus, QAbstractScrollArea#page:focus {{ border: 1px solid {theme.accent}; }}
     QTableView::item:selected {{ background: {theme.accent}; color: {theme.on_accent}; }}
     """

@@ -109,6 +109,11 @@ class TimeController(QObject):
         self._panel.endlessChanged.connect(choose)
 
     @property
+    def run_id(self) -> str:
+        """Id of the run that is shown, or "" while it has none."""
+        return self._run_id
+
+    @property
     def first_messages(self) -> tuple[Message, ...]:
         """Messages to a run before its first step."""
         rate = self._panel.steps_per_second

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from optlab.experiment import Experiment
+from optlab.gui.before_run import BeforeRunController
+from optlab.gui.board.board_controller import BoardController
 from optlab.gui.bridge import RunBridge, TaskBridge, Turn, WorkerPrewarmer
 from optlab.gui.copied_experiment import CopiedExperiment
 from optlab.gui.diagnosis_controller import DiagnosisController
@@ -12,22 +14,29 @@ from optlab.gui.failure_notice import FailureNotice
 from optlab.gui.hang_notice import HangNotice
 from optlab.gui.instruments.instruments_panel import InstrumentsPanel
 from optlab.gui.live_changes import LiveChanges
+from optlab.gui.manners.manners import Manners
+from optlab.gui.model_views import ModelViewController
 from optlab.gui.panels.diagnosis_panel import DiagnosisPanel
 from optlab.gui.panels.experiment_panel import ExperimentPanel
 from optlab.gui.panels.plots_panel import PlotsPanel
 from optlab.gui.questions import may_stop_run
 from optlab.gui.recording_notice import RecordingNotice
 from optlab.gui.run_controller import RunController
+from optlab.gui.runs.runs_controller import RunsController
 from optlab.gui.secondary_windows import SecondaryWindows
 from optlab.gui.shown_run import ShownRun
 from optlab.gui.stored_curves import show_curves
 from optlab.gui.stored_runs import StoredRuns
+from optlab.gui.studies.contenders import Contenders
 from optlab.gui.time_controller import TimeController
 from optlab.tasks.checking import CheckTask
 from optlab.tasks.preview import PreviewTask
 
 __all__ = [
+    "BeforeRunController",
+    "BoardController",
     "CheckTask",
+    "Contenders",
     "CopiedExperiment",
     "DiagnosisController",
     "DiagnosisPanel",
@@ -39,11 +48,14 @@ __all__ = [
     "HangNotice",
     "InstrumentsPanel",
     "LiveChanges",
+    "Manners",
+    "ModelViewController",
     "PlotsPanel",
     "PreviewTask",
     "RecordingNotice",
     "RunBridge",
     "RunController",
+    "RunsController",
     "SecondaryWindows",
     "ShownRun",
     "StoredRuns",

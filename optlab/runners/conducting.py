@@ -26,6 +26,7 @@ from optlab.studies.comparison.conduct import Launcher, StudyEvent, conduct
 from optlab.studies.comparison.study import Study
 from optlab.studies.comparison.words import question_words, tuning_words
 from optlab.tasks.study_check import StudyCheckTask, StudyTextCheckTask
+from optlab.tasks.study_draft import Draft, text_of
 from optlab.tasks.task import Task
 from optlab.training.control import Controls
 
@@ -81,14 +82,16 @@ class ConductStudyTask(Task):
     """Conduct a study; the results are its events, the last one a ``StudyEnded``.
 
     Attributes:
-        source: path of a file or name of a shipped study; "" with ``resume``.
-        resume: id of a stored study that goes on.
+        source: path of a file or name of a shipped study; with ``document`` the name of the new one;
+            "" with ``resume``.
+        resume: id of a stored study that goes on. document: text of the study, in place of a file.
         runner: where its populations train.
         seeds, first: in place of those of the file; None for those.
     """
 
     source: str
     resume: str = ""
+    document: str = ""
     runner: RunnerChoice = "process"
     seeds: int | None = None
     first: int | None = None
@@ -110,7 +113,8 @@ class ConductStudyTask(Task):
                     raise InvalidInput(f"Study {record.id} is finished; run it again as a new one.")
                 study, name = of_record(record), record.name
             else:
-                study, name = checked(self.source), self.source
+                study = checked_text(self.document) if self.document else checked(self.source)
+                name = self.source
                 if self.seeds is not None or self.first is not None:
                     study = study.with_seeds(self.seeds, self.first)
                     check(study)
@@ -178,14 +182,13 @@ class CheckedDraft:
 
 @dataclass(frozen=True)
 class CheckDraftTask(Task):
-    """Check a study file that is being written; the result is a :class:`CheckedDraft`.
+    """Write the text of a draft and check it; the result is a :class:`CheckedDraft`.
 
     Attributes:
-        document: its text. folder: that paths in it are relative to.
+        draft: what a form says.
     """
 
-    document: str
-    folder: Path | None = None
+    draft: Draft
 
     def run(self, controls: Controls) -> Iterator[CheckedDraft]:
         """Check it; see :class:`~optlab.tasks.task.Task`.
@@ -193,14 +196,16 @@ class CheckDraftTask(Task):
         Args:
             controls: not used.
         """
+        document = ""
         try:
-            study = checked_text(self.document, self.folder)
+            document = text_of(self.draft)
+            study = checked_text(document)
         except InvalidInput as error:
-            yield CheckedDraft(self.document, problem=str(error), field=error.field)
+            yield CheckedDraft(document, problem=str(error), field=error.field)
             return
         tuned = study.effort * study.tuning.seeds if study.tuning is not None else 0
         yield CheckedDraft(
-            self.document,
+            document,
             question_words(study),
             tuning_words(study),
             len(study.arms) * (study.seeds.count + tuned),

@@ -6,15 +6,17 @@ are one task, so that the step is reached once.
 
 from __future__ import annotations
 
+import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from optlab.core.errors import InvalidInput
+from optlab.core.errors import InvalidInput, OptLabError
 from optlab.experiment import Experiment
 from optlab.experiment.own_code import own_code
 from optlab.history.plan import Plan, plan
@@ -23,7 +25,8 @@ from optlab.store import Store
 from optlab.tasks.history import AtStepTask
 from optlab.tasks.model_point import ModelPoint, model_point
 from optlab.tasks.task import Task
-from optlab.training.control import Controls
+from optlab.training.control import Controls, Stop
+from optlab.training.trainer import Trainer
 
 
 class View(ABC):
@@ -53,6 +56,7 @@ class ModelViews:
         step: of the weights.
         views: what was asked for → its result.
         refused: what was asked for → why there is no such view.
+        seconds: that computing them took, without reaching the step.
         words: sentences about what is not as it should be.
     """
 
@@ -60,21 +64,37 @@ class ModelViews:
     step: int
     views: Mapping[View, Any]
     refused: Mapping[View, str]
+    seconds: float = 0.0
     words: tuple[str, ...] = ()
 
 
 def look(
-    point: ModelPoint, views: Sequence[View], run_id: str = "", words: tuple[str, ...] = ()
+    point: Callable[[], ModelPoint],
+    views: Sequence[View],
+    run_id: str = "",
+    words: tuple[str, ...] = (),
 ) -> ModelViews:
-    """Return the views of a model that exist, and why the others do not."""
+    """Return the views of a model that exist, and why the others do not.
+
+    Args:
+        point: returns the model.
+        views: what is asked for.
+        run_id: of the run; "" where it is not stored.
+        words: sentences about what is not as it should be.
+
+    Raises:
+        InvalidInput: there is no such model.
+    """
+    began = time.perf_counter()
+    at = point()
     found: dict[View, Any] = {}
     refused: dict[View, str] = {}
     for view in views:
         try:
-            found[view] = view.compute(point)
+            found[view] = view.compute(at)
         except InvalidInput as error:
             refused[view] = str(error)
-    return ModelViews(run_id, point.step, found, refused, words)
+    return ModelViews(run_id, at.step, found, refused, time.perf_counter() - began, words)
 
 
 @dataclass(frozen=True)
@@ -105,7 +125,7 @@ class ViewsAtStepTask(AtStepTask):
                     yield result
                     continue
                 kept = result.snapshot
-                point = model_point(result.experiment, kept.theta, found.step, kept.values)
+                point = partial(model_point, result.experiment, kept.theta, found.step, kept.values)
                 yield look(point, self.views, found.record.id, result.words)
 
 
@@ -141,8 +161,56 @@ class ViewsOfWeightsTask(Task):
             InvalidInput: the experiment cannot be read, or the weights are not those of its model.
         """
         experiment = Experiment.from_toml(self.experiment, check=False)
-        point = model_point(experiment, self.theta, self.step, self.values)
-        yield look(point, self.views, self.run_id)
+        yield look(
+            partial(model_point, experiment, self.theta, self.step, self.values),
+            self.views,
+            self.run_id,
+        )
+
+    def own_parts(self) -> tuple[str, ...]:
+        """See :class:`~optlab.tasks.task.Task`."""
+        return own_code(self.experiment)
+
+
+@dataclass(frozen=True)
+class ViewsOfTrainedTask(Task):
+    """Train an experiment for a number of steps and look at its model; nothing is stored.
+
+    The result is a :class:`ModelViews`.
+
+    Attributes:
+        experiment: as TOML.
+        steps: to take.
+        views: what is asked for.
+    """
+
+    experiment: str
+    steps: int = 0
+    views: tuple[View, ...] = ()
+
+    def run(self, controls: Controls) -> Iterator[ModelViews]:
+        """Train and look; see :class:`~optlab.tasks.task.Task`.
+
+        Raises:
+            InvalidInput: the number of steps is negative, or the experiment cannot be run.
+            OptLabError: it diverges.
+        """
+        if self.steps < 0:
+            raise InvalidInput(f"--steps is {self.steps}, but it must be 0 or more.", "steps")
+        experiment = Experiment.from_toml(self.experiment)
+        trainer = Trainer([experiment.with_value("device", "cpu")])
+        for _ in range(self.steps):
+            if any(isinstance(message, Stop) for message in controls.receive(trainer.step)):
+                return
+            trainer.advance()
+        trainer.sync_divergence()
+        if not trainer.alive:
+            raise OptLabError(
+                f"The run diverged within {self.steps:,} steps, so it has no weights to look at; "
+                "lower the learning rate or the number of steps."
+            )
+        theta = trainer.theta[0].numpy()
+        yield look(partial(model_point, experiment, theta, self.steps), self.views)
 
     def own_parts(self) -> tuple[str, ...]:
         """See :class:`~optlab.tasks.task.Task`."""

@@ -49,6 +49,7 @@ class SketchLayer:
         weights: from the units of the layer before, ``[shown, shown before]``; None where they are
             no plain map. Those of a kernel are its norm, with the sign of its sum.
         own_weights: from a state to the next one, ``[shown, shown]``; None for other layers.
+        labels: names of the units that are drawn, of inputs and classes; () where there are none.
     """
 
     name: str
@@ -60,10 +61,11 @@ class SketchLayer:
     maps: Floats | None = None
     weights: Floats | None = None
     own_weights: Floats | None = None
+    labels: tuple[str, ...] = ()
 
     @property
     def shown(self) -> NDArray[np.int64]:
-        """Numbers of the units that are drawn, evenly spaced among all."""
+        """Numbers ``[shown]`` of the units that are drawn, evenly spaced among all."""
         return shown_units(self.units)
 
 
@@ -122,7 +124,7 @@ class SketchView(View):
 
 
 def shown_units(units: int) -> NDArray[np.int64]:
-    """Return the numbers of those of ``units`` units that are drawn: evenly spaced, all of a few."""
+    """Return the numbers ``[shown]`` of those of ``units`` units that are drawn, evenly spaced."""
     return np.linspace(0, units - 1, min(units, UNITS)).round().astype(np.int64)
 
 
@@ -169,9 +171,9 @@ class _Sketcher:
         for name, tensors in self._groups.items():
             self._add(name, tensors)
         self._add_others()
-        self._layers[-1] = self._with_tensors(
-            replace(self._layers[-1], kind="output"), self._waiting
-        )
+        outputs = _labelled(replace(self._layers[-1], kind="output"), self._point.class_names())
+        self._layers[-1] = self._with_tensors(outputs, self._waiting)
+        self._layers[0] = _labelled(self._layers[0], self._point.data.input_names)
         return NetworkSketch(
             self._point.step,
             self._point.experiment.model.label,
@@ -237,9 +239,7 @@ class _Sketcher:
         tensors, self._waiting = [*self._waiting, *tensors], []
         self._layers.append(self._with_tensors(self._with_result(layer, result), tensors))
 
-    def _add_block(
-        self, name: str, tensors: list[Parameter], result: torch.Tensor | None
-    ) -> None:
+    def _add_block(self, name: str, tensors: list[Parameter], result: torch.Tensor | None) -> None:
         units = self._layers[-1].units if result is None else int(result.shape[-1])
         layer = self._with_result(SketchLayer(name, "block", units), result)
         self._layers.append(self._with_tensors(layer, tensors))
@@ -358,6 +358,13 @@ def _states(traces: Sequence[str], groups: Mapping[str, object]) -> list[str]:
         for trace in numbered
         if not any(name.startswith(trace.rpartition(".")[0]) for name in groups)
     ]
+
+
+def _labelled(layer: SketchLayer, names: Sequence[str]) -> SketchLayer:
+    """Return a layer with the names of its units, if there is one for each."""
+    if layer.maps is not None or len(names) != layer.units:
+        return layer
+    return replace(layer, labels=tuple(names[number] for number in layer.shown))
 
 
 def _is_map(one: Parameter) -> bool:

@@ -7,6 +7,7 @@ row tells which.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -54,14 +55,14 @@ class RunRow:
             self.study,
             "" if self.member is None else self.member.arm,
             *(
-                f"{name} {label_of(kind, name)}"
+                _component(kind, name)
                 for kind in ("optimizer", "dataset", "model")
                 if (name := self.settings.get(f"{kind}.name"))
             ),
         )
         return "\n".join(parts).lower()
 
-    @property
+    @cached_property
     def family(self) -> tuple[str, ...]:
         """What is equal in runs that differ in nothing but their seeds; forks are apart."""
         return (self.record.parent, str(self.record.at), *self.settings.seedless)
@@ -75,6 +76,11 @@ class RunRow:
             value = record.final[name]
             return () if value is None else (value,)
         return self.settings.find(name)
+
+
+@functools.lru_cache(maxsize=1024)
+def _component(kind: str, name: str) -> str:
+    return f"{name} {label_of(kind, name)}"
 
 
 _OF_THE_RECORD = ("status", "steps", "seconds", "device", "runner", "title", "name", "parent", "at")
@@ -99,6 +105,11 @@ class RunTable:
     stamp: tuple[tuple[int, int], ...] = ()
     hidden: str = ""
     notice: str = ""
+
+    @cached_property
+    def going(self) -> tuple[RunRecord, ...]:
+        """The runs in progress."""
+        return tuple(row.record for row in self.rows.values() if row.record.going)
 
 
 @dataclass(frozen=True)
@@ -128,7 +139,7 @@ class RunTableTask(Task):
                 store.purge(self.purge_before)
             versions = store.versions()
             records = store.runs()
-            rows = _rows(store, records)
+            rows = rows_of(store, records)
             hidden = " ".join(filter(None, (store.notice, store.hidden)))
             yield RunTable(rows, names_of(rows), versions, stamp, hidden, store.notice)
 
@@ -155,7 +166,7 @@ class RunChangesTask(Task):
             StoreError: the store cannot be read.
         """
         stamp, old = _stamp(), self.table
-        going = [row.record for row in old.rows.values() if row.record.going]
+        going = old.going
         home = paths.home()
         alive = {owner: is_held(home, owner) for owner in {record.owner for record in going}}
         if stamp == old.stamp and all(alive.values()):
@@ -170,7 +181,7 @@ class RunChangesTask(Task):
                 if run in dead or run not in old.versions or old.versions[run] != version
             ]
             found = store.runs_of(changed)
-            fresh = _rows(store, [one for one in found.values() if not one.deleted], old.rows)
+            fresh = rows_of(store, [one for one in found.values() if not one.deleted], old.rows)
         gone = set(old.rows) - set(versions) | {run for run in changed if run not in fresh}
         if not fresh and not gone & set(old.rows):
             yield dataclasses.replace(old, versions=versions, stamp=stamp)
@@ -190,9 +201,18 @@ def _newest_first(item: tuple[str, RunRow]) -> tuple[str, int]:
     return record.created, -record.place
 
 
-def _rows(
+def rows_of(
     store: Store, records: Sequence[RunRecord], known: Mapping[str, RunRow] | None = None
 ) -> dict[str, RunRow]:
+    """Return the rows of runs by id, in their order.
+
+    Args:
+        store: that they are stored in. records: of the runs.
+        known: rows that were read before; their settings are used again.
+
+    Raises:
+        StoreError: the studies cannot be read.
+    """
     members = store.memberships([one.id for one in records] if len(records) < 500 else None)
     wanted = {members[one.id].study for one in records if one.id in members}
     studies = {one.id: one.name or one.question for one in store.studies()} if wanted else {}
@@ -203,7 +223,10 @@ def _rows(
         settings = before.settings if same and before else Settings.of(record.experiment)
         member = members.get(record.id)
         study = "" if member is None else studies.get(member.study, member.study)
-        rows[record.id] = RunRow(record, settings, member, study)
+        row = RunRow(record, settings, member, study)
+        # Computed here and not where a list is filtered or grouped for the first time.
+        row.text, row.family  # noqa: B018
+        rows[record.id] = row
     return rows
 
 

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from optlab.core import files, paths
 from optlab.core.errors import StoreError
+from optlab.tasks.task import Task
+from optlab.training.control import Controls
 
 MAX_RECENT = 12
 """Files that are remembered."""
@@ -84,3 +88,30 @@ def _recent() -> list[Path]:
     except (OSError, ValueError):
         return []
     return [Path(one) for one in found if isinstance(one, str)] if isinstance(found, list) else []
+
+
+@dataclass(frozen=True)
+class WriteStudyTask(Task):
+    """Write a study file and remember it; the result is its path.
+
+    Attributes:
+        document: its text. question: names the file where there is no ``path``, in the user's
+            folder.
+    """
+
+    document: str
+    question: str
+    path: Path | None = None
+
+    def run(self, controls: Controls) -> Iterator[Path]:
+        """Write it; see :class:`~optlab.tasks.task.Task`.
+
+        Args:
+            controls: not used.
+
+        Raises:
+            StoreError: it cannot be written.
+        """
+        path = self.path or free_path(self.question)
+        write(path, self.document)
+        yield path.resolve()

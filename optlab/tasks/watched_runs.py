@@ -1,4 +1,4 @@
-"""Folders of watched runs, for the command line and the window: what is in them, and what is new."""
+"""Folders of runs of other programs, for the command line and the window: what is in them and new."""
 
 from __future__ import annotations
 
@@ -8,31 +8,32 @@ from pathlib import Path
 from typing import Any
 
 from optlab.core.errors import InvalidInput
-from optlab.outside.foreign_runs.watched import (
+from optlab.outside.foreign_runs.finding import find
+from optlab.outside.foreign_runs.records import (
+    ForeignRun,
     NewValues,
+    Place,
     RunIdentity,
-    WatchedRun,
-    find_runs,
-    read_identity,
+    RunSource,
 )
 from optlab.tasks.task import Task
 from optlab.training.control import Controls
 
 
 class WatchedFolder:
-    """A folder of watched runs that is read again and again.
+    """A folder of runs of other programs that is read again and again.
 
     Args:
         folder: that of a run, or one with runs in it.
 
     Attributes:
-        runs: id → run, the oldest first.
-        problems: path of what cannot be read → why, a sentence.
+        runs: id → run, in the order of their paths.
+        problems: what cannot be read → why, a sentence.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.runs: dict[str, WatchedRun] = {}
+        self.runs: dict[str, ForeignRun] = {}
         self.problems: dict[str, str] = {}
 
     def read(self) -> dict[str, NewValues]:
@@ -42,15 +43,17 @@ class WatchedFolder:
             InvalidInput: the folder cannot be read.
         """
         new: dict[str, NewValues] = {}
-        for folder in find_runs(self.folder):
+        found = find(self.folder)
+        self.problems.update((problem, problem) for problem in found.problems)
+        for source in found.sources:
             try:
-                if folder.name not in self.runs:
-                    self.runs[folder.name] = WatchedRun(folder, read_identity(folder))
-                run = self.runs[folder.name]
-                if run.state.get("kind") != "ended":
-                    new[folder.name] = run.read()
+                if source.id not in self.runs:
+                    self.runs[source.id] = ForeignRun(source, source.identity())
+                run = self.runs[source.id]
+                if not run.ended:
+                    new[source.id] = run.read()
             except InvalidInput as error:
-                self.problems[str(folder)] = str(error)
+                self.problems[source.id] = str(error)
         return new
 
     def document(self) -> dict[str, Any]:
@@ -62,13 +65,15 @@ class WatchedFolder:
         }
 
 
-def run_document(run: WatchedRun) -> dict[str, Any]:
+def run_document(run: ForeignRun) -> dict[str, Any]:
     """Return a run with its series and last values, as JSON can hold them."""
     return {
         "run": run.identity.id,
         "title": run.identity.title,
         "status": run.status,
         "created": run.identity.created,
+        "source": run.identity.source,
+        "settings": dict(run.identity.settings),
         "host": run.identity.host,
         "models": list(run.identity.models),
         "parameters": run.identity.parameters,
@@ -83,7 +88,7 @@ def run_document(run: WatchedRun) -> dict[str, Any]:
     }
 
 
-def _series_document(run: WatchedRun, name: str) -> dict[str, Any]:
+def _series_document(run: ForeignRun, name: str) -> dict[str, Any]:
     count, step, values = run.last(name)
     columns = run.series[name][-1].columns
     last = dict(zip(columns, values, strict=True)) if columns else values[0]
@@ -134,12 +139,13 @@ class FolderNews:
     """What is new in a folder.
 
     Attributes:
-        folder: that was read. identities: of runs that were not known. news: id of a run → what it has recorded.
-        statuses: id of each run → how it is. problems: what cannot be read, sentences.
+        folder: that was read. found: id of each run that was not known → where and who it is.
+        news: id of a run → what it has recorded. statuses: id of each run that was read → how it
+            is. problems: what cannot be read, sentences.
     """
 
     folder: Path
-    identities: Mapping[str, RunIdentity]
+    found: Mapping[str, tuple[RunSource, RunIdentity]]
     news: Mapping[str, NewValues]
     statuses: Mapping[str, str]
     problems: tuple[str, ...]
@@ -147,15 +153,15 @@ class FolderNews:
 
 @dataclass(frozen=True)
 class FolderNewsTask(Task):
-    """Read what is new in a folder of watched runs; the result is a :class:`FolderNews`.
+    """Read what is new in a folder of runs; the result is a :class:`FolderNews`.
 
     Attributes:
-        folder: to read. known: id of each run that was read before → the place to go on from, -1
-            for one that has ended.
+        folder: to read. known: id of each run that was read before → the run with the place to go
+            on from; None for one that has ended.
     """
 
     folder: Path
-    known: Mapping[str, int]
+    known: Mapping[str, tuple[RunIdentity, Place] | None]
 
     def run(self, controls: Controls) -> Iterator[FolderNews]:
         """Read it; see :class:`~optlab.tasks.task.Task`.
@@ -166,29 +172,31 @@ class FolderNewsTask(Task):
         Raises:
             InvalidInput: there is no such folder, or it cannot be read.
         """
-        identities: dict[str, RunIdentity] = {}
+        identities: dict[str, tuple[RunSource, RunIdentity]] = {}
         news: dict[str, NewValues] = {}
         statuses: dict[str, str] = {}
-        problems: list[str] = []
         if not self.folder.is_dir():
             raise InvalidInput(
                 f"There is no folder {self.folder} yet; optlab.watch(model, optimizer) in a training "
                 "script makes it.",
                 "folder",
             )
-        for folder in find_runs(self.folder):
-            place = self.known.get(folder.name, 0)
-            if place < 0:
+        found = find(self.folder)
+        problems = list(found.problems)
+        for source in found.sources:
+            known = self.known.get(source.id, ())
+            if known is None:
                 continue
             try:
-                run = WatchedRun(folder, read_identity(folder), place)
+                identity, place = known or (source.identity(), ())
+                run = ForeignRun(source, identity, place)
                 values = run.read()
             except InvalidInput as error:
                 problems.append(str(error))
                 continue
-            if folder.name not in self.known:
-                identities[folder.name] = run.identity
-            if values.series or values.events or folder.name in identities:
-                news[folder.name] = values
-            statuses[folder.name] = run.status
+            if source.id not in self.known:
+                identities[source.id] = (source, identity)
+            if values.series or values.events or values.end != place or not known:
+                news[source.id] = values
+            statuses[source.id] = run.status
         yield FolderNews(self.folder, identities, news, statuses, tuple(problems))

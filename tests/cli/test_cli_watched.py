@@ -76,7 +76,7 @@ def test_that_following_ends_with_the_runs(
     ("words", "sentence"),
     [
         (["watched", "nowhere"], "There is no folder nowhere"),
-        (["watched", "."], "has no watched runs"),
+        (["watched", "."], "has no runs that OptLab can read"),
         (["watched", ".", "--json", "--follow"], "give one of the two"),
     ],
 )

@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from optlab.outside.foreign_runs.watched import WatchedRun, find_runs, read_identity
+from optlab.outside.foreign_runs.records import ForeignRun
+from optlab.outside.foreign_runs.watched import find_runs, open_run
 
 Start = Callable[..., subprocess.Popen[str]]
 
@@ -48,14 +49,14 @@ def onlooker(start: Start, folder: Path) -> subprocess.Popen[str]:
     return start("-m", "optlab", "watched", str(folder), "--follow")
 
 
-def wait_for(folder: Path, steps: int, process: int, seconds: float = 60) -> WatchedRun:
+def wait_for(folder: Path, steps: int, process: int, seconds: float = 60) -> ForeignRun:
     """Read the run of a process until it has so many steps."""
     deadline = time.monotonic() + seconds
-    runs: dict[str, WatchedRun] = {}
+    runs: dict[str, ForeignRun] = {}
     while time.monotonic() < deadline:
         for each in find_runs(folder) if folder.is_dir() else []:
             if each.name not in runs:
-                runs[each.name] = WatchedRun(each, read_identity(each))
+                runs[each.name] = open_run(each)
             run = runs[each.name]
             if run.identity.process == process:
                 run.read()
@@ -67,7 +68,7 @@ def wait_for(folder: Path, steps: int, process: int, seconds: float = 60) -> Wat
 
 def check_what_is_left(folder: Path, at_least: int) -> None:
     """Whatever was recorded is whole: the losses of the first steps, in order."""
-    run = WatchedRun(folder, read_identity(folder))
+    run = open_run(folder)
     run.read()
     steps = [step for part in run.series["loss"] for step in part.steps.tolist()]
     assert steps == list(range(1, len(steps) + 1)) and len(steps) >= at_least

@@ -15,7 +15,7 @@ import pytest
 import torch
 
 import optlab
-from optlab.outside.foreign_runs.watched import WatchedRun, find_runs, read_identity
+from optlab.outside.foreign_runs.watched import find_runs, open_run
 from tests.foreign import loops
 
 os.environ.setdefault("KERAS_BACKEND", "torch")
@@ -60,7 +60,7 @@ def test_that_a_foreign_script_trains_the_same_weights_and_is_seen(
 
     (folder,) = find_runs(tmp_path)
     assert not (folder / "watch.log").exists()
-    run = WatchedRun(folder, read_identity(folder))
+    run = open_run(folder)
     run.read()
     assert run.status == "finished"
     names = EXPECTED.get(loop.__name__, ("gradient_norm", "update_ratio", "loss"))

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from optlab.outside.foreign_runs.watched import WatchedRun, find_runs, read_identity
+from optlab.outside.foreign_runs.watched import find_runs, open_run
 
 pytestmark = pytest.mark.foreign
 
@@ -61,7 +61,7 @@ def test_that_the_first_of_two_processes_sees_averaged_gradients(tmp_path: Path)
     watched = run(str(tmp_path / "runs"), tmp_path / "store-2")
     assert [out for out, _ in watched] == [out for out, _ in alone]
     (folder,) = find_runs(tmp_path / "runs")
-    recorded = WatchedRun(folder, read_identity(folder))
+    recorded = open_run(folder)
     recorded.read()
     (norms,) = recorded.series["gradient_norm"]
     expected = json.loads(watched[0][0].split("] [")[0] + "]")

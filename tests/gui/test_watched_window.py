@@ -95,3 +95,26 @@ def test_that_the_menu_opens_the_folder_into_which_loops_are_recorded(
     assert isinstance(watched, WatchedWindow) and watched.isVisible()
     qtbot.waitUntil(lambda: "makes it" in watched.status_label.text(), timeout=20_000)
     watched.close()
+
+
+def test_that_logs_of_other_programs_are_seen_while_they_grow(qtbot: QtBot, tmp_path: Path) -> None:
+    table = tmp_path / "version_0" / "metrics.csv"
+    table.parent.mkdir()
+    table.write_text("step,loss\n0,1.0\n1,0.5\n")
+    (tmp_path / "b").mkdir()
+    (tmp_path / "b/log.jsonl").write_text('{"step": 3, "loss": 9}\n')
+    window = WatchedWindow(None, tmp_path)
+    qtbot.addWidget(window)
+    window._timer.setInterval(50)
+    one, two = "version_0/metrics.csv", "b/log.jsonl"
+    qtbot.waitUntil(lambda: length(window, "loss", one) == 2, timeout=20_000)
+    assert length(window, "loss", two) == 1
+    reading = window.plots["loss"].curve(f"{two}/").samples.reading(1e18)
+    assert reading is not None and reading.last == 3
+
+    # As Lightning does when a column is added.
+    table.write_text("step,loss,val\n0,1.0,\n1,0.5,\n2,0.25,3.0\n")
+    qtbot.waitUntil(lambda: length(window, "loss", one) == 3, timeout=20_000)
+    tick(window, "val")
+    assert length(window, "val", one) == 1
+    window.close()

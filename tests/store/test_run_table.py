@@ -26,7 +26,9 @@ def make(home, store: Store, experiment: Experiment, source, monkeypatch) -> Mak
     monkeypatch.setenv("OPTLAB_HOME", str(home))
 
     def build(**changes: Any) -> str:
-        with closing(store.begin([experiment.with_values({"title": "Moons", **changes})], "thread")) as writer:
+        with closing(
+            store.begin([experiment.with_values({"title": "Moons", **changes})], "thread")
+        ) as writer:
             writer.record(source().started())
             writer.record(source().block(1, 20))
             writer.record(source().ended(20))

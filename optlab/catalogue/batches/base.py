@@ -58,6 +58,7 @@ class Batches(Component):
         order=90,
         form_order=80,
         default="shuffled",
+        in_strip=1,
     )
     covers: ClassVar[bool] = True
     """Whether each epoch contains every example exactly once."""

@@ -25,6 +25,7 @@ class Clipping(Component):
         form_order=90,
         default="none",
         live=True,
+        in_strip=1,
     )
     active: ClassVar[bool] = True
     """Whether gradients are clipped."""

@@ -137,7 +137,8 @@ class OwnModel(Model):
                 handle.remove()
         for name, values in recorded.items():
             if len(values) == len(x):  # a layer used twice in a pass has no single output
-                trace(name, torch.stack(values))
+                # Of one run the output itself, so that gradients by it are known.
+                trace(name, values[0].unsqueeze(0) if len(values) == 1 else torch.stack(values))
         return torch.stack(outputs)
 
     def _module(self, shape: DataShape, x: torch.Tensor, training: bool) -> torch.nn.Module:

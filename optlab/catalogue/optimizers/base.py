@@ -41,6 +41,7 @@ class Optimizer(Component):
         default="sgd",
         live=True,
         opened=True,
+        in_strip=2,
     )
 
     torch_arguments: ClassVar[dict[str, tuple[str, ...]]] = {}

@@ -11,7 +11,6 @@ from PySide6.QtCore import Qt, Signal
 from PySide6.QtGui import QCloseEvent, QGuiApplication
 from PySide6.QtWidgets import (
     QAbstractItemView,
-    QFileDialog,
     QFrame,
     QHBoxLayout,
     QListWidget,
@@ -36,6 +35,7 @@ from optlab.gui.forms.fields_form import FieldsForm
 from optlab.gui.forms.formula import FormulaView
 from optlab.gui.geometry import resize_to_screen, scrollable
 from optlab.gui.item_models.result_table_model import ResultTableModel
+from optlab.gui.manners import file_dialogs
 from optlab.gui.panels.tile import Tile
 from optlab.gui.plain_text import PlainLabel
 from optlab.gui.plots.result_plot import ResultPlot
@@ -153,6 +153,7 @@ class DemonstrationWindow(QMainWindow):
         layout = QVBoxLayout(page_right)
         layout.setContentsMargins(8, 8, 8, 8)
         layout.addWidget(right, 1)
+        self.status_label.setMinimumHeight(self.status_label.fontMetrics().height() + 2)
         layout.addWidget(self.status_label)
         layout.addLayout(buttons)
         split = QSplitter(Qt.Orientation.Horizontal)
@@ -277,7 +278,7 @@ class DemonstrationWindow(QMainWindow):
         QGuiApplication.clipboard().setText(table_text(self.model.table, "\t"))
 
     def _choose_file(self) -> None:
-        name, _ = QFileDialog.getSaveFileName(
+        name, _ = file_dialogs.save_file(
             self, "Export table", f"{self.chosen()}.csv", "CSV (*.csv);;All files (*)"
         )
         if name:

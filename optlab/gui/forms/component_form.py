@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 from PySide6.QtCore import QEvent, QObject, Qt, Signal
@@ -10,9 +11,13 @@ from PySide6.QtWidgets import QComboBox, QHBoxLayout, QToolButton, QVBoxLayout, 
 
 from optlab.core import registry
 from optlab.experiment.pages import sentence
+from optlab.experiment.sections import live_fields
 from optlab.gui.forms.fields_form import FieldsForm
 from optlab.gui.forms.formula import FormulaView
 from optlab.gui.plain_text import PlainLabel, plain
+
+_SUMMARIZED = 3
+"""Values that a summary names at most."""
 
 
 class ComponentForm(QWidget):
@@ -23,10 +28,11 @@ class ComponentForm(QWidget):
 
     Signals: ``changed()``: another component was selected, or a field edited;
     ``fieldEdited(str)``: the field that was edited; ``pageRequested(str, str)``: kind and name of a
-    page to open.
+    page to open; ``replaced()``: another component is shown, with other fields.
     """
 
     changed = Signal()
+    replaced = Signal()
     fieldEdited = Signal(str)
     pageRequested = Signal(str, str)
 
@@ -127,6 +133,36 @@ class ComponentForm(QWidget):
         for name, editor in self.form.editors.items():
             editor.setEnabled(not locked or name in live)
 
+    def help_topic(self) -> tuple[str, str, str]:
+        """Return kind and name of the selected component, and no field."""
+        return self.kind, self.name(), ""
+
+    def show_only(self, names: Collection[str] | None) -> None:
+        """Show the named fields and nothing else; None shows all."""
+        self.form.show_only(names)
+        self.sentence.setVisible(names is None)
+        self.formula.setVisible(names is None and bool(registry.get(self.kind, self.name()).rule))
+
+    def summary(self) -> str:
+        """Return the selected component and its most telling values, on one line.
+
+        These are the values that are always in sight; where it has none of these, those that differ
+        from their defaults.
+        """
+        component = registry.get(self.kind, self.name())
+        editors = self.form.editors
+        count = component.section.in_strip
+        if count:
+            names = [field.name for field in live_fields(self.kind, component)][:count]
+        else:
+            used = self.form.in_use()
+            names = [name for name in used if editors[name].value() != editors[name].field.default]
+        values = [
+            f"{editors[name].field.symbol or editors[name].field.label} {editors[name].text()}"
+            for name in names[:_SUMMARIZED]
+        ]
+        return ", ".join([self.picker.currentText(), *values])
+
     # --- selecting --------------------------------------------------------------------------------
 
     def _selected(self) -> None:
@@ -155,10 +191,16 @@ class ComponentForm(QWidget):
         self._form.set_values(self._remembered.get(name, {}))
         self._form.fieldEdited.connect(self._edited)
         self._layout.addWidget(self._form)
+        # A widget that is new comes last in the order of Tab.
+        stop: QWidget = self.page_button
+        for following in self._form.stops():
+            QWidget.setTabOrder(stop, following)
+            stop = following
         summary = sentence(component)
         self.sentence.setText(summary)
         self.picker.setToolTip(plain(summary))
         self.formula.set_lines(component.rule)
+        self.replaced.emit()
 
     def _edited(self, name: str) -> None:
         self.fieldEdited.emit(name)

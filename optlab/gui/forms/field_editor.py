@@ -10,6 +10,7 @@ from html import escape
 from typing import Any, cast
 
 from PySide6.QtCore import QEvent, QObject, Qt, Signal
+from PySide6.QtGui import QKeyEvent, QKeySequence
 from PySide6.QtWidgets import (
     QAbstractSpinBox,
     QCheckBox,
@@ -22,6 +23,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from optlab.core.component import Component
 from optlab.core.errors import InvalidInput
 from optlab.core.fields import Field, FieldSet, shown
 from optlab.gui.forms.scale import POSITIONS, scale
@@ -37,10 +39,11 @@ class FieldEditor(QWidget):
         where: dotted path of the field set (``"optimizer"``), for messages.
 
     Signals: ``valueEdited()``: the user changed the value, or the typed text became invalid or
-    valid.
+    valid. ``displayed()``: the editor shows another value, text or message, whoever set it.
     """
 
     valueEdited = Signal()
+    displayed = Signal()
 
     def __init__(self, owner: type[FieldSet], field: Field, where: str) -> None:
         super().__init__()
@@ -79,6 +82,27 @@ class FieldEditor(QWidget):
         self._value = tuple(value) if isinstance(value, list) else value
         self.show_error("")
         self._display(self._value)
+        self.displayed.emit()
+
+    def text(self) -> str:
+        """Return the text that is shown, which may be invalid."""
+        return self._editor.text() if isinstance(self._editor, QLineEdit) else text_of(self._value)
+
+    def type_text(self, text: str) -> None:
+        """Take a text as if it were typed here."""
+        if isinstance(self._editor, QLineEdit):
+            self._editor.setText(text)
+        self._typed(text)
+
+    def help_topic(self) -> tuple[str, str, str]:
+        """Return kind and name of the component that declares the field, and the field's name.
+
+        Kind and name are "" where the field belongs to no component.
+        """
+        owner = self._owner
+        if issubclass(owner, Component):
+            return owner.kind, owner.name, self.field.name
+        return "", "", self.field.name
 
     def error(self) -> str:
         """Return why the typed text is invalid, or ""."""
@@ -107,6 +131,11 @@ class FieldEditor(QWidget):
             self._editor.setProperty("invalid", bool(sentence))
             self._editor.style().unpolish(self._editor)
             self._editor.style().polish(self._editor)
+        self.displayed.emit()
+
+    def stops(self) -> list[QWidget]:
+        """Return the widgets that take the focus, in order."""
+        return [self._editor, *([self.slider] if self.slider is not None else [])]
 
     def editor(self) -> QWidget:
         """Return the widget that receives the keyboard focus."""
@@ -157,6 +186,9 @@ class FieldEditor(QWidget):
         widget.installEventFilter(self)
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:  # Qt's name
+        if event.type() == QEvent.Type.ShortcutOverride and _undoes(cast(QKeyEvent, event)):
+            event.ignore()  # the window's undo covers all fields, and in the order of the edits
+            return True
         if (
             event.type() == QEvent.Type.Wheel
             and isinstance(watched, QComboBox | QSlider | QAbstractSpinBox)
@@ -203,6 +235,7 @@ class FieldEditor(QWidget):
             self.show_error("")
             if self.slider is not None and not from_slider:
                 self._move_slider(value)
+            self.displayed.emit()
         self.valueEdited.emit()
 
     def _display(self, value: Any) -> None:
@@ -226,6 +259,11 @@ class FieldEditor(QWidget):
 
     def _path(self) -> str:
         return f"{self._where}.{self.field.name}" if self._where else self.field.name
+
+
+def _undoes(event: QKeyEvent) -> bool:
+    keys = QKeySequence.StandardKey
+    return event.matches(keys.Undo) or event.matches(keys.Redo)
 
 
 def text_of(value: Any) -> str:

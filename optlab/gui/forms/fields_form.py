@@ -31,7 +31,8 @@ class FieldsForm(QWidget):
         super().__init__()
         self.owner = owner
         self.editors: dict[str, FieldEditor] = {}
-        layout = QFormLayout(self)
+        self._wanted: Collection[str] | None = None
+        self._rows = layout = QFormLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setHorizontalSpacing(12)
         layout.setVerticalSpacing(6)
@@ -45,6 +46,11 @@ class FieldsForm(QWidget):
             editor.valueEdited.connect(lambda name=field.name: self.fieldEdited.emit(name))
             layout.addRow(editor.label, editor)
             self.editors[field.name] = editor
+        conditional = [field for field in owner.fields() if field.only_if]
+        switches = {field.only_if[0] for field in conditional if field.only_if}
+        for name in switches | {field.name for field in conditional}:
+            self.editors[name].displayed.connect(self._show_rows)
+        self._show_rows()
 
     def values(self) -> dict[str, Any]:
         """Return the value of each field by name."""
@@ -61,6 +67,32 @@ class FieldsForm(QWidget):
     def errors(self) -> dict[str, str]:
         """Return the error message of each field with an invalid value."""
         return {name: editor.error() for name, editor in self.editors.items() if editor.error()}
+
+    def show_only(self, names: Collection[str] | None) -> None:
+        """Hide all fields but the named ones; None shows all that have an effect."""
+        self._wanted = names
+        self._show_rows()
+
+    def shown_fields(self) -> list[str]:
+        """Return the names of the fields that are not hidden, in order of declaration."""
+        return [name for name, editor in self.editors.items() if self._rows.isRowVisible(editor)]
+
+    def stops(self) -> list[QWidget]:
+        """Return the widgets that take the focus, from the top."""
+        return [widget for editor in self.editors.values() for widget in editor.stops()]
+
+    def in_use(self) -> list[str]:
+        """Return the names of the fields that have an effect beside the values of the others."""
+        values = {name: editor.value() for name, editor in self.editors.items()}
+        return [field.name for field in self.owner.fields() if field.in_use(values)]
+
+    def _show_rows(self) -> None:
+        used = self.in_use()
+        for name, editor in self.editors.items():
+            # What is wrong must be seen, although it has no effect.
+            shown = name in used or not editor.problem.isHidden()
+            shown = shown and (self._wanted is None or name in self._wanted)
+            self._rows.setRowVisible(editor, shown)
 
     def set_open(self, names: Collection[str]) -> None:
         """Disable all fields but the named ones."""

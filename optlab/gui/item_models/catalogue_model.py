@@ -107,7 +107,11 @@ def _entry(component: type[Component]) -> QStandardItem:
     item.setData(component.kind, KIND)
     item.setData(component.name, NAME)
     symbols = [text for pair in about.symbols for text in pair]
-    fields = [field.label for field in about.fields]
+    fields = [
+        text
+        for field in about.fields
+        for text in (field.label, field.name, field.help, field.why, field.unit)
+    ]
     parts = [
         component.label,
         component.name,
@@ -116,6 +120,8 @@ def _entry(component: type[Component]) -> QStandardItem:
         about.sentence,
         *about.explanation,
         about.source,
+        about.differences,
+        *about.rule,
         *symbols,
         *fields,
     ]

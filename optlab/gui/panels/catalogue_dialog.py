@@ -36,7 +36,9 @@ class CatalogueDialog(QDialog):
         self.setWindowTitle("Catalogue")
         resize_to_screen(self, 1080, 760)
         self.search = QLineEdit()
-        self.search.setPlaceholderText("Search names, rules, symbols, papers…")
+        self.search.setPlaceholderText(
+            "Search names, rules, symbols, papers and the texts of the pages…"
+        )
         self.search.setClearButtonEnabled(True)
         self.search.setAccessibleName("Search the catalogue")
         self.count = PlainLabel("")
@@ -110,6 +112,7 @@ class CatalogueDialog(QDialog):
 
     def _search(self) -> None:
         self.entries.search(self.search.text())
+        self.page.show_terms(self.search.text())
         self.tree.expandAll()
         matches = self.entries.entries()
         self.count.setText(

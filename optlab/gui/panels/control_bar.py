@@ -6,7 +6,7 @@ import math
 from typing import Literal
 
 from PySide6.QtCore import Signal
-from PySide6.QtGui import QKeySequence
+from PySide6.QtGui import QAction, QKeySequence
 from PySide6.QtWidgets import (
     QHBoxLayout,
     QProgressBar,
@@ -21,6 +21,7 @@ from optlab.gui.plain_text import plain
 
 State = Literal["idle", "starting", "running", "paused", "stopping"]
 
+_NATIVE = QKeySequence.SequenceFormat.NativeText
 _RATE_SECONDS = 1.0
 """Window of the moving average of steps per second: readable, and still quick to follow changes."""
 
@@ -36,6 +37,7 @@ class ControlBar(QWidget):
     resumeRequested = Signal()
     stepRequested = Signal()
     stopRequested = Signal()
+    contenderRequested = Signal()
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -45,6 +47,7 @@ class ControlBar(QWidget):
         self._budget = 0
         self._device = ""
 
+        self._actions: dict[QPushButton, QAction] = {}
         self.start_button = self._button(
             "Start", "Start", "Ctrl+Return", "Start training (Ctrl+Return)"
         )
@@ -62,6 +65,14 @@ class ControlBar(QWidget):
             "Ctrl+T",
             "Stop the run and save it; it can be resumed (Ctrl+T)",
         )
+        # Its shortcut is that of the menu entry.
+        self.contender_button = QPushButton("+ contender")
+        self.contender_button.setAccessibleName("Add a contender")
+        self.contender_button.setToolTip(
+            "Compare this experiment with others that differ in anything, over many seeds "
+            "(Ctrl+Shift+N)"
+        )
+        self.contender_button.clicked.connect(lambda _checked=False: self.contenderRequested.emit())
         self.start_button.clicked.connect(self.startRequested)
         self.pause_button.clicked.connect(self._pause_clicked)
         self.step_button.clicked.connect(self.stepRequested)
@@ -79,7 +90,13 @@ class ControlBar(QWidget):
 
         buttons = QHBoxLayout()
         buttons.setSpacing(8)
-        for button in (self.start_button, self.pause_button, self.step_button, self.stop_button):
+        for button in (
+            self.start_button,
+            self.pause_button,
+            self.step_button,
+            self.stop_button,
+            self.contender_button,
+        ):
             buttons.addWidget(button)
         self.figures.setProperty("role", "muted")
         middle = QVBoxLayout()
@@ -117,8 +134,7 @@ class ControlBar(QWidget):
     def set_forking(self, forking: bool) -> None:
         """Set whether the next start begins a fork."""
         self.start_button.setText("Start fork" if forking else "Start")
-        # Setting a text drops the shortcut.
-        self.start_button.setShortcut(QKeySequence("Ctrl+Return"))
+        self._refresh_buttons()
 
     def say(self, sentence: str, *, problem: bool = False) -> None:
         """Show a sentence about the run, as an error if it is a ``problem``."""
@@ -163,17 +179,30 @@ class ControlBar(QWidget):
         self.start_button.setEnabled(self._state == "idle" and self._startable)
         self.pause_button.setEnabled(in_progress)
         self.pause_button.setText("Resume" if self._state == "paused" else "Pause")
-        # Setting a text drops the shortcut.
-        self.pause_button.setShortcut(QKeySequence("Ctrl+P"))
         self.step_button.setEnabled(in_progress or (self._state == "idle" and self._startable))
         self.stop_button.setEnabled(in_progress)
+        for button, action in self._actions.items():
+            keys = QKeySequence(action.data())
+            # Setting a text drops the shortcut.
+            button.setShortcut(keys)
+            action.setText(f"{button.text()}\t{keys.toString(_NATIVE)}")
+            action.setEnabled(button.isEnabled())
 
-    @staticmethod
-    def _button(text: str, name: str, shortcut: str, tip: str) -> QPushButton:
+    def run_actions(self) -> list[QAction]:
+        """Return an action for each button, for a menu; its text names the button's shortcut."""
+        return list(self._actions.values())
+
+    def _button(self, text: str, name: str, shortcut: str, tip: str) -> QPushButton:
         button = QPushButton(text)
         button.setAccessibleName(name)
         button.setToolTip(tip)
-        button.setShortcut(QKeySequence(shortcut))
+        action = QAction(text, self)
+        action.setObjectName(f"action{text}")
+        action.setStatusTip(tip)
+        # The button has the shortcut, so that it acts where the button is seen and nowhere else.
+        action.setData(shortcut)
+        action.triggered.connect(button.click)
+        self._actions[button] = action
         return button
 
 

@@ -5,29 +5,22 @@ It always knows whether it shows a valid experiment; an error is shown below the
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from PySide6.QtCore import QSize, QTimer, Signal
-from PySide6.QtWidgets import QFrame, QLineEdit, QScrollArea, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QHBoxLayout, QLineEdit, QVBoxLayout, QWidget
 
 from optlab.catalogue.instruments.base import INSTRUMENTS, instrument_of
 from optlab.core.errors import InvalidInput, OptLabError
 from optlab.core.fields import Field
 from optlab.experiment import Experiment
-from optlab.experiment.schedules import SCHEDULES
 from optlab.experiment.schedules import fields as schedule_fields
-from optlab.experiment.sections import PLAIN_SECTIONS, SECTIONS, General, section_of
-from optlab.gui.forms.component_form import ComponentForm
-from optlab.gui.forms.field_editor import FieldEditor
-from optlab.gui.forms.fields_form import FieldsForm
+from optlab.gui.forms.experiment_form import ExperimentForm
 from optlab.gui.forms.initializer_fit import InitializerFit
+from optlab.gui.forms.live_strip import LiveStrip
 from optlab.gui.forms.run_title import RunTitle
-from optlab.gui.forms.schedule_preview import SchedulePreview, drawable
-from optlab.gui.forms.schedules_form import SchedulesForm
-from optlab.gui.forms.section import Section, stacked
-from optlab.gui.panels.data_preview import DataPreview
-from optlab.gui.plain_text import wrapped_label
+from optlab.gui.forms.schedule_preview import drawable
 from optlab.gui.window_frame import EDITOR_SIZE
 from optlab.tasks.checking import ExperimentCheck, check, refused
 from optlab.tasks.preview import DatasetPreview
@@ -38,8 +31,8 @@ _READING = "Reading your data or model…"
 _UNREAD = "Your data or model are still being read; try again when they have been."
 
 
-class ExperimentPanel(QScrollArea):
-    """Edits an experiment.
+class ExperimentPanel(QWidget):
+    """Edits an experiment: the live numbers and a search line, always in sight, above the form.
 
     Signals: ``experimentChanged(object)``: the experiment, or None while it is invalid;
     ``liveValueChanged(str, float)``: path and value of a field that was changed during a run;
@@ -58,9 +51,6 @@ class ExperimentPanel(QScrollArea):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.setObjectName("experimentScroll")
-        self.setWidgetResizable(True)
-        self.setFrameShape(QFrame.Shape.NoFrame)
         self.setMinimumWidth(180)
         self._locked = False
         self._instruments: dict[str, dict[str, Any]] = {}
@@ -72,69 +62,41 @@ class ExperimentPanel(QScrollArea):
         self._pending: dict[str, Any] | None = None
         self._fit_cause, self._loading = "", False
         self._saved: dict[str, Any] = {}
-        self.components = {kind: ComponentForm(kind) for kind in SECTIONS}
+        self._saved_before: dict[str, Any] = {}
+        self.opened_experiments = 0
+        self.form = form = ExperimentForm()
+        self.components, self.plain, self.general = form.components, form.plain, form.general
+        self.schedules, self.sections, self.preview = form.schedules, form.sections, form.preview
+        self.parameters, self.loss_note = form.parameters, form.loss_note
+        self._editors = form.editors
         self._title = RunTitle(self.components)
         self._initializer_fit = InitializerFit(
             self.components["model"], self.components["initializer"]
         )
-        self.plain = {name: FieldsForm(owner, name) for name, owner in PLAIN_SECTIONS.items()}
-        self.general = FieldsForm(General, "")
-        self.rate_preview = SchedulePreview()
-        self.schedules = SchedulesForm()
-        self.preview = DataPreview()
-        self.parameters = wrapped_label("muted")
-        self.loss_note = wrapped_label("note")
-        self.loss_note.hide()
-        self.sections = self._build()
+        self.strip = LiveStrip(self.components)
+        self.search = QLineEdit()
+        self.search.setPlaceholderText("Search fields and sections…")
+        self.search.setAccessibleName("Search fields and sections")
+        self.search.setClearButtonEnabled(True)
+        self.search.textChanged.connect(form.search)
+        line = QHBoxLayout()
+        line.setContentsMargins(12, 4, 12, 4)
+        line.addWidget(self.search)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(0)
+        layout.addWidget(self.strip)
+        layout.addLayout(line)
+        layout.addWidget(form, 1)
         self._typing_timer = QTimer(self, singleShot=True, interval=_TYPING_MILLISECONDS)
         self._typing_timer.timeout.connect(self.request_preview)
-        self._connect()
+        form.edited.connect(self._edited)
+        form.fieldEdited.connect(self._send_live_value)
+        form.generalEdited.connect(self._general_edited)
+        form.pageRequested.connect(self.pageRequested)
 
     def sizeHint(self) -> QSize:  # Qt's name
         return EDITOR_SIZE
-
-    # --- building ---------------------------------------------------------------------------------
-
-    def _build(self) -> dict[str, Section]:
-        column = QWidget()
-        column.setObjectName("experimentColumn")
-        layout = QVBoxLayout(column)
-        layout.setContentsMargins(8, 8, 8, 8)
-        layout.setSpacing(8)
-        sections: dict[str, Section] = {}
-        below = {
-            "dataset": self.preview,
-            "model": self.parameters,
-            "loss": self.loss_note,
-            "schedule": self.rate_preview,
-        }
-        keys = (*SECTIONS, *PLAIN_SECTIONS)
-        for name in sorted(keys, key=lambda key: section_of(key).form_order):
-            form: QWidget = self.components[name] if name in self.components else self.plain[name]
-            if name in below:
-                form = stacked(form, below[name])
-            sections[name] = Section(section_of(name).title, form, opened=section_of(name).opened)
-            layout.addWidget(sections[name])
-            if name == "schedule":
-                sections[SCHEDULES] = Section("Other schedules", self.schedules, opened=False)
-                layout.addWidget(sections[SCHEDULES])
-        sections["general"] = Section(section_of("general").title, self.general, opened=False)
-        layout.addWidget(sections["general"])
-        layout.addStretch(1)
-        self.setWidget(column)
-        return sections
-
-    def _connect(self) -> None:
-        for kind, form in self.components.items():
-            form.changed.connect(lambda kind=kind: self._edited(kind))
-            form.fieldEdited.connect(
-                lambda name, kind=kind: self._send_live_value(f"{kind}.{name}")
-            )
-            form.pageRequested.connect(self.pageRequested)
-        for name, plain in self.plain.items():
-            plain.fieldEdited.connect(lambda _field, name=name: self._edited(name))
-        self.general.fieldEdited.connect(self._general_edited)
-        self.schedules.changed.connect(lambda: self._edited(SCHEDULES))
 
     # --- the experiment ---------------------------------------------------------------------------
 
@@ -148,7 +110,7 @@ class ExperimentPanel(QScrollArea):
             InvalidInput: the text of a field is invalid.
             OptLabError: the fields make no valid experiment, or the check has not ended.
         """
-        typed = self._typed_errors()
+        typed = self.form.typed_errors()
         if typed:
             path, sentence = typed[0]
             raise InvalidInput(sentence, path)
@@ -173,11 +135,48 @@ class ExperimentPanel(QScrollArea):
 
     def set_experiment(self, experiment: Experiment) -> None:
         """Show an experiment, which need not be checked."""
+        self._saved_before = self._saved
+        self.opened_experiments += 1
         self._fill(experiment)
         self._title.set(experiment.general.title, typed=False)
         self.mark_saved()
         self._loading = experiment.reads_outside()
         self._check("dataset" if self._loading else "")
+
+    def show_tables(self, tables: dict[str, Any], saved: dict[str, Any]) -> None:
+        """Show an experiment that was edited before, as it was then.
+
+        Args:
+            tables: sections as in an experiment file, unchecked. saved: those that :attr:`edited`
+                compares with from now on.
+
+        Raises:
+            OptLabError: the tables make no experiment.
+        """
+        experiment = Experiment.from_dict(tables, check=False)
+        self._fill(experiment)
+        if experiment.general.title:
+            self._title.set(experiment.general.title, typed=False)
+        else:
+            self._title.set_former(saved.get("title", ""), saved)
+        self._saved = saved
+        self.check()
+
+    def tables(self) -> dict[str, Any]:
+        """Return what is shown, as in an experiment file; the last valid value of each field."""
+        return self._tables()
+
+    def saved(self) -> dict[str, Any]:
+        """Return the tables that :attr:`edited` compares with."""
+        return self._saved
+
+    def saved_before_opening(self) -> dict[str, Any]:
+        """Return what :meth:`saved` was before the experiment was opened that is shown."""
+        return self._saved_before
+
+    def check(self) -> None:
+        """Check what is shown again."""
+        self._check()
 
     def mark_saved(self) -> None:
         """Take the current experiment as saved: :attr:`edited` compares with it from now on."""
@@ -186,7 +185,7 @@ class ExperimentPanel(QScrollArea):
     @property
     def edited(self) -> bool:
         """Whether the panel differs from the experiment that was shown or saved last."""
-        return bool(self._typed_errors()) or self._tables() != self._saved
+        return bool(self.form.typed_errors()) or self._tables() != self._saved
 
     def change(self, changes: Mapping[str, Any]) -> None:
         """Apply changes (dotted path → value) together, as if they were typed.
@@ -200,17 +199,14 @@ class ExperimentPanel(QScrollArea):
         self._check("dataset" if fits and "loss.name" not in changes else "")
 
     def _fill(self, experiment: Experiment) -> None:
-        tables = experiment.to_dict()
         self._initializer_fit.accept(experiment.model.name)
-        self._instruments = tables.get(INSTRUMENTS, {})
-        self.schedules.set_lines(tables.get(SCHEDULES, {}))
-        for kind, form in self.components.items():
-            form.set_values(tables[kind])
-        for name, plain in self.plain.items():
-            plain.set_values(tables[name])
-        self.general.set_values({key: tables[key] for key in General.model_fields})
-        self.loss_note.hide()
+        self._instruments = experiment.to_dict().get(INSTRUMENTS, {})
+        self.form.fill(experiment)
         self._data_changed()
+
+    def name(self) -> str:
+        """Return the name of the experiment in one line; "" while it is invalid."""
+        return self._experiment.title() if self._experiment is not None else ""
 
     def problem(self) -> str:
         """Return why the experiment is invalid, or ""."""
@@ -260,18 +256,30 @@ class ExperimentPanel(QScrollArea):
         if form.name() == name:
             self._edited(kind)
         form.picker.setCurrentIndex(form.picker.findData(name))
-        self.sections[kind].set_opened(True)
-        self.ensureWidgetVisible(self.sections[kind])
+        self.search.clear()
+        self.form.reveal(kind)
 
     def set_locked(self, locked: bool) -> None:
         """Lock the panel during a run: only live fields stay editable."""
         self._locked = locked
-        live = set(self._experiment.live_fields()) if self._experiment is not None else set()
-        for kind, form in self.components.items():
-            mine = frozenset(path.partition(".")[2] for path in live if path.startswith(f"{kind}."))
-            form.set_locked(locked, mine)
-        for plain in (*self.plain.values(), self.general, self.schedules):
-            plain.setEnabled(not locked)
+        live = self._experiment.live_fields() if self._experiment is not None else {}
+        self.form.set_locked(locked, set(live))
+
+    @property
+    def locked(self) -> bool:
+        """Whether only live fields can be edited, because a run is in progress."""
+        return self._locked
+
+    def is_live(self, paths: Collection[str]) -> bool:
+        """Return whether all fields at these paths can be changed during a run."""
+        return self._experiment is not None and set(paths) <= set(self._experiment.live_fields())
+
+    def change_live(self, values: Mapping[str, float]) -> None:
+        """Change fields of the run in progress (dotted path → value), as if they were typed."""
+        for path, value in values.items():
+            self._editors()[path].set_value(value)
+            self.liveValueChanged.emit(path, float(value))
+        self._check()
 
     def set_live_value(self, path: str, value: float) -> None:
         """Show a value that was applied to the run."""
@@ -409,7 +417,7 @@ class ExperimentPanel(QScrollArea):
         self.components["loss"].set_values(dict(loss))
         cause = "this model" if self._fit_cause == "model" else "this data"
         self.loss_note.setText(
-            f"The loss is now {self._label('loss')}, because the previous one does not suit {cause}."
+            f"The loss is now {self.form.label('loss')}, because the previous one does not suit {cause}."
         )
         self.loss_note.show()
         self.sections["loss"].set_opened(True)
@@ -423,78 +431,28 @@ class ExperimentPanel(QScrollArea):
             experiment: None while it is invalid or being read.
             result: None while it is being read.
         """
-        editors = self._editors()
-        for editor in editors.values():
-            editor.clear_experiment_error()
-        for form in self.components.values():
-            form.show_problem("")
-        self.schedules.clear_problems()
+        self.form.clear_problems()
         self._experiment = experiment
         self._problem = "" if experiment else result.problem if result else _READING
-        field = result.field if result and not experiment else ""
-        section = field.partition(".")[0]
-        if field in editors:
-            if not editors[field].error():
-                editors[field].show_experiment_error(self._problem)
-        elif section == SCHEDULES and self.schedules.show_problem(field, self._problem):
-            self.sections[SCHEDULES].set_opened(True)
-        elif section in self.components:
-            self.components[section].show_problem(self._problem)
-            self.sections[section].set_opened(True)
-        self._summarize(result)
-        self._draw_schedules()
-        self.experimentChanged.emit(self._experiment)
-
-    def _summarize(self, result: ExperimentCheck | None) -> None:
-        for kind, form in self.components.items():
-            self.sections[kind].set_summary(form.picker.currentText())
-        self.sections[SCHEDULES].set_summary(self.schedules.summary())
-        experiment = self._experiment
-        title = self.general.editors["title"].editor()
-        assert isinstance(title, QLineEdit)
-        title.setPlaceholderText(experiment.title() if experiment is not None else "")
+        self.form.show_problem(result.field if result and not experiment else "", self._problem)
+        self.form.summarize(experiment)
         if experiment is None or result is None:
             self.parameters.setText(self._problem)
-            return
-        self.sections["budget"].set_summary(experiment.budget.words())
-        general = experiment.general
-        self.sections["general"].set_summary(
-            f"seed {general.seed} · {general.device} · {general.precision}"
-        )
-        self.sections["batches"].set_summary(
-            f"{self._label('batches')} · {experiment.batches.size or 'all'}"
-        )
-        self.parameters.setText(f"{result.parameters:,} parameters: {' · '.join(result.tensors)}")
+        else:
+            tensors = " · ".join(result.tensors)
+            self.parameters.setText(f"{result.parameters:,} parameters: {tensors}")
+        self._draw_schedules()
+        self.experimentChanged.emit(self._experiment)
 
     def _draw_schedules(self) -> None:
         if self._experiment is not None:
             self.schedules.set_fields(schedule_fields(self._experiment))
         rate, others = drawable(self._experiment, self._examples)
-        self.rate_preview.show_curves(rate)
+        self.form.rate_preview.show_curves(rate)
         self.schedules.preview.show_curves(others)
 
-    def _label(self, kind: str) -> str:
-        return self.components[kind].picker.currentText()
-
     def _tables(self) -> dict[str, Any]:
-        tables: dict[str, Any] = {kind: form.values() for kind, form in self.components.items()}
-        tables |= {name: plain.values() for name, plain in self.plain.items()}
-        tables |= self.schedules.table()
+        tables = {**self.form.tables(), "title": self._title.valid()}
         if self._instruments:
             tables[INSTRUMENTS] = self._instruments
-        return {**self.general.values(), "title": self._title.valid(), **tables}
-
-    def _editors(self) -> dict[str, FieldEditor]:
-        """Return the editor of each dotted path."""
-        editors = dict(self.general.editors)
-        for kind, form in self.components.items():
-            editors |= {f"{kind}.{name}": editor for name, editor in form.form.editors.items()}
-        for section, plain in self.plain.items():
-            editors |= {f"{section}.{name}": editor for name, editor in plain.editors.items()}
-        return editors
-
-    def _typed_errors(self) -> list[tuple[str, str]]:
-        return [
-            *((path, one.error()) for path, one in self._editors().items() if one.error()),
-            *self.schedules.errors().items(),
-        ]
+        return tables

@@ -9,12 +9,14 @@ from optlab.gui.panels.page_view import PageView
 
 
 class HelpPage(QDialog):
-    """Shows the page of a component."""
+    """Shows the page of a component, at one of its fields if there is one named."""
 
-    def __init__(self, kind: str, name: str, parent: QWidget | None = None) -> None:
+    def __init__(
+        self, kind: str, name: str, parent: QWidget | None = None, *, field: str = ""
+    ) -> None:
         super().__init__(parent)
         self.text = PageView()
-        self.text.show_component(kind, name)
+        self.text.show_component(kind, name, field)
         assert self.text.page is not None
         self.setWindowTitle(f"{self.text.page.label} – {kind}")
         resize_to_screen(self, 720, 720)

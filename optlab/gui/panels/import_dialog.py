@@ -10,7 +10,6 @@ from PySide6.QtWidgets import (
     QAbstractItemView,
     QDialog,
     QDialogButtonBox,
-    QFileDialog,
     QHBoxLayout,
     QLineEdit,
     QPushButton,
@@ -27,6 +26,7 @@ from optlab.core.printable import printable
 from optlab.gui.bridge import TaskBridge, WorkerPrewarmer
 from optlab.gui.forms.fields_form import FieldsForm
 from optlab.gui.geometry import resize_to_screen
+from optlab.gui.manners import file_dialogs
 from optlab.gui.panels.data_preview import describe
 from optlab.gui.plain_text import PlainLabel
 from optlab.outside.datafiles.preview import COMPONENTS, Kind, Preview
@@ -123,12 +123,12 @@ class ImportDialog(QDialog):
     # --- reading ----------------------------------------------------------------------------------
 
     def _choose_file(self) -> None:
-        name, _ = QFileDialog.getOpenFileName(self, "Import data", self.path.text(), FILE_KINDS)
+        name = file_dialogs.open_file(self, "Import data", FILE_KINDS, self.path.text())
         if name:
             self.open_path(name)
 
     def _choose_folder(self) -> None:
-        name = QFileDialog.getExistingDirectory(self, "A folder of IDX files", self.path.text())
+        name = file_dialogs.existing_folder(self, "A folder of IDX files", self.path.text())
         if name:
             self.open_path(name)
 

@@ -5,14 +5,17 @@ from __future__ import annotations
 from html import escape
 
 from PySide6.QtCore import QEvent, QUrl
-from PySide6.QtGui import QTextDocument
-from PySide6.QtWidgets import QTextBrowser
+from PySide6.QtGui import QShowEvent, QTextCharFormat, QTextDocument
+from PySide6.QtWidgets import QTextBrowser, QTextEdit
 
 from optlab.core import registry
 from optlab.experiment.pages import Page, page
 from optlab.gui import theme
 from optlab.gui.forms.field_editor import text_of
 from optlab.gui.forms.formula import image
+
+MAX_MARKS = 500
+"""Words of a search that are marked on a page."""
 
 
 class PageView(QTextBrowser):
@@ -22,12 +25,40 @@ class PageView(QTextBrowser):
         super().__init__()
         self.setOpenLinks(False)
         self.page: Page | None = None
+        self._field = ""
+        self._terms: list[str] = []
 
-    def show_component(self, kind: str, name: str) -> None:
-        """Show the page of a component."""
-        self.page = page(registry.get(kind, name))
+    def show_component(self, kind: str, name: str, field: str = "") -> None:
+        """Show the page of a component, at one of its fields if there is one named."""
+        self.page, self._field = page(registry.get(kind, name)), field
         self.setAccessibleName(f"Page of {self.page.label}")
         self._write()
+
+    def show_terms(self, text: str) -> None:
+        """Mark the words of a search, on this page and those that follow."""
+        self._terms = text.split()
+        self._mark()
+
+    def showEvent(self, event: QShowEvent) -> None:  # Qt's name
+        """Scroll to the field, once there is a size to scroll in."""
+        super().showEvent(event)
+        if self._field:
+            self.scrollToAnchor(self._field)
+
+    def _mark(self) -> None:
+        marks: list[QTextEdit.ExtraSelection] = []
+        form = QTextCharFormat()
+        form.setBackground(self.palette().highlight())
+        form.setForeground(self.palette().highlightedText())
+        for term in self._terms:
+            cursor = self.document().find(term)
+            while not cursor.isNull() and len(marks) < MAX_MARKS:
+                mark = QTextEdit.ExtraSelection()
+                # PySide6 has these attributes, and its stubs do not.
+                mark.cursor, mark.format = cursor, form  # type: ignore[attr-defined]
+                marks.append(mark)
+                cursor = self.document().find(term, cursor)
+        self.setExtraSelections(marks)
 
     def changeEvent(self, event: QEvent) -> None:  # Qt's name
         super().changeEvent(event)
@@ -56,6 +87,9 @@ class PageView(QTextBrowser):
             "pre, code { font-family: monospace; white-space: pre-wrap; }"
         )
         self.setHtml(_html(self.page, formulas))
+        self._mark()
+        if self._field:
+            self.scrollToAnchor(self._field)
 
 
 def _html(about: Page, formulas: list[str]) -> str:
@@ -72,7 +106,8 @@ def _html(about: Page, formulas: list[str]) -> str:
     if about.fields:
         head = "<tr><th>Field</th><th>Name in files</th><th>Default</th><th>Allowed</th></tr>"
         rows = "".join(
-            f"<tr><td>{escape(f'{field.label} {field.symbol}'.strip())}</td>"
+            f"<tr><td><a name='{field.name}'></a>"
+            f"{escape(f'{field.label} {field.symbol}'.strip())}</td>"
             f"<td><code>{about.kind}.{field.name}</code></td>"
             f"<td>{escape(text_of(field.default))}</td><td>{escape(field.allowed)}</td></tr>"
             f"<tr><td></td><td colspan='3'>{escape(field.help)} {escape(field.why)}</td></tr>"

@@ -10,7 +10,6 @@ from PySide6.QtGui import QFontDatabase
 from PySide6.QtWidgets import (
     QDialog,
     QDialogButtonBox,
-    QFileDialog,
     QFormLayout,
     QHBoxLayout,
     QLineEdit,
@@ -23,6 +22,7 @@ from PySide6.QtWidgets import (
 from optlab.core.errors import OptLabError
 from optlab.gui.bridge import TaskBridge, WorkerPrewarmer
 from optlab.gui.geometry import resize_to_screen
+from optlab.gui.manners import file_dialogs
 from optlab.gui.plain_text import PlainLabel
 from optlab.outside.own_models import records
 from optlab.outside.own_models.sources import Source
@@ -109,8 +109,8 @@ class RegisterDialog(QDialog):
         self._show_source()
 
     def _choose(self) -> None:
-        name, _ = QFileDialog.getOpenFileName(
-            self, "Select a model", self.path.text(), "Python (*.py);;All files (*)"
+        name = file_dialogs.open_file(
+            self, "Select a model", "Python (*.py);;All files (*)", self.path.text()
         )
         if name:
             self.open_path(name)

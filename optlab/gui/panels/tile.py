@@ -8,6 +8,9 @@ from PySide6.QtWidgets import QFrame, QHBoxLayout, QToolButton, QVBoxLayout, QWi
 
 from optlab.gui.plain_text import PlainLabel
 
+_MIN_HEIGHT = 140
+"""Pixels below which a plot shows nothing; what is around the tile then scrolls."""
+
 
 class Tile(QFrame):
     """A plot with its title.
@@ -23,6 +26,7 @@ class Tile(QFrame):
     ) -> None:
         super().__init__()
         self.setObjectName("tile")
+        self.setMinimumHeight(_MIN_HEIGHT)
         self.plot = plot
         self.title = PlainLabel(title)
         self.title.setObjectName("tileTitle")

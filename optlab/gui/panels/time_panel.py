@@ -129,6 +129,15 @@ class TimePanel(QWidget):
         """The pace, 0 for as many steps as possible."""
         return float(self.pace.currentData())
 
+    def set_pace(self, rate: float) -> None:
+        """Choose a pace in steps a second, 0 for as many as possible.
+
+        A pace that is not listed is not chosen.
+        """
+        index = self.pace.findData(rate)
+        if index >= 0:
+            self.pace.setCurrentIndex(index)
+
     def clear(self) -> None:
         """Show that there is no run."""
         self._present = False

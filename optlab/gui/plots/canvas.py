@@ -77,7 +77,7 @@ class Canvas(pg.GraphicsView):
         self.view.setDefaultPadding(0.0)
         self.x_axis = PlotAxis("bottom", steps=steps)
         self.y_axis = PlotAxis("left")
-        layout = pg.GraphicsLayout()
+        self._layout = layout = pg.GraphicsLayout()
         layout.setContentsMargins(2, 6, 12, 2)
         layout.setSpacing(0)
         layout.addItem(self.y_axis, 0, 0)
@@ -99,6 +99,8 @@ class Canvas(pg.GraphicsView):
     def set_colors(self, colors: PlotColors) -> None:
         """Apply the colors of the theme."""
         self.setBackground(colors.background)
+        # Room for the halves of the outermost labels.
+        self._layout.setContentsMargins(2, 7 * colors.scale - 1, 12 * colors.scale, 2)
         for axis in (self.x_axis, self.y_axis):
             axis.set_colors(colors)
 

@@ -7,27 +7,26 @@ view either follows the run from its first step to its last, or stays where the 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Callable, Sequence
+from functools import partial
 
 import numpy as np
 import pyqtgraph as pg
 from numpy.typing import ArrayLike
-from PySide6.QtCore import Signal
-from PySide6.QtGui import QAction, QGuiApplication
-from PySide6.QtWidgets import QFileDialog, QWidget
+from PySide6.QtGui import QAction
+from PySide6.QtWidgets import QWidget
 
-from optlab.gui.bridge import TaskBridge
-from optlab.gui.plots.colors import mixed
 from optlab.gui.plots.curve import Curve, Floats
 from optlab.gui.plots.legend import Legend
-from optlab.gui.plots.plot_frame import NOTHING_YET, PlotFrame
+from optlab.gui.plots.linked_plot import LinkedPlot
+from optlab.gui.plots.plot_frame import NOTHING_YET
 from optlab.gui.plots.pyramid import Pyramid
 from optlab.gui.plots.steady import SteadyRange
 from optlab.gui.plots.step_marks import StepMarks
 from optlab.gui.plots.step_readout import step_readout
-from optlab.gui.plots.subject import file_name, subject_of
-from optlab.gui.plots.value_export import KeptValues, StoredReader, ValueSource, ValuesTask
+from optlab.gui.plots.value_export import KeptValues
+from optlab.gui.plots.x_scales import OWN
+from optlab.tasks.run_scales import X_LABELS
 
 _MAX_PLAIN_POWER = 100
 """Powers of ten beyond which values are scaled before they are drawn: squares of coordinates must
@@ -41,17 +40,13 @@ _MAX_HEIGHTS_OUTSIDE = 1e3
 """Points farther outside the view than this many times its height are clipped."""
 
 
-class CurvePlot(PlotFrame):
+class CurvePlot(LinkedPlot):
     """Curves over steps.
 
     Args:
         y_label: name of the y axis, with its unit. log_y: start with a logarithmic y axis. floor:
             lower end of a linear y axis, or None to fit the data.
-
-    Signals: ``copied()``: the values are in the clipboard.
     """
-
-    copied = Signal()
 
     def __init__(
         self,
@@ -63,25 +58,20 @@ class CurvePlot(PlotFrame):
         parent: QWidget | None = None,
     ) -> None:
         super().__init__(parent=parent)
-        self.log_x = False
         self.log_y = False
         self.empty_text = NOTHING_YET
         self._curves: dict[str, Curve] = {}
         self._steady = SteadyRange(floor)
         self._floor = floor
         self._end = 0.0
-        self._value_source: ValueSource | None = None
-        self._writing: TaskBridge | None = None
-        self.marks = StepMarks(self.canvas.view, self.colors)
+        self._frame: tuple[float, float, float, float] | None = None
+        # Not a closure over this plot: see tests/gui/plots/test_lifetime.py.
+        self.marks = StepMarks(self.canvas.view, self.colors, partial(self.scales.to_axis, OWN))
         self.legend = Legend(self.colors)
         self.legend.switched.connect(self._switched)
         self.header.insertWidget(0, self.legend, 1)
         self.canvas.x_axis.set_label(x_label)
         self.canvas.y_axis.set_label(y_label)
-        self.crosshair = pg.InfiniteLine(angle=90, movable=False)
-        self.crosshair.setVisible(False)
-        self.canvas.view.addItem(self.crosshair, ignoreBounds=True)
-        self._paint_crosshair()
         self._add_actions()
         self.set_log_y(log_y)
 
@@ -96,12 +86,7 @@ class CurvePlot(PlotFrame):
         ):
             action.setCheckable(True)
             action.toggled.connect(switch)
-        self.copy_action = QAction("Copy values", self)
-        self.copy_action.triggered.connect(self.copy_values)
-        self.csv_action = QAction("Export values as CSV…", self)
-        self.csv_action.triggered.connect(self._choose_csv)
         self.menu.insertActions(self.follow_action, [self.log_y_action, self.log_x_action])
-        self.menu.insertActions(self.image_action, [self.copy_action, self.csv_action])
 
     # --- curves ---------------------------------------------------------------
 
@@ -131,6 +116,7 @@ class CurvePlot(PlotFrame):
             self.add_group(key, label, color, dashes=dashes, pale=pale, shown=shown)
         curve = Curve(label, color, tuple(dashes), pale, strong, tuple(groups) or (key,))
         self._curves[key] = curve
+        self._smooth(curve)
         self.canvas.view.addItem(curve.line, ignoreBounds=True)
         self.canvas.view.addItem(curve.dots, ignoreBounds=True)
         self._apply_switches()
@@ -156,11 +142,20 @@ class CurvePlot(PlotFrame):
             KeyError: there is none.
         """
         curve = self._curves.pop(key)
-        for item in (curve.line, curve.dots):
-            self.canvas.view.removeItem(item)
-        if curve.groups == (key,):
+        for item in (curve.line, curve.dots, curve.smooth_line):
+            if item is not None:
+                self.canvas.view.removeItem(item)
+        if curve.groups == (key,) and key in self.legend.keys():  # noqa: SIM118 - a method
             self.legend.remove(key)
         self._mark_stale()
+
+    def remove_own(self) -> None:
+        """Remove all curves of the run that is followed, and all legend entries."""
+        for key, curve in tuple(self._curves.items()):
+            if curve.run == OWN:
+                self.remove_curve(key)
+        for key in self.legend.keys():  # noqa: SIM118 - a method, not a mapping
+            self.legend.remove(key)
 
     def remove_all(self) -> None:
         """Remove all curves and legend entries."""
@@ -189,13 +184,16 @@ class CurvePlot(PlotFrame):
             KeyError: there is no such curve.
             ValueError: the steps do not increase.
         """
-        samples = self._curves[key].samples
+        curve = self._curves[key]
+        samples = curve.samples
         at, new_values = np.asarray(steps), np.asarray(values)
         if samples.last is not None and len(at) and at[0] <= samples.last:
             new = at > samples.last
             at, new_values = at[new], new_values[new]
         if len(at):
             samples.append(at, new_values)
+            if curve.average is not None:
+                curve.average.append(at, new_values)
             self._mark_stale()
 
     def replace(self, key: str, steps: ArrayLike, values: ArrayLike) -> None:
@@ -204,20 +202,20 @@ class CurvePlot(PlotFrame):
         Raises:
             KeyError, ValueError: as :meth:`append`.
         """
-        fresh = Pyramid()
-        fresh.append(steps, values)
-        self._curves[key].samples = fresh
+        self._curves[key].reset()
+        self.append(key, steps, values)
         self._mark_stale()
 
     def clear(self) -> None:
-        """Remove all samples and marks, and follow new data.
+        """Remove all samples and marks of the run that is followed, and follow new data.
 
-        Curves, and which of them are visible, stay.
+        Curves, and which of them are visible, stay; so do the samples of other runs.
         """
         self.marks.clear()
         self._value_source = None
         for curve in self._curves.values():
-            curve.samples = Pyramid()
+            if curve.run == OWN:
+                curve.reset()
         self._steady.reset()
         self.follow()
 
@@ -244,8 +242,11 @@ class CurvePlot(PlotFrame):
 
     def _apply_switches(self) -> None:
         for curve in self._curves.values():
-            curve.set_shown(all(self.legend.entry(group).isChecked() for group in curve.groups))
+            curve.set_shown(self._switched_on(curve) and not curve.folded)
         self._mark_stale(soon=True)
+
+    def _switched_on(self, curve: Curve) -> bool:
+        return all(self.legend.is_checked(group) for group in curve.groups)
 
     # --- axes -----------------------------------------------------------------
 
@@ -270,27 +271,40 @@ class CurvePlot(PlotFrame):
         # The old range is meaningless on the new axis.
         self.follow()
 
-    def view_range(self) -> tuple[tuple[float, float], tuple[float, float]]:
-        """Return (first step, last step) and (lowest value, highest value) of the view."""
-        (x0, x1), (y0, y1) = self.canvas.view.viewRange()
-        steps = (10.0**x0, 10.0**x1) if self.log_x else (x0, x1)
-        unit = 10.0**self.canvas.y_axis.exponent
-        return steps, (10.0**y0, 10.0**y1) if self.log_y else (y0 * unit, y1 * unit)
+    def set_frame(self, frame: tuple[float, float, float, float] | None) -> None:
+        """Show at least these steps and values, also before there is any data.
+
+        Args:
+            frame: first and last step, lowest and highest value, which on a logarithmic axis are
+                above 0; None for what the data need.
+        """
+        self._frame = frame
+        self._steady.reset()
+        self.follow()
 
     # --- drawing --------------------------------------------------------------
 
+    def _drawable(self) -> list[Curve]:
+        """Return the curves that are visible and have values on the axis."""
+        return [
+            curve
+            for curve in self._curves.values()
+            if curve.shown and len(curve.samples) and self.scales.known(curve.run)
+        ]
+
     def _draw(self) -> None:
-        curves = [curve for curve in self._curves.values() if curve.shown and len(curve.samples)]
+        curves = self._drawable()
         bounds = [
             extremes
             for curve in curves
             if (extremes := curve.samples.bounds(positive=self.log_y)) is not None
         ]
-        message = self._reason_empty(curves, bool(bounds))
+        if self._frame is not None:
+            bounds.append(self._frame[2:])
+        message = "" if self._frame is not None else self._reason_empty(curves, bool(bounds))
         self._show_message(message)
         if message:
-            for curve in self._curves.values():
-                curve.draw(np.empty(0), np.empty(0), self.colors)
+            self._empty()
             return
         if self.following:
             self._fit(curves, min(low for low, _ in bounds), max(high for _, high in bounds))
@@ -298,16 +312,58 @@ class CurvePlot(PlotFrame):
         low, high = self.canvas.view.viewRange()[1]
         far = _MAX_HEIGHTS_OUTSIDE * (high - low)
         columns = self._columns()
+
+        def points(curve: Curve, samples: Pyramid) -> tuple[Floats, Floats]:
+            x, y = self.scales.points(
+                curve.run,
+                samples,
+                (first, last),
+                columns,
+                log_x=self.log_x,
+                positive=self.log_y,
+            )
+            return self._to_view(x, y, low - far, high + far)
+
+        view = (first, last, low, high, columns, self.log_x, self.log_y, self.scales.unit)
+        view = (*view, self.canvas.y_axis.exponent, self.colors)
         for curve in curves:
-            x, y = curve.samples.view(first, last, columns, log_x=self.log_x, positive=self.log_y)
-            curve.draw(*self._to_view(x, y, low - far, high + far), self.colors)
+            # Of many runs that are shown, few grow.
+            if curve.outdated(view, self.scales.of(curve.run)):
+                curve.draw(*points(curve, curve.samples), self.colors)
+                if curve.smoothed is not None:
+                    self._average_line(curve)
+                    curve.draw_smoothed(*points(curve, curve.smoothed), self.colors)
+        self._empty(curves)
+        self._draw_bands(points)
+
+    def _empty(self, drawn: Sequence[Curve] = ()) -> None:
+        """Draw nothing of the other curves."""
+        left = set(map(id, drawn))
+        for curve in self._curves.values():
+            if id(curve) not in left:
+                curve.outdated((), None)
+                curve.draw(np.empty(0), np.empty(0), self.colors)
+
+    def _average_line(self, curve: Curve) -> None:
+        """Add the item that draws a moving average: most curves never have one."""
+        if curve.smooth_line is None:
+            curve.smooth_line = pg.PlotCurveItem(connect="all", skipFiniteCheck=True)
+            curve.smooth_line.setZValue(3)
+            self.canvas.view.addItem(curve.smooth_line, ignoreBounds=True)
+
+    def _draw_bands(self, points: Callable[[Curve, Pyramid], tuple[Floats, Floats]]) -> None:
+        """Draw what lies beneath curves; ``points`` returns samples in view coordinates."""
 
     def _reason_empty(self, curves: list[Curve], has_bounds: bool) -> str:
         """Return why there is nothing to draw, or an empty text."""
         if not any(len(curve.samples) for curve in self._curves.values()):
             return self.empty_text
-        if not curves:
+        shown = [curve for curve in self._curves.values() if curve.shown and len(curve.samples)]
+        if not shown:
             return "All curves with values are hidden: click a name above to show it."
+        if not curves:
+            unit = X_LABELS[self.scales.unit].lower()
+            return f"How many {unit} its steps are is not recorded: choose another horizontal axis."
         if not has_bounds:
             if self.log_y and any(curve.samples.bounds() is not None for curve in curves):
                 return (
@@ -320,13 +376,23 @@ class CurvePlot(PlotFrame):
         return ""
 
     def _fit(self, curves: list[Curve], low: float, high: float) -> None:
-        first = float(min(curve.samples.first or 0 for curve in curves))
-        last = float(max(curve.samples.last or 0 for curve in curves))
+        to_axis = self.scales.to_axis
+        # A logarithmic axis begins at the first step.
+        least = 1.0 if self.log_x else 0.0
+        ends = [
+            to_axis(curve.run, max(least, float(end or 0)))
+            for curve in curves
+            for end in (curve.samples.first, curve.samples.last)
+        ]
+        if self._frame is not None:
+            ends += [to_axis(OWN, max(least, end)) for end in self._frame[:2]]
+        first, last = min(ends), max(ends)
         if self.log_x:
-            first, last = math.log10(max(1.0, first)), math.log10(max(1.0, last))
+            first, last = math.log10(max(1e-9, first)), math.log10(max(1e-9, last))
         last = self._leading_end(first, last)
         if not last > first:
-            first, last = (first - 0.5, last + 0.5) if self.log_x else (first - 1.0, last + 1.0)
+            room = 0.5 if self.log_x or self.scales.unit != "steps" else 1.0
+            first, last = first - room, last + room
         exponent = 0
         if self.log_y:
             low, high = math.log10(low), math.log10(high)
@@ -374,87 +440,47 @@ class CurvePlot(PlotFrame):
         y = np.log10(y) if self.log_y else y / 10.0**self.canvas.y_axis.exponent
         return x, np.clip(y, low, high)
 
-    # --- readout --------------------------------------------------------------
+    # --- what plots share -----------------------------------------------------
 
-    def _update_readout(self) -> None:
-        if self._mouse is None or not self.canvas.isVisible():
-            self._hide_readout()
-            return
-        x = self.canvas.view.mapSceneToView(self._mouse).x()
-        step = 10.0 ** min(x, 300.0) if self.log_x else x
-        (first, last), _ = self.view_range()
-        pixel = (last - first) / max(1.0, self.canvas.view.width())
-        if self.log_x:
-            pixel = step * (
-                10.0 ** (math.log10(last / first) / max(1.0, self.canvas.view.width())) - 1.0
-            )
-        html = step_readout(
-            (curve for curve in self._curves.values() if curve.shown), step, pixel, self.colors
-        )
-        if not html:
-            self._hide_readout()
-            return
-        self.crosshair.setPos(x)
-        self.crosshair.setVisible(True)
-        self._show_readout(html)
+    def _readout_html(self, at: float, near: float) -> str:
+        places = []
+        for curve in self._curves.values():
+            if curve.shown and self.scales.known(curve.run):
+                step = self.scales.to_step(curve.run, at)
+                places.append((curve, step, self.scales.to_step(curve.run, near) - step))
+        return step_readout(places, self._readout_head(at), self.colors)
 
-    def _hide_readout(self) -> None:
-        super()._hide_readout()
-        self.crosshair.setVisible(False)
+    def _unit_changed(self) -> None:
+        self.marks.set_log(self.log_x)
+        self.follow()
+
+    def _choices_changed(self) -> None:
+        for curve in self._curves.values():
+            if curve.run == OWN:
+                self._smooth(curve)
+
+    def _smooth(self, curve: Curve) -> None:
+        if self.smoothing != (0.0 if curve.average is None else curve.average.weight):
+            curve.smooth(self.smoothing)
 
     # --- export ---------------------------------------------------------------
 
     def values_in_view(self) -> tuple[KeptValues, ...]:
-        """Return what the plot keeps of the visible curves at the steps of the view."""
-        (first, last), _ = self.view_range()
+        """Return what the plot keeps of the visible curves at the steps of the view.
+
+        The curves that a band stands for are among them.
+        """
+        view, _ = self.view_range()
         return tuple(
             KeptValues(
                 curve.label,
-                first,
-                last,
-                curve.samples.samples(first, last),
+                *(ends := [self.scales.to_step(curve.run, end) for end in view]),
+                curve.samples.samples(*ends),
                 self._stored_reader(key),
             )
             for key, curve in self._curves.items()
-            if curve.shown and len(curve.samples)
+            if (curve.shown or (curve.folded and self._switched_on(curve))) and len(curve.samples)
         )
-
-    def set_value_source(self, source: ValueSource | None) -> None:
-        """Set where values are read that the plot no longer keeps; None for nowhere."""
-        self._value_source = source
-
-    def _stored_reader(self, key: str) -> StoredReader:
-        """Return a function, for any thread, that reads all stored values of a curve."""
-        return lambda: None
-
-    def copy_values(self) -> None:
-        """Copy all values of the view; emit ``copied``, or ``exportFailed`` if some are missing."""
-        self._export(ValuesTask(self.values_in_view(), "\t"))
-
-    def export_csv(self, path: str) -> None:
-        """Write all values of the view as a CSV file; emit ``exported`` or ``exportFailed``."""
-        self._export(ValuesTask(self.values_in_view(), ",", Path(path)))
-
-    def _export(self, task: ValuesTask) -> None:
-        """Execute a task in the background: values may have to be read from the store."""
-        if self._writing is None:
-            self._writing = TaskBridge(None, self)
-            self._writing.answered.connect(self._written)
-            self._writing.failed.connect(self.exportFailed)
-        self._writing.ask(task)
-
-    def _written(self, result: str | Path) -> None:
-        if isinstance(result, Path):
-            self.exported.emit(str(result))
-        else:
-            QGuiApplication.clipboard().setText(result)
-            self.copied.emit()
-
-    def _choose_csv(self) -> None:
-        name = file_name(subject_of(self), self.accessibleName(), "csv")
-        path, _ = QFileDialog.getSaveFileName(self, "Export values", name, "CSV (*.csv)")
-        if path:
-            self.export_csv(path)
 
     # --- colors ---------------------------------------------------------------
 
@@ -462,12 +488,4 @@ class CurvePlot(PlotFrame):
         super()._paint_colors()
         if hasattr(self, "legend"):
             self.legend.set_colors(self.colors)
-            self._paint_crosshair()
             self.marks.set_colors(self.colors)
-
-    def _paint_crosshair(self) -> None:
-        self.crosshair.setPen(
-            pg.mkPen(
-                mixed(self.colors.background, self.colors.foreground, 0.4), width=self.colors.scale
-            )
-        )

@@ -17,6 +17,8 @@ _TEXT = 11
 """Font size of the entries in pixels: small plots have little space."""
 _GAP = 6
 _PAD = 5
+_LONGEST = 40
+"""Characters of a name: runs may have long ones. The tooltip has all of it."""
 
 
 class LegendEntry(QAbstractButton):
@@ -32,7 +34,7 @@ class LegendEntry(QAbstractButton):
     ) -> None:
         super().__init__()
         self._color, self._dashes, self._pale, self._colors = color, dashes, pale, colors
-        self.setText(text)
+        self.setText(text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…")
         self._scale_text()
         self.setCheckable(True)
         self.setChecked(True)
@@ -67,6 +69,11 @@ class LegendEntry(QAbstractButton):
             metrics.height() + 3,
         )
 
+    def shown_text(self) -> str:
+        """Return the text as it is drawn, with "…" at its end where it does not fit."""
+        room = self.width() - (_PAD + self._swatch + _GAP)
+        return self.fontMetrics().elidedText(self.text(), Qt.TextElideMode.ElideRight, room)
+
     def paintEvent(self, event: QPaintEvent) -> None:
         colors, shown = self._colors, self.isChecked()
         painter = QPainter(self)
@@ -93,7 +100,7 @@ class LegendEntry(QAbstractButton):
         painter.setFont(font)
         area = self.rect().adjusted(_PAD + self._swatch + _GAP, 0, 0, 0)
         painter.drawText(
-            area, Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignLeft, self.text()
+            area, Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignLeft, self.shown_text()
         )
 
 
@@ -103,6 +110,7 @@ class _FlowLayout(QLayout):
     def __init__(self, parent: QWidget) -> None:
         super().__init__(parent)
         self._items: list[QLayoutItem] = []
+        self.room: int | None = None
         self.setContentsMargins(0, 0, 0, 0)
 
     def addItem(self, item: QLayoutItem) -> None:
@@ -136,9 +144,15 @@ class _FlowLayout(QLayout):
     def _arrange(self, rect: QRect, *, move: bool) -> int:
         x, y, line = rect.x(), rect.y(), 0
         for item in self._items:
+            if item.isEmpty():  # hidden
+                continue
             size = item.sizeHint()
             if x > rect.x() and x + size.width() > rect.right() + 1:
                 x, y, line = rect.x(), y + line, 0
+            if self.room is not None and y > rect.y() and y + size.height() - rect.y() > self.room:
+                if move:
+                    item.setGeometry(QRect(0, -100, 0, 0))
+                continue
             if move:
                 item.setGeometry(
                     QRect(
@@ -167,6 +181,13 @@ class Legend(QWidget):
         policy.setHeightForWidth(True)
         self.setSizePolicy(policy)
 
+    def set_room(self, height: int | None) -> None:
+        """Leave out the entries that do not fit into a height in pixels; None for no limit."""
+        if self._flow.room != height:
+            self._flow.room = height
+            self._flow.invalidate()
+            self.updateGeometry()
+
     def add(
         self, key: str, text: str, color: int, dashes: tuple[float, ...] = (), pale: bool = False
     ) -> None:
@@ -186,6 +207,11 @@ class Legend(QWidget):
             KeyError: there is none.
         """
         return self._entries[key]
+
+    def is_checked(self, key: str) -> bool:
+        """Return whether an entry is checked; one that does not exist is."""
+        entry = self._entries.get(key)
+        return entry is None or entry.isChecked()
 
     def keys(self) -> tuple[str, ...]:
         """Return all keys, in order."""

@@ -256,14 +256,16 @@ class PlotFrame(QWidget):
     def _hide_readout(self) -> None:
         self.readout.hide()
 
-    def _show_readout(self, html: str) -> None:
-        """Show the readout in the upper corner away from the mouse."""
-        if self._mouse is None:
-            return
+    def _show_readout(self, html: str, at: float | None = None) -> None:
+        """Show the readout in the upper corner away from the mouse, or from ``at`` in the scene."""
+        if at is None:
+            if self._mouse is None:
+                return
+            at = self._mouse.x()
         self.readout.setText(html)
         self.readout.adjustSize()
         area = self.canvas.view.sceneBoundingRect()
-        on_the_left = self._mouse.x() > area.center().x()
+        on_the_left = at > area.center().x()
         x = area.left() + 8 if on_the_left else area.right() - self.readout.width() - 8
         self.readout.move(QPoint(round(x), round(area.top() + 6)))
         self.readout.show()

@@ -7,43 +7,23 @@ line style, and the legend switches both.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from PySide6.QtWidgets import QWidget
 
 from optlab.gui.plots.curve import Floats
-from optlab.gui.plots.curve_plot import CurvePlot
+from optlab.gui.plots.overlaid_plot import Line, OverlaidPlot
 from optlab.gui.plots.value_export import StoredReader
 from optlab.training.events import SeriesBlock
+
+__all__ = ["MAX_RUNS", "Line", "RunSeriesPlot"]
 
 MAX_RUNS = 8
 """Runs that are drawn at once: more colors cannot be distinguished."""
 
 
-@dataclass(frozen=True)
-class Line:
-    """How a series is drawn.
-
-    Attributes:
-        name: name of the series. optional: most runs lack it, so the legend shows it only once it
-            has values. sparse: a run may lack a value (NaN) at a step at which another has one;
-            its curve then has no gap there. Others: as in :meth:`CurvePlot.add_curve`.
-    """
-
-    name: str
-    label: str
-    color: int
-    dashes: tuple[float, ...] = ()
-    pale: bool = False
-    strong: bool = False
-    shown: bool = True
-    optional: bool = False
-    sparse: bool = False
-
-
-class RunSeriesPlot(CurvePlot):
+class RunSeriesPlot(OverlaidPlot):
     """A plot that draws certain series from the blocks of a run.
 
     Args:
@@ -63,7 +43,7 @@ class RunSeriesPlot(CurvePlot):
     ) -> None:
         super().__init__(y_label, log_y=log_y, floor=floor, parent=parent)
         self._lines = tuple(lines)
-        self._scale = scale
+        self._factor = scale
         self._runs = 1
         self._received: set[str] = set()
         self._chosen_rows: tuple[int, ...] | None = None
@@ -73,6 +53,15 @@ class RunSeriesPlot(CurvePlot):
     def series(self) -> frozenset[str]:
         """Names of the series that are drawn."""
         return frozenset(line.name for line in self._lines)
+
+    @property
+    def lines(self) -> Sequence[Line]:
+        """The series that are drawn, in the order of the legend."""
+        return self._lines
+
+    def own_key(self, line: Line) -> str:
+        """Return the key of the curve of a line of the run that the plot follows."""
+        return f"{line.name}:0"
 
     @property
     def rows(self) -> tuple[int, ...]:
@@ -89,7 +78,7 @@ class RunSeriesPlot(CurvePlot):
         self._rebuild()
 
     def _rebuild(self) -> None:
-        self.remove_all()
+        self.remove_own()
         several = len(self.rows) > 1
         if several:
             for color, row in enumerate(self.rows):
@@ -97,6 +86,7 @@ class RunSeriesPlot(CurvePlot):
         for line in self._lines:
             if not line.optional or line.name in self._received:
                 self._add(line)
+        self.rearrange()
         self._steady.reset()
         self.follow()
 
@@ -128,11 +118,12 @@ class RunSeriesPlot(CurvePlot):
                 if len(self.rows) > 1:
                     self.legend.remove(line.name)
         self._received.clear()
+        self.rearrange()
 
-    def _stored_reader(self, key: str) -> StoredReader:
+    def _own_reader(self, key: str) -> StoredReader:
         name, _, row = key.rpartition(":")
         # Of the run that is shown now, even if another one is shown when the function is called.
-        source, scale = self._value_source, self._scale
+        source, scale = self._value_source, self._factor
         sparse = any(line.sparse for line in self._lines if line.name == name)
 
         def read() -> tuple[NDArray[np.int64], Floats] | None:
@@ -160,6 +151,7 @@ class RunSeriesPlot(CurvePlot):
             if line.optional and line.name not in self._received:
                 self._received.add(line.name)
                 self._add(line)
+                self.rearrange()
             for row in self.rows:
                 if row < self._runs:
                     steps, column = series.steps, values[:, row]
@@ -169,5 +161,5 @@ class RunSeriesPlot(CurvePlot):
                     self.append(
                         f"{line.name}:{row}",
                         steps,
-                        column * self._scale if self._scale != 1.0 else column,
+                        column * self._factor if self._factor != 1.0 else column,
                     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import pyqtgraph as pg
 from PySide6.QtCore import Qt
@@ -15,12 +16,19 @@ class StepMarks:
 
     Args:
         view: the view box that they are drawn in. colors: colors of the theme.
+        to_axis: converts a step into the unit of the axis.
 
     Attributes:
         cursor: the step that is looked at, None where none is.
     """
 
-    def __init__(self, view: pg.ViewBox, colors: PlotColors) -> None:
+    def __init__(
+        self,
+        view: pg.ViewBox,
+        colors: PlotColors,
+        to_axis: Callable[[float], float] = lambda step: step,
+    ) -> None:
+        self._to_axis = to_axis
         self._view = view
         self._colors = colors
         self._lines: list[tuple[float, pg.InfiniteLine]] = []
@@ -35,7 +43,7 @@ class StepMarks:
     def add(self, step: float, text: str, *, log: bool) -> None:
         """Mark a step with a short label; ``log``: whether the step axis is logarithmic."""
         line = pg.InfiniteLine(
-            pos=_position(step, log),
+            pos=self._position(step, log),
             angle=90,
             movable=False,
             label=text,
@@ -56,7 +64,7 @@ class StepMarks:
             self._cursor_line = pg.InfiniteLine(angle=90, movable=False)
             self._view.addItem(self._cursor_line, ignoreBounds=True)
             self.set_colors(self._colors)
-        self._cursor_line.setPos(_position(step, log))
+        self._cursor_line.setPos(self._position(step, log))
         self._cursor_line.setVisible(True)
 
     def clear(self) -> None:
@@ -66,9 +74,9 @@ class StepMarks:
         self._lines = []
 
     def set_log(self, log: bool) -> None:
-        """Move the marks when the step axis becomes logarithmic or linear."""
+        """Move the marks when the axis becomes logarithmic or linear, or gets another unit."""
         for step, line in self._lines:
-            line.setPos(_position(step, log))
+            line.setPos(self._position(step, log))
         if self.cursor is not None:
             self.set_cursor(self.cursor, log=log)
 
@@ -83,6 +91,6 @@ class StepMarks:
         if self._cursor_line is not None:
             self._cursor_line.setPen(pg.mkPen(colors.foreground, width=colors.scale))
 
-
-def _position(step: float, log: bool) -> float:
-    return math.log10(max(step, 1.0)) if log else step
+    def _position(self, step: float, log: bool) -> float:
+        at = self._to_axis(max(step, 1.0) if log else step)
+        return math.log10(max(at, 1e-9)) if log else at

@@ -7,34 +7,46 @@ from collections.abc import Iterable
 
 from optlab.gui.plots.colors import PlotColors, mixed
 from optlab.gui.plots.curve import Curve
-from optlab.gui.plots.pyramid import Reading
+from optlab.gui.plots.pyramid import Pyramid, Reading
 from optlab.gui.plots.ticks import readable
 
 _REACH = 24
 """Pixels beyond the end of a curve within which the readout still shows its value."""
 
 
-def step_readout(curves: Iterable[Curve], step: float, pixel: float, colors: PlotColors) -> str:
-    """Return an HTML table with the values of curves near a step; "" where none has a value.
+_MOST_ROWS = 14
+"""Curves whose values are listed: more would hide the plot."""
+
+
+def step_readout(
+    places: Iterable[tuple[Curve, float, float]], head: tuple[str, str], colors: PlotColors
+) -> str:
+    """Return an HTML table with the values of curves near a position; "" where none has a value.
 
     Args:
-        pixel: width of a pixel at that step, in steps.
+        places: each curve with the step at the position, and the width of a pixel there, in steps.
+        head: name and text of the position.
+        colors: of the theme.
     """
     rows = []
-    for curve in curves:
-        reading = _reading(curve, step, _REACH * pixel)
+    for curve, step, pixel in places:
+        reading = _reading(curve.samples, step, _REACH * pixel)
         if reading is not None:
             rows.append(_row(curve, reading, step, pixel, colors))
     if not rows:
         return ""
-    head = f"<tr><td></td><td>Step</td><td align='right'>&nbsp;{round(step):,}</td></tr>"
-    return f"<table cellspacing='0' cellpadding='1'>{head}{''.join(rows)}</table>"
+    if len(rows) > _MOST_ROWS:
+        more = len(rows) - _MOST_ROWS
+        rows[_MOST_ROWS:] = [f"<tr><td></td><td>and {more} more</td><td></td></tr>"]
+    name, text = head
+    top = f"<tr><td></td><td>{name}</td><td align='right'>&nbsp;{text}</td></tr>"
+    return f"<table cellspacing='0' cellpadding='1'>{top}{''.join(rows)}</table>"
 
 
-def _reading(curve: Curve, step: float, reach: float) -> Reading | None:
-    samples = curve.samples
+def _reading(samples: Pyramid | None, step: float, reach: float) -> Reading | None:
     if (
-        samples.first is None
+        samples is None
+        or samples.first is None
         or samples.last is None
         or not samples.first - reach <= step <= samples.last + reach
     ):
@@ -54,6 +66,9 @@ def _row(curve: Curve, reading: Reading, step: float, pixel: float, colors: Plot
         if distance > max(2 * pixel, 0.5)
         else ""
     )
+    average = _reading(curve.smoothed, step, _REACH * pixel)
+    if average is not None:
+        value = f"{readable(average.lowest)} <span style='color:{faint}'>({value})</span>"
     label = curve.label.replace("&", "&amp;").replace("<", "&lt;")
     return (
         f"<tr><td style='color:{curve.ink(colors)}'>■&nbsp;</td><td>{label}{where}</td>"

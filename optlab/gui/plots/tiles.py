@@ -10,17 +10,35 @@ from __future__ import annotations
 import importlib
 import inspect
 import pkgutil
+import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, cast, runtime_checkable
 
 if TYPE_CHECKING:
+    from optlab.experiment import Experiment
     from optlab.gui.plots.colors import PlotColors
+    from optlab.gui.plots.overlay import Band, Overlay, SeriesKey
+    from optlab.gui.plots.plot_link import PlotLink
     from optlab.gui.plots.value_export import ValueSource
     from optlab.tasks.model_view import View
+    from optlab.tasks.run_scales import RunScale
     from optlab.training.events import SeriesBlock, WeightPath
 
 
-class TilePlot(Protocol):
+class BoardPlot(Protocol):
+    """What every plot of a tile has."""
+
+    def refresh(self) -> None:
+        """Draw what is pending."""
+
+    def clear(self) -> None:
+        """Remove the data of the run."""
+
+    def set_colors(self, colors: PlotColors) -> None:
+        """Apply the colors of a theme."""
+
+
+class TilePlot(BoardPlot, Protocol):
     """What every plot of the panel has; its class is a widget that is built without arguments.
 
     Attributes:
@@ -33,15 +51,6 @@ class TilePlot(Protocol):
     tile_title: ClassVar[str]
     tile_row: ClassVar[int]
     tile_position: ClassVar[int]
-
-    def refresh(self) -> None:
-        """Draw what is pending."""
-
-    def clear(self) -> None:
-        """Remove the data of the run."""
-
-    def set_colors(self, colors: PlotColors) -> None:
-        """Apply the colors of a theme."""
 
 
 @runtime_checkable
@@ -93,6 +102,24 @@ class FollowsWeights(Protocol):
 
 
 @runtime_checkable
+class OverlaysRuns(Protocol):
+    """A plot over steps on which other runs can be laid."""
+
+    @property
+    def overlay_series(self) -> frozenset[SeriesKey]:
+        """The series that it draws of other runs."""
+
+    def set_overlays(self, overlays: Sequence[Overlay], bands: Sequence[Band] = ()) -> None:
+        """Lay these runs over the plot in place of those before; samples of its own run stay."""
+
+    def set_link(self, link: PlotLink) -> None:
+        """Share unit, smoothing, bands and crosshair with other plots."""
+
+    def set_scale(self, scale: RunScale | None) -> None:
+        """Set how the steps of the run that it follows are converted; None if not known."""
+
+
+@runtime_checkable
 class ShowsStep(Protocol):
     """A plot that can show the state of a run at one step."""
 
@@ -104,10 +131,12 @@ class ShowsStep(Protocol):
 class ShowsModel(ShowsStep, Protocol):
     """A plot of a view of the model (:mod:`optlab.tasks.model_view`), which the window has computed.
 
-    Its signal ``viewChanged()`` says that another view is asked for.
+    Its signal ``viewChanged()`` says that another view is asked for, or that it has become visible;
+    ``cancelRequested()`` that the wait for a result is to end.
     """
 
     viewChanged: Any
+    cancelRequested: Any
 
     @property
     def view(self) -> View:
@@ -128,10 +157,45 @@ class ShowsModel(ShowsStep, Protocol):
     def show_wait(self, sentence: str) -> None:
         """Say that a result is on its way; "" for no longer."""
 
+    def clear(self) -> None:
+        """Remove the result."""
+
+
+@runtime_checkable
+class AsksOfExperiment(Protocol):
+    """A plot of something about the experiment in the editor, without a run.
+
+    Its signals: ``taskRequested(object)``: a :class:`~optlab.tasks.task.Task` whose results it is
+    given; ``cancelRequested()``: the task is to end; ``changesRequested(object)``: path → value, to
+    be put into the editor.
+    """
+
+    taskRequested: Any
+    cancelRequested: Any
+    changesRequested: Any
+
+    def set_experiment(self, experiment: Experiment | None) -> None:
+        """Set the experiment in the editor; None while it is invalid."""
+
+    def show_result(self, result: Any) -> None:
+        """Show a result of its task."""
+
+    def show_problem(self, sentence: str) -> None:
+        """Show why its task has failed."""
+
+    def show_end(self) -> None:
+        """Say that its task is over."""
+
 
 def at_first(plot: type[TilePlot]) -> bool:
     """Return whether a plot is in the panel without being asked for."""
     return bool(getattr(plot, "tile_at_first", True))
+
+
+def tile_key(plot: type[TilePlot]) -> str:
+    """Return the name of a plot's tile in layouts: ``gradient`` for ``GradientPlot``."""
+    words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "-", plot.__name__.removesuffix("Plot"))
+    return words.lower()
 
 
 def modules() -> list[str]:
@@ -162,3 +226,8 @@ def tile_plots() -> list[type[TilePlot]]:
                 )
             classes[position] = plot
     return [cast("type[TilePlot]", classes[position]) for position in sorted(classes)]
+
+
+def tile_name(plot: type[TilePlot]) -> str:
+    """Return the name of a plot in files, ``loss`` for that of ``loss_plot.py``."""
+    return plot.__module__.rpartition(".")[2].removesuffix("_plot")

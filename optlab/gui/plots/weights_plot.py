@@ -94,6 +94,8 @@ class WeightsPlot(QWidget):
         self._names: tuple[str, ...] = ()
         self._slots: dict[str, int] = {}
         self.largest, self.followed = CurvePlot("Weight"), _FollowedPlot("Weight")
+        self.largest.setAccessibleName("Largest-moving weights over the steps")
+        self.followed.setAccessibleName("Followed weights over the steps")
         self.followed.empty_text = _NO_FOLLOWED_WEIGHTS
         self.mode = QComboBox()
         self.mode.addItems(["Largest-moving", "Followed"])

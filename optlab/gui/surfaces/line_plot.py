@@ -60,6 +60,11 @@ class LinePlot(PlotFrame):
         values: Floats = np.interp(x, self._x, self._heights, left=np.nan, right=np.nan)
         return values
 
+    def _inside(self, x: Floats) -> Floats:
+        """Return those of the points ``[n]`` at which the function is drawn."""
+        kept: Floats = x[np.isfinite(self._height(x))]
+        return kept
+
     def _draw(self) -> None:
         finite = self._heights[np.isfinite(self._heights)]
         if not len(finite):
@@ -80,7 +85,7 @@ class LinePlot(PlotFrame):
                 padding=0.0,
                 disableAutoRange=True,
             )
-        visited = [(track, track.points[:, 0]) for track in self._tracks]
+        visited = [(track, self._inside(track.points[:, 0])) for track in self._tracks]
         self.visited.setData(
             x=np.concatenate([x for _, x in visited]) if visited else [],
             y=np.concatenate([self._height(x) for _, x in visited]) if visited else [],
@@ -92,7 +97,11 @@ class LinePlot(PlotFrame):
                 for _ in x
             ],
         )
-        ends = [(track, float(x[-1])) for track, x in visited if np.isfinite(x[-1])]
+        ends = [
+            (track, float(track.points[-1, 0]))
+            for track in self._tracks
+            if len(self._inside(track.points[-1:, 0]))
+        ]
         positions = np.array([x for _, x in ends])
         self.balls.setData(
             x=positions,

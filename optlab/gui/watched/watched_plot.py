@@ -8,7 +8,7 @@ import numpy as np
 from PySide6.QtWidgets import QWidget
 
 from optlab.gui.plots.curve_plot import CurvePlot
-from optlab.outside.foreign_runs.watched import ForeignSeries
+from optlab.outside.foreign_runs.records import ForeignSeries
 
 MAX_CURVES = 12
 """Curves that are drawn at once: those of the first runs or tensors."""
@@ -46,6 +46,12 @@ class WatchedPlot(CurvePlot):
                     continue
                 self.add_curve(key, column or label, number if column else color)
             self.append(key, steps, series.values[rows, number])
+
+    def remove(self, run: str) -> None:
+        """Remove the curves of a run."""
+        for key in self.keys:
+            if key.startswith(f"{run}/"):
+                self.remove_curve(key)
 
     def keep(self, runs: Iterable[str]) -> None:
         """Remove the curves of all runs but these."""

@@ -1,4 +1,4 @@
-"""The window of watched runs: training loops of other programs, live and afterwards.
+"""The window of watched runs: training loops and logs of other programs, live and afterwards.
 
 A timer asks every second for what is new in the folder; a task reads it in the background. Runs and
 series are ticked in two lists, and each ticked series is a tile in which all ticked runs are drawn.
@@ -9,10 +9,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from PySide6.QtCore import Qt, QTimer, Signal
+from PySide6.QtCore import QElapsedTimer, Qt, QTimer, Signal
 from PySide6.QtGui import QCloseEvent
 from PySide6.QtWidgets import (
-    QFileDialog,
     QGridLayout,
     QHBoxLayout,
     QListWidget,
@@ -29,16 +28,19 @@ from optlab.core.printable import printable
 from optlab.gui import theme
 from optlab.gui.bridge import TaskBridge, WorkerPrewarmer
 from optlab.gui.geometry import resize_to_screen, scrollable
+from optlab.gui.manners import file_dialogs
 from optlab.gui.panels.tile import Tile
 from optlab.gui.plain_text import PlainLabel
 from optlab.gui.plots.subject import set_subject
 from optlab.gui.watched.watched_plot import WatchedPlot
-from optlab.outside.foreign_runs.watched import ForeignSeries, NewValues, WatchedRun
+from optlab.outside.foreign_runs.records import ForeignRun, ForeignSeries, NewValues
 from optlab.tasks.watched_runs import FolderNews, FolderNewsTask, sentence
 from optlab.watch.start import default_folder
 
 LOOK_MILLISECONDS = 1000
 """Time between two looks into the folder."""
+_LOOK_SHARE = 0.05
+"""Largest share of the time that looking may take: large folders are looked into less often."""
 _COLUMNS = 2
 _FIRST = ("loss", "gradient_norm", "update_ratio", "lr")
 """Series that are drawn unless others are ticked: of each, the first one with such a name."""
@@ -67,7 +69,7 @@ class WatchedWindow(QMainWindow):
         resize_to_screen(self, 1360, 860)
         # Reading waits for the disk more than it computes.
         self.tasks = TaskBridge(None, self)
-        self.runs: dict[str, WatchedRun] = {}
+        self.runs: dict[str, ForeignRun] = {}
         self.statuses: dict[str, str] = {}
         self.plots: dict[str, WatchedPlot] = {}
         self._tiles: dict[str, Tile] = {}
@@ -81,6 +83,7 @@ class WatchedWindow(QMainWindow):
         self._board = QGridLayout()
         self._timer = QTimer(self)
         self._timer.setInterval(LOOK_MILLISECONDS)
+        self._asked = QElapsedTimer()
         self._build()
         self._timer.timeout.connect(self._look)
         self.tasks.answered.connect(self._add)
@@ -126,7 +129,7 @@ class WatchedWindow(QMainWindow):
         layout.addLayout(foot)
         content = QWidget()
         content.setLayout(layout)
-        self.setCentralWidget(content)
+        self.setCentralWidget(scrollable(content))
 
     def apply_theme(self) -> None:
         """Apply the colors of the theme to the plots."""
@@ -152,7 +155,7 @@ class WatchedWindow(QMainWindow):
         self._timer.start()
 
     def _choose_folder(self) -> None:
-        chosen = QFileDialog.getExistingDirectory(self, "Folder of watched runs", str(self._folder))
+        chosen = file_dialogs.existing_folder(self, "Folder of watched runs", str(self._folder))
         if chosen:
             self.show_folder(Path(chosen))
 
@@ -161,16 +164,22 @@ class WatchedWindow(QMainWindow):
             return
         ended = {"finished", "stopped", "failed"}
         known = {
-            name: -1 if self.statuses.get(name) in ended else run.end
+            name: None if self.statuses.get(name) in ended else (run.identity, run.end)
             for name, run in self.runs.items()
         }
+        self._asked.start()
         self.tasks.ask(FolderNewsTask(self._folder, known))
 
     def _add(self, news: FolderNews) -> None:
         if news.folder != self._folder:
             return
-        for name, identity in news.identities.items():
-            self.runs[name] = WatchedRun(self._folder / name, identity)
+        pause = int(self._asked.elapsed() / _LOOK_SHARE)
+        if self._timer.isActive() and pause > LOOK_MILLISECONDS:
+            self._timer.start(pause)
+        elif self._timer.interval() > LOOK_MILLISECONDS:
+            self._timer.start(LOOK_MILLISECONDS)
+        for name, (source, identity) in news.found.items():
+            self.runs[name] = ForeignRun(source, identity)
             self._add_run(name)
         self.statuses.update(news.statuses)
         for name, values in news.news.items():
@@ -191,6 +200,9 @@ class WatchedWindow(QMainWindow):
                 title = printable(run.identity.title)
                 self.events.appendPlainText(f"{title}: {printable(sentence(event))}")
         ticked = name in self.ticked_runs()
+        if values.restarted:
+            for plot in self.plots.values():
+                plot.remove(name)
         for series in values.series:
             self._add_series(series.name)
             if ticked and series.name in self.plots:
@@ -237,7 +249,11 @@ class WatchedWindow(QMainWindow):
         if item.text() != text:
             self.run_list.blockSignals(True)
             item.setText(text)
-            item.setToolTip(printable(f"{name}\n{', '.join(run.identity.models)}", lines=True))
+            about = [name, run.identity.source, ", ".join(run.identity.models)]
+            settings = [f"{name}: {value}" for name, value in run.identity.settings.items()]
+            item.setToolTip(
+                printable("\n".join(filter(None, [*about, *settings[:20]])), lines=True)
+            )
             self.run_list.blockSignals(False)
 
     def _add_series(self, name: str) -> None:
@@ -294,7 +310,9 @@ class WatchedWindow(QMainWindow):
     def _draw(self, series: str, name: str, new: Sequence[ForeignSeries] | None = None) -> None:
         """Append new values of a run to a plot, by default all that are known."""
         plot, run = self.plots[series], self.runs[name]
-        label = printable(f"{run.identity.title} {name[-6:]}")
+        titles = [other.identity.title for other in self.runs.values()]
+        more = f" {name[-6:]}" if titles.count(run.identity.title) > 1 else ""
+        label = printable(f"{run.identity.title}{more}")
         for part in run.series.get(series, []) if new is None else new:
             plot.add(name, label, list(self.runs).index(name), part)
 

@@ -12,92 +12,33 @@ import os
 import socket
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
-from datetime import datetime
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from optlab.core.errors import InvalidInput
 from optlab.core.lazy import numpy as np
 from optlab.core.reading import open_regular, read_at_most
+from optlab.outside.foreign_runs.records import (
+    MAX_TEXT,
+    SILENT_SECONDS,
+    ForeignRun,
+    ForeignSeries,
+    NewValues,
+    Place,
+    RunIdentity,
+    RunSource,
+    TensorInfo,
+    count,
+    moment,
+    text,
+)
 from optlab.watch.blocks import BLOCKS_FILE, MAX_BLOCK, RUN_FILE, VERSION, Scan, SeriesPart, scan
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
 
 MAX_IDENTITY = 32 << 20
 """Bytes of ``run.json``: room for the names of all tensors of the largest models."""
-SILENT_SECONDS = 30.0
-"""Seconds without a sign of life after which a run does not count as running."""
 _PIECE = 2 * MAX_BLOCK
 """Bytes that are read at once."""
-_MAX_TEXT = 500
-_ENDS = ("finished", "stopped", "failed")
-
-
-@dataclass(frozen=True)
-class TensorInfo:
-    """A tensor of a run.
-
-    Attributes:
-        name: of the parameter. shape: of it. dtype: name of its type.
-        estimated: whether what a step changes in it is estimated from a part of its elements.
-    """
-
-    name: str
-    shape: tuple[int, ...]
-    dtype: str
-    estimated: bool
-
-
-@dataclass(frozen=True)
-class RunIdentity:
-    """What ``run.json`` says.
-
-    Attributes:
-        id: of the run, the name of its folder. title: for people. created: UTC, ISO 8601.
-        host, process: where it runs. models: names of the classes of its models.
-        parameters: number of weights. tensors: of all of them, in order.
-    """
-
-    id: str
-    title: str
-    created: str
-    host: str
-    process: int
-    models: tuple[str, ...]
-    parameters: int
-    tensors: tuple[TensorInfo, ...]
-
-
-@dataclass(frozen=True)
-class ForeignSeries:
-    """Values of one series.
-
-    Attributes:
-        name: of the series. columns: names of the K values; () where K is 1.
-        steps: ``[n]`` int64. values: ``[n, K]`` float64.
-    """
-
-    name: str
-    columns: tuple[str, ...]
-    steps: NDArray[np.int64]
-    values: NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class NewValues:
-    """What a run has recorded since a place.
-
-    Attributes:
-        end: the place from which to go on. skipped: bytes that belong to no sound block.
-        series: new values. events: new events, in order.
-    """
-
-    end: int
-    skipped: int
-    series: tuple[ForeignSeries, ...]
-    events: tuple[Mapping[str, Any], ...]
 
 
 def is_watched_run(folder: Path) -> bool:
@@ -145,16 +86,17 @@ def read_identity(folder: Path) -> RunIdentity:
         )
     return RunIdentity(
         id=folder.name,
-        title=_text(document.get("title")) or folder.name,
-        created=_time(document.get("created")),
-        host=_text(document.get("host")),
-        process=_count(document.get("process")),
+        title=text(document.get("title")) or folder.name,
+        created=moment(document.get("created")),
+        source=WatchedSource.program,
+        host=text(document.get("host")),
+        process=count(document.get("process")),
         models=tuple(
-            _text(model.get("class"))
+            text(model.get("class"))
             for model in _list(document.get("models"))
             if isinstance(model, dict)
         ),
-        parameters=_count(document.get("parameters")),
+        parameters=count(document.get("parameters")),
         tensors=tuple(_tensor(entry) for entry in _list(document.get("tensors"))),
     )
 
@@ -176,7 +118,7 @@ def read_new(folder: Path, identity: RunIdentity, place: int = 0) -> NewValues:
             events.append(block.event)
         for part in block.series:
             columns = _columns(part, identity)
-            parts.setdefault((part.name[:_MAX_TEXT], columns), []).append(part)
+            parts.setdefault((part.name[:MAX_TEXT], columns), []).append(part)
     series = tuple(
         ForeignSeries(
             name,
@@ -187,7 +129,7 @@ def read_new(folder: Path, identity: RunIdentity, place: int = 0) -> NewValues:
         for (name, columns), some in parts.items()
         if len({part.values.shape[1] for part in some}) == 1
     )
-    return NewValues(passed.end, passed.skipped, series, tuple(events))
+    return NewValues((passed.end,), passed.skipped, series, tuple(events))
 
 
 def _blocks(path: Path, passed: Scan) -> Iterator[Any]:
@@ -217,67 +159,42 @@ def _columns(part: SeriesPart, identity: RunIdentity) -> tuple[str, ...]:
                 for number in range(first, stop)
             )
     if len(part.labels) == width:
-        return tuple(label[:_MAX_TEXT] for label in part.labels)
+        return tuple(label[:MAX_TEXT] for label in part.labels)
     return () if width == 1 else tuple(str(number) for number in range(1, width + 1))
 
 
-@dataclass
-class WatchedRun:
-    """A run as far as it has been read.
+class WatchedSource(RunSource):
+    """A run that ``optlab.watch`` records.
 
-    Attributes:
-        folder: of it. identity: what it says about itself. end: place up to which it was read.
-        skipped: bytes that belong to no sound block. events: in order, without signs of life.
-        state: the last sign of life, or how it ended. series: name → values of each reading.
+    Args:
+        folder: of the run.
+        id: of the run; by default the name of its folder.
     """
 
-    folder: Path
-    identity: RunIdentity
-    end: int = 0
-    skipped: int = 0
-    events: list[Mapping[str, Any]] = field(default_factory=list)
-    state: Mapping[str, Any] = field(default_factory=dict)
-    series: dict[str, list[ForeignSeries]] = field(default_factory=dict)
+    program = "optlab.watch"
 
-    def read(self) -> NewValues:
-        """Read what is new, add it, and return it.
+    def __init__(self, folder: Path, id: str = "") -> None:
+        super().__init__(id or folder.name, folder)
 
-        Raises:
-            InvalidInput: the file cannot be read.
-        """
-        new = read_new(self.folder, self.identity, self.end)
-        self.add(new)
-        return new
+    def identity(self) -> RunIdentity:
+        return replace(read_identity(self.path), id=self.id)
 
-    def add(self, new: NewValues) -> None:
-        """Add what was read."""
-        self.end = new.end
-        self.skipped += new.skipped
-        for event in new.events:
-            if event.get("kind") in ("alive", "ended"):
-                self.state = {**self.state, **event}
-            else:
-                self.events.append(event)
-        for series in new.series:
-            self.series.setdefault(series.name, []).append(series)
+    def read(self, identity: RunIdentity, place: Place) -> NewValues:
+        return read_new(self.path, identity, place[0] if place else 0)
 
-    def last(self, name: str) -> tuple[int, int, list[float]]:
-        """Return number of steps of a series, and step and values of the last one.
+    def status(self, identity: RunIdentity) -> str:
+        """Return how the run is: ``running``, ``silent`` or ``interrupted``."""
+        return _activity(self.path / BLOCKS_FILE, identity)
 
-        Raises:
-            KeyError: there is no such series.
-        """
-        parts = self.series[name]
-        count = sum(len(part.steps) for part in parts)
-        return count, int(parts[-1].steps[-1]), parts[-1].values[-1].tolist()
 
-    @property
-    def status(self) -> str:
-        """How it is: ``running``, ``silent``, ``interrupted``, or how it ended."""
-        if self.state.get("kind") == "ended":
-            status = self.state.get("status")
-            return status if status in _ENDS else "finished"
-        return _activity(self.folder / BLOCKS_FILE, self.identity)
+def open_run(folder: Path) -> ForeignRun:
+    """Return the run of a folder, of which nothing has been read but who it is.
+
+    Raises:
+        InvalidInput: it cannot be read.
+    """
+    source = WatchedSource(folder)
+    return ForeignRun(source, source.identity())
 
 
 def _activity(path: Path, identity: RunIdentity) -> str:
@@ -303,23 +220,6 @@ def _is_alive(process: int) -> bool:
     return True
 
 
-def _text(value: object) -> str:
-    return value[:_MAX_TEXT] if isinstance(value, str) else ""
-
-
-def _count(value: object) -> int:
-    is_count = isinstance(value, int) and not isinstance(value, bool)
-    return int(value) if is_count and isinstance(value, int) and 0 <= value < 1 << 62 else 0
-
-
-def _time(value: object) -> str:
-    try:
-        when = datetime.fromisoformat(_text(value))
-    except ValueError:
-        return ""
-    return when.isoformat() if when.tzinfo is not None else ""
-
-
 def _list(value: object) -> list[Any]:
     return value if isinstance(value, list) else []
 
@@ -327,8 +227,8 @@ def _list(value: object) -> list[Any]:
 def _tensor(entry: object) -> TensorInfo:
     fields = entry if isinstance(entry, dict) else {}
     return TensorInfo(
-        _text(fields.get("name")),
-        tuple(_count(size) for size in _list(fields.get("shape"))),
-        _text(fields.get("dtype")),
+        text(fields.get("name")),
+        tuple(count(size) for size in _list(fields.get("shape"))),
+        text(fields.get("dtype")),
         fields.get("estimated") is True,
     )

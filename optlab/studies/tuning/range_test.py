@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -62,6 +62,13 @@ class RangeTest:
     explanation: str
 
 
+@dataclass(frozen=True)
+class RangeProgress:
+    """How far a range test has come: the share ``done`` of its steps, 0 to 1."""
+
+    done: float
+
+
 class GeometricSchedule(Schedule):
     """Multiply the rate by a constant factor at each step."""
 
@@ -98,6 +105,24 @@ def range_test(
         InvalidInput: the optimizer has no learning rate, the range or the number of steps is not
             allowed, or the experiment cannot be run.
     """
+    result: RangeTest | None = None
+    for found in raise_rate(experiment, first, last, steps):
+        if isinstance(found, RangeTest):
+            result = found
+        elif on_progress is not None:
+            on_progress(found.done)
+    assert result is not None
+    return result
+
+
+def raise_rate(
+    experiment: Experiment, first: float = FIRST, last: float = LAST, steps: int = STEPS
+) -> Iterator[RangeProgress | RangeTest]:
+    """Yield the losses after each step of a range test, and its result last.
+
+    Raises:
+        InvalidInput: as :func:`range_test`.
+    """
     check(experiment, first, last)
     if first == last:
         raise InvalidInput(
@@ -124,8 +149,7 @@ def range_test(
             losses[0]
         ):
             break
-        if on_progress is not None:
-            on_progress((step + 1) / steps)
+        yield RangeProgress((step + 1) / steps)
     if len(losses) < 3:
         raise InvalidInput(
             (
@@ -136,7 +160,7 @@ def range_test(
             "from",
         )
     rates = np.array([schedule.rate(0.0, step) for step in range(len(losses))])
-    return _read(rates, np.array(losses), experiment.optimizer, ended=len(losses) < steps)
+    yield _read(rates, np.array(losses), experiment.optimizer, ended=len(losses) < steps)
 
 
 def smoothed(losses: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -15,12 +15,13 @@ import pytest
 import torch
 
 import optlab
-from optlab.outside.foreign_runs.watched import WatchedRun, find_runs, read_identity
+from optlab.outside.foreign_runs.records import ForeignRun
+from optlab.outside.foreign_runs.watched import find_runs, open_run
 
 
-def read(folder: Path) -> WatchedRun:
+def read(folder: Path) -> ForeignRun:
     (place,) = find_runs(folder)
-    run = WatchedRun(place, read_identity(place))
+    run = open_run(place)
     run.read()
     return run
 

@@ -68,9 +68,7 @@ def test_that_the_points_of_a_region_are_those_of_training_and_validation_and_no
         np.testing.assert_allclose(drawn.x, part.x * point.data.scale + point.data.offset)
         np.testing.assert_array_equal(drawn.y, part.y)
         assert drawn.wrong.any() and not drawn.wrong.all()
-        np.testing.assert_array_equal(
-            drawn.wrong, plain(point, part.x).argmax(1).numpy() != part.y
-        )
+        np.testing.assert_array_equal(drawn.wrong, plain(point, part.x).argmax(1).numpy() != part.y)
 
 
 def test_that_a_region_of_regression_has_values_and_one_of_more_inputs_is_refused():
@@ -86,7 +84,7 @@ def test_that_a_region_of_regression_has_values_and_one_of_more_inputs_is_refuse
     assert region.values[1, 3] == pytest.approx(x @ weight + bias)
     assert region.probabilities is None and region.margins.size == 0
     four = point_of(steps=0, dataset={"name": "iris"})
-    with pytest.raises(InvalidInput, match="two inputs.* has 4"):
+    with pytest.raises(InvalidInput, match=r"two inputs.* has 4"):
         RegionView().compute(four)
 
 
@@ -153,6 +151,7 @@ def test_that_a_sketch_has_the_weights_and_activations_of_plain_torch():
     assert [layer.kind for layer in sketch.layers] == ["input", "units", "output"]
     assert [layer.parameters for layer in sketch.layers] == [0, 21, 24]
     assert sketch.parameters == 45
+    assert outputs.labels == ("arm 0", "arm 1", "arm 2") and inputs.labels == ()
     x = point.data.training.x[4]
     values = point.theta[0].numpy()
     np.testing.assert_allclose(inputs.activations, x)

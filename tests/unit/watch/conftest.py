@@ -11,7 +11,7 @@ import pytest
 import torch
 
 import optlab
-from optlab.outside.foreign_runs.watched import WatchedRun, read_identity
+from optlab.outside.foreign_runs.watched import open_run
 
 Start = Callable[..., Any]
 
@@ -20,7 +20,7 @@ class Recorded:
     """What a run has recorded, read back."""
 
     def __init__(self, folder: Path) -> None:
-        self.run = WatchedRun(folder, read_identity(folder))
+        self.run = open_run(folder)
         self.run.read()
 
     def __getitem__(self, name: str) -> dict[int, Any]:

@@ -13,12 +13,8 @@ import numpy as np
 import pytest
 
 from optlab.core.errors import InvalidInput
-from optlab.outside.foreign_runs.watched import (
-    SILENT_SECONDS,
-    WatchedRun,
-    find_runs,
-    read_identity,
-)
+from optlab.outside.foreign_runs.records import SILENT_SECONDS
+from optlab.outside.foreign_runs.watched import find_runs, open_run
 from optlab.tasks.watched_runs import WatchedFolder, sentence
 from optlab.watch.blocks import (
     BLOCKS_FILE,
@@ -58,7 +54,7 @@ def make(folder: Path, *blocks: bytes, identity: Any = IDENTITY) -> Path:
 
 def test_that_a_growing_run_is_read_from_where_it_stood(tmp_path: Path) -> None:
     folder = make(tmp_path / "a", encode_series([part("loss", range(1, 4))]))
-    run = WatchedRun(folder, read_identity(folder))
+    run = open_run(folder)
     run.read()
     assert run.last("loss") == (3, 3, [3.0])
     rest = encode_series(
@@ -77,7 +73,7 @@ def test_that_a_growing_run_is_read_from_where_it_stood(tmp_path: Path) -> None:
 
 def test_that_a_run_says_how_it_is(tmp_path: Path) -> None:
     folder = make(tmp_path / "a", encode_event({"kind": "alive", "step": 3}))
-    run = WatchedRun(folder, read_identity(folder))
+    run = open_run(folder)
     run.read()
     assert run.status == "running"
     old = time.time() - SILENT_SECONDS - 5
@@ -85,7 +81,7 @@ def test_that_a_run_says_how_it_is(tmp_path: Path) -> None:
     assert run.status == "silent"
     here = {**IDENTITY, "host": __import__("socket").gethostname(), "process": 2**22 + 12345}
     other = make(tmp_path / "b", identity=here)
-    assert WatchedRun(other, read_identity(other)).status == "interrupted"
+    assert open_run(other).status == "interrupted"
 
 
 def test_that_what_cannot_be_read_is_left_out_and_named(tmp_path: Path) -> None:

@@ -46,8 +46,15 @@ def test_that_weights_activations_and_gradients_are_those_that_hooks_see(
     ).double()
     torch.nn.utils.vector_to_parameters(trainer.theta[0], network.parameters())
     seen: list[torch.Tensor] = []
+    outputs: list[torch.Tensor] = []
+
+    def keep(module: torch.nn.Module, inputs: object, output: torch.Tensor) -> None:
+        seen.append(output.detach())
+        output.retain_grad()
+        outputs.append(output)
+
     for module in network:
-        module.register_forward_hook(lambda module, inputs, output: seen.append(output.detach()))
+        module.register_forward_hook(keep)
     x, y = trainer.batch_of(0)
     loss = torch.nn.functional.cross_entropy(network(x[0]), y[0])
     decay = 0.005 * sum(p.square().sum() for p in network.parameters() if p.dim() == 2)
@@ -64,6 +71,9 @@ def test_that_weights_activations_and_gradients_are_those_that_hooks_see(
     for spread, parameter in zip(table.gradients, network.parameters(), strict=True):
         assert parameter.grad is not None
         agrees(spread, parameter.grad)
+    for spread, output in zip(table.backward, outputs, strict=True):
+        assert output.grad is not None
+        agrees(spread, 16 * output.grad)  # of each example, not of their mean
     assert [spread.name for spread in table.weights] == [spread.name for spread in table.gradients]
     assert [spread.name for spread in table.activations] == [
         "layers.0",
@@ -111,5 +121,26 @@ def test_that_every_kind_of_network_has_a_table(build: Build, model: dict[str, A
     assert len(table.weights) == len(table.gradients) > 1 and len(table.activations) > 1
     assert all(
         spread.most >= spread.mean >= spread.least
-        for spread in (*table.weights, *table.activations, *table.gradients)
+        for spread in (*table.weights, *table.activations, *table.gradients, *table.backward)
     )
+    assert [one.name for one in table.backward] == [one.name for one in table.activations]
+    assert all(
+        one.std > 0.0 and one.shape == other.shape
+        for one, other in zip(table.backward, table.activations, strict=True)
+    )
+
+
+def test_that_gradients_by_feature_maps_are_those_by_the_tensors_that_the_network_goes_on_with(
+    build: Build,
+) -> None:
+    """Its maps are reported as a view; softmax minus target, through the last weights, is exact."""
+    experiment = build(dataset={"name": "digits"}, model={"name": "cnn"})
+    table = start_table(experiment)
+    trainer = Trainer([experiment.with_value("precision", "float64")])
+    x, y = trainer.batch_of(0)
+    outputs = trainer.objective.outputs(trainer.theta, x)[0]
+    error = torch.softmax(outputs, dim=1) - torch.nn.functional.one_hot(y[0], 10)
+    weight = trainer.layout.named(trainer.theta)["output.weight"][0]
+    maps = {one.name: one for one in table.backward}
+    agrees(maps["output"], error)
+    agrees(maps["convolutions.1.relu"], (error @ weight).view(len(error), 16, 2, 2))
