@@ -107,6 +107,12 @@ def check(experiment: Experiment) -> None:
             "only the models of the catalogue can be written as a script.",
             "model.name",
         )
+    task = experiment.dataset.shape().task
+    if not experiment.model.has_own_loss() and experiment.loss.written(task) is None:
+        raise InvalidInput(
+            f"loss.name is '{experiment.loss.name}', which cannot be written as a script.",
+            "loss.name",
+        )
     WrittenRule(experiment.optimizer, changing(experiment))
     needs_norm = "gradient_norm()" in method(experiment.stopping, "verdict")
     if needs_norm and (experiment.batches.streams or experiment.model.uses_surrogate_gradient()):

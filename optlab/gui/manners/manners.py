@@ -56,6 +56,7 @@ class Manners(QObject):
         window.files.saved.connect(window.recent_files.add)
         self._apply(self.session.preferences)
         theme.notifier().themeChanged.connect(self._theme_chosen)
+        self._follows_theme = True
         self._check_theme()
 
     def restore(self, given: Experiment | None) -> None:
@@ -82,7 +83,9 @@ class Manners(QObject):
 
     def shut_down(self) -> None:
         """Keep the session; the window closes."""
-        theme.notifier().themeChanged.disconnect(self._theme_chosen)
+        if self._follows_theme:  # a window may be closed twice
+            self._follows_theme = False
+            theme.notifier().themeChanged.disconnect(self._theme_chosen)
         self._runs.shut_down()
         self.session.save()
 
