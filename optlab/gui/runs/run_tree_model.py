@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from PySide6.QtCore import QAbstractItemModel, QModelIndex, QPersistentModelIndex, Qt, Signal
-from PySide6.QtGui import QColor, QFont, QPixmap
+from PySide6.QtGui import QColor, QFont, QPainter, QPixmap
 
 from optlab.core.printable import printable
 from optlab.gui import theme
@@ -316,7 +316,10 @@ def swatch(color: int) -> QPixmap:
     """Return a square in a color of the palette."""
     name = theme.current().plots.curve(color)
     if name not in _swatches:
-        picture = QPixmap(_SWATCH, _SWATCH)
-        picture.fill(QColor(name))
+        picture = QPixmap(_SWATCH + 2, _SWATCH + 2)
+        # A rim, because a selected row may have the same color.
+        picture.fill(QColor(theme.current().plots.background))
+        with QPainter(picture) as painter:
+            painter.fillRect(1, 1, _SWATCH, _SWATCH, QColor(name))
         _swatches[name] = picture
     return _swatches[name]
