@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from PySide6.QtCore import QTimer
+from PySide6.QtCore import Qt, QTimer
 from PySide6.QtGui import QAction, QGuiApplication
 from PySide6.QtWidgets import QApplication, QMessageBox
 from pytestqt.qtbot import QtBot
@@ -116,7 +116,10 @@ def test_that_a_contender_becomes_a_study_with_the_verdict_of_the_command_line(
         arm = alone["arms"][row["Arm"]]
         assert row["Mean"] == f"{arm['mean']:.4g}" and row["Seeds"] == "3 of 3"
         assert row["Interval"] == "[{:.4g}, {:.4g}]".format(*arm["interval"])
-        band = place.view.curves.band(row["Arm"])
+        curves, model = place.view.curves, place.view.board
+        color = model.index(rows.index(row), 1).data(Qt.ItemDataRole.DecorationRole)
+        assert color.name() == curves.curve(row["Arm"]).ink(curves.colors)
+        band = curves.band(row["Arm"])
         assert band is not None and band.mean[-1] == pytest.approx(arm["mean"], rel=1e-9)
     (drawn,), (row_drawn,) = place.view.forest.drawn(), place.view.forest.rows
     (one,) = alone["comparisons"]
