@@ -16,6 +16,7 @@ from PySide6.QtWidgets import QDialog, QMainWindow, QWidget
 
 import optlab.gui
 from optlab.gui.main_window import MainWindow
+from optlab.gui.manners.palette import command_entries
 
 ENDINGS = ("Window", "Dialog")
 """Ends of the names of windows that derive from QWidget."""
@@ -65,9 +66,14 @@ def build(kind: type[QWidget], window: MainWindow, more: Mapping[str, Any]) -> Q
         "text": "A text.",
         "error": RuntimeError("an error"),
         "menus": window.menuBar(),
+        "entries": command_entries(window.menuBar()),
         "document": window.experiment_panel.experiment(check=False).to_toml(),
-        "presets": ("digits-mlp", "iris-softmax"),
+        "presets": ["digits-mlp"],
         "arms": {"momentum": {}, "adam": {"optimizer.name": "adam"}},
+        "preferences": window.session.preferences,
+        "show_me": window.manners.guide.begin,
+        "my_data": window.secondary_windows.import_data,
+        "compare": None,
         "place": QWidget(),
         **more,
     }

@@ -102,6 +102,9 @@ class Manners(QObject):
             theme.notifier().themeChanged.disconnect(self._theme_chosen)
         self._runs.shut_down()
         self._keep.stop()
+        # A dialog that stays open would keep the program alive without a window.
+        for dialog in self._window.findChildren(QDialog):
+            dialog.reject()
         self.session.save()
 
     # --- undo -------------------------------------------------------------------------------------

@@ -92,6 +92,13 @@ class WrongExamplesPlot(_ExamplesTile):
             return f"largest losses of {result.examples:,} examples · {loss}"
         return f"{result.wrong:,} of {result.examples:,} wrong · {loss}"
 
+    def show_view(self, result: HardExamples, step: int, note: str) -> None:
+        """Show the examples, or say that none is wrong."""
+        super().show_view(result, step, note)
+        if result.classes and not result.wrong:
+            self.message.setText(f"No example of the {result.part} part is wrong.")
+            self.show_message()
+
     def draw(self, result: HardExamples) -> None:
         """Show pictures where the inputs are a picture, else the inputs as numbers."""
         if result.pictures:
@@ -111,7 +118,7 @@ class WrongExamplesPlot(_ExamplesTile):
             self.pictures.addItem(item)
 
     def _draw_table(self, result: HardExamples) -> None:
-        flat = result.inputs.reshape(len(result.inputs), -1)
+        flat = result.inputs.reshape(len(result.inputs), math.prod(result.inputs.shape[1:]))
         shown = flat[:, :MAX_INPUTS]
         names = [printable(name) for name in result.input_names[: shown.shape[1]]] or [
             f"input {number + 1}" for number in range(shown.shape[1])

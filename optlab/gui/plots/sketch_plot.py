@@ -202,6 +202,8 @@ class NetworkWidget(QWidget):
     ) -> None:
         """Write the names of inputs to the left of their units, those of classes to the right."""
         metrics, gap = painter.fontMetrics(), self._radius() + 5.0
+        if len(places) > 1 and places[1].y() - places[0].y() < 0.85 * metrics.height():
+            return
         painter.setPen(QColor(mixed(self._colors.foreground, self._colors.background, 0.3)))
         for place, name in zip(places, layer.labels, strict=True):
             width = place.x() - gap - 2 if first else self.width() - place.x() - gap - 2

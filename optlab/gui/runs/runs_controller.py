@@ -75,7 +75,7 @@ class RunsController(QObject):
         self.writing.answered.connect(self._answered)
         self.writing.failed.connect(self.panel.show_problem)
         self.writing.finished.connect(self._written)
-        self.live = LiveScale(window.bridge, self._plots, self)
+        self.live = LiveScale(window.bridge, self._linkable, self)
         self.overlays = OverlayController(self.shown, self.link, self._plots, self)
         self.overlays.failed.connect(self.panel.show_problem)
         self.shown.refused.connect(self.panel.show_problem)
@@ -137,14 +137,13 @@ class RunsController(QObject):
 
     def _plots(self) -> list[OverlaysRuns]:
         """Return the plots on which other runs can be laid; new ones are linked with the others."""
-        instruments = self._instrument_plots()
-        for plot in [*self._linkable(), *instruments]:
+        for plot in self._linkable():
             if id(plot) not in self._linked:
                 self._linked.add(id(plot))
                 plot.destroyed.connect(partial(self._linked.discard, id(plot)))
                 plot.set_link(self.link)
                 plot.set_scale(self.live.scale)
-        return [*self._window.plots.of(OverlaysRuns), *instruments]
+        return [*self._window.plots.of(OverlaysRuns), *self._instrument_plots()]
 
     def _instrument_plots(self) -> list[InstrumentPlot]:
         """Return the plots of the instruments that are switched on."""
@@ -161,7 +160,8 @@ class RunsController(QObject):
         """Return the plots over steps of all tiles, those inside of other widgets included."""
         tiles = self._window.plots.of(QWidget)  # every plot is one
         inside = [part for tile in tiles for part in tile.findChildren(LinkedPlot)]
-        return [*(tile for tile in tiles if isinstance(tile, LinkedPlot)), *inside]
+        own = [tile for tile in tiles if isinstance(tile, LinkedPlot)]
+        return [*own, *inside, *self._instrument_plots()]
 
     # --- the panel ------------------------------------------------------------------------------
 

@@ -134,6 +134,14 @@ def test_that_wrong_pictures_are_listed_by_loss_with_true_and_predicted_class(qt
     assert tile.view.part == "training"
 
 
+def test_that_a_model_without_mistakes_is_said_to_have_none(qtbot):
+    tile = WrongExamplesPlot()
+    shown(qtbot, tile, point_of(steps=250, dataset={"name": "moons", "size": 40, "noise": 0.01}))
+    assert tile.result.wrong == 0 and tile.result.inputs.shape == (0, 2)
+    assert tile.message.text() == "No example of the validation part is wrong."
+    assert tile.message.isVisible() and "0 of 8 wrong" in tile.caption.text()
+
+
 def test_that_examples_without_a_picture_are_rows_of_values(qtbot):
     tile = WrongExamplesPlot()
     shown(qtbot, tile, point_of(steps=2, dataset={"name": "iris"}, model={"name": "linear"}))
