@@ -66,6 +66,7 @@ def build(kind: type[QWidget], window: MainWindow, more: Mapping[str, Any]) -> Q
         "error": RuntimeError("an error"),
         "menus": window.menuBar(),
         "place": QWidget(),
+        "content": QWidget(),
         **more,
     }
     arguments: dict[str, Any] = {}
