@@ -199,6 +199,7 @@ class MainWindow(WindowFrame):
             self,
         )
         self.run_controller = parts.RunController(self, self._runner)
+        self.runs = parts.RunsController(self)
         self.manners = parts.Manners(self)
         self.contenders = parts.Contenders(self)
 
@@ -226,9 +227,7 @@ class MainWindow(WindowFrame):
         others.componentPicked.connect(self.when_editable(panel.pick))
         others.dataPicked.connect(lambda section: panel.set_section("dataset", section))
         others.modelRegistered.connect(self._model_registered)
-        others.resumeRequested.connect(self.resume)
         others.runPicked.connect(self.show_stored)
-        others.experimentPicked.connect(self.files.load_document)
         self.instruments.pageRequested.connect(others.show_page)
         self.time.connect_editor(panel)
         self.time.stepChanged.connect(self.plots.set_cursor)
@@ -274,8 +273,8 @@ class MainWindow(WindowFrame):
         self.banner.show_sentence(sentence, problem=True)
 
     def show_runs(self) -> None:
-        """Open the list of stored runs."""
-        self.secondary_windows.show_runs(busy=self.bridge.active)
+        """Show the stored runs."""
+        self.runs.find()
 
     def when_editable(self, act: Callable[..., object]) -> Callable[..., None]:
         """Return a function that calls ``act``, or says that a run is in progress."""
@@ -349,6 +348,7 @@ class MainWindow(WindowFrame):
         self._prewarmer.begin()
         self.experiment_panel.request_preview()
         self.stored_runs.look_for_interrupted()
+        self.runs.begin()
         self.manners.after_first_paint()
 
     def _show_notice(self, sentence: str) -> None:
@@ -391,6 +391,7 @@ class MainWindow(WindowFrame):
         self.secondary_windows.close_all()
         self.bridge.shut_down()
         self.stored_runs.shut_down()
+        self.runs.shut_down()
         self.time.shut_down()
         self.model_views.shut_down()
         self.before_run.shut_down()

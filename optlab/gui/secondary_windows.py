@@ -14,6 +14,7 @@ from PySide6.QtCore import QObject, Qt, Signal
 from PySide6.QtWidgets import QWidget
 
 from optlab.gui.bridge import WorkerPrewarmer
+from optlab.gui.places import WORKBENCH
 from optlab.gui.window_frame import WindowFrame
 
 if TYPE_CHECKING:
@@ -45,18 +46,14 @@ class SecondaryWindows(QObject):
 
     Signals: ``presetPicked(object, bool)``: file, and whether to start it; ``componentPicked(str,
     str)``: kind and name; ``dataPicked(object)``: a dataset section; ``modelRegistered(str)``: its
-    name; ``resumeRequested(str)``, ``runPicked(str)``: id of a run to resume, to show;
-    ``experimentPicked(str)``: a stored experiment as TOML; ``studyWanted()``: the user asked for a
-    new study.
+    name; ``runPicked(str)``: id of a run to show; ``studyWanted()``: the user asked for a new study.
     """
 
     presetPicked = Signal(object, bool)
     componentPicked = Signal(str, str)
     dataPicked = Signal(object)
     modelRegistered = Signal(str)
-    resumeRequested = Signal(str)
     runPicked = Signal(str)
-    experimentPicked = Signal(str)
     studyWanted = Signal()
 
     def __init__(
@@ -124,41 +121,45 @@ class SecondaryWindows(QObject):
 
         self._show_tool_window("watched", lambda prewarmer: WatchedWindow(prewarmer, folder))
 
-    def show_studies(self) -> StudiesWindow:
-        """Show the place of studies and claims, and return it."""
+    def show_studies(self) -> None:
+        """Show the place of studies and claims."""
         from optlab.gui.studies.studies_window import StudiesWindow
 
         def make(prewarmer: WorkerPrewarmer) -> StudiesWindow:
             place = StudiesWindow(prewarmer, self._study_runner)
             place.newRequested.connect(self.studyWanted)
             place.runPicked.connect(self.runPicked)
+            place.runPicked.connect(lambda _run: self._places.show_place(WORKBENCH))
             place.compareRequested.connect(self.compare_runs)
             return place
 
-        place = self._show_tool_window("studies", make)
-        assert isinstance(place, StudiesWindow)
-        return place
+        self._show_tool_window("studies", make)
+
+    def show_study_file(self, path: Path, *, run: bool) -> None:
+        """Show a study file in its place, and maybe run it."""
+        self.show_studies()
+        place = self._studies()
+        assert place is not None, "it has just been shown"
+        if run:
+            place.run_file(path)
+        else:
+            place.open_file(path)
 
     def compare_runs(self, run_ids: Sequence[str] = ()) -> None:
         """Show the place in which stored runs stand side by side, with these if there are any."""
         from optlab.gui.studies.compare_window import CompareWindow
 
-        window = self._show_tool_window("compare", CompareWindow)
-        assert isinstance(window, CompareWindow)
+        self._show_tool_window("compare", CompareWindow)
         if run_ids:
-            window.show_runs(run_ids)
+            cast("CompareWindow", self._places.place("compare")).show_runs(run_ids)
 
-    def _show_tool_window(
-        self, name: str, make: Callable[[WorkerPrewarmer], ToolWindow]
-    ) -> QWidget:
-        """Show a place, which is built now unless it is there, and return it."""
-        place = self._places.place(name)
-        if place is None:
+    def _show_tool_window(self, name: str, make: Callable[[WorkerPrewarmer], ToolWindow]) -> None:
+        """Show a place, which is built now unless it is there."""
+        if self._places.place(name) is None:
             place = make(self._prewarmer)
             place.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
             self._places.fill(name, place)
         self._places.show_place(name)
-        return place
 
     def present(self, scene: str = "") -> None:
         """Open the window for an audience, on a scene if one is named."""
@@ -207,18 +208,6 @@ class SecondaryWindows(QObject):
         dialog.exec()
         dialog.deleteLater()
 
-    def show_runs(self, *, busy: bool) -> None:
-        """Open the list of stored runs; ``busy``: whether a run is in progress."""
-        from optlab.gui.panels.runs_dialog import RunsDialog
-
-        dialog = RunsDialog(self._window, busy=busy)
-        dialog.resumeRequested.connect(self.resumeRequested)
-        dialog.showRequested.connect(self.runPicked)
-        dialog.openRequested.connect(self.experimentPicked)
-        dialog.testRequested.connect(lambda run_id: self.show_test_part(run_id, dialog))
-        dialog.exec()
-        dialog.deleteLater()
-
     def show_test_part(self, run_id: str, above: QWidget | None = None) -> None:
         """Evaluate a stored run on its test part, in a dialog above a widget."""
         from optlab.gui.panels.test_part_dialog import TestPartDialog
@@ -230,11 +219,19 @@ class SecondaryWindows(QObject):
     # --- closing ----------------------------------------------------------------------------------
 
     def may_close(self) -> bool:
-        """Ask about a study in progress, and return whether the windows may close."""
-        return self._places.may_close()
+        """Ask about a study in progress, and return whether the places may close."""
+        studies = self._studies()
+        return studies is None or studies.may_close()
 
     def close_all(self) -> None:
         """Close the places without questions, and the window for an audience."""
         if self.presenter is not None:
             self.presenter.close()
+        studies = self._studies()
+        if studies is not None:
+            studies.confirm_close()
         self._places.close_all()
+
+    def _studies(self) -> StudiesWindow | None:
+        place = self._places.place("studies")
+        return cast("StudiesWindow | None", place)

@@ -262,6 +262,9 @@ def style_sheet(theme: Theme) -> str:
     QToolButton#sectionHead {{
         font-weight: 600; border: none; padding: 6px 4px; text-align: left; color: {theme.text};
     }}
+    QToolButton#sectionHead:focus {{
+        border: 1px solid {theme.accent}; border-radius: 4px; padding: 5px 3px;
+    }}
     QToolButton#sectionHead:hover {{ color: {theme.accent}; }}
     QFrame#section {{
         background: {theme.base}; border: 1px solid {theme.border}; border-radius: 6px;

@@ -22,6 +22,7 @@ from optlab.gui.panels.plots_panel import PlotsPanel
 from optlab.gui.questions import may_stop_run
 from optlab.gui.recording_notice import RecordingNotice
 from optlab.gui.run_controller import RunController
+from optlab.gui.runs.runs_controller import RunsController
 from optlab.gui.secondary_windows import SecondaryWindows
 from optlab.gui.shown_run import ShownRun
 from optlab.gui.stored_curves import show_curves
@@ -54,6 +55,7 @@ __all__ = [
     "RecordingNotice",
     "RunBridge",
     "RunController",
+    "RunsController",
     "SecondaryWindows",
     "ShownRun",
     "StoredRuns",

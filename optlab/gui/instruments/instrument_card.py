@@ -20,6 +20,7 @@ from PySide6.QtWidgets import (
 from optlab.catalogue.instruments.base import Instrument
 from optlab.experiment.pages import sentence
 from optlab.gui.forms.fields_form import FieldsForm
+from optlab.gui.instruments.instrument_plot import InstrumentPlot
 from optlab.gui.instruments.pictures import plot_of
 from optlab.gui.plain_text import PlainLabel, plain
 from optlab.gui.plots.colors import PlotColors
@@ -112,12 +113,14 @@ class InstrumentCard(QFrame):
         They are built on first access: most instruments are off, and plots take time to set up.
         """
         if not self._plots:
-            shared: dict[str, CurvePlot] = {}
+            shared: dict[str, InstrumentPlot] = {}
             for quantity in self.instrument.gives:
                 label = quantity.axis or quantity.label
                 if label not in shared:
-                    shared[label] = CurvePlot(label, log_y=quantity.log)
+                    name = self.instrument.name
+                    shared[label] = InstrumentPlot(label, name, log_y=quantity.log)
                     self.tabs.addTab(shared[label], label)
+                shared[label].add_quantity(quantity.name, quantity.label)
                 self._plots[quantity.name] = shared[label]
             if self.instrument.draws:
                 self._picture = ResultPlot()

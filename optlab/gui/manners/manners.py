@@ -18,17 +18,21 @@ from optlab.core.errors import OptLabError
 from optlab.experiment import Experiment
 from optlab.gui import theme
 from optlab.gui.bridge import TaskBridge
-from optlab.gui.manners import appearance, file_dialogs
+from optlab.gui.manners import appearance, file_dialogs, menu_entries
 from optlab.gui.manners.edits import EditHistory
 from optlab.gui.manners.focus_help import topic_of
 from optlab.gui.manners.guided_run import GuidedRun
 from optlab.gui.manners.menu_entries import ADD_CONTENDER
 from optlab.gui.manners.preferences import Preferences
+from optlab.gui.manners.session import Participant
 from optlab.gui.places import TITLES, WORKBENCH
 from optlab.tasks.stored_runs import RunList, RunListTask
 
 if TYPE_CHECKING:
     from optlab.gui.main_window import MainWindow
+
+_KEEP_MILLISECONDS = 3000
+"""Time after an edit at which the session is kept."""
 
 
 class Manners(QObject):
@@ -56,7 +60,12 @@ class Manners(QObject):
         window.files.saved.connect(window.recent_files.add)
         self._apply(self.session.preferences)
         theme.notifier().themeChanged.connect(self._theme_chosen)
+        self._follows_theme = True
         self._check_theme()
+        # What a crash would lose otherwise.
+        self._keep = QTimer(self, singleShot=True, interval=_KEEP_MILLISECONDS)
+        self._keep.timeout.connect(self.session.save)
+        self.edits.changed.connect(self._keep.start)
 
     def restore(self, given: Experiment | None) -> None:
         """Restore the session, once an experiment is shown.
@@ -70,7 +79,13 @@ class Manners(QObject):
         session.register("sections", _Sections(window))
         session.register("experiment", _Shown(window, restores=given is None))
         session.register("view", _View(window))
+        for name in ("runs", "board"):
+            part = getattr(window, name, None)
+            if isinstance(part, Participant):
+                session.register(name, part)
         self.edits.clear()
+        # The parts of the window have added theirs since.
+        menu_entries.name_actions(window.menuBar())
         if session.problems:
             window.banner.show_sentence(" ".join(session.problems), problem=True)
 
@@ -78,11 +93,15 @@ class Manners(QObject):
         """Show the doors at the first start."""
         if self.session.stored and self.session.first:
             self.show_doors()
+            self.session.save()
 
     def shut_down(self) -> None:
         """Keep the session; the window closes."""
-        theme.notifier().themeChanged.disconnect(self._theme_chosen)
+        if self._follows_theme:  # a window may be closed twice
+            self._follows_theme = False
+            theme.notifier().themeChanged.disconnect(self._theme_chosen)
         self._runs.shut_down()
+        self._keep.stop()
         self.session.save()
 
     # --- undo -------------------------------------------------------------------------------------

@@ -158,6 +158,20 @@ def test_that_the_matrix_has_true_classes_in_rows(qtbot):
                 f"{found.confusion[row, column]:,} examples of {found.classes[row]} predicted to "
                 f"be {found.classes[column]}"
             )
+    # Predicted classes go across, and the fuller cell of two has the stronger color.
+    assert matrix.cell(0, 2).left() > matrix.cell(0, 1).right() - 1 > matrix.cell(0, 0).left()
+    assert matrix.cell(0, 0).top() == matrix.cell(0, 2).top() < matrix.cell(1, 0).top()
+    row, column = np.argwhere(np.triu(found.confusion - found.confusion.T, 1))[0]
+    image = matrix.grab().toImage()
+
+    def tone(row: int, column: int) -> int:
+        at = matrix.cell(row, column).topLeft().toPoint()
+        return QColor(image.pixel(at.x() + 3, at.y() + 3)).blue()
+
+    fuller = found.confusion[row, column] > found.confusion[column, row]
+    shares = found.confusion / found.confusion.sum(axis=1, keepdims=True)
+    assert (tone(row, column) < tone(column, row)) == (shares[row, column] > shares[column, row])
+    assert fuller or found.confusion[column, row] > 0
     assert "% of" in tile.caption.text()
     tile.show_view(
         tile.view.compute(
@@ -207,7 +221,7 @@ def test_that_the_path_marks_the_point_nearest_to_the_step_that_is_looked_at(qtb
     assert isinstance(plot, ShowsStep)
     plot.set_step("", 18)
     plot.refresh()
-    assert [(x[0], y[0]) for x, y in [plot.cursor.getData()]] == [(1.0, 2.0)]
+    assert [(x[0], y[0]) for x, y in [plot.step_mark.getData()]] == [(1.0, 2.0)]
     plot.set_step("", None)
     plot.refresh()
-    assert len(plot.cursor.getData()[0]) == 0
+    assert len(plot.step_mark.getData()[0]) == 0
