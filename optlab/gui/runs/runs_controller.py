@@ -101,6 +101,7 @@ class RunsController(QObject):
         )
         window.shown_run.identified.connect(self._followed)
         window.bridge.sessionEnded.connect(self._selection_changed)
+        window.plots.plotAdded.connect(lambda _plot: self.overlays.update())
         window.instruments.switched.connect(lambda _name, _values: self.overlays.update())
         theme.notifier().themeChanged.connect(panel.tree.viewport().update)
 
@@ -115,6 +116,7 @@ class RunsController(QObject):
         """Look for changes, unless nobody could see them."""
         window = self._window.window()
         seen = window.isVisible() and not window.isMinimized()
+        self.overlays.check()
         if self._table is not None and not self.reading.active and seen:
             self.reading.ask(RunChangesTask(self._table))
 
@@ -209,6 +211,18 @@ class RunsController(QObject):
         record = self._selected()
         if record is not None and not record.going:
             self._window.secondary_windows.show_test_part(record.id)
+
+    def compare(self) -> None:
+        """Show the selected runs side by side in their place."""
+        runs = self.panel.selected_runs()
+        if len(runs) > 1:
+            self._window.secondary_windows.compare_runs(runs)
+
+    def add_contender(self) -> None:
+        """Compare the experiment of the selected run with others, in the editor of a study."""
+        record = self._selected()
+        if record is not None:
+            self._window.contenders.add_to_run(record.experiment, record.title)
 
     def export(self) -> None:
         """Write the series of the selected run to a file."""
@@ -433,8 +447,10 @@ class RunsController(QObject):
             rows = [self.panel.model.row_of(run) for run in runs]
             if all(row is not None and not row.record.going for row in rows):
                 names.add("delete")
+        if len(runs) > 1:
+            names.add("compare")
         if record is not None:
-            names |= {"rename", "edit_note", "export", "copy_command"}
+            names |= {"rename", "edit_note", "export", "copy_command", "add_contender"}
             names |= {"open_curves", "open_experiment"} if idle else set()
             names |= {"resume"} if idle and record.resumable else set()
             names |= set() if record.going else {"show_test_part"}
