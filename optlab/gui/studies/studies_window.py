@@ -287,13 +287,13 @@ class StudiesWindow(QMainWindow):
     # --- how a study stands -----------------------------------------------------------------------
 
     def _look(self) -> None:
-        if self._shown_study and not self.reading.active:
+        """Read how the study that is shown stands, in place of a reading in progress."""
+        if self._shown_study:
             self._looked = time.monotonic()
             self.reading.ask(StudyNewsTask(self._shown_study))
 
     def _show_news(self, news: StudyNews) -> None:
         if news.record.id != self._shown_study:
-            self._look()
             return
         self.view.show_news(news)
         self._refresh()
