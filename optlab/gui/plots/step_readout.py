@@ -16,7 +16,7 @@ _REACH = 24
 
 _MOST_ROWS = 14
 """Curves whose values are listed: more would hide the plot."""
-_MOST_LINKED = 4
+_MOST_LINKED = 3
 """Those in a plot that the mouse is not in."""
 _SHARE = 0.55
 """Share of the height of a plot that the readout of many curves may take."""

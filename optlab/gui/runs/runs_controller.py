@@ -101,6 +101,7 @@ class RunsController(QObject):
         )
         window.shown_run.identified.connect(self._followed)
         window.bridge.sessionEnded.connect(self._selection_changed)
+        window.plots.plotAdded.connect(lambda _plot: self.overlays.update())
         window.instruments.switched.connect(lambda _name, _values: self.overlays.update())
         theme.notifier().themeChanged.connect(panel.tree.viewport().update)
 
@@ -115,6 +116,7 @@ class RunsController(QObject):
         """Look for changes, unless nobody could see them."""
         window = self._window.window()
         seen = window.isVisible() and not window.isMinimized()
+        self.overlays.check()
         if self._table is not None and not self.reading.active and seen:
             self.reading.ask(RunChangesTask(self._table))
 
