@@ -75,6 +75,7 @@ def build(kind: type[QWidget], window: MainWindow, more: Mapping[str, Any]) -> Q
         "my_data": window.secondary_windows.import_data,
         "compare": None,
         "place": QWidget(),
+        "content": QWidget(),
         **more,
     }
     arguments: dict[str, Any] = {}

@@ -67,7 +67,8 @@ def test_that_live_views_leave_the_time_to_the_run(
 ) -> None:
     monkeypatch.setattr(model_views, "TaskBridge", _Work)
     bridge, owner = _Bridge(), QObject()
-    controller = ModelViewController(bridge, _Timeline(owner), _Panel(owner), _Prewarmer(), owner)
+    timeline = _Timeline(owner)
+    controller = ModelViewController(bridge, timeline, _Panel(owner), _Prewarmer(), owner)
     tile = RegionPlot()
     qtbot.addWidget(tile)
     tile.show()
@@ -92,3 +93,8 @@ def test_that_live_views_leave_the_time_to_the_run(
     qtbot.waitUntil(lambda: len(controller.work.tasks) == 2, timeout=10_000)
     assert time.monotonic() - began >= 0.9 * cost * (1.0 / LIVE_SHARE - 1.0)
     assert controller.work.tasks[1].step == 3, "of several snapshots the newest"
+
+    # It is not stored, so none of its earlier steps can be reached.
+    timeline.stepChanged.emit(2)
+    qtbot.waitUntil(lambda: "not stored" in tile.message.text(), timeout=5000)
+    assert len(controller.work.tasks) == 2

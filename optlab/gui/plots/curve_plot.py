@@ -430,7 +430,7 @@ class CurvePlot(LinkedPlot):
 
     def _columns(self) -> int:
         width: float = self.canvas.view.width() * self.canvas.devicePixelRatioF()
-        return max(1, round(_COLUMNS_PER_PIXEL * width / self.colors.scale))
+        return max(1, round(_COLUMNS_PER_PIXEL * width / self.colors.scale * self.detail))
 
     def _to_view(self, x: Floats, y: Floats, low: float, high: float) -> tuple[Floats, Floats]:
         """Return steps and values ``[n]`` in view coordinates, values clipped to the range."""

@@ -117,10 +117,10 @@ class ModelTile(QWidget):
         text = self.describe(result)
         self.caption.setText(f"step {step:,}" + (f" · {text}" if text else ""))
         self.note.setText(note)
-        self._stack.widget(1).setToolTip(plain(note))
+        self._stack.setCurrentIndex(1)
+        self._stack.currentWidget().setToolTip(plain(note))
         self._place_note()
         self.show_wait("")
-        self._stack.setCurrentIndex(1)
         self.refresh()
 
     def show_problem(self, sentence: str) -> None:

@@ -215,6 +215,18 @@ class RunsController(QObject):
         if record is not None and not record.going:
             self._window.secondary_windows.show_test_part(record.id)
 
+    def compare(self) -> None:
+        """Show the selected runs side by side in their place."""
+        runs = self.panel.selected_runs()
+        if len(runs) > 1:
+            self._window.secondary_windows.compare_runs(runs)
+
+    def add_contender(self) -> None:
+        """Compare the experiment of the selected run with others, in the editor of a study."""
+        record = self._selected()
+        if record is not None:
+            self._window.contenders.add_to_run(record.experiment, record.title)
+
     def export(self) -> None:
         """Write the series of the selected run to a file."""
         record = self._selected()
@@ -437,8 +449,10 @@ class RunsController(QObject):
             rows = [self.panel.model.row_of(run) for run in runs]
             if all(row is not None and not row.record.going for row in rows):
                 names.add("delete")
+        if len(runs) > 1:
+            names.add("compare")
         if record is not None:
-            names |= {"rename", "edit_note", "export", "copy_command"}
+            names |= {"rename", "edit_note", "export", "copy_command", "add_contender"}
             names |= {"open_curves", "open_experiment"} if idle else set()
             names |= {"resume"} if idle and record.resumable else set()
             names |= set() if record.going else {"show_test_part"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import numpy as np
@@ -214,6 +215,15 @@ def test_that_lines_of_the_network_are_blue_for_positive_weights(qtbot):
     tile.example.setValue(3)
     assert tile.view.example == 3
     assert "6 parameters" in tile.caption.text()
+
+
+def test_that_a_network_that_has_overflown_is_drawn(qtbot):
+    point = point_of(steps=0)
+    broken = dataclasses.replace(point, theta=point.theta * 1e307)
+    tile = SketchPlot()
+    shown(qtbot, tile, broken)
+    assert not np.isfinite(tile.result.layers[-1].activations).all()
+    assert not tile.sketch.grab().isNull()
 
 
 def test_that_the_path_marks_the_point_nearest_to_the_step_that_is_looked_at(qtbot):
