@@ -86,8 +86,8 @@ def test_that_runs_are_labeled_shown_and_deleted_from_the_panel_to_the_plots(
             in_panel(second.id, "renamed elsewhere")
             in_panel(third, "From elsewhere")
             runs.shown.set_visible([third], visible=True)
-            for first, last in ((1, 3), (4, 5)):
-                steps = np.arange(first, last + 1)
+            for begin, last in ((1, 3), (4, 5)):
+                steps = np.arange(begin, last + 1)
                 block = {"train_loss": Series(steps, 0.5 * steps[:, None])}
                 writer.record(SeriesBlock(last, 1.0, block))
                 writer.record(ActivityChanged(last, "running"))
