@@ -120,7 +120,11 @@ class WindowFrame(QMainWindow):
         self._split.setStretchFactor(0, 0)
         self._split.setStretchFactor(1, 1)
         self._split.setStretchFactor(2, 0)
-        self._split.setSizes([RUNS_SIZE.width(), 900, EDITOR_SIZE.width()])
+        # In a small window the board has half of the width; the editor needs 400 pixels.
+        wide = self.width()
+        runs = min(RUNS_SIZE.width(), round(0.15 * wide))
+        editor = min(EDITOR_SIZE.width(), max(400, round(0.29 * wide)))
+        self._split.setSizes([runs, wide - runs - editor, editor])
         workbench = QWidget()
         self._column = QVBoxLayout(workbench)
         self._column.setContentsMargins(8, 0, 0, 0)
