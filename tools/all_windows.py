@@ -15,7 +15,11 @@ from typing import Any
 from PySide6.QtWidgets import QDialog, QMainWindow, QWidget
 
 import optlab.gui
+from optlab.experiment import Experiment, presets
+from optlab.experiment.named import load
 from optlab.gui.main_window import MainWindow
+from optlab.gui.manners.preferences import Preferences
+from optlab.studies.comparison import shipped
 
 ENDINGS = ("Window", "Dialog")
 """Ends of the names of windows that derive from QWidget."""
@@ -50,8 +54,10 @@ def build(kind: type[QWidget], window: MainWindow, more: Mapping[str, Any]) -> Q
     Raises:
         Unknown: a parameter has no value and no default.
     """
+    study = next(iter(shipped.files()))
     known: dict[str, Any] = {
         "prewarmer": window._prewarmer,
+        "_prewarmer": window._prewarmer,
         "pool": window._prewarmer.pool,
         "bridge": window.bridge,
         "parent": window,
@@ -65,6 +71,15 @@ def build(kind: type[QWidget], window: MainWindow, more: Mapping[str, Any]) -> Q
         "text": "A text.",
         "error": RuntimeError("an error"),
         "menus": window.menuBar(),
+        "menu_bar": window.menuBar(),
+        "entries": [],
+        "show_me": print,
+        "my_data": print,
+        "compare": print,
+        "document": study.read_text(encoding="utf-8"),
+        "presets": [path.stem for path in presets.files()],
+        "arms": {},
+        "preferences": Preferences(),
         "place": QWidget(),
         **more,
     }
@@ -82,6 +97,11 @@ def build(kind: type[QWidget], window: MainWindow, more: Mapping[str, Any]) -> Q
     if places:
         arguments.pop("parent", None)
     return kind(**arguments)
+
+
+def preset(name: str, steps: int) -> Experiment:
+    """Return a preset of so many steps."""
+    return load(name).with_values({"budget.steps": steps})
 
 
 def windows(

@@ -81,6 +81,8 @@ def named(widget: QWidget) -> str:
 
 def label_problems(label: QLabel) -> Iterator[str]:
     text = label.text()
+    if label.buddy() is not None:
+        text = text.replace("&", "")
     if not text or label.textFormat() == Qt.TextFormat.RichText or not label.pixmap().isNull():
         return
     if hasattr(label, "shown_text"):  # an elided label, whose full text is in its tool tip
