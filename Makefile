@@ -49,7 +49,11 @@ test-foreign:
 	@command -v $(PYTHON) >/dev/null || { echo "OptLab needs Python 3.11 or newer, but $(PYTHON) is not there."; exit 1; }
 	$(PYTHON) packaging/prepare.py --venv "$(VENV)-foreign" --torch "$(TORCH)" --dev
 	$(VENV)-foreign/bin/python -m pip --disable-pip-version-check install --quiet -c $(VENV)-foreign/optlab-constraints.txt -r tests/foreign/requirements.txt
-	$(VENV)-foreign/bin/python -m pytest -m foreign tests/foreign $(ARGS)
+	@# It comes with BackPACK, for another build of torch than the one here, and Lightning imports what is there.
+	$(VENV)-foreign/bin/python -m pip --disable-pip-version-check uninstall --quiet --yes torchvision
+	$(PYTHON) -m venv "$(VENV)-logs"
+	$(VENV)-logs/bin/python -m pip --disable-pip-version-check install --quiet -r tests/foreign/log-requirements.txt
+	OPTLAB_LOGS_PYTHON="$(VENV)-logs/bin/python" $(VENV)-foreign/bin/python -m pytest -m foreign tests/foreign $(ARGS)
 
 test-fast: install-dev
 	$(BIN)/python -m pytest -n $(JOBS) -m "not slow and not soak and not foreign" $(ARGS)

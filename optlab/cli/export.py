@@ -77,13 +77,17 @@ def export(
     changed_data: Annotated[
         bool,
         typer.Option(
-            "--changed-data", help="Write a script although the files that RUN has read changed."
+            "--changed-data",
+            help="Write a script, or weights, although the files that RUN has read have changed.",
         ),
     ] = False,
 ) -> None:
     """Run the command."""
     if format in PROGRAMS:
         _export_program(runs, format, to, force=force, check=check, changed_data=changed_data)
+        return
+    if format == WEIGHTS:
+        _export_weights(runs, to, force=force, changed_data=changed_data)
         return
     with Store.open_readonly() as store:
         if any(run.startswith(STUDY) for run in runs):
@@ -100,6 +104,18 @@ def export(
 
 PROGRAMS = ("python", "notebook")
 """Formats of programs that repeat a run."""
+WEIGHTS = "safetensors"
+"""Format of weights."""
+
+
+def _export_weights(names: list[str], to: Path, *, force: bool, changed_data: bool) -> None:
+    from optlab.tasks.weights_export import export_weights
+
+    if len(names) > 1:
+        raise InvalidInput("The weights of one run go into one file; name it alone.", "runs")
+    with Store.open_readonly() as store:
+        record, step = export_weights(store, names[0], to, force=force, changed_data=changed_data)
+    say(f"{to}: weights of run {record.id} after {step:,} steps")
 
 
 def _export_program(
@@ -113,19 +129,12 @@ def _export_program(
     if len(names) > 1:
         raise InvalidInput("One run goes into one script; name it alone.", "runs")
     (name,) = names
+    target = script_export.Target(format, to, force=force, tried=check)
     if Path(name).suffix or name in {path.stem for path in presets.files()}:
-        done = script_export.export_experiment(load(name), format, to, force=force, tried=check)
+        done = script_export.export_experiment(load(name), target)
     else:
         with Store.open_readonly() as store:
-            done = script_export.export_run(
-                store,
-                name,
-                format,
-                to,
-                force=force,
-                tried=check,
-                changed_data=changed_data,
-            )
+            done = script_export.export_run(store, name, target, changed_data=changed_data)
     say(f"{done.path}: with data and start weights in {done.beside}")
     if "train_loss" in done.final:
         say(f"It was run once; its final training loss is {done.final['train_loss']:.9g}.")

@@ -1,5 +1,8 @@
 """What the window shows of an experiment before it runs: computed in a worker when a tile asks."""
 
+# A protocol is no concrete class, and isinstance accepts it all the same.
+# mypy: disable-error-code="type-abstract"
+
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
@@ -13,6 +16,7 @@ from optlab.gui.bridge import TaskBridge, Turn, WorkerPrewarmer
 from optlab.gui.panels.experiment_panel import ExperimentPanel
 from optlab.gui.panels.plots_panel import PlotsPanel
 from optlab.gui.plots.tiles import AsksOfExperiment
+from optlab.tasks.task import Task
 
 
 class BeforeRunController(QObject):
@@ -62,13 +66,17 @@ class BeforeRunController(QObject):
         work.answered.connect(tile.show_result)
         work.failed.connect(tile.show_problem)
         work.finished.connect(tile.show_end)
-        tile.taskRequested.connect(lambda task: self._closed or work.ask(task))
+        tile.taskRequested.connect(lambda task: self._ask(work, task))
         tile.cancelRequested.connect(work.give_up)
         tile.changesRequested.connect(lambda changes: self._put(tile, changes))
         if isinstance(tile, QObject):
             tile.destroyed.connect(work.shut_down)
             tile.destroyed.connect(lambda: self._tiles.pop(key, None))
         tile.set_experiment(self._experiment)
+
+    def _ask(self, work: TaskBridge, task: Task) -> None:
+        if not self._closed:
+            work.ask(task)
 
     def _changed(self, experiment: Experiment | None) -> None:
         self._experiment = experiment

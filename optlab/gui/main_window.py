@@ -167,6 +167,12 @@ class MainWindow(WindowFrame):
         self.files = parts.ExperimentFiles(
             self.experiment_panel, self.show_experiment, self.bridge, self.banner, self
         )
+        self.copied = parts.CopiedExperiment(
+            self.experiment_panel,
+            parts.TaskBridge(self._prewarmer.pool, self),
+            self.banner,
+            self,
+        )
         self.recording = parts.RecordingNotice(self.bridge, self.banner, self.controls, self)
         self.failures = parts.FailureNotice(
             self.bridge, self.banner, self.controls, self.recording, self
@@ -389,5 +395,6 @@ class MainWindow(WindowFrame):
         self.before_run.shut_down()
         self.checks.shut_down()
         self.preview.shut_down()
+        self.copied.shut_down()
         self._prewarmer.end()
         event.accept()

@@ -62,6 +62,8 @@ def _build_file_menu(window: MainWindow) -> PresetsMenu:
     _add(menu, "&Import data…", editable(lambda: window.secondary_windows.import_data), "Ctrl+I")
     _add(menu, "Register a &model…", editable(lambda: window.secondary_windows.register_model))
     _add(menu, "&Save experiment as…", built(lambda: window.files.save), keys.Save)
+    _add(menu, "&Copy as command", built(lambda: window.copied.copy_command))
+    _add(menu, "Copy as P&ython", built(lambda: window.copied.copy_script))
     menu.addSeparator()
     _add(menu, "&Runs…", built(lambda: window.show_runs), "Ctrl+R")
     menu.addSeparator()
@@ -74,14 +76,14 @@ def _build_places_menu(window: MainWindow) -> None:
     menu, built = window.menuBar().addMenu("&Places"), partial(_when_built, window)
     _add(menu, "&Workbench", partial(window.places.show_place, WORKBENCH), "Ctrl+0")
     _add(menu, "&Surfaces", built(lambda: window.secondary_windows.show_surfaces), "Ctrl+Shift+S")
-    _add(menu, "&Loss landscape", built(lambda: window.secondary_windows.show_landscape), "Ctrl+L")
     _add(
         menu,
-        "Studies and &claims",
+        "S&tudies and claims",
         built(lambda: window.secondary_windows.show_studies),
         "Ctrl+Shift+D",
     )
-    _add(menu, "Compare r&uns", built(lambda: window.secondary_windows.compare_runs))
+    _add(menu, "&Compare runs", built(lambda: window.secondary_windows.compare_runs))
+    _add(menu, "&Loss landscape", built(lambda: window.secondary_windows.show_landscape), "Ctrl+L")
     _add(
         menu,
         "&Demonstrations",

@@ -5,6 +5,9 @@ progress they follow its newest snapshot; with the handle of the timeline at a s
 step. Only visible tiles are served, all of one step by one task.
 """
 
+# A protocol is no concrete class, and isinstance accepts it all the same.
+# mypy: disable-error-code="type-abstract"
+
 from __future__ import annotations
 
 import time
@@ -59,6 +62,7 @@ class ModelViewController(QObject):
         self._newest: Snapshot | None = None
         self._tiles: dict[int, ShowsStep] = {}
         self._asked: tuple[str, int | None, tuple[View, ...]] | None = None
+        self._waiting = False
         self._not_before = 0.0
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
@@ -182,7 +186,7 @@ class ModelViewController(QObject):
         asked: tuple[str, int | None, tuple[View, ...]],
         task: ViewsOfWeightsTask | ViewsAtStepTask,
     ) -> None:
-        self._asked = asked
+        self._asked, self._waiting = asked, False
         self.work.ask(task)
 
     def cancel(self) -> None:
@@ -198,7 +202,7 @@ class ModelViewController(QObject):
         match result:
             case Plan() if result.announcement:
                 self._wait(result.announcement)
-            case Progress() if any(tile.wait.text() for tile in self._of_model(visible=True)):
+            case Progress() if self._waiting:
                 self._wait(f"Computed again up to step {result.step:,}: {result.done:.0%}.")
             case ModelViews() if self._is_current(result):
                 self._not_before = time.monotonic() + result.seconds * (1.0 / LIVE_SHARE - 1.0)
@@ -218,6 +222,7 @@ class ModelViewController(QObject):
                 tile.show_problem(result.refused[view])
 
     def _wait(self, sentence: str) -> None:
+        self._waiting = True
         for tile in self._of_model(visible=True):
             tile.show_wait(sentence)
 

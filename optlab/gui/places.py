@@ -8,7 +8,6 @@ opened again. This module names no place's class: who knows them fills the tabs.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Protocol, runtime_checkable
 
 from PySide6.QtCore import QPoint, Qt, Signal
 from PySide6.QtGui import QAction, QCloseEvent
@@ -40,17 +39,6 @@ TITLES: Mapping[str, str] = {
     "watched": "Watched",
 }
 """Text of the tab of each place, in their order."""
-
-
-@runtime_checkable
-class AsksToClose(Protocol):
-    """A place that may have something to finish."""
-
-    def may_close(self) -> bool:
-        """Ask the user if need be, and return whether it may close."""
-
-    def close_without_asking(self) -> None:
-        """Stop what it does, and close."""
 
 
 class PlaceWindow(QMainWindow):
@@ -119,6 +107,7 @@ class Places(QTabWidget):
         super().__init__(parent)
         self.setObjectName("places")
         self.setDocumentMode(True)
+        self.tabBar().setAccessibleName("Places")
         self._menus = menus
         self._names = tuple(TITLES)
         self._places: dict[str, QWidget] = {}
@@ -226,17 +215,9 @@ class Places(QTabWidget):
         if place is not None:
             (self._windows.get(name) or place).close()
 
-    def may_close(self) -> bool:
-        """Let each place that has something to finish ask about it, and return whether all agree."""
-        return all(
-            place.may_close() for place in self._places.values() if isinstance(place, AsksToClose)
-        )
-
     def close_all(self) -> None:
-        """Close all places without questions."""
-        for name, place in list(self._places.items()):
-            if isinstance(place, AsksToClose):
-                place.close_without_asking()
+        """Close all places."""
+        for name in list(self._places):
             self.close_place(name)
 
     # --- within -----------------------------------------------------------------------------------

@@ -14,6 +14,7 @@ from PySide6.QtCore import QObject, Qt, Signal
 from PySide6.QtWidgets import QWidget
 
 from optlab.gui.bridge import WorkerPrewarmer
+from optlab.gui.places import WORKBENCH
 from optlab.gui.window_frame import WindowFrame
 
 if TYPE_CHECKING:
@@ -124,41 +125,45 @@ class SecondaryWindows(QObject):
 
         self._show_tool_window("watched", lambda prewarmer: WatchedWindow(prewarmer, folder))
 
-    def show_studies(self) -> StudiesWindow:
-        """Show the place of studies and claims, and return it."""
+    def show_studies(self) -> None:
+        """Show the place of studies and claims."""
         from optlab.gui.studies.studies_window import StudiesWindow
 
         def make(prewarmer: WorkerPrewarmer) -> StudiesWindow:
             place = StudiesWindow(prewarmer, self._study_runner)
             place.newRequested.connect(self.studyWanted)
             place.runPicked.connect(self.runPicked)
+            place.runPicked.connect(lambda _run: self._places.show_place(WORKBENCH))
             place.compareRequested.connect(self.compare_runs)
             return place
 
-        place = self._show_tool_window("studies", make)
-        assert isinstance(place, StudiesWindow)
-        return place
+        self._show_tool_window("studies", make)
+
+    def show_study_file(self, path: Path, *, run: bool) -> None:
+        """Show a study file in its place, and maybe run it."""
+        self.show_studies()
+        place = self._studies()
+        assert place is not None, "it has just been shown"
+        if run:
+            place.run_file(path)
+        else:
+            place.open_file(path)
 
     def compare_runs(self, run_ids: Sequence[str] = ()) -> None:
         """Show the place in which stored runs stand side by side, with these if there are any."""
         from optlab.gui.studies.compare_window import CompareWindow
 
-        window = self._show_tool_window("compare", CompareWindow)
-        assert isinstance(window, CompareWindow)
+        self._show_tool_window("compare", CompareWindow)
         if run_ids:
-            window.show_runs(run_ids)
+            cast("CompareWindow", self._places.place("compare")).show_runs(run_ids)
 
-    def _show_tool_window(
-        self, name: str, make: Callable[[WorkerPrewarmer], ToolWindow]
-    ) -> QWidget:
-        """Show a place, which is built now unless it is there, and return it."""
-        place = self._places.place(name)
-        if place is None:
+    def _show_tool_window(self, name: str, make: Callable[[WorkerPrewarmer], ToolWindow]) -> None:
+        """Show a place, which is built now unless it is there."""
+        if self._places.place(name) is None:
             place = make(self._prewarmer)
             place.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
             self._places.fill(name, place)
         self._places.show_place(name)
-        return place
 
     def present(self, scene: str = "") -> None:
         """Open the window for an audience, on a scene if one is named."""
@@ -230,11 +235,19 @@ class SecondaryWindows(QObject):
     # --- closing ----------------------------------------------------------------------------------
 
     def may_close(self) -> bool:
-        """Ask about a study in progress, and return whether the windows may close."""
-        return self._places.may_close()
+        """Ask about a study in progress, and return whether the places may close."""
+        studies = self._studies()
+        return studies is None or studies.may_close()
 
     def close_all(self) -> None:
         """Close the places without questions, and the window for an audience."""
         if self.presenter is not None:
             self.presenter.close()
+        studies = self._studies()
+        if studies is not None:
+            studies.confirm_close()
         self._places.close_all()
+
+    def _studies(self) -> StudiesWindow | None:
+        place = self._places.place("studies")
+        return cast("StudiesWindow | None", place)

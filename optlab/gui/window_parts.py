@@ -5,6 +5,7 @@ from __future__ import annotations
 from optlab.experiment import Experiment
 from optlab.gui.before_run import BeforeRunController
 from optlab.gui.bridge import RunBridge, TaskBridge, Turn, WorkerPrewarmer
+from optlab.gui.copied_experiment import CopiedExperiment
 from optlab.gui.diagnosis_controller import DiagnosisController
 from optlab.gui.dropped_files import DroppedFiles
 from optlab.gui.experiment_files import ExperimentFiles
@@ -33,6 +34,7 @@ __all__ = [
     "BeforeRunController",
     "CheckTask",
     "Contenders",
+    "CopiedExperiment",
     "DiagnosisController",
     "DiagnosisPanel",
     "DroppedFiles",

@@ -39,7 +39,9 @@ def arrays_of(trainer: Trainer, steps: int) -> dict[str, NDArray[Any]]:
         batches = [trainer.batch_of(step) for step in range(steps)]
         arrays["x_stream"] = np.concatenate([x[0].numpy() for x, _ in batches])
         arrays["y_stream"] = np.concatenate([y[0].numpy() for _, y in batches])
-    for name, value in order.of_examples(Examples(*tensors(data.training, "cpu", trainer.dtype))).items():
+    for name, value in order.of_examples(
+        Examples(*tensors(data.training, "cpu", trainer.dtype))
+    ).items():
         arrays[name] = value.numpy()
     for name, value in trainer.layout.named(trainer.theta).items():
         arrays[f"start/{name}"] = value[0].cpu().numpy().copy()

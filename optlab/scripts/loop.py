@@ -183,9 +183,7 @@ class Loop:
     def _decays(self) -> list[str]:
         loss = self._experiment.loss
         return [
-            name
-            for name in ("l2", "l1")
-            if getattr(loss, name) or f"loss.{name}" in self.scheduled
+            name for name in ("l2", "l1") if getattr(loss, name) or f"loss.{name}" in self.scheduled
         ]
 
     def _decay_arguments(self) -> list[str]:
@@ -224,11 +222,7 @@ class Loop:
         return lines
 
     def _moves(self) -> bool:
-        return bool(
-            self._elsewhere
-            or self._experiment.stopping.keeps_best
-            or self._averages()
-        )
+        return bool(self._elsewhere or self._experiment.stopping.keeps_best or self._averages())
 
     def _averages(self) -> bool:
         return bool(self._experiment.averaging.active or self._rule.average)
@@ -366,7 +360,11 @@ class Loop:
             lines += ["watched = observed(watched, values)"]
         if self._can_stop:
             norm = "full_gradient_norm" if self._needs_norm else "None"
-            known = "{**values, 'gradient_norm_at_start': norm_at_start}" if self._needs_norm else "values"
+            known = (
+                "{**values, 'gradient_norm_at_start': norm_at_start}"
+                if self._needs_norm
+                else "values"
+            )
             lines += [f"memory, reason = verdict(memory, step + 1, {known}, {norm})"]
             if experiment.stopping.keeps_best:
                 lines += [

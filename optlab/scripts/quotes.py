@@ -28,8 +28,10 @@ def double_quoted(source: str) -> str:
             continue
         text = lines[row - 1][first:last]
         letters = text.removeprefix("f")
-        if token.end[0] == row and letters.startswith("'") and not (
-            set('"\\') & set(letters) or "'" in letters[1:-1]
+        if (
+            token.end[0] == row
+            and letters.startswith("'")
+            and not (set('"\\') & set(letters) or "'" in letters[1:-1])
         ):
             changes.append((row, first, last, text.replace("'", '"')))
     for row, first, last, text in sorted(changes, reverse=True):

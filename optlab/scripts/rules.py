@@ -101,7 +101,9 @@ class WrittenRule:
         if self.looks_ahead:
             lines += ["", "    @torch.no_grad()", "    def look_ahead(self):"]
             lines += ['        """Move the parameters to where the gradient is evaluated."""']
-            lines += self._loop("group.get('step', 0) + 1", ahead_used, view, "", self._moved(ahead))
+            lines += self._loop(
+                "group.get('step', 0) + 1", ahead_used, view, "", self._moved(ahead)
+            )
         lines += ["", "    @torch.no_grad()", "    def step(self, closure=None):"]
         lines += self._loop("count", used, view, gradient, self._updated(update))
         helpers = self._to.written()
@@ -227,4 +229,3 @@ def _call(name: str, arguments: Mapping[str, Any]) -> str:
         f"{argument}={ast.unparse(constant(value))}" for argument, value in arguments.items()
     )
     return f"{name}(model.parameters(), {given})"
-

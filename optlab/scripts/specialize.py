@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import ast
 import builtins
-import copy
 import inspect
+import operator
 import textwrap
 import types
 from collections.abc import Callable, Iterable, Mapping
@@ -366,11 +366,17 @@ class _Rewriter(ast.NodeTransformer):
 
     def visit_Compare(self, node: ast.Compare) -> ast.AST:
         self.generic_visit(node)
-        return _folded(node, [node.left, *node.comparators])
+        (right,) = node.comparators if len(node.comparators) == 1 else (None,)
+        compare = _COMPARED.get(type(node.ops[0]))
+        if compare and isinstance(node.left, ast.Constant) and isinstance(right, ast.Constant):
+            return ast.Constant(compare(node.left.value, right.value))
+        return node
 
     def visit_UnaryOp(self, node: ast.UnaryOp) -> ast.AST:
         self.generic_visit(node)
-        return _folded(node, [node.operand]) if isinstance(node.op, ast.Not) else node
+        if isinstance(node.op, ast.Not) and isinstance(node.operand, ast.Constant):
+            return ast.Constant(not node.operand.value)
+        return node
 
     def visit_BoolOp(self, node: ast.BoolOp) -> ast.AST:
         self.generic_visit(node)
@@ -413,12 +419,17 @@ class _Rewriter(ast.NodeTransformer):
         return ast.Assign([node.target], self.visit(node.value))
 
 
-def _folded(node: ast.expr, parts: list[ast.expr]) -> ast.AST:
-    """Return a constant in place of an expression of constants."""
-    if not all(isinstance(part, ast.Constant) for part in parts):
-        return node
-    expression = ast.fix_missing_locations(ast.Expression(copy.deepcopy(node)))
-    return ast.Constant(eval(compile(expression, "<fields>", "eval"), {"__builtins__": {}}))
+_COMPARED: Mapping[type[ast.cmpop], Callable[[Any, Any], bool]] = {
+    ast.Eq: operator.eq,
+    ast.NotEq: operator.ne,
+    ast.Lt: operator.lt,
+    ast.LtE: operator.le,
+    ast.Gt: operator.gt,
+    ast.GtE: operator.ge,
+    ast.In: lambda one, those: one in those,
+    ast.Is: operator.is_,
+    ast.IsNot: operator.is_not,
+}
 
 
 def _reachable(body: list[ast.stmt]) -> list[ast.stmt]:

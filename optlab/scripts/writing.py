@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from numpy.typing import NDArray
@@ -16,6 +18,7 @@ from optlab.scripts.arrays import arrays_of
 from optlab.scripts.loop import Loop
 from optlab.scripts.quotes import double_quoted
 from optlab.scripts.rules import WrittenRule
+from optlab.scripts.specialize import constant
 from optlab.scripts.strategies import epoch_order, following, method
 from optlab.training.trainer import Trainer
 
@@ -54,14 +57,18 @@ class Script:
         """Return the program.
 
         Args:
-            data: name of the file beside it.
+            data: name of the file beside it, or the whole path of a file elsewhere.
         """
         about = "\n\n".join(textwrap.fill(one, 98) for one in self.about)
         head = f"{self.title}\n\n{about}\n".replace("\\", "\\\\").replace('"""', "'''")
         parts = [f'"""{head}"""']
-        for section in self.sections:
-            parts.append(f"# {section.title}\n# {'-' * len(section.title)}\n\n{section.code}")
+        parts += [
+            f"# {section.title}\n# {'-' * len(section.title)}\n\n{section.code}"
+            for section in self.sections
+        ]
         beside = f'Path(__file__).with_name("{data}")'
+        if Path(data).is_absolute():
+            beside = ast.unparse(constant(data))
         return "\n\n\n".join(parts).replace(DATA, beside) + "\n"
 
 
@@ -100,11 +107,15 @@ def check(experiment: Experiment) -> None:
             "only the models of the catalogue can be written as a script.",
             "model.name",
         )
+    task = experiment.dataset.shape().task
+    if not experiment.model.has_own_loss() and experiment.loss.written(task) is None:
+        raise InvalidInput(
+            f"loss.name is '{experiment.loss.name}', which cannot be written as a script.",
+            "loss.name",
+        )
     WrittenRule(experiment.optimizer, changing(experiment))
     needs_norm = "gradient_norm()" in method(experiment.stopping, "verdict")
-    if needs_norm and (
-        experiment.batches.streams or experiment.model.uses_surrogate_gradient()
-    ):
+    if needs_norm and (experiment.batches.streams or experiment.model.uses_surrogate_gradient()):
         raise InvalidInput(
             f"stopping.name is '{experiment.stopping.name}', which takes the gradient on all "
             "examples; where a step draws examples or states, it cannot be written as a script.",
@@ -189,7 +200,11 @@ class _Writer:
         words = "Inputs are as the run saw them: split, filled and scaled."
         parts = [name for name in ("train", "validation", "test") if f"x_{name}" in self._arrays]
         lines = [f"# {words}", f"data = np.load({DATA})"]
-        lines += ["parts = {", *(f"    {name!r}: ({_array(f'x_{name}')}, {_array(f'y_{name}')})," for name in parts), "}"]
+        lines += [
+            "parts = {",
+            *(f"    {name!r}: ({_array(f'x_{name}')}, {_array(f'y_{name}')})," for name in parts),
+            "}",
+        ]
         lines += ["x_train, y_train = parts['train']", "N = len(x_train)"]
         if "x_stream" in self._arrays:
             lines += ["# every example that the run drew, in order"]
@@ -209,16 +224,18 @@ class _Writer:
 
     def _optimizer(self) -> list[str]:
         definition = self._rule.definition.splitlines()
-        return [*definition, *(["", ""] if definition else []), f"optimizer = {self._rule.creation}"]
+        return [
+            *definition,
+            *(["", ""] if definition else []),
+            f"optimizer = {self._rule.creation}",
+        ]
 
     def _following(self) -> list[tuple[str, str]]:
         """Return path and function of every number that follows a schedule of its own."""
         found = []
         for one in self._experiment.schedules:
             base = getattr(getattr(self._experiment, one.section), one.name)
-            source = following(
-                f"{one.name}_at", one.function, base, self._steps, self._arrays
-            )
+            source = following(f"{one.name}_at", one.function, base, self._steps, self._arrays)
             found.append((one.path, source))
         return found
 
@@ -249,9 +266,12 @@ class _Writer:
         if order.streams:
             return draws if "generator(" in "\n".join(self._loop.training()) else []
         source, by_target, difficulty = epoch_order(order)
-        parts = ["\n".join(draws)] if "generator(" in source + "\n".join(
-            [*self._loop.training(), *self._loop.strategies()]
-        ) else []
+        parts = (
+            ["\n".join(draws)]
+            if "generator("
+            in source + "\n".join([*self._loop.training(), *self._loop.strategies()])
+            else []
+        )
         if by_target:
             parts.append(
                 "by_target = (y_train if y_train.dim() == 1 else y_train[:, 0]).argsort(stable=True)"

@@ -77,7 +77,8 @@ class DecisionRegion:
     @property
     def predicted(self) -> NDArray[np.int64]:
         """The class that is predicted at each point of the grid, ``[G, G]``."""
-        return self.margins.argmax(axis=0)
+        found: NDArray[np.int64] = self.margins.argmax(axis=0)
+        return found
 
 
 @dataclass(frozen=True)

@@ -155,4 +155,5 @@ def _chances(point: ModelPoint, x: Floats, classes: NDArray[Any] | None) -> Floa
         chances = point.objective.loss.probabilities(outputs)
     if chances is None:
         return np.full(len(x), math.nan)
-    return chances[0].numpy()[np.arange(len(x)), classes]
+    found: Floats = chances[0].numpy()[np.arange(len(x)), classes]
+    return found

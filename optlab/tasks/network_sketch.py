@@ -49,6 +49,7 @@ class SketchLayer:
         weights: from the units of the layer before, ``[shown, shown before]``; None where they are
             no plain map. Those of a kernel are its norm, with the sign of its sum.
         own_weights: from a state to the next one, ``[shown, shown]``; None for other layers.
+        labels: names of the units that are drawn, of inputs and classes; () where there are none.
     """
 
     name: str
@@ -60,6 +61,7 @@ class SketchLayer:
     maps: Floats | None = None
     weights: Floats | None = None
     own_weights: Floats | None = None
+    labels: tuple[str, ...] = ()
 
     @property
     def shown(self) -> NDArray[np.int64]:
@@ -169,9 +171,9 @@ class _Sketcher:
         for name, tensors in self._groups.items():
             self._add(name, tensors)
         self._add_others()
-        self._layers[-1] = self._with_tensors(
-            replace(self._layers[-1], kind="output"), self._waiting
-        )
+        outputs = _labelled(replace(self._layers[-1], kind="output"), self._point.class_names())
+        self._layers[-1] = self._with_tensors(outputs, self._waiting)
+        self._layers[0] = _labelled(self._layers[0], self._point.data.input_names)
         return NetworkSketch(
             self._point.step,
             self._point.experiment.model.label,
@@ -356,6 +358,13 @@ def _states(traces: Sequence[str], groups: Mapping[str, object]) -> list[str]:
         for trace in numbered
         if not any(name.startswith(trace.rpartition(".")[0]) for name in groups)
     ]
+
+
+def _labelled(layer: SketchLayer, names: Sequence[str]) -> SketchLayer:
+    """Return a layer with the names of its units, if there is one for each."""
+    if layer.maps is not None or len(names) != layer.units:
+        return layer
+    return replace(layer, labels=tuple(names[number] for number in layer.shown))
 
 
 def _is_map(one: Parameter) -> bool:

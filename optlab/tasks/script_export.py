@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import math
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
 from optlab import __version__
+from optlab.core import paths
 from optlab.core.errors import InvalidInput, RunFailed
 from optlab.core.files import write_atomically
 from optlab.experiment import Experiment
@@ -22,7 +24,8 @@ from optlab.scripts.notebook import notebook
 from optlab.scripts.writing import Script, script
 from optlab.store import RunRecord, Store
 from optlab.store.export.writing import check_target
-from optlab.training.control import SetValue
+from optlab.tasks.task import Task
+from optlab.training.control import Controls, SetValue
 from optlab.training.trainer import Trainer
 
 FORMATS: Mapping[str, str] = {"python": ".py", "notebook": ".ipynb"}
@@ -34,6 +37,23 @@ LEAST_SECONDS = 120.0
 _TIMES_THE_RUN = 10.0
 _COMPARED = (100, 10, 3)
 """Numbers of first steps that are compared in double precision where a run amplifies rounding."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """What is written, and where.
+
+    Attributes:
+        format: one of :data:`FORMATS`. path: of the program; its data are written beside it, with
+            the ending ``.npz``. force: whether existing files are replaced. tried: whether the
+            program is run once, in a process of its own, and its final numbers are compared with
+            those of the run.
+    """
+
+    format: str
+    path: Path
+    force: bool = False
+    tried: bool = True
 
 
 @dataclass(frozen=True)
@@ -62,23 +82,11 @@ class Exported:
         return max(self.differences.values(), default=None)
 
 
-def export_run(
-    store: Store,
-    run: str,
-    format: str,
-    path: Path,
-    *,
-    force: bool = False,
-    tried: bool = True,
-    changed_data: bool = False,
-) -> Exported:
+def export_run(store: Store, run: str, target: Target, *, changed_data: bool = False) -> Exported:
     """Write a stored run as a program that repeats it.
 
     Args:
-        run: its id, or a unique prefix of it. format: one of :data:`FORMATS`. path: of the program;
-            its data are written beside it, with the ending ``.npz``. force: whether existing files
-            are replaced. tried: whether it is run once, in a process of its own, and its final
-            numbers are compared with those of the run.
+        run: its id, or a unique prefix of it. target: what is written, and where.
         changed_data: whether the files that the run has read may have changed.
 
     Raises:
@@ -103,14 +111,10 @@ def export_run(
     if "train_loss" in final:
         about.append(f"Its final training loss was {final['train_loss']:.9g}.")
     limit = max(LEAST_SECONDS, _TIMES_THE_RUN * record.seconds)
-    return _export(
-        experiment, None if whole else record.steps, about, final, format, path, force, tried, limit
-    )
+    return _export(experiment, None if whole else record.steps, about, final, target, limit)
 
 
-def export_experiment(
-    experiment: Experiment, format: str, path: Path, *, force: bool = False, tried: bool = True
-) -> Exported:
+def export_experiment(experiment: Experiment, target: Target) -> Exported:
     """Write an experiment as a program; see :func:`export_run`.
 
     Raises:
@@ -119,7 +123,48 @@ def export_experiment(
         StoreError: a file cannot be written.
     """
     about = [f"Trains an experiment of OptLab {__version__}."]
-    return _export(experiment, None, about, {}, format, path, force, tried, 10 * LEAST_SECONDS)
+    return _export(experiment, None, about, {}, target, 10.0 * LEAST_SECONDS)
+
+
+@dataclass(frozen=True)
+class ScriptTextTask(Task):
+    """Write an experiment as a script to be pasted; the result is its text.
+
+    Its data are kept in the folder ``scripts`` of OptLab's data folder, under a name that says what
+    they are; the script names that file.
+
+    Attributes:
+        document: the experiment, as TOML.
+    """
+
+    document: str
+
+    def run(self, controls: Controls) -> Iterator[str]:
+        """Write the script; see :class:`~optlab.tasks.task.Task`.
+
+        Args:
+            controls: not used.
+
+        Raises:
+            InvalidInput: the experiment cannot be written as a program.
+            StoreError: the data cannot be written.
+        """
+        about = [f"Trains an experiment of OptLab {__version__}; only torch and numpy are needed."]
+        program = script(Experiment.from_toml(self.document), about=about)
+        content = _packed(program)
+        folder = paths.home() / "scripts"
+        folder.mkdir(parents=True, exist_ok=True)
+        beside = folder / f"{hashlib.sha256(content).hexdigest()[:16]}.npz"
+        if not beside.exists():
+            write_atomically(beside, content)
+        yield program.text(str(beside))
+
+
+def _packed(program: Script) -> bytes:
+    """Return the file beside a program."""
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, **program.arrays)  # type: ignore[arg-type]
+    return buffer.getvalue()
 
 
 def _check_repeatable(store: Store, record: RunRecord) -> None:
@@ -147,34 +192,31 @@ def _export(
     steps: int | None,
     about: list[str],
     final: Mapping[str, float],
-    format: str,
-    path: Path,
-    force: bool,
-    tried: bool,
+    target: Target,
     limit: float,
 ) -> Exported:
+    path = target.path
     beside = path.with_suffix(".npz")
     if beside == path:
         raise InvalidInput(
             f"{path} ends in .npz, as the data beside the program do; choose another ending.", "to"
         )
     for one in (path, beside):
-        check_target(one, force=force)
+        check_target(one, force=target.force)
     about += [
         f"OptLab is not needed, only torch and numpy. The data and the start weights are in "
         f"{beside.name}, which belongs beside this file."
     ]
     program = script(experiment, steps=steps, about=about)
-    buffer = io.BytesIO()
-    np.savez_compressed(buffer, **program.arrays)  # type: ignore[arg-type]
-    found = _tried(program, buffer.getvalue(), limit) if tried else {}
+    data = _packed(program)
+    found = _tried(program, data, limit) if target.tried else {}
     both = {name: (found[name], final[name]) for name in final if name in found}
     differences = {name: difference(*values) for name, values in both.items()}
     agreed = ()
     if max(differences.values(), default=0.0) > TOLERANCE:
         agreed = _agreed_in_double_precision(experiment, steps, limit)
-    text = (notebook if format == "notebook" else Script.text)(program, beside.name)
-    write_atomically(beside, buffer.getvalue())
+    text = (notebook if target.format == "notebook" else Script.text)(program, beside.name)
+    write_atomically(beside, data)
     write_atomically(path, text.encode())
     return Exported(path, beside, found, differences, *agreed)
 
@@ -193,15 +235,13 @@ def _agreed_in_double_precision(
     """
     double = experiment.with_values({"precision": "float64", "device": "cpu"})
     found = 0.0
-    for number in _COMPARED:
-        number = min(number, steps or experiment.budget.steps)
+    for most in _COMPARED:
+        number = min(most, steps or experiment.budget.steps)
         trainer = Trainer([double])
         for _ in range(number):
             trainer.advance()
         program = script(double, steps=number)
-        buffer = io.BytesIO()
-        np.savez(buffer, **program.arrays)  # type: ignore[arg-type]
-        values = _tried(program, buffer.getvalue(), limit)
+        values = _tried(program, _packed(program), limit)
         expected = trainer.evaluate()
         found = max(
             difference(values[name], float(expected[name]))

@@ -19,6 +19,7 @@ from optlab.studies.claims.words import page_lines
 from optlab.studies.comparison import reading, shipped, words
 from optlab.studies.comparison.study import Study
 from optlab.tasks import study_files
+from optlab.tasks.study_news import better
 from optlab.tasks.task import Task
 from optlab.training.control import Controls
 
@@ -132,8 +133,9 @@ class StudyPage:
         parts: heading and text of each part. arms: their names. differs: the fields in which the
             arms differ, each with a value for each arm. document: the study as TOML. study: id of
             the stored study whose result belongs to it, or "". command: that does the same.
-        effect, margin: how arms are compared. found: what was found before the release, of a claim
-            without a stored result; see :mod:`optlab.studies.claims.found`.
+        effect, margin: how arms are compared. better: whether ``lower`` or ``higher`` values lead.
+        found: what was found before the release, of a claim without a stored result; see
+            :mod:`optlab.studies.claims.found`.
     """
 
     kind: EntryKind
@@ -148,6 +150,7 @@ class StudyPage:
     command: str = ""
     effect: str = "difference"
     margin: float = 0.0
+    better: str = "lower"
     found: Mapping[str, Any] | None = None
 
 
@@ -257,6 +260,7 @@ def _claim_page(store: Store, identity: str) -> StudyPage:
         f"optlab claim {claim.id}",
         claim.study.decision.effect,
         claim.study.decision.margin,
+        better(claim.study.measured),
         document,
     )
 

@@ -126,14 +126,41 @@ class StudyNews:
 
         While no run of an arm is complete, the last values of its curve count.
         """
-        measured = any(arm.mean is not None for arm in self.arms)
-        sign = 1.0 if self.better == "lower" else -1.0
+        return leading(self.arms, self.better)
 
-        def rank(arm: ArmNews) -> float:
-            value = arm.mean if measured else arm.now
-            return math.inf if value is None or math.isnan(value) else sign * value
 
-        return sorted(self.arms, key=rank)
+def leading(arms: Sequence[ArmNews], better: str) -> list[ArmNews]:
+    """Return arms, the one that leads first; see :meth:`StudyNews.leading`."""
+    measured = any(arm.mean is not None for arm in arms)
+    sign = 1.0 if better == "lower" else -1.0
+
+    def rank(arm: ArmNews) -> float:
+        value = arm.mean if measured else arm.now
+        return math.inf if value is None or math.isnan(value) else sign * value
+
+    return sorted(arms, key=rank)
+
+
+def found_arms(result: Mapping[str, Any]) -> tuple[ArmNews, ...]:
+    """Return how the arms of a result stand whose runs are not stored.
+
+    Args:
+        result: as ``claim --json`` has it.
+    """
+    seeds = int(result["seeds"])
+    return tuple(
+        ArmNews(
+            name,
+            seeds,
+            seeds,
+            arm["mean"],
+            _ends(arm["interval"]),
+            None,
+            arm["diverged"],
+            arm["censored"],
+        )
+        for name, arm in result["arms"].items()
+    )
 
 
 @dataclass(frozen=True)

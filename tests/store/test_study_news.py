@@ -12,12 +12,23 @@ import pytest
 from scipy import stats
 
 from optlab.cli.app import main
-from optlab.runners.conducting import CheckDraftTask, ConductStudyTask
+from optlab.core import paths
+from optlab.core.errors import InvalidInput
+from optlab.experiment import Experiment
+from optlab.runners.conducting import CheckDraftTask, CheckedDraft, ConductStudyTask
 from optlab.store import Store
+from optlab.studies.comparison import reading
 from optlab.studies.comparison.conduct import StudyBegun, StudyEnded, StudyProgress
 from optlab.tasks import study_files
 from optlab.tasks.run_comparison import Asked, CompareRunsTask
 from optlab.tasks.studies import StudyEntry, StudyListTask, StudyPageTask
+from optlab.tasks.study_draft import (
+    Draft,
+    DraftArm,
+    DraftTuning,
+    changes_text,
+    read_changes,
+)
 from optlab.tasks.study_news import StudyNews, StudyNewsTask
 from optlab.training.control import Inbox, Stop
 
@@ -63,7 +74,7 @@ def test_that_a_conducted_study_is_the_one_of_the_command_line(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = written(tmp_path)
-    events, study = conducted(path)
+    events, _ = conducted(path)
     ended = events[-1]
     assert isinstance(ended, StudyEnded) and ended.status == "finished" and ended.result
     assert main(["study", str(path), "--runner", "thread", "--json"]) == 0
@@ -174,11 +185,81 @@ def test_that_a_page_says_what_is_decided_and_how() -> None:
     )
 
 
-def test_that_a_draft_that_is_no_study_is_refused_with_its_field() -> None:
-    fine = next(CheckDraftTask(RATES).run(Inbox()))
+def draft(**changes: Any) -> Draft:
+    values: dict[str, Any] = {
+        "question": "Does a larger rate lead to a lower loss?",
+        "base": "iris-softmax",
+        "arms": [
+            DraftArm("slow", {"optimizer.lr": 0.001}),
+            DraftArm("fast", {"optimizer.lr": 0.1}),
+        ],
+        "seeds": {"count": 5, "data": True},
+        "measure": {"of": "train_loss"},
+        "decide": {"statement": "fast < slow", "margin": 0.0},
+    }
+    return Draft(**{**values, **changes})
+
+
+def checked(asked: Draft) -> CheckedDraft:
+    return next(CheckDraftTask(asked).run(Inbox()))
+
+
+def test_that_a_draft_becomes_a_file_and_one_that_is_no_study_is_refused_with_its_field() -> None:
+    fine = checked(draft())
     assert fine.problem == "" and fine.runs == 10
-    bad = next(CheckDraftTask(RATES.replace("fast < slow", "fast < quick")).run(Inbox()))
+    study = reading.from_toml(fine.document)
+    assert study.names == ("slow", "fast") and study.seeds.data
+    assert study.arm("fast").experiment.optimizer.values()["lr"] == 0.1
+    bad = checked(draft(decide={"statement": "fast < quick"}))
     assert bad.field == "decide.statement" and "quick" in bad.problem and bad.sentence == ""
+    assert checked(draft(arms=[DraftArm("a"), DraftArm("a")])).field == "arms.1"
+
+
+def test_that_arms_have_bases_of_their_own_and_tune(tmp_path: Path) -> None:
+    whole = Experiment.load(paths.presets() / "digits-mlp.toml")
+    other = whole.with_value("optimizer.lr", 0.0123).to_dict()
+    arms = [
+        DraftArm("as base", {"optimizer.momentum": 0.5}),
+        DraftArm("own", {"budget.steps": 7}, other),
+        DraftArm("preset", {}, "iris-softmax"),
+    ]
+    tuning = DraftTuning("optimizer.lr", 0.01, 1.0, 3, seeds=2)
+    found = checked(
+        draft(base=whole.to_dict(), arms=arms, decide={"statement": "own < preset"}, tuning=tuning)
+    )
+    assert found.problem == "", found.problem
+    assert 'base = "digits-mlp"' in found.document and found.runs == 3 * (5 + 3 * 2)
+    study = reading.from_toml(found.document)
+    assert study.arm("as base").experiment == whole.with_value("optimizer.momentum", 0.5)
+    assert study.arm("own").experiment.optimizer.values()["lr"] == 0.0123
+    assert study.arm("own").experiment.budget.steps == 7
+    assert [axis.values for axis in study.arm("preset").axes] == [(0.01, 0.1, 1.0)]
+    assert "optimizer.lr from 0.01 to 1: 3 settings an arm" in found.tuning
+
+
+@pytest.mark.parametrize(
+    ("text", "changes"),
+    [
+        (
+            "optimizer.name = adam, optimizer.lr = 1e-3",
+            {"optimizer.name": "adam", "optimizer.lr": 1e-3},
+        ),
+        ("model.hidden = [8, 4]", {"model.hidden": [8, 4]}),
+        ('title = "a, b", seed = 3', {"title": "a, b", "seed": 3}),
+        ("dataset.standardize = true", {"dataset.standardize": True}),
+        ("", {}),
+    ],
+)
+def test_that_changes_are_read_as_they_are_typed(text: str, changes: dict[str, Any]) -> None:
+    assert read_changes(text) == changes
+    assert read_changes(changes_text(changes)) == changes
+
+
+@pytest.mark.parametrize("text", ["optimizer.lr", "= 3", "a b = 3", "x = [1", "x = 1 2"])
+def test_that_what_is_no_change_is_refused(text: str) -> None:
+    with pytest.raises(InvalidInput) as refused:
+        read_changes(text)
+    assert refused.value.field == "changes"
 
 
 def test_that_runs_side_by_side_are_those_of_the_command(

@@ -93,13 +93,13 @@ class Loss(Component):
         """
         return None
 
-    @abstractmethod
-    def written(self, task: LearningTask) -> str:
-        """Return the loss of each example of one run as source, for scripts.
+    def written(self, task: LearningTask) -> str | None:
+        """Return the loss of each example of one run as source, for scripts; None for no script.
 
         It is an expression of ``outputs`` ``[m, outputs]`` and ``y``, class numbers ``[m]`` or
         values ``[m, outputs]``, in which ``F`` is ``torch.nn.functional``.
         """
+        return None
 
     def probabilities(self, outputs: torch.Tensor) -> torch.Tensor | None:
         """Return the class probabilities ``[R, m, classes]`` that the outputs predict.

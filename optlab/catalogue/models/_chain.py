@@ -44,7 +44,7 @@ def forward(
 
 def written(widths: Sequence[int], activation: Activation) -> str:
     """Return the chain as the source of a torch module."""
-    return f'''class Net(nn.Module):
+    return f"""class Net(nn.Module):
     def __init__(self):
         super().__init__()
         widths = {[int(width) for width in widths]}
@@ -55,7 +55,7 @@ def written(widths: Sequence[int], activation: Activation) -> str:
         for layer in self.layers[:-1]:
             h = {_activations.written(activation, "layer(h)")}
         return self.layers[-1](h)
-'''
+"""
 
 
 def record(

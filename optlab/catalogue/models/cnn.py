@@ -134,7 +134,7 @@ class CNN(Model):
         if not all(pools):
             pooled = "\n            if min(h.shape[2:]) > 1:" + pooled.replace("\n", "\n    ")
         return WrittenModule(
-            f'''class Net(nn.Module):
+            f"""class Net(nn.Module):
     def __init__(self):
         super().__init__()
         planes = {sizes}
@@ -148,7 +148,7 @@ class CNN(Model):
         for convolution in self.convolutions:
             h = {convolved}{pooled}
         return self.output(h.flatten(1))
-'''
+"""
         )
 
     def symmetries(

@@ -81,7 +81,7 @@ class DeepLinear(Model):
     def as_module(self, shape: DataShape) -> WrittenModule:
         widths = [shape.width, *[self.width] * (self.depth - 1), shape.outputs]
         return WrittenModule(
-            f'''class Net(nn.Module):
+            f"""class Net(nn.Module):
     def __init__(self):
         super().__init__()
         widths = {widths}
@@ -94,7 +94,7 @@ class DeepLinear(Model):
         for layer in self.layers:
             h = layer(h)
         return h
-'''
+"""
         )
 
     def linearized(self, parameters: list[torch.Tensor], x: torch.Tensor) -> LinearizedLayers:

@@ -41,14 +41,14 @@ class Linear(Model):
 
     def as_module(self, shape: DataShape) -> WrittenModule:
         return WrittenModule(
-            f'''class Net(nn.Module):
+            f"""class Net(nn.Module):
     def __init__(self):
         super().__init__()
         self.layers = nn.ModuleList([nn.Linear({shape.width}, {shape.outputs})])
 
     def forward(self, x):
         return self.layers[0](x.flatten(1))
-'''
+"""
         )
 
     def input_layer(self) -> InputLayer:

@@ -334,7 +334,9 @@ def _written(model: MLP, shape: DataShape) -> str:
     )
     passed.append(f"    active = {active}")
     passed.append(
-        "    h = h + active if active.shape == h.shape else active" if model.skip else "    h = active"
+        "    h = h + active if active.shape == h.shape else active"
+        if model.skip
+        else "    h = active"
     )
     if heads:
         passed += [

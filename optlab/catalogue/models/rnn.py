@@ -91,7 +91,7 @@ class RNN(Model):
     def as_module(self, shape: DataShape) -> WrittenModule:
         state = _activations.written(self.activation, "self.input(x[:, t]) + self.recurrent(h)")
         return WrittenModule(
-            f'''class Net(nn.Module):
+            f"""class Net(nn.Module):
     def __init__(self):
         super().__init__()
         self.input = nn.Linear({shape.inputs[1]}, {self.units}, bias=False)
@@ -103,7 +103,7 @@ class RNN(Model):
         for t in range(x.shape[1]):
             h = {state}
         return self.output(h)
-'''
+"""
         )
 
     def input_layer(self) -> InputLayer:

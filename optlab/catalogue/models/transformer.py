@@ -183,7 +183,7 @@ class Transformer(Model):
     def as_module(self, shape: DataShape) -> WrittenModule:
         n = self.width
         return WrittenModule(
-            f'''class Block(nn.Module):
+            f"""class Block(nn.Module):
     def __init__(self):
         super().__init__()
         self.norm1 = nn.LayerNorm({n})
@@ -215,7 +215,7 @@ class Net(nn.Module):
         for block in self.blocks:
             h = block(h)
         return self.output(self.norm(h).mean(dim=1))
-'''
+"""
         )
 
     def symmetries(

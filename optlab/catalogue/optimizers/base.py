@@ -10,8 +10,8 @@ along a line or use curvature, evaluate the objective themselves (:class:`Object
 
 from __future__ import annotations
 
-from abc import abstractmethod
 import inspect
+from abc import abstractmethod
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal, Protocol, Self

@@ -28,6 +28,11 @@ class RunTitle:
         self._title, self._typed = title, typed
         self._described = self._subject()
 
+    def set_former(self, title: str, tables: Mapping[str, Any]) -> None:
+        """Know a title from a file that applies to other tables than those that are shown."""
+        self._title, self._typed = title, False
+        self._described = {kind: tables.get(kind) for kind in self._components}
+
     def valid(self) -> str:
         """Return the title while it applies, else "" to name the run after its components."""
         return self._title if self._described == self._subject() else ""

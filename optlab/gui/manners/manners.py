@@ -6,8 +6,9 @@ menu entries (:mod:`optlab.gui.manners.menu_entries`).
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 from PySide6.QtCore import QObject, QTimer
 from PySide6.QtGui import QAction
@@ -15,6 +16,7 @@ from PySide6.QtWidgets import QApplication, QDialog
 
 from optlab.core.errors import OptLabError
 from optlab.experiment import Experiment
+from optlab.gui import theme
 from optlab.gui.bridge import TaskBridge
 from optlab.gui.manners import appearance, file_dialogs
 from optlab.gui.manners.edits import EditHistory
@@ -53,6 +55,9 @@ class Manners(QObject):
         window.files.opened.connect(window.recent_files.add)
         window.files.saved.connect(window.recent_files.add)
         self._apply(self.session.preferences)
+        theme.notifier().themeChanged.connect(self._theme_chosen)
+        self._follows_theme = True
+        self._check_theme()
 
     def restore(self, given: Experiment | None) -> None:
         """Restore the session, once an experiment is shown.
@@ -77,6 +82,9 @@ class Manners(QObject):
 
     def shut_down(self) -> None:
         """Keep the session; the window closes."""
+        if self._follows_theme:  # a window may be closed twice
+            self._follows_theme = False
+            theme.notifier().themeChanged.disconnect(self._theme_chosen)
         self._runs.shut_down()
         self.session.save()
 
@@ -171,6 +179,18 @@ class Manners(QObject):
         window.files.preset_threads = preferences.threads
         if not window.bridge.active:
             window.timeline.set_pace(preferences.pace)
+
+    def _theme_chosen(self) -> None:
+        """Keep the theme that was chosen in the menu, and check its entry."""
+        if self.session.preferences.theme != theme.choice():
+            self.session.prefer(replace(self.session.preferences, theme=theme.choice()))
+        self._check_theme()
+
+    def _check_theme(self) -> None:
+        for name in get_args(theme.ThemeName):
+            action = self._window.findChild(QAction, f"action{name.capitalize()}Colors")
+            if action is not None:
+                action.setChecked(name == theme.choice())
 
     # --- the first start --------------------------------------------------------------------------
 

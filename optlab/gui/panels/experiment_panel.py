@@ -155,7 +155,10 @@ class ExperimentPanel(QWidget):
         """
         experiment = Experiment.from_dict(tables, check=False)
         self._fill(experiment)
-        self._title.set(experiment.general.title, typed=False)
+        if experiment.general.title:
+            self._title.set(experiment.general.title, typed=False)
+        else:
+            self._title.set_former(saved.get("title", ""), saved)
         self._saved = saved
         self.check()
 

@@ -8,7 +8,6 @@ from PySide6.QtWidgets import QFrame, QHBoxLayout, QToolButton, QVBoxLayout, QWi
 
 from optlab.gui.plain_text import PlainLabel
 
-
 _MIN_HEIGHT = 140
 """Pixels below which a plot shows nothing; what is around the tile then scrolls."""
 

@@ -35,7 +35,8 @@ class ModelTile(QWidget):
         self.colors = LIGHT
         self.result: Any = None
         self.result_step: int | None = None
-        self._run_id, self._step = "", None
+        self._run_id = ""
+        self._step: int | None = None
         self._stale = False
         self.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
         self.setObjectName("modelTile")

@@ -52,6 +52,10 @@ class PathPlot(PlotFrame):
         self.labels = [pg.TextItem(anchor=(0.5, 1.3)), pg.TextItem(anchor=(0.5, 1.3))]
         for item in (*self.pieces, self.marks, *self.labels):
             view.addItem(item, ignoreBounds=True)
+        self.cursor = pg.ScatterPlotItem(pxMode=True, size=13, symbol="d")
+        self.cursor.setZValue(5.5)
+        view.addItem(self.cursor, ignoreBounds=True)
+        self._step: int | None = None
         self._highlight = pg.ScatterPlotItem(pxMode=True, size=9)
         self._highlight.setZValue(6)
         view.addItem(self._highlight, ignoreBounds=True)
@@ -67,6 +71,16 @@ class PathPlot(PlotFrame):
         if path.run == self._run:
             self._path = path
             self._mark_stale()
+
+    def set_step(self, run_id: str, step: int | None) -> None:
+        """Mark the point of the path nearest to the step that is looked at; None for none.
+
+        Args:
+            run_id: not used: the path is that of the run that is shown.
+            step: number of completed steps.
+        """
+        self._step = step
+        self._mark_stale(soon=True)
 
     def clear(self) -> None:
         """Remove the path."""
@@ -88,7 +102,7 @@ class PathPlot(PlotFrame):
                 (self._note or NOTHING_YET) if path is None else "The path has no finite points."
             )
             self.caption.setText("")
-            for item in (*self.pieces, self.marks):
+            for item in (*self.pieces, self.marks, self.cursor):
                 item.clear()
             return
         self._show_message("")
@@ -120,8 +134,21 @@ class PathPlot(PlotFrame):
             label.setText(text, color=mixed(colors.foreground, colors.background, 0.15))
             label.setPos(float(point[0]), float(point[1]))
         self._place_labels(points)
+        self._draw_cursor(path)
         if self.following:
             self._fit(points)
+
+    def _draw_cursor(self, path: WeightPath) -> None:
+        finite = np.isfinite(path.plane).all(axis=1)
+        if self._step is None or not finite.any():
+            self.cursor.clear()
+            return
+        away = np.where(finite, np.abs(path.steps - self._step), np.inf)
+        self.cursor.setData(
+            pos=path.plane[[int(np.argmin(away))]],
+            brush=QColor(self.colors.background),
+            pen=pg.mkPen(self.colors.foreground, width=2),
+        )
 
     def _place_labels(self, points: np.ndarray) -> None:
         """Put the label of the upper end above it and that of the lower end below.

@@ -15,7 +15,7 @@ from PySide6.QtWidgets import QWidget
 from optlab.gui.plots.colors import PlotColors, mixed
 from optlab.gui.plots.model_tile import ModelTile
 from optlab.gui.plots.plot_frame import PlotFrame
-from optlab.gui.plots.relief import Floats, Relief, lookup
+from optlab.gui.plots.relief import Floats, lookup
 from optlab.gui.plots.ticks import readable
 from optlab.tasks.decision_region import DecisionRegion, PlanePoints, RegionView
 
@@ -35,16 +35,19 @@ def picture(region: DecisionRegion, colors: PlotColors) -> NDArray[np.uint8]:
     scale from the lowest to the highest value.
     """
     if region.values is not None:
-        scale = Relief(region.first, region.second, region.values)
         low, high = float(region.values.min()), float(region.values.max())
-        share = (scale.z - low) / max(high - low, 1e-300)
-        return lookup(colors)[np.clip(share * 255, 0, 255).astype(int)]
+        share = (region.values - low) / max(high - low, 1e-300)
+        scaled: NDArray[np.uint8] = lookup(colors)[np.clip(share * 255, 0, 255).astype(int)]
+        return scaled
     count = len(region.classes)
     table = np.array([_rgb(mixed(colors.curve(k), colors.background, _PALE)) for k in range(count)])
     weights = (
         np.eye(count)[region.predicted] if region.probabilities is None else region.probabilities
     )
-    return (np.nan_to_num(weights) @ table).round().clip(0, 255).astype(np.uint8)
+    mixture: NDArray[np.uint8] = (
+        (np.nan_to_num(weights) @ table).round().clip(0, 255).astype(np.uint8)
+    )
+    return mixture
 
 
 def contours(x: Floats, y: Floats, z: NDArray[Any], levels: list[float]) -> Floats:
@@ -123,7 +126,11 @@ class RegionCanvas(PlotFrame):
             pos=np.concatenate([part.x for part, _ in everyone]),
             brush=[brush for _, brushes in everyone for brush in brushes],
             pen=pg.mkPen(self.colors.background, width=0.8),
-            size=[7 if part.part == "training" else 9 for part, _ in everyone for _ in part.x],
+            size=[
+                (7 if part.part == "training" else 9) * self.colors.scale
+                for part, _ in everyone
+                for _ in part.x
+            ],
             symbol=[
                 "o" if part.part == "training" else "t1" for part, _ in everyone for _ in part.x
             ],
@@ -132,8 +139,8 @@ class RegionCanvas(PlotFrame):
         self.rings.setData(
             pos=np.concatenate(wrong),
             brush=pg.mkBrush(None),
-            pen=pg.mkPen(self.colors.foreground, width=1.4),
-            size=13,
+            pen=pg.mkPen(self.colors.foreground, width=1.4 * self.colors.scale),
+            size=13 * self.colors.scale,
         )
 
     def _brushes(self, region: DecisionRegion, part: PlanePoints) -> list[QColor]:

@@ -7,6 +7,7 @@ from PySide6.QtCore import QPointF, QRectF, Qt
 from PySide6.QtGui import QColor, QPainter, QPaintEvent, QPen
 from PySide6.QtWidgets import QComboBox, QSizePolicy, QSpinBox, QWidget
 
+from optlab.core.printable import printable
 from optlab.gui.plots.colors import LIGHT, PlotColors, mixed
 from optlab.gui.plots.examples_plot import gray
 from optlab.gui.plots.model_tile import ModelTile
@@ -16,8 +17,6 @@ from optlab.tasks.network_sketch import Floats, NetworkSketch, SketchLayer, Sket
 _MEAN = -1
 """Value of the example field that stands for the mean."""
 _PARTS: tuple[tuple[str, PartName], ...] = (("Validation", "validation"), ("Training", "training"))
-_SIDE = 120.0
-"""Pixels between two columns, at least."""
 
 
 class SketchPlot(ModelTile):
@@ -98,11 +97,11 @@ class NetworkWidget(QWidget):
         layers = self._sketch.layers
         layer, line = layers[number], self.fontMetrics().height()
         top, bottom = line * 2.0 + 8, self.height() - line * 2.0 - 8
-        across = self.width() / len(layers)
-        x = across * (number + 0.5)
+        if any(one.own_weights is not None for one in layers):
+            top += 2.0 * self._radius()
+        x = self.width() / len(layers) * (number + 0.5)
         count = len(layer.shown)
-        rows = min(count, 12)
-        step = (bottom - top) / max(rows, 3)
+        step = (bottom - top) / max(count, 3)
         middle = (top + bottom) / 2.0
         return [QPointF(x, middle + (k - (count - 1) / 2.0) * step) for k in range(count)]
 
@@ -112,6 +111,15 @@ class NetworkWidget(QWidget):
         line = self.fontMetrics().height()
         return float(np.clip((self.height() - 4 * line) / max(3, most) * 0.36, 2.5, 13.0))
 
+    def _map_side(self, layer: SketchLayer) -> float:
+        """Return the pixels of the side of a feature map: as many as there is room for."""
+        line = self.fontMetrics().height()
+        room = (self.height() - 4.0 * line - 16) / max(1, len(layer.shown))
+        return min(0.88 * room, 72.0, 0.4 * self.width() / len(self._layers()))
+
+    def _layers(self) -> tuple[SketchLayer, ...]:
+        return () if self._sketch is None else self._sketch.layers
+
     def _paint(self, painter: QPainter, layers: tuple[SketchLayer, ...]) -> None:
         places = [self.places(number) for number in range(len(layers))]
         for number in range(1, len(layers)):
@@ -119,24 +127,27 @@ class NetworkWidget(QWidget):
         for number, layer in enumerate(layers):
             self._paint_layer(painter, layer, places[number])
             self._paint_texts(painter, layer, number, len(layers))
+            if layer.labels and number in (0, len(layers) - 1):
+                self._paint_labels(painter, layer, places[number], first=number == 0)
 
     def _paint_link(
         self, painter: QPainter, layer: SketchLayer, before: list[QPointF], here: list[QPointF]
     ) -> None:
-        if layer.weights is None:
+        weights = layer.weights
+        if weights is None:
             painter.setPen(QPen(QColor(self._colors.grid), 6.0))
             painter.drawLine(_middle(before) + QPointF(16, 0), _middle(here) - QPointF(16, 0))
             return
-        largest = float(np.abs(layer.weights).max()) or 1.0
+        largest = float(np.abs(weights).max()) or 1.0
         pairs = [(row, column) for row in range(len(here)) for column in range(len(before))]
         # The strongest last, so that they are on top.
-        for row, column in sorted(pairs, key=lambda pair: abs(layer.weights[pair])):
-            share = float(layer.weights[row, column]) / largest
+        for row, column in sorted(pairs, key=lambda pair: abs(weights[pair])):
+            share = float(weights[row, column]) / largest
             painter.setPen(self._pen(share))
             painter.drawLine(before[column], here[row])
 
     def _pen(self, share: float) -> QPen:
-        return QPen(QColor(self.tone(share)), 0.6 + 2.2 * abs(share))
+        return QPen(QColor(self.tone(share)), (0.6 + 2.2 * abs(share)) * self._colors.scale)
 
     def tone(self, share: float) -> str:
         """Return the color of a value, as a share of the largest magnitude, −1 to 1."""
@@ -154,7 +165,7 @@ class NetworkWidget(QWidget):
             painter.setBrush(QColor(mixed(self._colors.background, self._colors.foreground, 0.05)))
             painter.drawRoundedRect(area, 6, 6)
         if layer.maps is not None:
-            side = 2.0 * max(radius, 7.0)
+            side = self._map_side(layer)
             for place, values in zip(places, layer.maps, strict=False):
                 box = QRectF(place.x() - side / 2, place.y() - side / 2, side, side)
                 painter.fillRect(box, QColor(self._colors.background))
@@ -186,6 +197,20 @@ class NetworkWidget(QWidget):
         box = QRectF(place.x() - radius, place.y() - 3 * radius, 2 * radius, 2 * radius)
         painter.drawArc(box, -60 * 16, 300 * 16)
 
+    def _paint_labels(
+        self, painter: QPainter, layer: SketchLayer, places: list[QPointF], *, first: bool
+    ) -> None:
+        """Write the names of inputs to the left of their units, those of classes to the right."""
+        metrics, gap = painter.fontMetrics(), self._radius() + 5.0
+        painter.setPen(QColor(mixed(self._colors.foreground, self._colors.background, 0.3)))
+        for place, name in zip(places, layer.labels, strict=True):
+            width = place.x() - gap - 2 if first else self.width() - place.x() - gap - 2
+            text = metrics.elidedText(printable(name), Qt.TextElideMode.ElideRight, int(width))
+            left = 2.0 if first else place.x() + gap
+            side = Qt.AlignmentFlag.AlignRight if first else Qt.AlignmentFlag.AlignLeft
+            box = QRectF(left, place.y() - metrics.height() / 2, width, metrics.height())
+            painter.drawText(box, side | Qt.AlignmentFlag.AlignVCenter, text)
+
     def _paint_texts(
         self, painter: QPainter, layer: SketchLayer, number: int, columns: int
     ) -> None:
@@ -204,7 +229,8 @@ class NetworkWidget(QWidget):
         painter.setPen(QColor(mixed(self._colors.foreground, self._colors.background, 0.3)))
         write(size(layer), line + 2)
         if len(layer.shown) < layer.units:
-            write(f"… {layer.units:,} {_noun(layer)}", self.height() - 2 * line - 4)
+            shown = f"{len(layer.shown)} of {layer.units:,} drawn"
+            write(shown, self.height() - 2 * line - 4)
         if layer.parameters:
             write(f"{layer.parameters:,} parameters", self.height() - line - 3)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from PySide6.QtCore import Qt, Signal
-from PySide6.QtGui import QAction, QCloseEvent, QGuiApplication, QShowEvent
+from PySide6.QtGui import QAction, QCloseEvent, QGuiApplication
 from PySide6.QtWidgets import (
     QAbstractItemView,
     QComboBox,
@@ -62,7 +62,6 @@ class CompareWindow(QMainWindow):
         self.listing, self.comparing = TaskBridge(None, self), TaskBridge(None, self)
         self.comparison: RunComparison | None = None
         self._wanted: tuple[str, ...] = ()
-        self._shown_once = False
         self.filter, self.list = QLineEdit(), QListWidget()
         self.of, self.effect = QComboBox(), QComboBox()
         self.curves, self.forest = CurvePlot(log_y=True), ForestPlot()
@@ -72,6 +71,7 @@ class CompareWindow(QMainWindow):
         self._build()
         self._connect()
         self.apply_theme()
+        self.listing.ask(RunListTask())
 
     def _build(self) -> None:
         self._fill_controls()
@@ -119,6 +119,7 @@ class CompareWindow(QMainWindow):
             row.setSizes([500, 500])
             plots.addWidget(row)
         plots.setChildrenCollapsible(False)
+        plots.setSizes([560, 300])
         copy = QPushButton("Copy as command")
         copy.clicked.connect(self.copy_action.trigger)
         self.addAction(self.copy_action)
@@ -249,14 +250,7 @@ class CompareWindow(QMainWindow):
         QGuiApplication.clipboard().setText(" ".join(parts))
         self.message.setText(f"Copied: {' '.join(parts)}")
 
-    # --- showing and closing ----------------------------------------------------------------------
-
-    def showEvent(self, event: QShowEvent) -> None:  # Qt's name
-        """Read the list when the window is shown for the first time."""
-        super().showEvent(event)
-        if not self._shown_once:
-            self._shown_once = True
-            self.listing.ask(RunListTask())
+    # --- closing ----------------------------------------------------------------------------------
 
     def closeEvent(self, event: QCloseEvent) -> None:  # Qt's name
         """Read no more."""
@@ -268,8 +262,9 @@ class CompareWindow(QMainWindow):
 
 def _names(comparison: RunComparison) -> list[str]:
     """Return short names of runs: what distinguishes them, and the end of the id."""
-    rows = [row for row in comparison.differs if row[0].endswith(".name")]
-    rows += [row for row in comparison.differs if row not in rows]
+    differs = [row for row in comparison.differs if row[0] not in ("seed", "dataset.seed")]
+    rows = [row for row in differs if row[0].endswith(".name")]
+    rows += [row for row in differs if row not in rows]
     return [
         " ".join([*(row[number] for row in rows[:2]), f"…{record.id[-4:]}"])
         for number, record in enumerate(comparison.records, start=1)

@@ -88,7 +88,10 @@ class StudyConductor(QObject):
                     self._status, self._reason = "failed", event.reason
 
     def _words(self, event: StudyProgress) -> str:
+        left = self._left.seconds(f"{self.study_id} {event.words}", event.done)
         parts = [event.words]
+        if left is not None:
+            parts.append(f"{duration(left)} left")
         if self._trials and event.trials:
             parts.append(f"{event.trials:,} of {self._trials:,} runs complete")
         elif self._trials:
@@ -97,9 +100,6 @@ class StudyConductor(QObject):
         more = len(event.populations) - 2
         if more > 0:
             parts.append(f"and {more} more")
-        left = self._left.seconds(f"{self.study_id} {event.words}", event.done)
-        if left is not None:
-            parts.append(f"{duration(left)} left")
         return "  ·  ".join(parts)
 
     def _failed(self, sentence: str) -> None:

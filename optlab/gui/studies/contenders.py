@@ -75,11 +75,7 @@ class Contenders(QObject):
         self.editor = None
 
     def _written(self, path: Path, run: bool) -> None:
-        place = self._window.secondary_windows.show_studies()
-        if run:
-            place.run_file(path)
-        else:
-            place.open_file(path)
+        self._window.secondary_windows.show_study_file(path, run=run)
 
 
 def _words(experiment: Experiment) -> str:

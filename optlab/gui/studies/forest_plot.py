@@ -22,6 +22,8 @@ NO_RESULT = (
     "The verdict comes when all seeds are there: to decide earlier, as soon as it looks good, would "
     "find effects where there are none."
 )
+_LONGEST_LABEL = 46
+"""Characters of the label of the axis: the plot is narrow."""
 _PAD = 0.08
 _OPEN = 0.5
 """How far an open end reaches beyond everything that is finite, in shares of that."""
@@ -57,6 +59,10 @@ class ForestRow:
         )
 
 
+def _short(text: str) -> str:
+    return text if len(text) <= _LONGEST_LABEL else f"{text[: _LONGEST_LABEL - 1]}…"
+
+
 class ForestPlot(PlotFrame):
     """Draws comparisons below each other; the margin is shaded."""
 
@@ -90,7 +96,7 @@ class ForestPlot(PlotFrame):
         self._log = effect == "ratio"
         self._margins = (1.0 / margin, margin) if self._log and margin else (-margin, margin)
         self.canvas.x_axis.setLogMode(x=self._log, y=False)
-        self.canvas.x_axis.set_label(f"{effect} of {measure}"[:90] if measure else effect)
+        self.canvas.x_axis.set_label(_short(f"{effect} of {measure}") if measure else effect)
         self._mark_stale(soon=True)
 
     def drawn(self) -> list[tuple[float, float, float]]:
@@ -162,13 +168,12 @@ class ForestPlot(PlotFrame):
             )
         if math.isfinite(effect):
             self._add(pg.ScatterPlotItem([effect], [-place], size=11, brush=ink, pen=None), 2)
-        text = pg.TextItem(color=self.colors.foreground, anchor=(0.0, 1.0))
-        text.setHtml(
-            f"<span>{escape(printable(row.label))}</span> &nbsp;"
-            f"<b>{escape(printable(row.verdict))}</b>"
-        )
-        text.setPos(left, 0.12 - place)
-        self._add(text, 3)
+        for words, above in ((row.label, True), (row.verdict, False)):
+            text = pg.TextItem(
+                printable(words), color=self.colors.foreground, anchor=(0.0, 1.0 if above else 0.0)
+            )
+            text.setPos(left, (0.06 if above else -0.06) - place)
+            self._add(text, 3)
 
     def _add(self, item: Any, depth: int) -> None:
         item.setZValue(depth)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 from PySide6.QtCore import QAbstractTableModel, QModelIndex, QPersistentModelIndex, Qt
@@ -12,7 +13,7 @@ from optlab.core.printable import printable
 from optlab.gui.plain_text import plain
 from optlab.gui.plots.colors import LIGHT, PlotColors
 from optlab.studies.comparison.words import interval, number, remarks
-from optlab.tasks.study_news import ArmNews, StudyNews
+from optlab.tasks.study_news import ArmNews, leading
 
 COLUMNS = ("Place", "Arm", "Mean", "Interval", "Now", "Seeds", "Remarks")
 _TIPS = (
@@ -36,11 +37,16 @@ class LeaderBoardModel(QAbstractTableModel):
         self._order: dict[str, int] = {}
         self._colors = LIGHT
 
-    def show_news(self, news: StudyNews | None) -> None:
-        """Show how the arms stand; None for no arms."""
+    def show_arms(self, arms: Sequence[ArmNews], better: str) -> None:
+        """Show how arms stand.
+
+        Args:
+            arms: in the order of the study, which decides their colors. better: whether ``lower``
+                or ``higher`` values lead.
+        """
         self.beginResetModel()
-        self._arms = news.leading() if news is not None else []
-        self._order = {arm.name: n for n, arm in enumerate(news.arms)} if news is not None else {}
+        self._arms = leading(arms, better)
+        self._order = {arm.name: number for number, arm in enumerate(arms)}
         self.endResetModel()
 
     def set_colors(self, colors: PlotColors) -> None:

@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 from PySide6.QtCore import Qt, QTimer, Signal
-from PySide6.QtGui import QAction, QCloseEvent, QGuiApplication, QShowEvent
+from PySide6.QtGui import QAction, QCloseEvent, QGuiApplication
 from PySide6.QtWidgets import (
     QComboBox,
     QFileDialog,
@@ -94,7 +94,7 @@ class StudiesWindow(QMainWindow):
         self._wanted: tuple[EntryKind, str] | None = None
         self._run_next = ""
         self._looked = 0.0
-        self._shown_once = self._close_confirmed = False
+        self._close_confirmed = False
         self.runner = QComboBox()
         for text, choice, tip in _RUNNERS:
             self.runner.addItem(text, choice)
@@ -110,14 +110,15 @@ class StudiesWindow(QMainWindow):
         self._connect()
         self.apply_theme()
         self._refresh()
+        self.reload()
 
     # --- building ---------------------------------------------------------------------------------
 
     def _make_actions(self) -> None:
         self.run_action = self._action("Run", "Ctrl+Return", self.run)
         self.stop_action = self._action("Stop", "Ctrl+T", self.stop)
-        self.open_action = self._action("Open study file…", "Ctrl+O", self._choose_file)
-        self.new_action = self._action("New study…", "Ctrl+N", self.newRequested.emit)
+        self.open_action = self._action("Open study file…", "", self._choose_file)
+        self.new_action = self._action("New study…", "", self.newRequested.emit)
         self.page_action = self._action("Save as one page (HTML)…", "", lambda: self._save("html"))
         self.csv_action = self._action("Save values (CSV)…", "", lambda: self._save("csv"))
         self.claim_page_action = self._action("Save page of the claim…", "", self._save_claim)
@@ -270,6 +271,8 @@ class StudiesWindow(QMainWindow):
 
     def _show_page(self, page: StudyPage) -> None:
         self.page = page
+        if not self.conductor.active:
+            self.progress.setValue(0)
         self.view.show_page(page)
         self._shown_study = page.study
         if page.study:
@@ -444,24 +447,16 @@ class StudiesWindow(QMainWindow):
     def _say_problem(self, sentence: str) -> None:
         self._say(sentence, problem=True)
 
-    # --- showing and closing ----------------------------------------------------------------------
-
-    def showEvent(self, event: QShowEvent) -> None:  # Qt's name
-        """Read the list when the window is shown for the first time."""
-        super().showEvent(event)
-        if not self._shown_once:
-            self._shown_once = True
-            self.reload()
+    # --- closing ----------------------------------------------------------------------------------
 
     def may_close(self) -> bool:
         """Ask about a study in progress, and return whether the window may close."""
         self._close_confirmed = not self.conductor.active or may_stop_study(self)
         return self._close_confirmed
 
-    def close_without_asking(self) -> None:
-        """Stop the study in progress and close."""
+    def confirm_close(self) -> None:
+        """Let the next close stop the study in progress without a question."""
         self._close_confirmed = True
-        self.close()
 
     def closeEvent(self, event: QCloseEvent) -> None:  # Qt's name
         """Ask about a study in progress; then stop it, keep what it reached, and close."""

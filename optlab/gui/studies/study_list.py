@@ -48,6 +48,7 @@ class StudyList(QWidget):
         self.tree.setHeaderLabels(["Question or statement", "Verdict"])
         self.tree.setRootIsDecorated(True)
         self.tree.setUniformRowHeights(True)
+        self.tree.setIndentation(14)
         header = self.tree.header()
         header.setStretchLastSection(False)
         header.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)

@@ -27,8 +27,9 @@ from optlab.gui.studies.leader_board import LeaderBoardModel
 from optlab.gui.studies.study_page import FileView, ProtocolView, RunsTable
 from optlab.studies.comparison.words import needed_words
 from optlab.tasks.studies import StudyPage
-from optlab.tasks.study_news import StudyNews
+from optlab.tasks.study_news import StudyNews, found_arms
 
+_FOUND = "Found before the release. Conduct repeats it here, with its curves."
 _NOT_YET = "Not run yet: Run trains its arms, and curves, leader board and verdict show here."
 
 
@@ -103,6 +104,8 @@ class StudyView(QWidget):
         set_subject(self, page.title)
         self.clear_result()
         if page.found is not None:
+            self.curves.empty_text = _FOUND
+            self.board.show_arms(found_arms(page.found), page.better)
             self._show_result(page.found, page.effect, page.margin)
 
     def clear_result(self) -> None:
@@ -111,7 +114,7 @@ class StudyView(QWidget):
         self.curves.empty_text = self.forest.empty_text = _NOT_YET
         self.curves.remove_all()
         self.curves.set_bands({})
-        self.board.show_news(None)
+        self.board.show_arms((), "lower")
         self.runs.show_runs(())
         self.forest.show_comparisons((), "difference", 0.0, "")
         self.verdict.setText("")
@@ -125,7 +128,7 @@ class StudyView(QWidget):
         self.curves.set_bands(
             {arm.name: (number, arm.band) for number, arm in enumerate(news.arms)}
         )
-        self.board.show_news(news)
+        self.board.show_arms(news.arms, news.better)
         self.runs.show_runs(news.runs)
         if news.record.result:
             self._show_result(news.record.result, news.effect, news.margin)

@@ -13,10 +13,12 @@ from optlab.experiment import Experiment
 from optlab.gui.plots.colors import DARK, LIGHT, mixed
 from optlab.gui.plots.examples_plot import ConfusionPlot, WrongExamplesPlot
 from optlab.gui.plots.model_tile import NO_MODEL, ModelTile
+from optlab.gui.plots.path_plot import PathPlot
 from optlab.gui.plots.region_plot import RegionPlot, picture
 from optlab.gui.plots.sketch_plot import SketchPlot
 from optlab.gui.plots.tiles import ShowsModel, ShowsStep, at_first, tile_plots
 from optlab.tasks.model_point import ModelPoint, model_point
+from optlab.training.events import WeightPath
 from optlab.training.trainer import Trainer
 
 
@@ -156,6 +158,20 @@ def test_that_the_matrix_has_true_classes_in_rows(qtbot):
                 f"{found.confusion[row, column]:,} examples of {found.classes[row]} predicted to "
                 f"be {found.classes[column]}"
             )
+    # Predicted classes go across, and the fuller cell of two has the stronger color.
+    assert matrix.cell(0, 2).left() > matrix.cell(0, 1).right() - 1 > matrix.cell(0, 0).left()
+    assert matrix.cell(0, 0).top() == matrix.cell(0, 2).top() < matrix.cell(1, 0).top()
+    row, column = np.argwhere(np.triu(found.confusion - found.confusion.T, 1))[0]
+    image = matrix.grab().toImage()
+
+    def tone(row: int, column: int) -> int:
+        at = matrix.cell(row, column).topLeft().toPoint()
+        return QColor(image.pixel(at.x() + 3, at.y() + 3)).blue()
+
+    fuller = found.confusion[row, column] > found.confusion[column, row]
+    shares = found.confusion / found.confusion.sum(axis=1, keepdims=True)
+    assert (tone(row, column) < tone(column, row)) == (shares[row, column] > shares[column, row])
+    assert fuller or found.confusion[column, row] > 0
     assert "% of" in tile.caption.text()
     tile.show_view(
         tile.view.compute(
@@ -190,3 +206,22 @@ def test_that_lines_of_the_network_are_blue_for_positive_weights(qtbot):
     tile.example.setValue(3)
     assert tile.view.example == 3
     assert "6 parameters" in tile.caption.text()
+
+
+def test_that_the_path_marks_the_point_nearest_to_the_step_that_is_looked_at(qtbot):
+    plot = PathPlot()
+    qtbot.addWidget(plot)
+    plot.resize(400, 300)
+    plot.show()
+    steps = np.array([0, 10, 20, 30])
+    plane = np.array([[0.0, 0.0], [1.0, 2.0], [np.nan, np.nan], [4.0, 1.0]])
+    plot.show_path(
+        WeightPath(0, steps, plane, np.array([0.7, 0.2]), np.zeros(4), (), np.zeros((4, 0)))
+    )
+    assert isinstance(plot, ShowsStep)
+    plot.set_step("", 18)
+    plot.refresh()
+    assert [(x[0], y[0]) for x, y in [plot.cursor.getData()]] == [(1.0, 2.0)]
+    plot.set_step("", None)
+    plot.refresh()
+    assert len(plot.cursor.getData()[0]) == 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 
 import numpy as np
@@ -11,7 +12,8 @@ from optlab.experiment import Experiment
 from optlab.gui.main_window import MainWindow
 from optlab.gui.plots.examples_plot import ConfusionPlot
 from optlab.gui.plots.region_plot import RegionPlot
-from optlab.history.recomputation import reach
+from optlab.history.plan import plan
+from optlab.history.recomputation import Progress, reach
 from optlab.store import Store
 from optlab.tasks.model_point import model_point
 from optlab.tasks.model_view import ViewsAtStepTask
@@ -49,6 +51,18 @@ def test_that_tiles_follow_the_run_and_the_handle_of_the_timeline(
     )
     window.timeline.now_button.click()
     qtbot.waitUntil(lambda: region.result_step == 200, timeout=WAIT)
+
+    # A step that takes long to reach: the tile says how long, and the wait can be cancelled.
+    window.timeline.look_at(38)
+    qtbot.waitUntil(lambda: region.result_step == 38, timeout=WAIT)
+    work = window.model_views.work
+    with Store.open_readonly() as store:
+        work.answered.emit(dataclasses.replace(plan(store, first.id, 90), cost=7.0))
+    assert "about 7 s" in region.wait.text() and region.result_step == 38
+    work.answered.emit(Progress(60, 0.5))
+    assert "Computed again up to step 60: 50%" in matrix.wait.text()
+    region.cancel_button.click()
+    assert "Cancelled" in region.message.text() and matrix.waiting.isHidden()
 
     # Another run with other data: the tile says what it needs, and a stale answer shows nothing.
     window.experiment_panel.set_experiment(

@@ -48,7 +48,10 @@ def editor_of(qtbot: QtBot, window: MainWindow) -> StudyEditor:
 
 
 def place_of(window: MainWindow) -> StudiesWindow:
-    return window.secondary_windows.show_studies()
+    window.secondary_windows.show_studies()
+    place = window.places.place("studies")
+    assert isinstance(place, StudiesWindow)
+    return place
 
 
 def board(place: StudiesWindow) -> list[dict[str, str]]:
@@ -132,9 +135,8 @@ def test_that_a_contender_becomes_a_study_with_the_verdict_of_the_command_line(
     # Its runs side by side, as the command compares them.
     ids = [run.run for run in news.runs]
     window.secondary_windows.compare_runs(ids)
-    compared = window.secondary_windows.compare_runs()
-    assert compared is None
-    side = next(w for w in QApplication.topLevelWidgets() if isinstance(w, CompareWindow))
+    side = window.places.place("compare")
+    assert isinstance(side, CompareWindow)
     side.of.setCurrentText("train_loss")
     qtbot.waitUntil(
         lambda: side.comparison is not None and side.comparison.series == "train_loss", timeout=WAIT
@@ -198,7 +200,8 @@ def test_that_a_study_is_stopped_kept_and_goes_on_and_that_closing_asks(
             QTimer.singleShot(20, refuse)
 
     QTimer.singleShot(0, refuse)
-    assert not place.close() and place.isVisible()
+    window.places.close_place("studies")
+    assert window.places.place("studies") is place
     assert asked == [
         "A study is in progress. Stop it and close? What it reached is kept, and it can go on later."
     ]
@@ -217,7 +220,7 @@ def test_that_a_study_is_stopped_kept_and_goes_on_and_that_closing_asks(
     place.run_action.trigger()
     qtbot.waitUntil(lambda: trains(place), timeout=WAIT)
     window.close_without_asking()
-    qtbot.waitUntil(lambda: not place.isVisible(), timeout=WAIT)
+    assert window.places.place("studies") is None
     after = {run.id: (run.steps, run.status) for run in stored()}
     assert after.keys() == runs.keys()
     assert all(status in ("stopped", "interrupted") for _, status in after.values())
@@ -226,7 +229,7 @@ def test_that_a_study_is_stopped_kept_and_goes_on_and_that_closing_asks(
 
 def test_that_claims_and_shipped_studies_have_pages(qtbot: QtBot, open_window: Build) -> None:
     window = open_window(shown=False)
-    trigger(window, "Studies and claims…")
+    trigger(window, "Studies and claims")
     place = place_of(window)
     qtbot.waitUntil(lambda: len(place.list.entries("claim")) > 40, timeout=WAIT)
     place.list.filter.setText("K44")

@@ -79,8 +79,8 @@ def by_the_script(
         name = spec.name.replace(".", "_")
         model.register_parameter(name, torch.nn.Parameter(part[0].clone()))
     space: dict[str, Any] = {"torch": torch, "model": model}
-    exec(source, space)
-    optimizer = eval(written.creation, space)
+    exec(source, space)  # noqa: S102
+    optimizer = eval(written.creation, space)  # noqa: S307
     rate, points = optimizer.param_groups[0]["lr"], []
     parameters = list(model.parameters())
     for step, g in enumerate(gradients()):
@@ -136,14 +136,14 @@ class Mutant(ast.NodeTransformer):
 
     def visit_Call(self, node: ast.Call) -> ast.AST:
         self.generic_visit(node)
-        if isinstance(node.func, ast.Attribute) and node.func.attr == "sqrt":
-            # √r + δ in place of √(r + δ): the constant moves out of the root, or is lost in it.
-            if isinstance(node.func.value, ast.BinOp):
-                self.seen += 1
-                if self.seen == self.number:
-                    inner = node.func.value
-                    outside = ast.Call(ast.Attribute(inner.right, "sqrt", ast.Load()), [], [])
-                    return ast.BinOp(outside, inner.op, inner.left)
+        root = node.func if isinstance(node.func, ast.Attribute) else None
+        if root and root.attr.startswith("sqrt") and isinstance(root.value, ast.BinOp):
+            # √r + δ in place of √(δ + r): the constant moves out of the root.
+            self.seen += 1
+            if self.seen == self.number:
+                inner = root.value
+                outside = ast.Call(ast.Attribute(inner.right, "sqrt", ast.Load()), [], [])
+                return ast.BinOp(outside, inner.op, inner.left)
         return node
 
 

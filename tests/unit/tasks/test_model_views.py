@@ -151,6 +151,7 @@ def test_that_a_sketch_has_the_weights_and_activations_of_plain_torch():
     assert [layer.kind for layer in sketch.layers] == ["input", "units", "output"]
     assert [layer.parameters for layer in sketch.layers] == [0, 21, 24]
     assert sketch.parameters == 45
+    assert outputs.labels == ("arm 0", "arm 1", "arm 2") and inputs.labels == ()
     x = point.data.training.x[4]
     values = point.theta[0].numpy()
     np.testing.assert_allclose(inputs.activations, x)

@@ -1,0 +1,85 @@
+"""*File ▸ Copy as command* and *Copy as Python*: what the editor shows is in the clipboard."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PySide6.QtWidgets import QApplication
+from pytestqt.qtbot import QtBot
+
+from optlab.cli.run import changed
+from optlab.core.errors import InvalidInput
+from optlab.experiment import Experiment, presets
+from optlab.experiment.named import load
+from optlab.gui.bridge import TaskBridge
+from optlab.gui.copied_experiment import CopiedExperiment
+from optlab.gui.main_window import MainWindow
+from optlab.tasks.commands import command_of
+
+DOCUMENT = """
+title = "it's mine"
+seed = 4
+[dataset]
+name = "iris"
+[model]
+name = "mlp"
+hidden = [3, 4]
+[optimizer]
+name = "adam"
+lr = 0.02
+[schedules]
+"optimizer.beta1" = "linear to 0.5 in 9"
+[budget]
+steps = 20
+[instruments.conditioning]
+every = 7
+"""
+
+
+def said(command: str) -> Experiment:
+    """The experiment that a command runs."""
+    program, verb, source, *flags = shlex.split(command)
+    assert (program, verb) == ("optlab", "run") and set(flags[::2]) <= {"--set"}
+    return changed(load(source), flags[1::2])
+
+
+def test_that_a_command_says_an_experiment_by_a_preset_and_its_changes() -> None:
+    experiment = Experiment.from_toml(DOCUMENT)
+    assert said(command_of(experiment)) == experiment
+    for path in presets.files()[::12]:
+        assert command_of(Experiment.load(path)) == f"optlab run {path.stem}"
+
+
+def test_that_the_editor_is_copied(qtbot: QtBot) -> None:
+    experiment = Experiment.from_toml(DOCUMENT)
+    window = MainWindow(experiment, "thread")
+    qtbot.addWidget(window)
+    window.show()
+    qtbot.waitExposed(window)
+    window.complete()
+    (menu,) = [one for one in window.menuBar().actions() if one.text() == "&File"]
+    actions = {one.text().replace("&", ""): one for one in menu.menu().actions()}
+    actions["Copy as command"].trigger()
+    assert said(QApplication.clipboard().text()) == experiment
+
+    copied = CopiedExperiment(
+        window.experiment_panel, TaskBridge(None, window), window.banner, window
+    )
+    copied.copy_script()
+    qtbot.waitUntil(lambda: "torch" in QApplication.clipboard().text(), timeout=100_000)
+    text = QApplication.clipboard().text()
+    compile(text, "pasted.py", "exec")
+    (line,) = [line for line in text.splitlines() if line.startswith("data = np.load(")]
+    with np.load(Path(line.partition('"')[2].rpartition('"')[0])) as data:
+        assert data["start/layers.0.weight"].shape == (3, 4)
+    copied.shut_down()
+
+
+def test_that_what_no_command_says_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    experiment = Experiment.from_toml(DOCUMENT)
+    monkeypatch.setattr(presets, "files", list)
+    with pytest.raises(InvalidInput, match="save it to a file"):
+        command_of(experiment)
