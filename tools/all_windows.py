@@ -15,11 +15,10 @@ from typing import Any
 from PySide6.QtWidgets import QDialog, QMainWindow, QWidget
 
 import optlab.gui
-from optlab.experiment import Experiment, presets
+from optlab.experiment import Experiment
 from optlab.experiment.named import load
 from optlab.gui.main_window import MainWindow
 from optlab.gui.manners.preferences import Preferences
-from optlab.studies.comparison import shipped
 
 ENDINGS = ("Window", "Dialog")
 """Ends of the names of windows that derive from QWidget."""
@@ -54,7 +53,6 @@ def build(kind: type[QWidget], window: MainWindow, more: Mapping[str, Any]) -> Q
     Raises:
         Unknown: a parameter has no value and no default.
     """
-    study = next(iter(shipped.files()))
     known: dict[str, Any] = {
         "prewarmer": window._prewarmer,
         "_prewarmer": window._prewarmer,
@@ -76,10 +74,10 @@ def build(kind: type[QWidget], window: MainWindow, more: Mapping[str, Any]) -> Q
         "show_me": print,
         "my_data": print,
         "compare": print,
-        "document": study.read_text(encoding="utf-8"),
-        "presets": [path.stem for path in presets.files()],
-        "arms": {},
         "preferences": Preferences(),
+        "document": window.experiment_panel.experiment(check=False).to_toml(),
+        "presets": ("digits-mlp", "iris-softmax"),
+        "arms": {"momentum": {}, "adam": {"optimizer.name": "adam"}},
         "place": QWidget(),
         **more,
     }

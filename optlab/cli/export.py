@@ -34,7 +34,7 @@ _HELP = (
     "with question, protocol, charts and verdict (needs: pip install 'optlab[figures]'), csv the "
     "value of each of its runs.\n\n"
     "python writes a script of plain PyTorch that repeats RUN without OptLab, notebook the same in "
-    "cells; data and start weights are beside it, with the ending .npz. In place of RUN, an "
+    "cells; data and start weights that a few lines do not say are beside it, with the ending .npz. In place of RUN, an "
     "experiment file or a preset. The script is run once before it is handed out, and its final "
     "losses are compared with those of the run. Refused in a sentence: rules that take more than "
     "one gradient a step or do not treat every value by itself, models of your own, runs that were "
@@ -135,7 +135,7 @@ def _export_program(
     else:
         with Store.open_readonly() as store:
             done = script_export.export_run(store, name, target, changed_data=changed_data)
-    say(f"{done.path}: with data and start weights in {done.beside}")
+    say(f"{done.path}" if done.beside is None else f"{done.path}, which reads {done.beside}")
     if "train_loss" in done.final:
         say(f"It was run once; its final training loss is {done.final['train_loss']:.9g}.")
     if done.largest is not None:

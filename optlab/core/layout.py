@@ -36,6 +36,8 @@ class Parameter:
         role: see :data:`Role`.
         fan_in, fan_out: number of inputs that reach a unit, and of units that an input reaches.
         output: whether the tensor feeds the model's output directly.
+        stacked: number of matrices of equal shape that lie above each other in the tensor, as the
+            gates of a recurrent cell do; an initializer treats each of them as a matrix.
     """
 
     name: str
@@ -44,6 +46,7 @@ class Parameter:
     fan_in: int
     fan_out: int
     output: bool = False
+    stacked: int = 1
 
     @property
     def size(self) -> int:

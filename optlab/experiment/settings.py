@@ -7,6 +7,8 @@ the number of runs that share it, so that two runs are compared by comparing ide
 from __future__ import annotations
 
 import functools
+import re
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -21,6 +23,9 @@ _LAST = ("measures", "budget", "instruments")
 """Sections that hardly ever distinguish runs: they are named when nothing else does."""
 _MOST_WORDS = 4
 _LONGEST_NAME = 120
+_LONGEST_LABEL = 14
+_PLAIN = re.compile(r"""[a-z_]+ = (?:[^\s"'\[{#]+|"[^"\\]*")""")
+"""A line ``key = value`` that stands for itself."""
 _RATE = "lr"
 """The field that follows the name of its component without a label."""
 
@@ -46,6 +51,16 @@ class _Section:
 
     values: Mapping[str, Any]
     seedless: str
+
+    @functools.cached_property
+    def ends(self) -> dict[str, list[Any]]:
+        """End of a path, at a dot → values of the paths that end so."""
+        found: dict[str, list[Any]] = {}
+        for path, value in self.values.items():
+            parts = path.split(".")
+            for begin in range(len(parts)):
+                found.setdefault(".".join(parts[begin:]), []).append(value)
+        return found
 
 
 class Settings:
@@ -88,13 +103,7 @@ class Settings:
 
     def find(self, name: str) -> list[Any]:
         """Return the values of all paths that are ``name`` or end with ``.name``."""
-        ending = f".{name}"
-        return [
-            value
-            for section in self._sections
-            for path, value in section.values.items()
-            if path == name or path.endswith(ending)
-        ]
+        return [value for one in self._sections for value in one.ends.get(name, ())]
 
     def paths(self) -> Iterator[str]:
         """Yield all paths, in order."""
@@ -124,9 +133,28 @@ def flat_of(sections: set[_Section]) -> Iterator[tuple[str, Any]]:
 
 @functools.lru_cache(maxsize=1 << 15)
 def _section(text: str) -> _Section:
-    values = dict(flat(toml.parse(text)))
+    values = _plain_values(text)
+    if values is None:
+        values = dict(flat(toml.parse(text)))
     seedless = {path: value for path, value in values.items() if path not in OF_A_SEED}
     return _Section(values, repr(sorted(seedless.items())))
+
+
+def _plain_values(text: str) -> dict[str, Any] | None:
+    """Return the values of a section without a header, of which each line is one: they are many.
+
+    None where a line is none; then the section is parsed as a whole.
+    """
+    lines = [line for line in text.split("\n") if line]
+    if not all(map(_PLAIN.fullmatch, lines)):
+        return None
+    return dict(map(_plain_value, lines))
+
+
+@functools.lru_cache(maxsize=1 << 15)
+def _plain_value(line: str) -> tuple[str, Any]:
+    ((key, value),) = toml.parse(line).items()
+    return key, value
 
 
 # --- names ------------------------------------------------------------------------------------
@@ -155,7 +183,14 @@ def distinguishing_names(experiments: Sequence[Settings]) -> list[str]:
     """
     paths = differing(experiments)
     chosen = _chosen(experiments, paths)
-    return [_name(one, chosen)[:_LONGEST_NAME] for one in experiments]
+    seedless = [path for path in chosen if path not in OF_A_SEED]
+    names = [_name(one, seedless)[:_LONGEST_NAME] for one in experiments]
+    counts = Counter(names)
+    # A seed is named where it is all that distinguishes a run.
+    return [
+        name if name and counts[name] == 1 else _name(one, chosen)[:_LONGEST_NAME]
+        for name, one in zip(names, experiments, strict=True)
+    ]
 
 
 def _chosen(experiments: Sequence[Settings], paths: Sequence[str]) -> list[str]:
@@ -187,7 +222,7 @@ def _name(one: Settings, paths: Sequence[str]) -> str:
         if value is None:
             continue
         section, _, field = path.rpartition(".")
-        component = label_of(section, one.get(f"{section}.name"))
+        component = _short(section, one.get(f"{section}.name"))
         if field == "name":
             if section not in named:
                 words.append(component)
@@ -202,6 +237,12 @@ def _name(one: Settings, paths: Sequence[str]) -> str:
         else:
             words.append(f"{field_label(path, one)} {value_text(value)}")
     return ", ".join(words)
+
+
+def _short(kind: str, name: object) -> str:
+    """Return the label of a component, or its name where the label is long."""
+    label = label_of(kind, name)
+    return label if len(label) <= _LONGEST_LABEL else str(name)
 
 
 def label_of(kind: str, name: object) -> str:

@@ -78,7 +78,7 @@ class MainWindow(WindowFrame):
         self.failure: Exception | None = None
         self._runner = runner
         self._was_shown = self._begun = self._built = False
-        self._close_confirmed = False
+        self._close_confirmed = self._closed = False
         self.presets_menu = build_menus(self)
         self.places.wanted.connect(self._open_place)
         self.controls.startRequested.connect(self.start)
@@ -154,7 +154,7 @@ class MainWindow(WindowFrame):
         self.plots = parts.PlotsPanel()
         self.instruments = parts.InstrumentsPanel()
         self.diagnosis_panel = parts.DiagnosisPanel()
-        self.place(self.experiment_panel, self.plots, self.instruments, self.diagnosis_panel)
+        self.place(self.experiment_panel, self.plots, self.diagnosis_panel)
         self.time = parts.TimeController(
             self.bridge, self.timeline, self.banner, self._prewarmer, self
         )
@@ -187,6 +187,7 @@ class MainWindow(WindowFrame):
             self, self.files.load, self.when_editable(self.secondary_windows.import_data)
         )
         self.hang_notice = parts.HangNotice(self.bridge, self.banner, self.controls, self)
+        self.board = parts.BoardController(self)
         self.model_views = parts.ModelViewController(
             self.bridge, self.time, self.plots, self._prewarmer, self
         )
@@ -198,6 +199,7 @@ class MainWindow(WindowFrame):
             self,
         )
         self.run_controller = parts.RunController(self, self._runner)
+        self.runs = parts.RunsController(self)
         self.manners = parts.Manners(self)
         self.contenders = parts.Contenders(self)
 
@@ -225,11 +227,8 @@ class MainWindow(WindowFrame):
         others.componentPicked.connect(self.when_editable(panel.pick))
         others.dataPicked.connect(lambda section: panel.set_section("dataset", section))
         others.modelRegistered.connect(self._model_registered)
-        others.resumeRequested.connect(self.resume)
         others.runPicked.connect(self.show_stored)
-        others.experimentPicked.connect(self.files.load_document)
         self.instruments.pageRequested.connect(others.show_page)
-        self.views.currentChanged.connect(lambda _index: self.instruments.refresh())
         self.time.connect_editor(panel)
         self.time.stepChanged.connect(self.plots.set_cursor)
         self.time.experimentReady.connect(self._edit_fork)
@@ -274,8 +273,8 @@ class MainWindow(WindowFrame):
         self.banner.show_sentence(sentence, problem=True)
 
     def show_runs(self) -> None:
-        """Open the list of stored runs."""
-        self.secondary_windows.show_runs(busy=self.bridge.active)
+        """Show the stored runs."""
+        self.runs.find()
 
     def when_editable(self, act: Callable[..., object]) -> Callable[..., None]:
         """Return a function that calls ``act``, or says that a run is in progress."""
@@ -349,6 +348,7 @@ class MainWindow(WindowFrame):
         self._prewarmer.begin()
         self.experiment_panel.request_preview()
         self.stored_runs.look_for_interrupted()
+        self.runs.begin()
         self.manners.after_first_paint()
 
     def _show_notice(self, sentence: str) -> None:
@@ -370,7 +370,7 @@ class MainWindow(WindowFrame):
 
     def closeEvent(self, event: QCloseEvent) -> None:  # Qt's name
         """Ask about a run in progress and about edits; then stop the run, save it and close."""
-        if not self._built:
+        if not self._built or self._closed:
             self._unpainted.stop()
             self._stages.close()
             event.accept()
@@ -383,6 +383,7 @@ class MainWindow(WindowFrame):
         ):
             event.ignore()
             return
+        self._closed = True
         # What is typed last is not looked up any more.
         self.experiment_panel.blockSignals(True)
         self.manners.shut_down()
@@ -390,11 +391,13 @@ class MainWindow(WindowFrame):
         self.secondary_windows.close_all()
         self.bridge.shut_down()
         self.stored_runs.shut_down()
+        self.runs.shut_down()
         self.time.shut_down()
         self.model_views.shut_down()
         self.before_run.shut_down()
         self.checks.shut_down()
         self.preview.shut_down()
+        self.board.shut_down()
         self.copied.shut_down()
         self._prewarmer.end()
         event.accept()

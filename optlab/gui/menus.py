@@ -15,6 +15,7 @@ from optlab.gui.manners import menu_entries
 from optlab.gui.manners.menu_entries import ADD_CONTENDER
 from optlab.gui.places import WORKBENCH
 from optlab.gui.presets_menu import PresetsMenu
+from optlab.gui.runs.runs_menu import RunsMenu
 from optlab.gui.scenes_menu import ScenesMenu
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ def build_menus(window: MainWindow) -> PresetsMenu:
         "Ctrl+Shift+N",
     )
     contender.setObjectName(ADD_CONTENDER)
+    window.menuBar().addMenu(RunsMenu(window))
     _build_places_menu(window)
     _build_view_menu(window)
     _build_help_menu(window)
@@ -64,8 +66,6 @@ def _build_file_menu(window: MainWindow) -> PresetsMenu:
     _add(menu, "&Save experiment as…", built(lambda: window.files.save), keys.Save)
     _add(menu, "&Copy as command", built(lambda: window.copied.copy_command))
     _add(menu, "Copy as P&ython", built(lambda: window.copied.copy_script))
-    menu.addSeparator()
-    _add(menu, "&Runs…", built(lambda: window.show_runs), "Ctrl+R")
     menu.addSeparator()
     _add(menu, "&Quit", window.close, keys.Quit)
     window.recent_files = menu_entries.add_file_entries(menu, window, built)
@@ -102,9 +102,10 @@ def _build_places_menu(window: MainWindow) -> None:
 
 def _build_view_menu(window: MainWindow) -> None:
     menu = window.menuBar().addMenu("&View")
+    menu.addMenu(window.layouts_menu)
+    menu.addMenu(window.tiles_menu)
     _add(menu, "&Present", _when_built(window, lambda: window.secondary_windows.present), "F11")
     menu.addMenu(ScenesMenu(_when_built(window, lambda: window.secondary_windows.present), window))
-    menu.addAction(window.runs_action)
     menu.addSeparator()
     group = QActionGroup(window)
     for name in get_args(theme.ThemeName):

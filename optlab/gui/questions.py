@@ -10,7 +10,6 @@ from PySide6.QtWidgets import QMessageBox, QWidget
 
 from optlab.core.printable import printable
 from optlab.gui.bridge import TaskBridge
-from optlab.store import RunRecord
 from optlab.tasks.task import OnStoredRun
 
 CONTINUE = "Continue with the changed data"
@@ -31,25 +30,6 @@ def may_stop_run(parent: QWidget) -> bool:
     confirmed = box.clickedButton() is stop
     box.deleteLater()
     return confirmed
-
-
-def may_delete_run(parent: QWidget, record: RunRecord) -> bool:
-    """Ask whether a stored run may be deleted, and return the answer."""
-    box = QMessageBox(
-        QMessageBox.Icon.Question,
-        "Delete run",
-        "",
-        QMessageBox.StandardButton.Yes | QMessageBox.StandardButton.No,
-        parent,
-    )
-    # A title may look like HTML.
-    box.setTextFormat(Qt.TextFormat.PlainText)
-    box.setText(
-        f"Delete “{printable(record.title)}” ({record.steps:,} steps) with its curves and snapshots?"
-    )
-    answer = box.exec()
-    box.deleteLater()
-    return answer == QMessageBox.StandardButton.Yes
 
 
 def may_use_changed_data(parent: QWidget, sentence: str) -> bool:

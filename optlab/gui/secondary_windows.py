@@ -46,18 +46,14 @@ class SecondaryWindows(QObject):
 
     Signals: ``presetPicked(object, bool)``: file, and whether to start it; ``componentPicked(str,
     str)``: kind and name; ``dataPicked(object)``: a dataset section; ``modelRegistered(str)``: its
-    name; ``resumeRequested(str)``, ``runPicked(str)``: id of a run to resume, to show;
-    ``experimentPicked(str)``: a stored experiment as TOML; ``studyWanted()``: the user asked for a
-    new study.
+    name; ``runPicked(str)``: id of a run to show; ``studyWanted()``: the user asked for a new study.
     """
 
     presetPicked = Signal(object, bool)
     componentPicked = Signal(str, str)
     dataPicked = Signal(object)
     modelRegistered = Signal(str)
-    resumeRequested = Signal(str)
     runPicked = Signal(str)
-    experimentPicked = Signal(str)
     studyWanted = Signal()
 
     def __init__(
@@ -209,18 +205,6 @@ class SecondaryWindows(QObject):
         from optlab.gui.panels.machine_dialog import MachineDialog
 
         dialog = MachineDialog(self._prewarmer, failure, self._window)
-        dialog.exec()
-        dialog.deleteLater()
-
-    def show_runs(self, *, busy: bool) -> None:
-        """Open the list of stored runs; ``busy``: whether a run is in progress."""
-        from optlab.gui.panels.runs_dialog import RunsDialog
-
-        dialog = RunsDialog(self._window, busy=busy)
-        dialog.resumeRequested.connect(self.resumeRequested)
-        dialog.showRequested.connect(self.runPicked)
-        dialog.openRequested.connect(self.experimentPicked)
-        dialog.testRequested.connect(lambda run_id: self.show_test_part(run_id, dialog))
         dialog.exec()
         dialog.deleteLater()
 

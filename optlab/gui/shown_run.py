@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from PySide6.QtCore import QObject
+from PySide6.QtCore import QObject, Signal
 from PySide6.QtWidgets import QWidget
 
 from optlab.gui.bridge import RunBridge
@@ -31,7 +31,12 @@ class ShownRun(QObject):
         captions: show name and state.
         holders: their plots are named after the run when they are exported.
         parent: owner.
+
+    Signals: ``identified(str, str, bool)``: id of the run that is shown, "" while it has none, its
+    title, and whether it is in progress.
     """
+
+    identified = Signal(str, str, bool)
 
     def __init__(
         self,
@@ -76,3 +81,5 @@ class ShownRun(QObject):
             caption.show_run(self._name, state)
         for holder in self._holders:
             set_subject(holder, " ".join(filter(None, (self._name, identity))))
+        live = not run_id and self._bridge.active
+        self.identified.emit(identity, self._name, live)

@@ -28,6 +28,7 @@ def show_curves(window: MainWindow, curves: RunCurves) -> None:
     window.plots.clear()
     window.shown_run.show_stored(record)
     window.time.show_stored(curves)
+    window.runs.live.show_stored(curves)
     window.model_views.show_stored(record)
     window.diagnosis_panel.clear()
     if curves.diagnosis.measured:

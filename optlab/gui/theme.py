@@ -239,6 +239,18 @@ def style_sheet(theme: Theme) -> str:
     QFrame#tile {{
         background: {theme.base}; border: 1px solid {theme.border}; border-radius: 6px;
     }}
+    QFrame#tileHead, QFrame#tileBody {{
+        background: {theme.base}; border: 1px solid {theme.border};
+    }}
+    QFrame#tileHead {{
+        border-bottom: none; border-top-left-radius: 6px; border-top-right-radius: 6px;
+    }}
+    QFrame#tileBody {{
+        border-top: none; border-bottom-left-radius: 6px; border-bottom-right-radius: 6px;
+    }}
+    QMainWindow#board {{ background: transparent; }}
+    QMainWindow#board::separator {{ background: transparent; width: 4px; height: 4px; }}
+    QMainWindow#board::separator:hover {{ background: {theme.border}; }}
     QLabel#tileTitle {{ font-weight: 600; color: {theme.text}; }}
     QLabel#muted, QLabel[role="muted"] {{ color: {theme.muted}; }}
     QLabel[role="problem"], QLabel[problem="true"] {{ color: {theme.error}; }}
@@ -249,6 +261,9 @@ def style_sheet(theme: Theme) -> str:
     QFrame#banner[problem="true"] {{ background: {theme.error_ground}; }}
     QToolButton#sectionHead {{
         font-weight: 600; border: none; padding: 6px 4px; text-align: left; color: {theme.text};
+    }}
+    QToolButton#sectionHead:focus {{
+        border: 1px solid {theme.accent}; border-radius: 4px; padding: 5px 3px;
     }}
     QToolButton#sectionHead:hover {{ color: {theme.accent}; }}
     QFrame#section {{

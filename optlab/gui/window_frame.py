@@ -7,14 +7,16 @@ final size already, so nothing moves.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from PySide6.QtCore import QEvent, QObject, QSize, Qt, Signal
 from PySide6.QtGui import QAction
 from PySide6.QtWidgets import (
     QFrame,
     QMainWindow,
+    QMenu,
     QScrollArea,
     QSplitter,
-    QTabWidget,
     QVBoxLayout,
     QWidget,
 )
@@ -61,11 +63,11 @@ class WindowFrame(QMainWindow):
 
     Attributes:
         places: the tabs; the first one is the workbench.
+        tiles_menu, layouts_menu: empty until the board is built.
         runs_action: shows and hides the runs; disabled while there are none.
         banner: above the tabs, hidden.
         timeline: the steps of the run that is shown, and its pace.
         controls: the buttons and the progress of the run.
-        views: tabs of the board region.
         board_area: scrolls the board where the window is too small for it.
 
     Signals: ``firstPainted()``: the window was painted for the first time.
@@ -90,19 +92,14 @@ class WindowFrame(QMainWindow):
         opening.setProperty("role", "muted")
         opening.setAlignment(Qt.AlignmentFlag.AlignCenter)
         self.board_area.setWidget(opening)
-        self._instruments_region = QWidget()
-        self.views = QTabWidget()
-        self.views.setDocumentMode(True)
-        self.views.tabBar().setAccessibleName("Tabs of the run")
-        self.views.addTab(self.board_area, "Run")
-        self.views.addTab(self._instruments_region, "Instruments")
         self._runs: QWidget = _Region(RUNS_SIZE, 150)
-        self._runs.hide()
         self.runs_action = QAction("&Runs panel", self)
         self.runs_action.setShortcut("Ctrl+Shift+R")
         self.runs_action.setCheckable(True)
+        self.runs_action.setChecked(True)
         self.runs_action.setEnabled(False)
         self.runs_action.toggled.connect(self._show_runs)
+        self.tiles_menu, self.layouts_menu = QMenu("&Tiles", self), QMenu("&Layout", self)
         self._split = QSplitter(Qt.Orientation.Horizontal)
         self.places = Places(self.menuBar())
         self._build_layout()
@@ -113,7 +110,7 @@ class WindowFrame(QMainWindow):
         middle = QWidget()
         around = QVBoxLayout(middle)
         around.setContentsMargins(0, 4, 0, 0)
-        around.addWidget(self.views)
+        around.addWidget(self.board_area)
         # Both scroll; what their scroll bars ask for would not fit on a screen of 360 pixels.
         middle.setMinimumHeight(60)
         around.setSizeConstraint(QVBoxLayout.SizeConstraint.SetNoConstraint)
@@ -140,29 +137,30 @@ class WindowFrame(QMainWindow):
         column.addWidget(self.places, 1)
         self.setCentralWidget(whole)
 
-    def place(
-        self, editor: QWidget, board: QWidget, instruments: QWidget, diagnosis: QWidget
-    ) -> None:
+    def place(self, editor: QWidget, board: QWidget, diagnosis: QWidget) -> None:
         """Put the panels into their regions.
 
         Args:
             editor: of the experiment, at the right. board: in the middle, which scrolls.
-            instruments: beside it. diagnosis: above the timeline.
+            diagnosis: above the timeline.
         """
         self._split.replaceWidget(self._split.indexOf(self._editor_region), editor)
         self._editor_region.deleteLater()
         self.board_area.setWidget(board)
-        shown = self.views.currentIndex()
-        index = self.views.indexOf(self._instruments_region)
-        self.views.insertTab(index, instruments, self.views.tabText(index))
-        self.views.removeTab(index + 1)
-        self.views.setCurrentIndex(shown)
-        self._instruments_region.deleteLater()
         self.place_diagnosis(diagnosis)
 
     def place_diagnosis(self, diagnosis: QWidget) -> None:
         """Put the diagnosis above the timeline."""
         self._column.insertWidget(self._column.indexOf(self.timeline), diagnosis)
+
+    def split_sizes(self) -> list[int]:
+        """Return the widths of runs, board and experiment in logical pixels."""
+        return self._split.sizes()
+
+    def set_split_sizes(self, sizes: Sequence[int]) -> None:
+        """Set the widths of runs, board and experiment."""
+        if len(sizes) == self._split.count():
+            self._split.setSizes([int(size) for size in sizes])
 
     def place_runs(self, runs: QWidget) -> None:
         """Put the runs into the region at the left, and show it."""

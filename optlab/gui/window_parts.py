@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from optlab.experiment import Experiment
 from optlab.gui.before_run import BeforeRunController
+from optlab.gui.board.board_controller import BoardController
 from optlab.gui.bridge import RunBridge, TaskBridge, Turn, WorkerPrewarmer
 from optlab.gui.copied_experiment import CopiedExperiment
 from optlab.gui.diagnosis_controller import DiagnosisController
@@ -21,6 +22,7 @@ from optlab.gui.panels.plots_panel import PlotsPanel
 from optlab.gui.questions import may_stop_run
 from optlab.gui.recording_notice import RecordingNotice
 from optlab.gui.run_controller import RunController
+from optlab.gui.runs.runs_controller import RunsController
 from optlab.gui.secondary_windows import SecondaryWindows
 from optlab.gui.shown_run import ShownRun
 from optlab.gui.stored_curves import show_curves
@@ -32,6 +34,7 @@ from optlab.tasks.preview import PreviewTask
 
 __all__ = [
     "BeforeRunController",
+    "BoardController",
     "CheckTask",
     "Contenders",
     "CopiedExperiment",
@@ -52,6 +55,7 @@ __all__ = [
     "RecordingNotice",
     "RunBridge",
     "RunController",
+    "RunsController",
     "SecondaryWindows",
     "ShownRun",
     "StoredRuns",

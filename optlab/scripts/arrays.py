@@ -19,6 +19,9 @@ LARGEST = 512 * 1024 * 1024
 def arrays_of(trainer: Trainer, steps: int) -> dict[str, NDArray[Any]]:
     """Return the arrays of a script by name.
 
+    They are inputs ``x_…`` ``[n, *inputs]``, targets ``y_…`` ``[n]`` or ``[n, outputs]``, and
+    ``start/…`` of the shape of each tensor.
+
     Args:
         trainer: of one run, before its first step. steps: of the run.
 

@@ -7,6 +7,7 @@ from collections.abc import Collection
 from optlab.catalogue.models.capabilities import WrittenModule
 from optlab.objective.objective import SAMPLE
 from optlab.scripts.rules import WrittenRule
+from optlab.scripts.specialize import Specializer
 from optlab.scripts.strategies import averaged, clip, method
 from optlab.training.trainer import Trainer
 
@@ -19,7 +20,7 @@ class Loop:
 
     Args:
         trainer: of the run. rule, module: its optimizer and its model, written. scheduled: paths of
-            the numbers that follow a schedule of their own.
+            the numbers that follow a schedule of their own. to: that of the script.
     """
 
     def __init__(
@@ -28,7 +29,9 @@ class Loop:
         rule: WrittenRule,
         module: WrittenModule,
         scheduled: Collection[str],
+        to: Specializer,
     ) -> None:
+        self._to = to
         self._experiment = trainer.requested[0]
         self._rule, self._module = rule, module
         self.scheduled = set(scheduled)
@@ -36,7 +39,7 @@ class Loop:
         self._classes = trainer.objective.shape.task == "classes"
         self._layout = trainer.layout
         self._normalizes = self._experiment.model.normalizes()
-        self._stops = method(self._experiment.stopping, "verdict")
+        self._stops = method(self._experiment.stopping, "verdict", to=to)
         self._can_stop = "return (memory, None)" not in self._stops.splitlines()[1]
         self._needs_norm = "gradient_norm()" in self._stops
         self._elsewhere = bool(
@@ -48,18 +51,23 @@ class Loop:
     # --- strategies -----------------------------------------------------------------------------
 
     def strategies(self) -> list[str]:
-        """Return the functions of clipping, averaging, stopping, delay and continuation."""
+        """Return the functions of clipping, averaging, stopping, delay and continuation.
+
+        To be called once, since no function is written twice.
+        """
         experiment = self._experiment
         parts: list[str] = []
         if experiment.clipping.active:
-            parts.append(clip(experiment.clipping, self._names("clipping")))
+            parts.append(clip(experiment.clipping, self._names("clipping"), self._to))
         if experiment.averaging.active:
-            parts.append(averaged(experiment.averaging, self._names("averaging")))
+            parts.append(averaged(experiment.averaging, self._names("averaging"), self._to))
         if experiment.delay.longest():
-            delay = method(experiment.delay, "staleness").replace("generators(", "generator(")
+            delay = method(experiment.delay, "staleness", to=self._to).replace(
+                "generators(", "generator("
+            )
             parts.append(delay.replace(", generators)", ")"))
         if experiment.continuation.active:
-            parts.append(method(experiment.continuation, "width"))
+            parts.append(method(experiment.continuation, "width", to=self._to))
         if self._can_stop:
             parts.append(self._stops)
         return "\n\n\n".join(parts).splitlines()

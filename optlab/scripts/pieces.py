@@ -10,7 +10,7 @@ from optlab.core import piecewise
 from optlab.core.piecewise import Hold, Inverse, Jump, Move, NesterovSequence, Piece, Piecewise
 from optlab.scripts.specialize import Fields, Specializer
 
-MOST = 24
+MAX_SEGMENTS = 24
 """Segments that are written as branches; of more, the values at all steps are kept."""
 
 
@@ -34,7 +34,7 @@ def written(name: str, function: Piecewise, base: float, steps: int) -> str | No
         segments.append(segment)
         if segment.end is None or segment.end >= steps:
             break
-        if len(segments) > MOST:
+        if len(segments) > MAX_SEGMENTS:
             return None
     lines = [f"def {name}(step):"]
     for segment in segments[:-1]:

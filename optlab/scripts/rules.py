@@ -20,7 +20,7 @@ class WrittenRule:
 
     Args:
         rule: with its fields.
-        changing: its fields that follow a schedule, the rate included.
+        changing: its fields that follow a schedule, the rate included. to: that of the script.
 
     Raises:
         InvalidInput: the rule cannot be written.
@@ -34,7 +34,10 @@ class WrittenRule:
         average: expression of a parameter's average that the rule keeps, "" for none.
     """
 
-    def __init__(self, rule: Optimizer, changing: Collection[str] = ()) -> None:
+    def __init__(
+        self, rule: Optimizer, changing: Collection[str] = (), to: Specializer | None = None
+    ) -> None:
+        self._to = to or Specializer()
         self.definition = self.average = ""
         self.looks_ahead = False
         self.module = ""
@@ -76,7 +79,7 @@ class WrittenRule:
         }
         self._numbers = numbers
         self.keys: Mapping[str, str] = {name: name for name in numbers}
-        self._to = Specializer()
+        before = len(self._to.helpers)
         update, used = self._part(rule.update)
         begins = self._begun()
         ahead, ahead_used = (
@@ -84,7 +87,7 @@ class WrittenRule:
         )
         returned = ahead[-1].value if ahead and isinstance(ahead[-1], ast.Return) else None
         self.looks_ahead = returned is not None and ast.unparse(returned) != "theta"
-        rows = bool(self._to.helpers)
+        rows = len(self._to.helpers) > before
         view = "parameter.view(1, -1)" if rows else "parameter"
         gradient = "parameter.grad.reshape(1, -1)" if rows else "parameter.grad"
         lines = [f"class {self._own}(torch.optim.Optimizer):"]

@@ -11,6 +11,7 @@ import ast
 import builtins
 import inspect
 import operator
+import re
 import textwrap
 import types
 from collections.abc import Callable, Iterable, Mapping
@@ -49,7 +50,7 @@ class Fields:
 
 
 @dataclass(frozen=True)
-class _Helper:
+class _Called:
     name: str
     node: ast.FunctionDef | ast.ClassDef
     fields: tuple[str, ...]
@@ -58,12 +59,23 @@ class _Helper:
 class Specializer:
     """Writes functions again, and collects the functions that they call.
 
+    One for a script: no two functions get the same name, and none is written twice.
+
     Attributes:
         helpers: the functions that were called, each after those that it calls.
     """
 
     def __init__(self) -> None:
-        self.helpers: dict[Any, _Helper] = {}
+        self.helpers: dict[Any, _Called] = {}
+        self._written: set[str] = set()
+
+    def saved(self) -> tuple[dict[Any, _Called], set[str]]:
+        """Return the state, for :meth:`restore`."""
+        return dict(self.helpers), set(self._written)
+
+    def restore(self, state: tuple[dict[Any, _Called], set[str]]) -> None:
+        """Go back to a state: what was collected since is not in the script."""
+        self.helpers, self._written = dict(state[0]), set(state[1])
 
     def function(
         self, function: Callable[..., Any], spaces: Mapping[str, Fields], name: str = ""
@@ -84,7 +96,7 @@ class Specializer:
         body.name = name or node.name
         return body
 
-    def helper(self, function: Any, space: Fields | None) -> _Helper:
+    def helper(self, function: Any, space: Fields | None) -> _Called:
         """Return the specialized form of a function that is called."""
         owner = None if space is None or space.owner is None else type(space.owner)
         constants = () if space is None else tuple(sorted(map(repr, space.constants.items())))
@@ -94,7 +106,7 @@ class Specializer:
                 tree = ast.parse(textwrap.dedent(_source(function))).body[0]
                 assert isinstance(tree, ast.ClassDef)
                 _shorten(tree)
-                self.helpers[key] = _Helper(function.__name__, tree, ())
+                self.helpers[key] = _Called(function.__name__, tree, ())
                 return self.helpers[key]
             node = parsed(function)
             name = self._free(function)
@@ -112,7 +124,7 @@ class Specializer:
             if inner:
                 used = inner[next(iter(inner))].used
                 node.args.args += [ast.arg(used[one]) for one in fields]
-            self.helpers[key] = _Helper(name, node, fields)
+            self.helpers[key] = _Called(name, node, fields)
         return self.helpers[key]
 
     def _free(self, function: Any) -> str:
@@ -120,23 +132,103 @@ class Specializer:
         taken = {helper.name for helper in self.helpers.values()}
         if name in taken or name in _RESERVED or hasattr(builtins, name):
             name = f"{name}_of_{function.__module__.rpartition('.')[2].lstrip('_')}"
+        number, stem = 2, name
+        while name in taken:
+            name, number = f"{stem}_{number}", number + 1
         return name
 
+    def fresh(self) -> list[ast.FunctionDef | ast.ClassDef]:
+        """Return the functions that were collected since the last call."""
+        found = [one for one in self.helpers.values() if one.name not in self._written]
+        self._written |= {one.name for one in found}
+        return [one.node for one in found]
+
     def written(self) -> str:
-        """Return the collected functions as text, "" if there are none."""
-        return "\n\n\n".join(text(helper.node) for helper in self.helpers.values())
+        """Return the functions that were collected since the last call as text."""
+        return "\n\n\n".join(map(text, self.fresh()))
 
 
 _KEPT = frozenset({"difficulty"})
 """Functions whose results a script has, so that their code does not follow."""
-_RESERVED = frozenset({"start", "update", "point", "step", "loss", "rate", "clip", "model"})
+_RESERVED = frozenset(
+    {
+        "average",
+        "averages",
+        "backward",
+        "batch",
+        "best",
+        "by_target",
+        "clip",
+        "clipped",
+        "data",
+        "decaying",
+        "difficulty",
+        "drawn",
+        "epoch",
+        "epoch_order",
+        "evaluate",
+        "examples",
+        "fans",
+        "final",
+        "first",
+        "generator",
+        "gradients",
+        "here",
+        "last",
+        "losses",
+        "loss",
+        "memory",
+        "model",
+        "move",
+        "names",
+        "norm",
+        "of",
+        "optimizer",
+        "order",
+        "parameters",
+        "parts",
+        "past",
+        "point",
+        "position",
+        "rate",
+        "reason",
+        "rng",
+        "rows",
+        "sigma",
+        "source",
+        "staleness",
+        "start",
+        "state",
+        "step",
+        "update",
+        "values",
+        "verdict",
+        "watched",
+        "weights",
+        "width",
+        "x",
+        "y",
+    }
+)
 """Names that a script uses itself."""
 
 
 def text(node: ast.AST) -> str:
     """Return a node of a syntax tree as source, with long lines broken where they can be."""
     written = ast.unparse(ast.fix_missing_locations(node))
-    return "\n".join(_broken(line) for line in written.splitlines())
+    return "\n".join(_broken(_bare(line)) for line in written.splitlines())
+
+
+def _bare(line: str) -> str:
+    """Return a line that returns or assigns a tuple without the brackets around it."""
+    found = re.fullmatch(r"(\s*(?:return|[\w, ]+ =) )\((.*)\)", line)
+    if found is None:
+        return line
+    try:
+        value = ast.parse(f"({found[2]})", mode="eval").body
+    except SyntaxError:
+        return line  # the brackets do not belong to each other
+    return found[1] + found[2] if isinstance(value, ast.Tuple) and value.elts else line
 
 
 def _broken(line: str) -> str:
@@ -392,6 +484,20 @@ class _Rewriter(ast.NodeTransformer):
             return ast.Constant(not decisive)
         return left[0] if len(left) == 1 else ast.BoolOp(node.op, left)
 
+    def visit_JoinedStr(self, node: ast.JoinedStr) -> ast.AST:
+        self.generic_visit(node)
+        values: list[ast.expr] = []
+        for one in node.values:
+            value = one
+            if isinstance(one, ast.FormattedValue) and isinstance(one.value, ast.Constant):
+                form = "" if one.format_spec is None else _form(one.format_spec)
+                value = ast.Constant(format(one.value.value, form))
+            if values and isinstance(value, ast.Constant) and isinstance(values[-1], ast.Constant):
+                values[-1] = ast.Constant(values[-1].value + value.value)
+            else:
+                values.append(value)
+        return ast.JoinedStr(values)
+
     def visit_IfExp(self, node: ast.IfExp) -> ast.AST:
         self.generic_visit(node)
         if isinstance(node.test, ast.Constant):
@@ -430,6 +536,12 @@ _COMPARED: Mapping[type[ast.cmpop], Callable[[Any, Any], bool]] = {
     ast.Is: operator.is_,
     ast.IsNot: operator.is_not,
 }
+
+
+def _form(spec: ast.expr) -> str:
+    """Return the format of a value in a text, such as ``.3g``."""
+    assert isinstance(spec, ast.JoinedStr)
+    return "".join(str(one.value) for one in spec.values if isinstance(one, ast.Constant))
 
 
 def _reachable(body: list[ast.stmt]) -> list[ast.stmt]:

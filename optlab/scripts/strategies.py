@@ -32,20 +32,15 @@ def values_of(component: Component, changing: Mapping[str, str] | None = None) -
     return Fields(constants, names, component)
 
 
-def method(
-    component: Component, name: str, of_step: Mapping[str, str] | None = None, called: str = ""
-) -> str:
+def method(component: Component, name: str, called: str = "", to: Specializer | None = None) -> str:
     """Return a method of a component as a function without it, after the functions that it calls.
 
     Args:
-        component: with its fields. name: of the method. of_step: field → variable, for those that
-            follow a schedule. called: name of the new function.
+        component: with its fields. name: of the method. called: name of the new function. to: that
+            of the script.
     """
-    to = Specializer()
-    spaces = {"self": values_of(component)}
-    if of_step is not None:
-        spaces["h"] = values_of(component, of_step)
-    node = to.function(getattr(type(component), name), spaces, called)
+    to = to or Specializer()
+    node = to.function(getattr(type(component), name), {"self": values_of(component)}, called)
     return _joined(to, node)
 
 
@@ -63,7 +58,7 @@ def following(
 
     Args:
         name: of the function. base: the field's own value. steps: of the run. arrays: gets the
-            values where there are too many pieces to write.
+            values ``[steps]`` where there are too many pieces to write.
     """
     source = pieces.written(name, function, base, steps)
     if source is None:
@@ -72,9 +67,8 @@ def following(
     return source
 
 
-def clip(component: Component, names: Mapping[str, str]) -> str:
+def clip(component: Component, names: Mapping[str, str], to: Specializer) -> str:
     """Return the clipping rule as ``clip(g, norm, …)`` of all gradients in one vector."""
-    to = Specializer()
     spaces = {"self": values_of(component), "h": values_of(component, names)}
     node = to.function(type(component).clip, spaces)  # type: ignore[attr-defined]
     node.args.args += [ast.arg(spaces["h"].names[one]) for one in spaces["h"].used]
@@ -90,9 +84,12 @@ class _OneRun(ast.NodeTransformer):
         return self.generic_visit(node)
 
 
-def averaged(component: Component, names: Mapping[str, str]) -> str:
-    """Return the rule of an average as ``averaged(average, theta, step, …)`` of one tensor."""
-    to = Specializer()
+def averaged(component: Component, names: Mapping[str, str], to: Specializer) -> str:
+    """Return the rule of an average as ``averaged(average, theta, step, …)`` of one tensor.
+
+    Raises:
+        InvalidInput: its state is more than the average.
+    """
     space = values_of(component, {**names, "step": "step"})
     node = to.function(type(component).update, {"h": space}, "averaged")  # type: ignore[attr-defined]
     node.args.args += [ast.arg(one) for one in ("step", *names.values())]
@@ -122,17 +119,16 @@ class _Average(ast.NodeTransformer):
 # --- the order of examples ------------------------------------------------------------------------
 
 
-def epoch_order(order: Batches) -> tuple[str, bool, bool]:
+def epoch_order(order: Batches, to: Specializer) -> tuple[str, bool, bool]:
     """Return the source of ``epoch_order(epoch)``, and whether it needs two things.
 
     They are ``by_target``, the examples sorted by target, and ``difficulty``, that of each.
     """
-    to = Specializer()
     space = values_of(order)
     node = to.function(type(order).epoch_order, {"self": space})
     rewriter = _Order()
     # What rates the difficulty of examples is computed once, by the export.
-    sources = [text(rewriter.visit(one.node)) for one in to.helpers.values()]
+    sources = [text(rewriter.visit(one)) for one in to.fresh()]
     source = "\n\n\n".join([*sources, text(rewriter.visit(node))])
     return source, "by_target" in source, "difficulty" in source
 

@@ -14,11 +14,12 @@ from numpy.typing import NDArray
 from optlab.core.errors import InvalidInput
 from optlab.core.limits import UNTIL_STOPPED
 from optlab.experiment import Experiment
+from optlab.scripts import said
 from optlab.scripts.arrays import arrays_of
 from optlab.scripts.loop import Loop
 from optlab.scripts.quotes import double_quoted
 from optlab.scripts.rules import WrittenRule
-from optlab.scripts.specialize import constant
+from optlab.scripts.specialize import Specializer, constant
 from optlab.scripts.strategies import epoch_order, following, method
 from optlab.training.trainer import Trainer
 
@@ -107,8 +108,7 @@ def check(experiment: Experiment) -> None:
             "only the models of the catalogue can be written as a script.",
             "model.name",
         )
-    task = experiment.dataset.shape().task
-    if not experiment.model.has_own_loss() and experiment.loss.written(task) is None:
+    if not experiment.loss.written(experiment.target_shape().task):
         raise InvalidInput(
             f"loss.name is '{experiment.loss.name}', which cannot be written as a script.",
             "loss.name",
@@ -143,19 +143,44 @@ class _Writer:
         module = self._experiment.model.as_module(self._experiment.dataset.shape())
         assert module is not None
         self._module = module
-        self._rule = WrittenRule(self._experiment.optimizer, changing(self._experiment))
         self._arrays = arrays_of(trainer, steps)
+        self._to = Specializer()
+        self._examples = said.examples(
+            self._experiment.dataset,
+            self._experiment.general.precision,
+            self._arrays,
+            self._to,
+        )
+        self._start = said.start(
+            self._experiment.initializer,
+            trainer.layout,
+            self._experiment.general.seed,
+            module.source,
+            self._arrays,
+        )
+        said_too = {
+            *(("x_train", "y_train", "x_validation", "y_validation", "x_test", "y_test")
+              if self._examples else ()),
+            *((name for name in self._arrays if name.startswith("start/")) if self._start else ()),
+        }  # fmt: skip
+        self._arrays = {name: value for name, value in self._arrays.items() if name not in said_too}
+        self._rule = WrittenRule(self._experiment.optimizer, changing(self._experiment), self._to)
         self._numbers = self._following()
-        self._loop = Loop(trainer, self._rule, module, {path for path, _ in self._numbers})
+        scheduled = {path for path, _ in self._numbers}
+        self._loop = Loop(trainer, self._rule, module, scheduled, self._to)
+        self._strategies = [*self._schedules(), *self._loop.strategies()]
+        order = self._experiment.batches
+        self._order = None if order.streams else epoch_order(order, self._to)
 
     def script(self, about: Sequence[str]) -> Script:
         """Return the script."""
         sections = [
             ("Settings", self._settings()),
+            ("Random numbers", self._generator()),
             ("Data", self._data()),
             ("Model", self._model()),
             ("Optimizer", self._optimizer()),
-            ("Schedules and other strategies", [*self._schedules(), *self._loop.strategies()]),
+            ("Schedules and other strategies", self._strategies),
             ("Batches", self._batches()),
             ("Evaluation", self._loop.evaluation()),
             ("Training", self._loop.training()),
@@ -174,11 +199,9 @@ class _Writer:
 
     def _settings(self) -> list[str]:
         experiment, trainer = self._experiment, self._trainer
-        imports = ["import hashlib", "import math", "from pathlib import Path", ""]
-        imports += ["import numpy as np"]
+        imports = list(said.IMPORTS)
         if self._rule.module:
             imports.append(f"import {self._rule.module}")
-        imports += ["import torch", "import torch.nn.functional as F", "from torch import nn"]
         settings = [
             f"torch.set_num_threads({experiment.general.threads})",
             f"torch.set_default_dtype(torch.{experiment.general.precision})",
@@ -197,6 +220,9 @@ class _Writer:
         return [*imports, "", *settings]
 
     def _data(self) -> list[str]:
+        if self._examples is not None:
+            lines = [] if not self._arrays else [f"data = np.load({DATA})", "", ""]
+            return [*lines, *self._examples, *self._train(), *self._stream()]
         words = "Inputs are as the run saw them: split, filled and scaled."
         parts = [name for name in ("train", "validation", "test") if f"x_{name}" in self._arrays]
         lines = [f"# {words}", f"data = np.load({DATA})"]
@@ -205,22 +231,30 @@ class _Writer:
             *(f"    {name!r}: ({_array(f'x_{name}')}, {_array(f'y_{name}')})," for name in parts),
             "}",
         ]
-        lines += ["x_train, y_train = parts['train']", "N = len(x_train)"]
-        if "x_stream" in self._arrays:
-            lines += ["# every example that the run drew, in order"]
-            lines += [f"x_stream, y_stream = {_array('x_stream')}, {_array('y_stream')}"]
-        return lines
+        return [*lines, *self._train(), *self._stream()]
+
+    @staticmethod
+    def _train() -> list[str]:
+        return ["x_train, y_train = parts['train']", "N = len(x_train)"]
+
+    def _stream(self) -> list[str]:
+        if "x_stream" not in self._arrays:
+            return []
+        return [
+            "# every example that the run drew, in order",
+            f"x_stream, y_stream = {_array('x_stream')}, {_array('y_stream')}",
+        ]
 
     def _model(self) -> list[str]:
-        return [
-            *self._module.source.rstrip("\n").splitlines(),
-            "",
-            "",
-            "model = Net()",
-            "start = {name: torch.tensor(data[f'start/{name}']) for name in model.state_dict()}",
-            "model.load_state_dict(start)",
-            "parameters = list(model.parameters())",
-        ]
+        lines = [*self._module.source.rstrip("\n").splitlines(), "", "", "model = Net()"]
+        if self._start is None:
+            lines += [
+                "start = {name: torch.tensor(data[f'start/{name}']) for name in model.state_dict()}",
+                "model.load_state_dict(start)",
+            ]
+        else:
+            lines += ["", "", *self._start]
+        return [*lines, "parameters = list(model.parameters())"]
 
     def _optimizer(self) -> list[str]:
         definition = self._rule.definition.splitlines()
@@ -244,34 +278,35 @@ class _Writer:
         parts: list[str] = []
         schedule = experiment.schedule
         if schedule.watches:
-            parts += [method(schedule, "observed"), method(schedule, "rate_given", called="rate")]
+            parts += [
+                method(schedule, "observed", to=self._to),
+                method(schedule, "rate_given", "rate", self._to),
+            ]
         elif not schedule.constant:
             function = getattr(schedule, "function", None)
             lr = float(getattr(experiment.optimizer, "lr", 0.0))
             if function is not None:
                 parts.append(following("rate", function, lr, self._steps, self._arrays))
             else:
-                parts.append(method(schedule, "rate"))
+                parts.append(method(schedule, "rate", to=self._to))
         parts += [source for _, source in self._numbers]
         return _apart(parts)
 
-    def _batches(self) -> list[str]:
-        order = self._experiment.batches
-        draws = [
-            "def generator(purpose):",
-            '    """Return a random generator for one purpose."""',
-            "    digest = hashlib.sha256(f'{SEED}:{purpose}'.encode()).digest()",
-            "    return torch.Generator().manual_seed(int.from_bytes(digest[:8], 'little') >> 1)",
+    def _generator(self) -> list[str]:
+        """Return the source of random numbers by purpose, if anything asks for it."""
+        asking = [
+            *self._loop.training(),
+            *self._strategies,
+            *(self._start or ()),
+            *(self._order or ("",))[:1],
         ]
-        if order.streams:
-            return draws if "generator(" in "\n".join(self._loop.training()) else []
-        source, by_target, difficulty = epoch_order(order)
-        parts = (
-            ["\n".join(draws)]
-            if "generator("
-            in source + "\n".join([*self._loop.training(), *self._loop.strategies()])
-            else []
-        )
+        return list(said.GENERATOR) if any("generator(" in str(one) for one in asking) else []
+
+    def _batches(self) -> list[str]:
+        if self._order is None:
+            return []
+        source, by_target, difficulty = self._order
+        parts = []
         if by_target:
             parts.append(
                 "by_target = (y_train if y_train.dim() == 1 else y_train[:, 0]).argsort(stable=True)"

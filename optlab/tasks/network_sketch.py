@@ -65,7 +65,7 @@ class SketchLayer:
 
     @property
     def shown(self) -> NDArray[np.int64]:
-        """Numbers of the units that are drawn, evenly spaced among all."""
+        """Numbers ``[shown]`` of the units that are drawn, evenly spaced among all."""
         return shown_units(self.units)
 
 
@@ -124,7 +124,7 @@ class SketchView(View):
 
 
 def shown_units(units: int) -> NDArray[np.int64]:
-    """Return the numbers of those of ``units`` units that are drawn: evenly spaced, all of a few."""
+    """Return the numbers ``[shown]`` of those of ``units`` units that are drawn, evenly spaced."""
     return np.linspace(0, units - 1, min(units, UNITS)).round().astype(np.int64)
 
 

@@ -8,13 +8,13 @@ from typing import Any
 
 from optlab.core.errors import InvalidInput
 from optlab.core.toml import parse
+from optlab.experiment.settings import flat
 from optlab.store import RunRecord, Store, StoredSeries
 from optlab.studies.comparison import words
 from optlab.studies.comparison.checks import measure_problems
 from optlab.studies.comparison.fields import Decision, Measured
 from optlab.studies.comparison.results import StudyResult
 from optlab.studies.comparison.stored_runs import compare_stored
-from optlab.studies.comparison.study import flat
 from optlab.tasks.study_news import drawn_series
 from optlab.tasks.task import Task
 from optlab.training.control import Controls

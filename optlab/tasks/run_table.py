@@ -7,6 +7,7 @@ row tells which.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -54,14 +55,14 @@ class RunRow:
             self.study,
             "" if self.member is None else self.member.arm,
             *(
-                f"{name} {label_of(kind, name)}"
+                _component(kind, name)
                 for kind in ("optimizer", "dataset", "model")
                 if (name := self.settings.get(f"{kind}.name"))
             ),
         )
         return "\n".join(parts).lower()
 
-    @property
+    @cached_property
     def family(self) -> tuple[str, ...]:
         """What is equal in runs that differ in nothing but their seeds; forks are apart."""
         return (self.record.parent, str(self.record.at), *self.settings.seedless)
@@ -75,6 +76,11 @@ class RunRow:
             value = record.final[name]
             return () if value is None else (value,)
         return self.settings.find(name)
+
+
+@functools.lru_cache(maxsize=1024)
+def _component(kind: str, name: str) -> str:
+    return f"{name} {label_of(kind, name)}"
 
 
 _OF_THE_RECORD = ("status", "steps", "seconds", "device", "runner", "title", "name", "parent", "at")
@@ -99,6 +105,11 @@ class RunTable:
     stamp: tuple[tuple[int, int], ...] = ()
     hidden: str = ""
     notice: str = ""
+
+    @cached_property
+    def going(self) -> tuple[RunRecord, ...]:
+        """The runs in progress."""
+        return tuple(row.record for row in self.rows.values() if row.record.going)
 
 
 @dataclass(frozen=True)
@@ -155,7 +166,7 @@ class RunChangesTask(Task):
             StoreError: the store cannot be read.
         """
         stamp, old = _stamp(), self.table
-        going = [row.record for row in old.rows.values() if row.record.going]
+        going = old.going
         home = paths.home()
         alive = {owner: is_held(home, owner) for owner in {record.owner for record in going}}
         if stamp == old.stamp and all(alive.values()):
@@ -212,7 +223,10 @@ def rows_of(
         settings = before.settings if same and before else Settings.of(record.experiment)
         member = members.get(record.id)
         study = "" if member is None else studies.get(member.study, member.study)
-        rows[record.id] = RunRow(record, settings, member, study)
+        row = RunRow(record, settings, member, study)
+        # Computed here and not where a list is filtered or grouped for the first time.
+        row.text, row.family  # noqa: B018
+        rows[record.id] = row
     return rows
 
 

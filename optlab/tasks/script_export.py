@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import io
 import math
@@ -61,7 +62,7 @@ class Exported:
     """What was written.
 
     Attributes:
-        path: of the program. beside: of its data. final: what it printed at its end, name → value;
+        path: of the program. beside: of its data, None where the program says them itself. final: what it printed at its end, name → value;
             empty where it was not tried. differences: name → difference from the stored run.
         steps_in_double_precision, difference_in_double_precision: where the numbers differ by more
             than :data:`TOLERANCE`, so many of the first steps were compared in double precision,
@@ -69,7 +70,7 @@ class Exported:
     """
 
     path: Path
-    beside: Path
+    beside: Path | None
     final: Mapping[str, float] = field(default_factory=dict)
     differences: Mapping[str, float] = field(default_factory=dict)
 
@@ -149,8 +150,11 @@ class ScriptTextTask(Task):
             InvalidInput: the experiment cannot be written as a program.
             StoreError: the data cannot be written.
         """
-        about = [f"Trains an experiment of OptLab {__version__}; only torch and numpy are needed."]
+        about = [f"Trains an experiment of OptLab {__version__}."]
         program = script(Experiment.from_toml(self.document), about=about)
+        if not program.arrays:
+            yield program.text("")
+            return
         content = _packed(program)
         folder = paths.home() / "scripts"
         folder.mkdir(parents=True, exist_ok=True)
@@ -158,6 +162,22 @@ class ScriptTextTask(Task):
         if not beside.exists():
             write_atomically(beside, content)
         yield program.text(str(beside))
+
+
+def _needs(program: Script, beside: str) -> list[str]:
+    """Return what a program needs, in sentences."""
+    modules = ["torch", "numpy"]
+    if any("from sklearn" in section.code for section in program.sections):
+        modules.append("scikit-learn")
+    needed = f"OptLab is not needed, only {', '.join(modules[:-1])} and {modules[-1]}."
+    if not program.arrays:
+        return [needed]
+    kinds = {
+        "the data": any(name.startswith("x_train") for name in program.arrays),
+        "the start weights": any(name.startswith("start/") for name in program.arrays),
+    }
+    held = " and ".join(name for name, there in kinds.items() if there) or "what the steps drew"
+    return [f"{needed} Of the run, {held} are in {beside}, which belongs beside this file."]
 
 
 def _packed(program: Script) -> bytes:
@@ -201,13 +221,11 @@ def _export(
         raise InvalidInput(
             f"{path} ends in .npz, as the data beside the program do; choose another ending.", "to"
         )
-    for one in (path, beside):
-        check_target(one, force=target.force)
-    about += [
-        f"OptLab is not needed, only torch and numpy. The data and the start weights are in "
-        f"{beside.name}, which belongs beside this file."
-    ]
+    check_target(path, force=target.force)
     program = script(experiment, steps=steps, about=about)
+    if program.arrays:
+        check_target(beside, force=target.force)
+    program = dataclasses.replace(program, about=(*program.about, *_needs(program, beside.name)))
     data = _packed(program)
     found = _tried(program, data, limit) if target.tried else {}
     both = {name: (found[name], final[name]) for name in final if name in found}
@@ -216,9 +234,10 @@ def _export(
     if max(differences.values(), default=0.0) > TOLERANCE:
         agreed = _agreed_in_double_precision(experiment, steps, limit)
     text = (notebook if target.format == "notebook" else Script.text)(program, beside.name)
-    write_atomically(beside, data)
+    if program.arrays:
+        write_atomically(beside, data)
     write_atomically(path, text.encode())
-    return Exported(path, beside, found, differences, *agreed)
+    return Exported(path, beside if program.arrays else None, found, differences, *agreed)
 
 
 def _agreed_in_double_precision(
@@ -296,7 +315,11 @@ def _tried(program: Script, data: bytes, limit: float) -> dict[str, float]:
 
 
 def printed(text: str) -> dict[str, float]:
-    """Return the final numbers that a script has printed, by name."""
+    """Return the final numbers that a script has printed, by name.
+
+    Raises:
+        RunFailed: it has printed none.
+    """
     lines = text.splitlines()
     if "final" not in lines:
         raise RunFailed("The script ended without its final numbers, so it is not written.")

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from optlab.core.data import LearningTask
 from optlab.store import RunRecord, Store, StoredSeries
 from optlab.store.export import export
 from optlab.tasks.diagnosis import RunDiagnosis, diagnosis_of
+from optlab.tasks.run_scales import RunScale, scale_of
 from optlab.tasks.task import Task
 from optlab.training.control import Controls, Message
 
@@ -61,6 +62,7 @@ class RunCurves:
         diagnosis: what limits it.
         log: what was sent to it, in order, each message with the steps completed before it.
         kept: steps of its snapshots, ascending.
+        scale: converts its steps into epochs, examples, evaluations and seconds.
     """
 
     record: RunRecord
@@ -68,6 +70,7 @@ class RunCurves:
     diagnosis: RunDiagnosis
     log: tuple[tuple[int, Message], ...]
     kept: tuple[int, ...] = ()
+    scale: RunScale = field(default_factory=RunScale)
 
     @property
     def messages(self) -> tuple[Message, ...]:
@@ -106,33 +109,10 @@ class RunCurvesTask(Task):
             series = store.series(record.id)
             controls_sent = store.controls(record.id)
             diagnosis = diagnosis_of(record, series, controls_sent)
-            kept = tuple(sorted({one.step for one in store.snapshots(record.id) if one.intact}))
-            yield RunCurves(record, series, diagnosis, tuple(controls_sent), kept)
-
-
-@dataclass(frozen=True)
-class DeleteRunTask(Task):
-    """Delete a run; the result is the :class:`RunList` that remains.
-
-    Attributes:
-        run_id: its id.
-    """
-
-    run_id: str
-
-    def run(self, controls: Controls) -> Iterator[RunList]:
-        """Delete the run; see :class:`~optlab.tasks.task.Task`.
-
-        Args:
-            controls: not used.
-
-        Raises:
-            InvalidInput: there is no such run, or it is in progress.
-            StoreError: it cannot be deleted.
-        """
-        with Store.open() as store:
-            store.delete(self.run_id)
-            yield RunList(tuple(store.runs()), store.hidden)
+            snapshots = store.snapshots(record.id)
+            kept = tuple(sorted({one.step for one in snapshots if one.intact}))
+            scale = scale_of(record, series, snapshots, controls_sent)
+            yield RunCurves(record, series, diagnosis, tuple(controls_sent), kept, scale)
 
 
 @dataclass(frozen=True)

@@ -60,7 +60,7 @@ def test_that_a_run_is_written_tried_and_compared(
     assert "differ from those of the run by at most" in said and "rounding" not in said
     text = target.read_text(encoding="utf-8")
     assert run in text and "import optlab" not in text and "from optlab" not in text
-    assert (tmp_path / "again.npz").is_file()
+    assert not (tmp_path / "again.npz").exists()  # the lines say the data and the start
     assert main(["export", run, "--format", "python", "--to", str(target)]) == 2
     assert "again.py already exists" in capsys.readouterr().err
 
@@ -75,9 +75,24 @@ def test_that_a_preset_and_a_file_are_written_without_a_run(tmp_path: Path) -> N
         compile(target.read_text(encoding="utf-8"), target.name, "exec")
 
 
+def test_that_what_lines_do_not_say_is_beside_the_script(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file, target = tmp_path / "mine.toml", tmp_path / "again.py"
+    file.write_text(DOCUMENT + "[initializer]\ntries = 3\n", encoding="utf-8")
+    arguments = ["export", str(file), "--format", "python", "--to", str(target), "--no-check"]
+    assert main(arguments) == 0
+    assert "the start weights are in again.npz" in target.read_text(encoding="utf-8")
+    with np.load(tmp_path / "again.npz") as data:
+        assert sorted(data)[0] == "start/layers.0.bias" and "x_train" not in data
+    target.unlink()
+    assert main(arguments) == 2
+    assert "again.npz already exists" in capsys.readouterr().err
+
+
 def test_that_a_notebook_has_the_cells_of_the_script(tmp_path: Path) -> None:
     target, script = tmp_path / "again.ipynb", tmp_path / "script.py"
-    run = recorded()
+    run = recorded(DOCUMENT + "[initializer]\ntries = 3\n")
     arguments = ["--no-check", "--to"]
     assert main(["export", run, "--format", "notebook", *arguments, str(target)]) == 0
     assert main(["export", run, "--format", "python", *arguments, str(script)]) == 0

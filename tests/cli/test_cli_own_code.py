@@ -213,6 +213,7 @@ def test_that_a_run_leaves_the_module_to_workers(tmp_path: Path) -> None:
     assert str(os.getpid()) not in {parent for _, parent in pairs}
 
 
+@pytest.mark.soak
 def test_that_a_module_that_ends_its_process_when_a_run_begins_is_told_in_a_sentence(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -334,6 +334,7 @@ def test_that_a_job_that_waits_for_a_worker_starts_when_one_comes(machines):
         assert ended(events).status == "finished"
 
 
+@pytest.mark.soak
 def test_that_a_job_that_ends_its_workers_is_given_up(monkeypatch, tmp_path):
     monkeypatch.setenv("DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES", "1")
     machines = Machines(tmp_path)
@@ -425,6 +426,7 @@ def test_that_no_worker_outlives_a_program_that_is_killed():
     assert not psutil.wait_procs(family, timeout=30)[1]
 
 
+@pytest.mark.soak
 def test_that_a_worker_stops_the_job_of_a_program_that_is_killed(machines):
     machines.worker()
     machines.connected(1).close()
@@ -459,6 +461,7 @@ def test_that_a_scheduler_without_workers_is_refused(machines):
     assert "has no workers" in message and f"dask worker {machines.address}" in message
 
 
+@pytest.mark.soak
 def test_that_an_unreachable_scheduler_is_refused_in_a_few_seconds():
     with socket.create_server(("127.0.0.1", 0)) as unused:
         port = unused.getsockname()[1]
@@ -466,6 +469,7 @@ def test_that_an_unreachable_scheduler_is_refused_in_a_few_seconds():
     assert "No Dask scheduler" in message
 
 
+@pytest.mark.soak
 def test_that_something_else_that_listens_is_no_scheduler():
     with socket.create_server(("127.0.0.1", 0)) as silent:
         message = refused(f"tcp://127.0.0.1:{silent.getsockname()[1]}")

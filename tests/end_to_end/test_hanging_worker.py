@@ -149,6 +149,7 @@ def window(qtbot: QtBot) -> Iterator[MainWindow]:
     window.close_without_asking()
 
 
+@pytest.mark.soak
 def test_that_the_window_shows_a_suspended_worker_and_ends_it_on_a_click(
     qtbot: QtBot, window: MainWindow
 ) -> None:

@@ -78,7 +78,9 @@ def _distance(first: np.ndarray, second: np.ndarray) -> float:
 
 
 @pytest.mark.parametrize(
-    ("precision", "tolerance"), [("float64", 1e-12), ("float32", 1e-6)], ids=["float64", "float32"]
+    ("precision", "tolerance"),
+    [("float64", 1e-12), pytest.param("float32", 1e-6, marks=pytest.mark.soak)],
+    ids=["float64", "float32"],
 )
 def test_that_two_ranks_give_what_one_process_gives_for_500_steps(tmp_path, precision, tolerance):
     path = _file(tmp_path, precision=precision, budget={"steps": 500})
@@ -202,6 +204,7 @@ def test_that_three_ranks_share_whatever_the_batch_and_the_model(tmp_path):
 # --- one stop for all -----------------------------------------------------------------------------
 
 
+@pytest.mark.soak
 def test_that_messages_reach_all_ranks_before_the_same_step(tmp_path):
     """Sent while the run goes; what one process gives with the same messages at the same steps."""
     experiment = Experiment.from_dict(
@@ -281,6 +284,7 @@ def _ranks(family: list[psutil.Process]) -> list[psutil.Process]:
     return sorted((one for one in workers if one.ppid() in parents), key=lambda one: one.pid)
 
 
+@pytest.mark.soak
 def test_that_ctrl_c_stops_all_ranks_and_that_nothing_listened_but_on_this_machine(tmp_path):
     home = tmp_path / "home"
     with _training(home, _file(tmp_path, budget={"steps": 10**6})) as (process, family, _):
@@ -325,6 +329,7 @@ def test_that_a_killed_rank_ends_the_run_in_words_and_that_it_goes_on_bit_for_bi
     assert again.final == whole.final
 
 
+@pytest.mark.soak
 def test_that_no_rank_outlives_the_command(tmp_path):
     path = _file(tmp_path, budget={"steps": 10**6})
     with _training(tmp_path / "home", path) as (process, family, _):
@@ -446,6 +451,7 @@ def test_that_an_own_model_that_mixes_a_batch_in_training_is_refused(tmp_path):
 # --- ranks that torchrun has started -------------------------------------------------------------
 
 
+@pytest.mark.soak
 def test_that_torchrun_starts_ranks_of_one_run(tmp_path):
     path = _file(tmp_path, budget={"steps": 60}, precision="float64")
     home = tmp_path / "home"

@@ -68,6 +68,7 @@ def test_that_the_editor_is_copied(qtbot: QtBot) -> None:
     copied = CopiedExperiment(
         window.experiment_panel, TaskBridge(None, window), window.banner, window
     )
+    window.experiment_panel.set_experiment(experiment.with_values({"initializer.tries": 2}))
     copied.copy_script()
     qtbot.waitUntil(lambda: "torch" in QApplication.clipboard().text(), timeout=100_000)
     text = QApplication.clipboard().text()

@@ -22,7 +22,6 @@ from optlab.gui.main_window import MainWindow
 from optlab.gui.panels import diagnosis_panel
 from optlab.gui.panels.catalogue_dialog import CatalogueDialog
 from optlab.gui.panels.gallery_dialog import GalleryDialog
-from optlab.gui.panels.runs_dialog import RunsDialog
 from optlab.gui.plots.curve_plot import CurvePlot
 from optlab.gui.plots.error_plot import ErrorPlot
 from optlab.gui.plots.gradient_plot import GradientPlot
@@ -503,11 +502,10 @@ def test_that_a_stored_run_can_be_looked_at_again(
     wait_idle(qtbot, window)
     window.plots.clear()
     assert last_step(window.plots.plot(LossPlot), "batch_loss") is None
-    dialog = RunsDialog(window)
-    qtbot.addWidget(dialog)
-    dialog.showRequested.connect(window.show_stored)
-    qtbot.waitUntil(dialog.show_button.isEnabled, timeout=20_000)
-    dialog.show_button.click()
+    runs = window.runs
+    qtbot.waitUntil(lambda: runs.panel.model.count == 1, timeout=20_000)
+    runs.panel.select_run(next(iter(runs.panel.model.table.rows)))
+    runs.open_curves()
     qtbot.waitUntil(
         lambda: last_step(window.plots.plot(LossPlot), "batch_loss") == 300, timeout=20_000
     )

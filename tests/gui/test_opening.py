@@ -110,8 +110,7 @@ def test_that_nothing_moves_when_the_panels_come(window: MainWindow, qtbot: QtBo
     QApplication.processEvents()
     assert places(window) == before
     assert QApplication.instance().styleSheet() == style_sheet != ""  # type: ignore[union-attr]
-    assert window.views.tabText(1) == "Instruments"
-    assert window.views.widget(1) is window.instruments
+    assert window.board_area.widget() is window.plots
 
 
 def test_that_a_run_can_be_started_before_the_panels_are_there(

@@ -1,4 +1,4 @@
-"""What the window is told of studies: how one stands while it goes and afterwards, and the lists."""
+"""What the window shows of studies: how one stands while it goes and afterwards, and the lists."""
 
 from __future__ import annotations
 

@@ -154,6 +154,13 @@ class Dataset(Component):
         """
         return None
 
+    def loading(self) -> tuple[str, ...]:
+        """Return lines of source that load the examples ``x`` and ``y`` from a package.
+
+        For scripts; () where no package has them. The result is compared with :meth:`examples`.
+        """
+        return ()
+
     def input_names(self) -> Sequence[str]:
         """Return a name for each input value, or an empty sequence."""
         return ()

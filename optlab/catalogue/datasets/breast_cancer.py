@@ -35,6 +35,12 @@ class BreastCancer(Dataset):
     def examples(self, rng: np.random.Generator) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
         return classified("breast_cancer.csv")
 
+    def loading(self) -> tuple[str, ...]:
+        return (
+            "from sklearn.datasets import load_breast_cancer",
+            "x, y = load_breast_cancer(return_X_y=True)",
+        )
+
     def input_names(self) -> Sequence[str]:
         cells = [
             "radius", "texture", "perimeter", "area", "smoothness", "compactness",

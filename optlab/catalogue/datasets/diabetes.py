@@ -40,5 +40,12 @@ class Diabetes(Dataset):
         scaled = (x - x.mean(axis=0)) / x.std(axis=0) / len(x) ** 0.5
         return scaled, ((y - y.mean()) / y.std())[:, None]
 
+    def loading(self) -> tuple[str, ...]:
+        return (
+            "from sklearn.datasets import load_diabetes",
+            "x, y = load_diabetes(return_X_y=True)",
+            "y = ((y - y.mean()) / y.std())[:, None]",
+        )
+
     def input_names(self) -> Sequence[str]:
         return ["age", "sex", "bmi", "bp", "s1", "s2", "s3", "s4", "s5", "s6"]

@@ -36,6 +36,13 @@ class Digits(Dataset):
         x, y = classified("digits.csv.gz", header=False)
         return x.reshape(-1, 8, 8), y
 
+    def loading(self) -> tuple[str, ...]:
+        return (
+            "from sklearn.datasets import load_digits",
+            "x, y = load_digits(return_X_y=True)",
+            "x = x.reshape(-1, 8, 8)",
+        )
+
     def input_names(self) -> Sequence[str]:
         return [f"pixel {row},{column}" for row in range(8) for column in range(8)]
 

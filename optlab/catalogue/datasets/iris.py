@@ -31,6 +31,12 @@ class Iris(Dataset):
     def examples(self, rng: np.random.Generator) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
         return classified("iris.csv")
 
+    def loading(self) -> tuple[str, ...]:
+        return (
+            "from sklearn.datasets import load_iris",
+            "x, y = load_iris(return_X_y=True)",
+        )
+
     def input_names(self) -> Sequence[str]:
         return ["sepal length (cm)", "sepal width (cm)", "petal length (cm)", "petal width (cm)"]
 

@@ -34,6 +34,12 @@ class Wine(Dataset):
     def examples(self, rng: np.random.Generator) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
         return classified("wine_data.csv")
 
+    def loading(self) -> tuple[str, ...]:
+        return (
+            "from sklearn.datasets import load_wine",
+            "x, y = load_wine(return_X_y=True)",
+        )
+
     def input_names(self) -> Sequence[str]:
         return [
             "alcohol", "malic_acid", "ash", "alcalinity_of_ash", "magnesium", "total_phenols",

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from typing import ClassVar
+from typing import ClassVar, Literal
 
+from optlab.catalogue.initializers import _drawn
 from optlab.catalogue.initializers.base import InitializationContext, Initializer
-from optlab.core.fields import integer, number
+from optlab.core.fields import choice, integer, number
 from optlab.core.layout import Layout, Parameter
 from optlab.core.lazy import torch
 
@@ -32,7 +33,7 @@ class BatchScaled(Initializer):
     }
     source: ClassVar[str] = (
         "Notes, parameter initialization: scales from one minibatch; D. Mishkin, J. Matas (2016),"
-        " LSUV, without its orthogonal first draw."
+        " LSUV: with an orthogonal first draw."
     )
 
     spread: float = number(
@@ -44,6 +45,12 @@ class BatchScaled(Initializer):
         slider=(0.1, 10.0),
         help="Standard deviation of the pre-activations of every layer.",
         why="At 1 most activations are neither linear nor saturated.",
+    )
+    first: Literal["normal", "orthogonal"] = choice(
+        "normal",
+        "First draw",
+        help="What is rescaled: normal weights, or orthogonal matrices (LSUV).",
+        why="Orthogonal matrices keep all directions alike; both end with the same spread.",
     )
     examples: int = integer(
         128,
@@ -57,6 +64,8 @@ class BatchScaled(Initializer):
     )
 
     def weight(self, parameter: Parameter, generator: torch.Generator) -> torch.Tensor:
+        if self.first == "orthogonal":
+            return _drawn.orthogonal_stack(parameter, generator)
         return torch.randn(parameter.shape, generator=generator, dtype=torch.float64) / math.sqrt(
             parameter.fan_in
         )

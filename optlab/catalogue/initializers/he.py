@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
-from typing import ClassVar
+from typing import ClassVar, Literal
 
+from optlab.catalogue.initializers import _drawn
 from optlab.catalogue.initializers.base import Initializer
+from optlab.core.fields import choice
 from optlab.core.layout import Parameter
 from optlab.core.lazy import torch
 
@@ -21,10 +23,25 @@ class He(Initializer):
     label: ClassVar[str] = "He (Kaiming)"
     sort_order: ClassVar[int] = 11
     rule: ClassVar[tuple[str, ...]] = (r"W_{i,j} \sim N\left(0,\ \frac{2}{m}\right)",)
-    symbols: ClassVar[dict[str, str]] = {"m": "inputs of the layer (fan-in)"}
+    symbols: ClassVar[dict[str, str]] = {
+        "m": "inputs of the layer (fan-in), or its outputs (fan-out)"
+    }
     source: ClassVar[str] = "K. He et al. (2015), Delving deep into rectifiers; not in the notes."
-    differences: ClassVar[str] = "Same as torch.nn.init.kaiming_normal_(nonlinearity='relu')."
+    differences: ClassVar[str] = (
+        "Same as torch.nn.init.kaiming_normal_ or kaiming_uniform_ with nonlinearity='relu' and the"
+        " mode fan_in or fan_out; truncated as VarianceScaling of Keras."
+    )
+
+    distribution: _drawn.Distribution = _drawn.distribution("normal")
+    fan: Literal["in", "out"] = choice(
+        "in",
+        "Fan",
+        help="Whether m counts the inputs of a unit, which keeps the spread of activations in the"
+        " forward pass, or the units that an input reaches, which keeps that of gradients in the"
+        " backward pass.",
+        why="Inputs are the common choice.",
+    )
 
     def weight(self, parameter: Parameter, generator: torch.Generator) -> torch.Tensor:
-        scale = math.sqrt(2.0 / parameter.fan_in)
-        return scale * torch.randn(parameter.shape, generator=generator, dtype=torch.float64)
+        m = parameter.fan_in if self.fan == "in" else parameter.fan_out
+        return _drawn.drawn(self.distribution, math.sqrt(2.0 / m), parameter.shape, generator)

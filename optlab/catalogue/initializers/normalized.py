@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import ClassVar
 
+from optlab.catalogue.initializers import _drawn
 from optlab.catalogue.initializers.base import Initializer
 from optlab.core.layout import Parameter
 from optlab.core.lazy import torch
@@ -31,9 +32,17 @@ class Normalized(Initializer):
         "Notes, normalized initialization (with the square root that one of them omits); X."
         " Glorot, Y. Bengio (2010)."
     )
-    differences: ClassVar[str] = "Same as torch.nn.init.xavier_uniform_ with gain 1."
+    differences: ClassVar[str] = (
+        "Same as torch.nn.init.xavier_uniform_ or xavier_normal_ with gain 1; truncated as"
+        " VarianceScaling of Keras."
+    )
+
+    distribution: _drawn.Distribution = _drawn.distribution("uniform")
 
     def weight(self, parameter: Parameter, generator: torch.Generator) -> torch.Tensor:
-        bound = math.sqrt(6.0 / (parameter.fan_in + parameter.fan_out))
-        uniform = torch.rand(parameter.shape, generator=generator, dtype=torch.float64)
-        return (2.0 * uniform - 1.0) * bound
+        variance = 2.0 / (parameter.fan_in + parameter.fan_out)
+        if self.distribution == "uniform":
+            bound = math.sqrt(3.0 * variance)
+            uniform = torch.rand(parameter.shape, generator=generator, dtype=torch.float64)
+            return (2.0 * uniform - 1.0) * bound
+        return _drawn.drawn(self.distribution, math.sqrt(variance), parameter.shape, generator)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from optlab.catalogue.initializers import _drawn
 from optlab.catalogue.initializers.base import Initializer
 from optlab.core.fields import number
 from optlab.core.layout import Parameter
@@ -29,7 +30,10 @@ class Orthogonal(Initializer):
         "Notes, parameter initialization: initializing to random orthogonal matrices; A. Saxe et"
         " al. (2013)."
     )
-    differences: ClassVar[str] = "Same as torch.nn.init.orthogonal_."
+    differences: ClassVar[str] = (
+        "Same as torch.nn.init.orthogonal_ on each matrix; where several lie above each other in one"
+        " tensor, as the gates of an LSTM or the projections of attention do, each is orthogonal."
+    )
 
     gain: float = number(
         1.0,
@@ -43,13 +47,4 @@ class Orthogonal(Initializer):
     )
 
     def weight(self, parameter: Parameter, generator: torch.Generator) -> torch.Tensor:
-        rows = parameter.shape[0]
-        columns = parameter.size // rows
-        normal = torch.randn(
-            (max(rows, columns), min(rows, columns)), generator=generator, dtype=torch.float64
-        )
-        q, r = torch.linalg.qr(normal)
-        # Without the signs of the diagonal of R, Q is not uniform over the orthogonal matrices.
-        q = q * r.diagonal().sign()
-        matrix: torch.Tensor = q if rows >= columns else q.t()
-        return self.gain * matrix.reshape(parameter.shape)
+        return self.gain * _drawn.orthogonal_stack(parameter, generator)

@@ -93,13 +93,13 @@ class Loss(Component):
         """
         return None
 
-    def written(self, task: LearningTask) -> str | None:
-        """Return the loss of each example of one run as source, for scripts; None for no script.
+    def written(self, task: LearningTask) -> str:
+        """Return the loss of each example of one run as source, for scripts; "" where there is none.
 
         It is an expression of ``outputs`` ``[m, outputs]`` and ``y``, class numbers ``[m]`` or
         values ``[m, outputs]``, in which ``F`` is ``torch.nn.functional``.
         """
-        return None
+        return ""
 
     def probabilities(self, outputs: torch.Tensor) -> torch.Tensor | None:
         """Return the class probabilities ``[R, m, classes]`` that the outputs predict.

@@ -116,7 +116,7 @@ class Transformer(Model):
                 *_norm(f"{block}.norm1", n),
                 # Queries, keys and values are three maps in one tensor; each has n inputs and
                 # outputs.
-                Parameter(f"{block}.attention.weight", (3 * n, n), "weight", n, n),
+                Parameter(f"{block}.attention.weight", (3 * n, n), "weight", n, n, stacked=3),
                 Parameter(f"{block}.attention.bias", (3 * n,), "bias", n, n),
                 *linear(f"{block}.mixing", n, n),
                 *_norm(f"{block}.norm2", n),

@@ -10,6 +10,8 @@ from PySide6.QtWidgets import (
     QCheckBox,
     QFrame,
     QHBoxLayout,
+    QSizePolicy,
+    QSpacerItem,
     QTabWidget,
     QToolButton,
     QVBoxLayout,
@@ -18,6 +20,7 @@ from PySide6.QtWidgets import (
 from optlab.catalogue.instruments.base import Instrument
 from optlab.experiment.pages import sentence
 from optlab.gui.forms.fields_form import FieldsForm
+from optlab.gui.instruments.instrument_plot import InstrumentPlot
 from optlab.gui.instruments.pictures import plot_of
 from optlab.gui.plain_text import PlainLabel, plain
 from optlab.gui.plots.colors import PlotColors
@@ -29,15 +32,23 @@ MAX_CURVES = 12
 """Curves that are drawn of a quantity with many numbers: beyond, colors repeat."""
 
 
+_PLOT_HEIGHT = 290
+"""Height of its plots among the other cards, in logical pixels."""
+_MIN_PLOT_HEIGHT = 120
+_UNBOUNDED = 2**24 - 1
+"""Qt's largest height."""
+
+
 class InstrumentCard(QFrame):
     """An editor and display of one instrument.
 
     Signals: ``switched(str, object)``: its name, and its fields or None; ``pageRequested(str,
-    str)``: kind and name.
+    str)``: kind and name; ``tileRequested(str)``: the user wants it as a tile of its own.
     """
 
     switched = Signal(str, object)
     pageRequested = Signal(str, str)
+    tileRequested = Signal(str)
 
     def __init__(self, instrument: type[Instrument]) -> None:
         super().__init__()
@@ -52,6 +63,9 @@ class InstrumentCard(QFrame):
         self.fields_button = self._button("⚙", "Schedule and fields of this instrument")
         self.fields_button.setCheckable(True)
         self.fields_button.setObjectName("toggle")
+        self.tile_button = self._button(
+            "▣", f"Show {instrument.label.lower()} as a tile of its own"
+        )
         self.page_button = self._button("?", f"Explain {instrument.label.lower()}")
         self.form = FieldsForm(instrument, f"instruments.{instrument.name}")
         self.form.hide()
@@ -61,7 +75,7 @@ class InstrumentCard(QFrame):
         self.problem.hide()
         self.tabs = QTabWidget()
         self.tabs.setDocumentMode(True)
-        self.tabs.setFixedHeight(290)
+        self.tabs.setFixedHeight(_PLOT_HEIGHT)
         self.tabs.hide()
         self._plots: dict[str, CurvePlot] = {}
         self._picture: ResultPlot | None = None
@@ -71,6 +85,7 @@ class InstrumentCard(QFrame):
         head.addWidget(self.box)
         head.addWidget(self.cost, 1)
         head.addWidget(self.fields_button)
+        head.addWidget(self.tile_button)
         head.addWidget(self.page_button)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(1, 1, 1, 6)
@@ -78,10 +93,13 @@ class InstrumentCard(QFrame):
         layout.addLayout(head)
         for widget in (self.form, self.problem, self.tabs):
             layout.addWidget(widget)
+        self._column = layout
+        self._room = QSpacerItem(0, 0, vData=QSizePolicy.Policy.Expanding)
         self._show_schedule()
         self.box.toggled.connect(lambda _on: self._switched())
         self.form.fieldEdited.connect(lambda _name: self._edited())
         self.fields_button.toggled.connect(self.form.setVisible)
+        self.tile_button.clicked.connect(lambda: self.tileRequested.emit(instrument.name))
         self.page_button.clicked.connect(
             lambda: self.pageRequested.emit("instrument", instrument.name)
         )
@@ -95,12 +113,14 @@ class InstrumentCard(QFrame):
         They are built on first access: most instruments are off, and plots take time to set up.
         """
         if not self._plots:
-            shared: dict[str, CurvePlot] = {}
+            shared: dict[str, InstrumentPlot] = {}
             for quantity in self.instrument.gives:
                 label = quantity.axis or quantity.label
                 if label not in shared:
-                    shared[label] = CurvePlot(label, log_y=quantity.log)
+                    name = self.instrument.name
+                    shared[label] = InstrumentPlot(label, name, log_y=quantity.log)
                     self.tabs.addTab(shared[label], label)
+                shared[label].add_quantity(quantity.name, quantity.label)
                 self._plots[quantity.name] = shared[label]
             if self.instrument.draws:
                 self._picture = ResultPlot()
@@ -120,6 +140,22 @@ class InstrumentCard(QFrame):
     def on(self) -> bool:
         """Whether the instrument is switched on."""
         return self.box.isChecked()
+
+    def set_own_tile(self, own: bool) -> None:
+        """Fill a tile of the board, without the frame that it has among other cards."""
+        self.setObjectName("card" if own else "tile")
+        self.tile_button.setVisible(not own)
+        if own:
+            self.tabs.setMinimumHeight(_MIN_PLOT_HEIGHT)
+            self.tabs.setMaximumHeight(_UNBOUNDED)
+            self._column.addItem(self._room)
+            self._column.setStretchFactor(self.tabs, 1)
+        else:
+            self.tabs.setFixedHeight(_PLOT_HEIGHT)
+            self._column.removeItem(self._room)
+            self._column.setStretchFactor(self.tabs, 0)
+        self.style().unpolish(self)
+        self.style().polish(self)
 
     def values(self) -> dict[str, Any]:
         """Return the values of its fields."""

@@ -21,14 +21,17 @@ class InstrumentsPanel(QScrollArea):
     """A card for each instrument, in two columns.
 
     Signals: ``switched(str, object)``: the user switched an instrument; its name, and its fields or
-    None; ``pageRequested(str, str)``: kind and name.
+    None; ``pageRequested(str, str)``: kind and name; ``tileRequested(str)``: the user wants the card
+    of an instrument as a tile of its own.
     """
 
     switched = Signal(str, object)
     pageRequested = Signal(str, str)
+    tileRequested = Signal(str)
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
+        self._slots: dict[str, _Slot] = {}
         self.setObjectName("experimentScroll")
         self.setWidgetResizable(True)
         self.setFrameShape(QFrame.Shape.NoFrame)
@@ -52,6 +55,7 @@ class InstrumentsPanel(QScrollArea):
             card = InstrumentCard(cast(type[Instrument], component))
             card.switched.connect(self.switched)
             card.pageRequested.connect(self.pageRequested)
+            card.tileRequested.connect(self.tileRequested)
             self.cards[component.name] = card
             groups.setdefault(component.group, []).append(card)
         for title, cards in groups.items():
@@ -61,12 +65,29 @@ class InstrumentsPanel(QScrollArea):
             grid = QGridLayout()
             grid.setSpacing(8)
             for number, card in enumerate(cards):
-                grid.addWidget(card, number // 2, number % 2, Qt.AlignmentFlag.AlignTop)
+                slot = self._slots[card.instrument.name] = _Slot(card)
+                grid.addWidget(slot, number // 2, number % 2, Qt.AlignmentFlag.AlignTop)
                 grid.setColumnStretch(number % 2, 1)
             grid.setColumnStretch(1, 1)
             layout.addLayout(grid)
         layout.addStretch(1)
         self.setWidget(column)
+
+    def lend(self, name: str) -> InstrumentCard:
+        """Return the card of an instrument for a tile of its own; its place says where it is.
+
+        Raises:
+            KeyError: there is no such instrument.
+        """
+        card = self.cards[name]
+        self._slots[name].empty()
+        card.set_own_tile(True)
+        return card
+
+    def accept(self, name: str) -> None:
+        """Put the card of an instrument back into its place."""
+        self.cards[name].set_own_tile(False)
+        self._slots[name].fill()
 
     def tables(self) -> dict[str, dict[str, Any]]:
         """Return the section ``instruments`` of an experiment: the fields of those switched on."""
@@ -113,12 +134,37 @@ class InstrumentsPanel(QScrollArea):
 
     def refresh(self) -> None:
         """Draw pending changes."""
-        if self.isVisible():
-            for card in self.cards.values():
-                if card.on:
-                    card.refresh()
+        for card in self.cards.values():
+            if card.on and card.isVisible():
+                card.refresh()
 
     def set_colors(self, colors: PlotColors) -> None:
         """Apply the colors of the theme."""
         for card in self.cards.values():
             card.set_colors(colors)
+
+
+class _Slot(QWidget):
+    """The place of a card, which says so while the card is elsewhere."""
+
+    def __init__(self, card: InstrumentCard) -> None:
+        super().__init__()
+        self._card = card
+        self._note = PlainLabel(f"{card.instrument.label}: on the board, in a tile of its own")
+        self._note.setProperty("role", "muted")
+        self._note.setWordWrap(True)
+        self._note.hide()
+        self._column = QVBoxLayout(self)
+        self._column.setContentsMargins(0, 0, 0, 0)
+        self._column.addWidget(self._note)
+        self._column.addWidget(card)
+
+    def empty(self) -> None:
+        self._column.removeWidget(self._card)
+        self._card.setParent(None)
+        self._note.show()
+
+    def fill(self) -> None:
+        self._note.hide()
+        self._column.addWidget(self._card)
+        self._card.show()

@@ -18,17 +18,21 @@ from optlab.core.errors import OptLabError
 from optlab.experiment import Experiment
 from optlab.gui import theme
 from optlab.gui.bridge import TaskBridge
-from optlab.gui.manners import appearance, file_dialogs
+from optlab.gui.manners import appearance, file_dialogs, menu_entries
 from optlab.gui.manners.edits import EditHistory
 from optlab.gui.manners.focus_help import topic_of
 from optlab.gui.manners.guided_run import GuidedRun
 from optlab.gui.manners.menu_entries import ADD_CONTENDER
 from optlab.gui.manners.preferences import Preferences
+from optlab.gui.manners.session import Participant
 from optlab.gui.places import TITLES, WORKBENCH
 from optlab.tasks.stored_runs import RunList, RunListTask
 
 if TYPE_CHECKING:
     from optlab.gui.main_window import MainWindow
+
+_KEEP_MILLISECONDS = 3000
+"""Time after an edit at which the session is kept."""
 
 
 class Manners(QObject):
@@ -58,6 +62,10 @@ class Manners(QObject):
         theme.notifier().themeChanged.connect(self._theme_chosen)
         self._follows_theme = True
         self._check_theme()
+        # What a crash would lose otherwise.
+        self._keep = QTimer(self, singleShot=True, interval=_KEEP_MILLISECONDS)
+        self._keep.timeout.connect(self.session.save)
+        self.edits.changed.connect(self._keep.start)
 
     def restore(self, given: Experiment | None) -> None:
         """Restore the session, once an experiment is shown.
@@ -71,7 +79,13 @@ class Manners(QObject):
         session.register("sections", _Sections(window))
         session.register("experiment", _Shown(window, restores=given is None))
         session.register("view", _View(window))
+        for name in ("runs", "board"):
+            part = getattr(window, name, None)
+            if isinstance(part, Participant):
+                session.register(name, part)
         self.edits.clear()
+        # The parts of the window have added theirs since.
+        menu_entries.name_actions(window.menuBar())
         if session.problems:
             window.banner.show_sentence(" ".join(session.problems), problem=True)
 
@@ -79,6 +93,7 @@ class Manners(QObject):
         """Show the doors at the first start."""
         if self.session.stored and self.session.first:
             self.show_doors()
+            self.session.save()
 
     def shut_down(self) -> None:
         """Keep the session; the window closes."""
@@ -86,6 +101,7 @@ class Manners(QObject):
             self._follows_theme = False
             theme.notifier().themeChanged.disconnect(self._theme_chosen)
         self._runs.shut_down()
+        self._keep.stop()
         self.session.save()
 
     # --- undo -------------------------------------------------------------------------------------
@@ -224,19 +240,19 @@ class _Sections:
 
 
 class _View:
-    """Which place and which tab of the board are in front; a participant of the session."""
+    """Which place is in front, and what the board shows; a participant of the session."""
 
     def __init__(self, window: MainWindow) -> None:
         self._window = window
 
     def state(self) -> dict[str, Any]:
-        return {"place": self._window.places.current, "tab": self._window.views.currentIndex()}
+        return {"place": self._window.places.current, "board": self._window.board.state()}
 
     def restore(self, state: dict[str, Any]) -> None:
-        place, tab = state["place"], state["tab"]
+        place, board = state["place"], state["board"]
         if place not in TITLES:
             raise ValueError(place)
-        self._window.views.setCurrentIndex(tab)
+        self._window.board.restore(board)
         # Building a place takes a while: after what is seen first.
         QTimer.singleShot(0, self._window, lambda: self._window.places.show_place(place))
 

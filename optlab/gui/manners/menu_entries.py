@@ -113,22 +113,26 @@ def add_help_entries(menu: QMenu, built: Built, window: MainWindow) -> None:
 
 
 def name_actions(menu_bar: QMenuBar) -> None:
-    """Give each action of the menus that has none an object name and a status tip."""
+    """Give each action of the menus that has none an object name and a status tip.
+
+    Those of a menu within a menu begin with its name, so that no two are called alike.
+    """
     for top in menu_bar.actions():
         menu = top.menu()
         if isinstance(menu, QMenu):
-            _name(menu)
+            _name(menu, "action")
 
 
-def _name(menu: QMenu) -> None:
+def _name(menu: QMenu, prefix: str) -> None:
     for action in menu.actions():
         inner = action.menu()
-        if isinstance(inner, QMenu):
-            _name(inner)
-            continue
         words = re.findall(r"\w+", action.text().replace("&", ""))
+        name = prefix + "".join(word.capitalize() for word in words)
+        if isinstance(inner, QMenu):
+            _name(inner, name)
+            continue
         if not action.objectName() and words:
-            action.setObjectName("action" + "".join(word.capitalize() for word in words))
+            action.setObjectName(name)
         if not action.statusTip() and len(action.toolTip()) <= _SHORT:
             action.setStatusTip(action.toolTip())
 

@@ -73,14 +73,21 @@ def _below(menu: QMenu, way: str) -> Iterator[tuple[str, QAction]]:
 
 
 def _words(action: QAction) -> str:
-    return action.text().replace("&&", "\0").replace("&", "").replace("\0", "&").rstrip("…")
+    text = action.text().partition("\t")[0]
+    return text.replace("&&", "\0").replace("&", "").replace("\0", "&").rstrip("…")
+
+
+def keys_of(action: QAction) -> str:
+    """Return the shortcuts of an action, or those that its text names; "" for none."""
+    form = QKeySequence.SequenceFormat.NativeText
+    own = ", ".join(keys.toString(form) for keys in action.shortcuts())
+    return own or action.text().partition("\t")[2]
 
 
 def command_entries(menu_bar: QMenuBar) -> list[Entry]:
     """Return an entry for each action that is enabled."""
-    form = QKeySequence.SequenceFormat.NativeText
     return [
-        Entry(way, action.trigger, action.shortcut().toString(form), 2.0)
+        Entry(way, action.trigger, keys_of(action), 2.0)
         for way, action in actions_of(menu_bar)
         if action.isEnabled()
     ]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from optlab.core.errors import OptLabError
 from optlab.gui.manners import settings_file
@@ -20,6 +20,7 @@ FORMAT = 1
 _LOG = logging.getLogger(__name__)
 
 
+@runtime_checkable
 class Participant(Protocol):
     """A part of the window that has something to remember."""
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from html import escape
 
-from PySide6.QtGui import QKeySequence
 from PySide6.QtWidgets import (
     QDialog,
     QDialogButtonBox,
@@ -15,7 +14,7 @@ from PySide6.QtWidgets import (
 )
 
 from optlab.gui.geometry import resize_to_screen
-from optlab.gui.manners.palette import actions_of
+from optlab.gui.manners.palette import actions_of, keys_of
 
 OF_THE_KEYBOARD = (
     ("Tab, Shift+Tab", "next and previous field"),
@@ -29,12 +28,7 @@ OF_THE_KEYBOARD = (
 
 def shortcuts(menu_bar: QMenuBar) -> list[tuple[str, str]]:
     """Return the keys and the way to each action that has a shortcut, in the order of the menus."""
-    form = QKeySequence.SequenceFormat.NativeText
-    return [
-        (", ".join(keys.toString(form) for keys in action.shortcuts()), way)
-        for way, action in actions_of(menu_bar)
-        if action.shortcuts()
-    ]
+    return [(keys, way) for way, action in actions_of(menu_bar) if (keys := keys_of(action))]
 
 
 class ShortcutsDialog(QDialog):

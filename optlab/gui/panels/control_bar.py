@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from typing import Literal
 
-from PySide6.QtCore import Qt, Signal
-from PySide6.QtGui import QAction, QHideEvent, QKeySequence, QShowEvent
+from PySide6.QtCore import Signal
+from PySide6.QtGui import QAction, QKeySequence
 from PySide6.QtWidgets import (
     QHBoxLayout,
     QProgressBar,
@@ -21,6 +21,7 @@ from optlab.gui.plain_text import plain
 
 State = Literal["idle", "starting", "running", "paused", "stopping"]
 
+_NATIVE = QKeySequence.SequenceFormat.NativeText
 _RATE_SECONDS = 1.0
 """Window of the moving average of steps per second: readable, and still quick to follow changes."""
 
@@ -181,24 +182,14 @@ class ControlBar(QWidget):
         self.step_button.setEnabled(in_progress or (self._state == "idle" and self._startable))
         self.stop_button.setEnabled(in_progress)
         for button, action in self._actions.items():
-            action.setText(button.text())
+            keys = QKeySequence(action.data())
+            # Setting a text drops the shortcut.
+            button.setShortcut(keys)
+            action.setText(f"{button.text()}\t{keys.toString(_NATIVE)}")
             action.setEnabled(button.isEnabled())
 
-    def showEvent(self, event: QShowEvent) -> None:  # Qt's name
-        super().showEvent(event)
-        self._reach(Qt.ShortcutContext.WindowShortcut)
-
-    def hideEvent(self, event: QHideEvent) -> None:  # Qt's name
-        """Leave the shortcuts to the place that is in front."""
-        super().hideEvent(event)
-        self._reach(Qt.ShortcutContext.WidgetShortcut)
-
-    def _reach(self, context: Qt.ShortcutContext) -> None:
-        for action in self._actions.values():
-            action.setShortcutContext(context)
-
     def run_actions(self) -> list[QAction]:
-        """Return an action for each button, with its shortcut, for a menu."""
+        """Return an action for each button, for a menu; its text names the button's shortcut."""
         return list(self._actions.values())
 
     def _button(self, text: str, name: str, shortcut: str, tip: str) -> QPushButton:
@@ -208,8 +199,8 @@ class ControlBar(QWidget):
         action = QAction(text, self)
         action.setObjectName(f"action{text}")
         action.setStatusTip(tip)
-        action.setShortcut(QKeySequence(shortcut))
-        action.setShortcutContext(Qt.ShortcutContext.WidgetShortcut)
+        # The button has the shortcut, so that it acts where the button is seen and nowhere else.
+        action.setData(shortcut)
         action.triggered.connect(button.click)
         self._actions[button] = action
         return button

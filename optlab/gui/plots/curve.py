@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 import pyqtgraph as pg
 from numpy.typing import NDArray
@@ -70,6 +68,7 @@ class Curve:
         self.smooth_line: pg.PlotCurveItem | None = None
         self.shown = True
         self._style: tuple[object, ...] = ()
+        self._drawn: tuple[object, ...] = ()
         self._has_markers = False
 
     def set_shown(self, shown: bool) -> None:
@@ -91,7 +90,7 @@ class Curve:
         self._style = ()
         if weight:
             self.average = Smoothed(weight)
-            kept = self.samples.samples(-math.inf, math.inf)
+            kept = self.samples.samples(self.samples.first or 0, self.samples.last or 0)
             self.average.append(kept.steps, kept.values)
             self.smoothed = self.average.samples
         if self.smooth_line is not None:
@@ -102,6 +101,20 @@ class Curve:
         self.smoothed, self.average, self._style = samples, None, ()
         if self.smooth_line is not None:
             self.smooth_line.setVisible(self.shown and samples is not None)
+
+    def outdated(self, view: tuple[object, ...], scale: object) -> bool:
+        """Return whether something else is to be drawn than the last time it was asked.
+
+        Args:
+            view: all that the points depend on, beside the samples. scale: of the steps.
+        """
+        samples, smoothed = self.samples, self.smoothed
+        drawn = (view, scale, samples, len(samples), smoothed, self._style, self.color)
+        same = len(self._drawn) == len(drawn) and all(
+            a is b or a == b for a, b in zip(self._drawn, drawn, strict=True)
+        )
+        self._drawn = drawn
+        return not same
 
     def reset(self) -> None:
         """Remove its samples."""

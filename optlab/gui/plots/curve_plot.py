@@ -284,12 +284,16 @@ class CurvePlot(LinkedPlot):
 
     # --- drawing --------------------------------------------------------------
 
-    def _draw(self) -> None:
-        curves = [
+    def _drawable(self) -> list[Curve]:
+        """Return the curves that are visible and have values on the axis."""
+        return [
             curve
             for curve in self._curves.values()
             if curve.shown and len(curve.samples) and self.scales.known(curve.run)
         ]
+
+    def _draw(self) -> None:
+        curves = self._drawable()
         bounds = [
             extremes
             for curve in curves
@@ -300,8 +304,7 @@ class CurvePlot(LinkedPlot):
         message = "" if self._frame is not None else self._reason_empty(curves, bool(bounds))
         self._show_message(message)
         if message:
-            for curve in self._curves.values():
-                curve.draw(np.empty(0), np.empty(0), self.colors)
+            self._empty()
             return
         if self.following:
             self._fit(curves, min(low for low, _ in bounds), max(high for _, high in bounds))
@@ -321,16 +324,25 @@ class CurvePlot(LinkedPlot):
             )
             return self._to_view(x, y, low - far, high + far)
 
-        drawn = set(map(id, curves))
-        for curve in self._curves.values():
-            if id(curve) in drawn:
+        view = (first, last, low, high, columns, self.log_x, self.log_y, self.scales.unit)
+        view = (*view, self.canvas.y_axis.exponent, self.colors)
+        for curve in curves:
+            # Of many runs that are shown, few grow.
+            if curve.outdated(view, self.scales.of(curve.run)):
                 curve.draw(*points(curve, curve.samples), self.colors)
                 if curve.smoothed is not None:
                     self._average_line(curve)
                     curve.draw_smoothed(*points(curve, curve.smoothed), self.colors)
-            elif curve.shown:
-                curve.draw(np.empty(0), np.empty(0), self.colors)
+        self._empty(curves)
         self._draw_bands(points)
+
+    def _empty(self, drawn: Sequence[Curve] = ()) -> None:
+        """Draw nothing of the other curves."""
+        left = set(map(id, drawn))
+        for curve in self._curves.values():
+            if id(curve) not in left:
+                curve.outdated((), None)
+                curve.draw(np.empty(0), np.empty(0), self.colors)
 
     def _average_line(self, curve: Curve) -> None:
         """Add the item that draws a moving average: most curves never have one."""

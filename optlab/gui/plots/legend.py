@@ -110,6 +110,7 @@ class _FlowLayout(QLayout):
     def __init__(self, parent: QWidget) -> None:
         super().__init__(parent)
         self._items: list[QLayoutItem] = []
+        self.room: int | None = None
         self.setContentsMargins(0, 0, 0, 0)
 
     def addItem(self, item: QLayoutItem) -> None:
@@ -148,6 +149,10 @@ class _FlowLayout(QLayout):
             size = item.sizeHint()
             if x > rect.x() and x + size.width() > rect.right() + 1:
                 x, y, line = rect.x(), y + line, 0
+            if self.room is not None and y > rect.y() and y + size.height() - rect.y() > self.room:
+                if move:
+                    item.setGeometry(QRect(0, -100, 0, 0))
+                continue
             if move:
                 item.setGeometry(
                     QRect(
@@ -175,6 +180,13 @@ class Legend(QWidget):
         policy = QSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
         policy.setHeightForWidth(True)
         self.setSizePolicy(policy)
+
+    def set_room(self, height: int | None) -> None:
+        """Leave out the entries that do not fit into a height in pixels; None for no limit."""
+        if self._flow.room != height:
+            self._flow.room = height
+            self._flow.invalidate()
+            self.updateGeometry()
 
     def add(
         self, key: str, text: str, color: int, dashes: tuple[float, ...] = (), pale: bool = False

@@ -10,6 +10,8 @@ from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from PySide6.QtGui import QResizeEvent
+
 from optlab.gui.plots.band_item import BandItem
 from optlab.gui.plots.curve import Curve, Floats
 from optlab.gui.plots.curve_plot import CurvePlot
@@ -17,6 +19,9 @@ from optlab.gui.plots.overlay import Band, BandSamples, Overlay, SeriesKey
 from optlab.gui.plots.pyramid import Pyramid
 from optlab.gui.plots.value_export import StoredReader, StoredValues
 from optlab.gui.plots.x_scales import OWN
+
+_LEGEND_SHARE = 0.3
+"""Share of the height of a plot that the legend of several runs may take."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +81,7 @@ class OverlaidPlot(CurvePlot):
     @property
     def own_overlay(self) -> Overlay | None:
         """How the run that the plot follows is called beside others; None while it is alone."""
-        if not any(not one.own for one in self._overlays):
+        if not any(not one.own or not one.visible for one in self._overlays):
             return None
         return next((one for one in self._overlays if one.own), None)
 
@@ -84,6 +89,20 @@ class OverlaidPlot(CurvePlot):
         return SeriesKey(line.name, self._factor, line.sparse)
 
     # --- curves -----------------------------------------------------------------
+
+    def rearrange(self) -> None:
+        """Bring curves and legend in line with the runs again, where there are several."""
+        if self._overlays:
+            self._arrange()
+
+    def is_overlay(self, key: str) -> bool:
+        """Return whether a key is that of a curve of another run."""
+        return _AT in key
+
+    def remove_all(self) -> None:
+        """Remove all curves of the run that is followed; those of other runs stay."""
+        self.remove_own()
+        self.rearrange()
 
     def _arrange(self) -> None:
         """Bring curves and legend in line with the runs that are laid over the plot."""
@@ -101,6 +120,7 @@ class OverlaidPlot(CurvePlot):
         for one in (*others, *self._bands):
             self.scales.set(_run_of(one), one.scale)
         self._restyle_own()
+        self._limit_legend()
         self._apply_switches()
         self._steady.reset()
 
@@ -175,16 +195,7 @@ class OverlaidPlot(CurvePlot):
         }
 
     def _build_legend(self, others: Sequence[Overlay], checked: Mapping[str, bool]) -> None:
-        several = bool(others)
-        if several:
-            own = self.own_overlay
-            if own is not None:
-                self.add_group(_entry(OWN), own.name, own.color, shown=own.visible)
-            for band in self._bands:
-                self._add_entry(_entry(_run_of(band)), band.name, band.color, checked)
-            for one in others:
-                if not one.folded:
-                    self._add_entry(_entry(one.run), one.name, one.color, checked)
+        several = bool(others) or self.own_overlay is not None
         for line in self.lines:
             if not self._present(line, others):
                 continue
@@ -203,6 +214,44 @@ class OverlaidPlot(CurvePlot):
                     shown=shown,
                 )
 
+        for key in self._own_keys_beside_lines():
+            curve = self.curve(key)
+            self.add_group(
+                key, curve.label, curve.color, dashes=curve.dashes, shown=checked.get(key, True)
+            )
+        if several:
+            # After the series, so that a low plot cuts them off first: the runs panel has them too.
+            own = self.own_overlay
+            if own is not None:
+                self.add_group(_entry(OWN), own.name, own.color, shown=own.visible)
+            for band in self._bands:
+                self._add_entry(_entry(_run_of(band)), band.name, band.color, checked)
+            for one in others:
+                if not one.folded:
+                    self._add_entry(_entry(one.run), one.name, one.color, checked)
+
+    def _own_keys_beside_lines(self) -> list[str]:
+        """Return the keys of curves that no other run has."""
+        lines = {self.own_key(line) for line in self.lines}
+        return [
+            key
+            for key in self.keys
+            if self.curve(key).run == OWN and not self.is_overlay(key) and key not in lines
+        ]
+
+    def _limit_legend(self) -> None:
+        """Leave most of the plot to its curves, however many runs there are."""
+        several = bool(self._overlays) and bool(self._groups_of_runs())
+        self.legend.set_room(max(20, int(_LEGEND_SHARE * self.height())) if several else None)
+
+    def _groups_of_runs(self) -> list[str]:
+        return [key for key in self.legend.keys() if key.startswith(_ENTRY)]  # noqa: SIM118
+
+    def resizeEvent(self, event: QResizeEvent) -> None:  # Qt's name
+        """Keep the share of the legend."""
+        super().resizeEvent(event)
+        self._limit_legend()
+
     def _add_entry(self, key: str, name: str, color: int, checked: Mapping[str, bool]) -> None:
         self.add_group(key, name, color, shown=checked.get(key, True))
 
@@ -218,7 +267,7 @@ class OverlaidPlot(CurvePlot):
             if key not in self.keys:
                 continue
             curve = self.curve(key)
-            if not others:
+            if not others and own is None:
                 curve.restyle(line.label, line.color, (key,))
             elif own is None:
                 curve.restyle(line.label, -1, (line.name,))
@@ -262,7 +311,7 @@ class OverlaidPlot(CurvePlot):
             return self._own_reader(key)
         if run.startswith(_BAND):
             return lambda: None
-        name = key.partition("@")[0]
+        name = key.partition(_AT)[0]
         factor = self._factor
         source = StoredValues([run])
 
@@ -277,7 +326,9 @@ class OverlaidPlot(CurvePlot):
         return lambda: None
 
 
+_AT = "@"
 _BAND = "band "
+_ENTRY = "run "
 
 
 def _run_of(owner: Overlay | Band) -> str:
@@ -286,8 +337,8 @@ def _run_of(owner: Overlay | Band) -> str:
 
 
 def _key(line: Line, run: str) -> str:
-    return f"{line.name}@{run}"
+    return f"{line.name}{_AT}{run}"
 
 
 def _entry(run: str) -> str:
-    return f"run {run}"
+    return f"{_ENTRY}{run}"

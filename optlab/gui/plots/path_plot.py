@@ -52,9 +52,9 @@ class PathPlot(PlotFrame):
         self.labels = [pg.TextItem(anchor=(0.5, 1.3)), pg.TextItem(anchor=(0.5, 1.3))]
         for item in (*self.pieces, self.marks, *self.labels):
             view.addItem(item, ignoreBounds=True)
-        self.cursor = pg.ScatterPlotItem(pxMode=True, size=13, symbol="d")
-        self.cursor.setZValue(5.5)
-        view.addItem(self.cursor, ignoreBounds=True)
+        self.step_mark = pg.ScatterPlotItem(pxMode=True, size=13, symbol="d")
+        self.step_mark.setZValue(5.5)
+        view.addItem(self.step_mark, ignoreBounds=True)
         self._step: int | None = None
         self._highlight = pg.ScatterPlotItem(pxMode=True, size=9)
         self._highlight.setZValue(6)
@@ -102,7 +102,7 @@ class PathPlot(PlotFrame):
                 (self._note or NOTHING_YET) if path is None else "The path has no finite points."
             )
             self.caption.setText("")
-            for item in (*self.pieces, self.marks, self.cursor):
+            for item in (*self.pieces, self.marks, self.step_mark):
                 item.clear()
             return
         self._show_message("")
@@ -141,10 +141,10 @@ class PathPlot(PlotFrame):
     def _draw_cursor(self, path: WeightPath) -> None:
         finite = np.isfinite(path.plane).all(axis=1)
         if self._step is None or not finite.any():
-            self.cursor.clear()
+            self.step_mark.clear()
             return
         away = np.where(finite, np.abs(path.steps - self._step), np.inf)
-        self.cursor.setData(
+        self.step_mark.setData(
             pos=path.plane[[int(np.argmin(away))]],
             brush=QColor(self.colors.background),
             pen=pg.mkPen(self.colors.foreground, width=2),

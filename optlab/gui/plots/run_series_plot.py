@@ -86,7 +86,7 @@ class RunSeriesPlot(OverlaidPlot):
         for line in self._lines:
             if not line.optional or line.name in self._received:
                 self._add(line)
-        self._rearrange()
+        self.rearrange()
         self._steady.reset()
         self.follow()
 
@@ -118,11 +118,7 @@ class RunSeriesPlot(OverlaidPlot):
                 if len(self.rows) > 1:
                     self.legend.remove(line.name)
         self._received.clear()
-        self._rearrange()
-
-    def _rearrange(self) -> None:
-        if self._overlays:
-            self._arrange()
+        self.rearrange()
 
     def _own_reader(self, key: str) -> StoredReader:
         name, _, row = key.rpartition(":")
@@ -155,7 +151,7 @@ class RunSeriesPlot(OverlaidPlot):
             if line.optional and line.name not in self._received:
                 self._received.add(line.name)
                 self._add(line)
-                self._rearrange()
+                self.rearrange()
             for row in self.rows:
                 if row < self._runs:
                     steps, column = series.steps, values[:, row]

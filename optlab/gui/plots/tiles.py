@@ -10,6 +10,7 @@ from __future__ import annotations
 import importlib
 import inspect
 import pkgutil
+import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, cast, runtime_checkable
 
@@ -24,7 +25,20 @@ if TYPE_CHECKING:
     from optlab.training.events import SeriesBlock, WeightPath
 
 
-class TilePlot(Protocol):
+class BoardPlot(Protocol):
+    """What every plot of a tile has."""
+
+    def refresh(self) -> None:
+        """Draw what is pending."""
+
+    def clear(self) -> None:
+        """Remove the data of the run."""
+
+    def set_colors(self, colors: PlotColors) -> None:
+        """Apply the colors of a theme."""
+
+
+class TilePlot(BoardPlot, Protocol):
     """What every plot of the panel has; its class is a widget that is built without arguments.
 
     Attributes:
@@ -37,15 +51,6 @@ class TilePlot(Protocol):
     tile_title: ClassVar[str]
     tile_row: ClassVar[int]
     tile_position: ClassVar[int]
-
-    def refresh(self) -> None:
-        """Draw what is pending."""
-
-    def clear(self) -> None:
-        """Remove the data of the run."""
-
-    def set_colors(self, colors: PlotColors) -> None:
-        """Apply the colors of a theme."""
 
 
 @runtime_checkable
@@ -185,6 +190,12 @@ class AsksOfExperiment(Protocol):
 def at_first(plot: type[TilePlot]) -> bool:
     """Return whether a plot is in the panel without being asked for."""
     return bool(getattr(plot, "tile_at_first", True))
+
+
+def tile_key(plot: type[TilePlot]) -> str:
+    """Return the name of a plot's tile in layouts: ``gradient`` for ``GradientPlot``."""
+    words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "-", plot.__name__.removesuffix("Plot"))
+    return words.lower()
 
 
 def modules() -> list[str]:

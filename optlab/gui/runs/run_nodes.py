@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Literal
 
 from optlab.gui.runs.run_columns import Column, sorting_key
@@ -30,6 +31,7 @@ class Node:
         label: of a group; "" of a run.
         row: the run; of a group, its newest.
         children: below it. parent: above it, None at the top. place: among its siblings.
+        texts: of the cells of a group, as far as they were computed.
     """
 
     key: str
@@ -38,6 +40,7 @@ class Node:
     children: list[Node] = field(default_factory=list)
     parent: Node | None = None
     place: int = 0
+    texts: dict[str, str] = field(default_factory=dict)
 
     @property
     def is_group(self) -> bool:
@@ -49,7 +52,12 @@ class Node:
         """Ids of the run, or of the runs of the group; forks below a run are their own."""
         if not self.is_group:
             return [self.row.record.id]
-        return [run for child in self.children for run in child.run_ids]
+        return [child.row.record.id for child in self.children]
+
+    @cached_property
+    def run_set(self) -> frozenset[str]:
+        """The same ids."""
+        return frozenset(self.run_ids)
 
     def walk(self) -> Iterator[Node]:
         """Yield the node and everything below it."""

@@ -78,7 +78,7 @@ class RunTreeModel(QAbstractItemModel):
             for old, node in zip(self._nodes, walk(top), strict=True):
                 if old.row is not node.row or old.label != node.label:
                     changed.append(old)
-                old.row, old.label = node.row, node.label
+                old.row, old.label, old.texts = node.row, node.label, {}
             if before.names != table.names:
                 changed = self._nodes
             for node in changed:
@@ -135,6 +135,10 @@ class RunTreeModel(QAbstractItemModel):
         if number is None:
             return QModelIndex()
         return self.createIndex(self._nodes[number].place, 0, number)
+
+    def parents(self) -> list[Node]:
+        """Return the nodes with something below them."""
+        return [node for node in self._nodes if node.children]
 
     def row_of(self, run_id: str) -> RunRow | None:
         """Return a run; None where there is none."""
@@ -213,7 +217,7 @@ class RunTreeModel(QAbstractItemModel):
             case Qt.ItemDataRole.CheckStateRole if column.key == NAME:
                 return self._eye(node)
             case Qt.ItemDataRole.DecorationRole if column.key == NAME and not node.is_group:
-                return _swatch(color_of(node.row))
+                return swatch(color_of(node.row))
         return None
 
     def setData(self, index: Index, value: Any, role: int = Qt.ItemDataRole.EditRole) -> bool:
@@ -244,19 +248,21 @@ class RunTreeModel(QAbstractItemModel):
             return printable(self.name_of(node))
         if not node.is_group:
             return column.text(node.row)
-        return self._group_text(node, column)
+        if column.key not in node.texts:
+            node.texts[column.key] = self._group_text(node, column)
+        return node.texts[column.key]
 
     def _group_text(self, node: Node, column: Column) -> str:
         """Return what all runs of a group share; of figures of their end the mean."""
-        rows = [self._table.rows[run] for run in node.run_ids if run in self._table.rows]
+        rows = [child.row for child in node.children]
         if column.key.startswith("final:"):
             values = [value for row in rows if (value := column.value(row)) is not None]
             if not values:
                 return ""
             mean = sum(values) / len(values)
             return f"{mean:.2%}" if column.key.endswith("_error") else f"{mean:.4g}"
-        texts = {column.text(row) for row in rows}
-        return texts.pop() if len(texts) == 1 else "…"
+        first = column.text(rows[0])
+        return first if all(column.text(row) == first for row in rows) else "…"
 
     def _tip(self, node: Node) -> str:
         if node.is_group:
@@ -273,10 +279,10 @@ class RunTreeModel(QAbstractItemModel):
         return "\n".join(filter(None, lines))
 
     def _eye(self, node: Node) -> Qt.CheckState:
-        shown = [self._shown.is_visible(run) for run in node.run_ids]
-        if all(shown):
+        shown = len(node.run_set & self._shown.visible_set)
+        if shown == len(node.run_set):
             return Qt.CheckState.Checked
-        return Qt.CheckState.PartiallyChecked if any(shown) else Qt.CheckState.Unchecked
+        return Qt.CheckState.PartiallyChecked if shown else Qt.CheckState.Unchecked
 
     def _shown_changed(self) -> None:
         # Names and eyes of a few rows change, but which ones is not known; views repaint the rest.
@@ -304,7 +310,7 @@ class RunTreeModel(QAbstractItemModel):
 _swatches: dict[str, QPixmap] = {}
 
 
-def _swatch(color: int) -> QPixmap:
+def swatch(color: int) -> QPixmap:
     """Return a square in a color of the palette."""
     name = theme.current().plots.curve(color)
     if name not in _swatches:

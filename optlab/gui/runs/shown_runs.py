@@ -60,6 +60,7 @@ class ShownRuns(QObject):
         self._own = self._own_title = ""
         self._own_live, self._own_hidden = False, False
         self._entries: tuple[ShownEntry, ...] = ()
+        self._drawn: frozenset[str] = frozenset()
 
     @property
     def own(self) -> str:
@@ -70,6 +71,11 @@ class ShownRuns(QObject):
     def visible(self) -> tuple[str, ...]:
         """Ids of the runs whose eye was opened, in that order."""
         return tuple(self._visible)
+
+    @property
+    def visible_set(self) -> frozenset[str]:
+        """Ids of all runs whose curves are drawn."""
+        return self._drawn
 
     def entries(self) -> list[ShownEntry]:
         """Return the runs that are visible or selected: the run that plots follow comes first."""
@@ -82,17 +88,18 @@ class ShownRuns(QObject):
         return run_id in self._visible
 
     def name(self, run_id: str) -> str:
-        """Return the name of a visible run; "" of any other."""
-        return next((one.name for one in self._entries if one.run_id == run_id and one.visible), "")
+        """Return the name of a run that is visible beside others; "" of any other."""
+        visible = [one for one in self._entries if one.visible]
+        if len(visible) < 2:
+            return ""
+        return next((one.name for one in visible if one.run_id == run_id), "")
 
     # --- changes ------------------------------------------------------------------------------
 
     def set_table(self, table: RunTable) -> None:
         """Set the runs that there are; those that are gone are no longer shown."""
-        before, self._table = self._table, table
-        gone = [run for run in self._visible if run in before.rows and run not in table.rows]
-        for run in gone:
-            del self._visible[run]
+        self._table = table
+        self._visible = {run: None for run in self._visible if run in table.rows}
         self._update()
 
     def set_own(self, run_id: str, title: str, *, live: bool) -> None:
@@ -147,6 +154,7 @@ class ShownRuns(QObject):
 
     def _update(self) -> None:
         entries = tuple(self._listed())
+        self._drawn = frozenset(filter(self.is_visible, (self._own, *self._visible)))
         if entries != self._entries:
             self._entries = entries
             self.changed.emit()

@@ -26,6 +26,7 @@ from PySide6.QtWidgets import (
 from optlab.core import toml
 from optlab.core.errors import InvalidInput
 from optlab.core.printable import printable
+from optlab.experiment.settings import flat
 from optlab.gui.bridge import TaskBridge
 from optlab.gui.forms.fields_form import FieldsForm
 from optlab.gui.forms.section import Section
@@ -36,7 +37,6 @@ from optlab.gui.studies.draft_sections import DecideSection, MeasureSection, Tun
 from optlab.gui.studies.study_page import FileView
 from optlab.runners.conducting import CheckDraftTask, CheckedDraft
 from optlab.studies.comparison.fields import Seeds
-from optlab.studies.comparison.study import flat
 from optlab.tasks.stored_runs import RunList, RunListTask
 from optlab.tasks.study_draft import Draft
 from optlab.tasks.study_files import WriteStudyTask
@@ -99,7 +99,7 @@ class StudyEditor(QDialog):
     # --- building ---------------------------------------------------------------------------------
 
     def _build(self) -> None:
-        self.question.setAccessibleName("Question")
+        self.question.setAccessibleName("What is asked")
         self.question.setPlaceholderText("What is asked, in your words")
         self.base.setAccessibleName("What the arms change")
         self.base.setSizeAdjustPolicy(

@@ -45,7 +45,7 @@ class StudyList(QWidget):
         self.filter.setClearButtonEnabled(True)
         self.tree = QTreeWidget()
         self.tree.setAccessibleName("Studies and claims")
-        self.tree.setHeaderLabels(["Question or statement", "Verdict"])
+        self.tree.setHeaderLabels(["What is asked or stated", "Verdict"])
         self.tree.setRootIsDecorated(True)
         self.tree.setUniformRowHeights(True)
         self.tree.setIndentation(14)

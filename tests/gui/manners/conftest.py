@@ -58,3 +58,15 @@ def open_window(
 def window(open_window: Open) -> MainWindow:
     """A window that shows :data:`BASE`, hidden."""
     return open_window(Experiment.from_dict(BASE))
+
+
+@pytest.fixture
+def themed(qapp: QApplication) -> Iterator[QApplication]:
+    """The application with its themes, as the program has it."""
+    palette = qapp.palette()
+    theme.follow(qapp)
+    yield qapp
+    qapp.styleHints().colorSchemeChanged.disconnect(theme._apply)
+    theme.notifier().following = None
+    qapp.setStyleSheet("")
+    qapp.setPalette(palette)

@@ -7,6 +7,7 @@ from PySide6.QtWidgets import QAbstractButton, QApplication, QLabel, QLineEdit, 
 from pytestqt.qtbot import QtBot
 
 from optlab.core import registry
+from optlab.gui import theme
 from optlab.gui.forms.fields_form import FieldsForm
 from optlab.gui.main_window import MainWindow
 
@@ -145,3 +146,41 @@ def test_that_tab_reaches_the_learning_rate_and_every_stop_is_named(
         and not (isinstance(stop, QAbstractButton | QLabel) and stop.text())
     ]
     assert nameless == []
+
+
+def test_that_the_focus_is_seen_in_both_themes(
+    qtbot: QtBot, open_window: Open, themed: QApplication
+) -> None:
+    window = open_window(shown=True)
+    window.activateWindow()
+    qtbot.waitUntil(window.isActiveWindow)
+    panel = window.experiment_panel
+    widgets: dict[str, QWidget] = {
+        "strip": panel.strip.row("optimizer.lr").line,
+        "slider": panel.strip.row("optimizer.lr").slider,
+        "search": panel.search,
+        "section": panel.sections["model"].head,
+        "picker": panel.components["model"].picker,
+        "page": panel.components["model"].page_button,
+        "check box": panel.form.editors()["model.batch_norm"].editor(),
+        "choice": panel.form.editors()["model.activation"].editor(),
+        "start": window.controls.start_button,
+        "step": window.controls.step_button,
+        "tabs": window.places.tabBar(),
+    }
+    for name in ("light", "dark"):
+        theme.choose(name)  # type: ignore[arg-type]
+        unseen = []
+        for what, widget in widgets.items():
+            widgets["search" if what != "search" else "strip"].setFocus()
+            if panel.form.isAncestorOf(widget):
+                panel.form.ensureWidgetVisible(widget)
+            before = widget.grab().toImage()
+            # By the keyboard: away and back.
+            widget.setFocus(Qt.FocusReason.TabFocusReason)
+            qtbot.keyClick(widget, Qt.Key.Key_Tab)
+            qtbot.keyClick(QApplication.focusWidget() or window, Qt.Key.Key_Backtab)
+            assert widget.hasFocus(), what
+            if widget.grab().toImage() == before:
+                unseen.append(what)
+        assert unseen == [], name

@@ -35,7 +35,8 @@ def test_that_a_window_is_restored_with_its_unsaved_edits(
     first.files.save()
     type_over(qtbot, first, "optimizer.lr", "0.0321")
     first.experiment_panel.form.set_opened({"budget", "optimizer"})
-    first.views.setCurrentIndex(1)
+    first.board.show_layout("lecture")
+    first.board.open_tile("error")
     expected = first.experiment_panel.tables()
     first.close_without_asking()
 
@@ -46,7 +47,7 @@ def test_that_a_window_is_restored_with_its_unsaved_edits(
     assert panel.tables() == expected and panel.edited and second.isWindowModified()
     assert second.windowTitle() == "mine.toml[*] – OptLab" and second.files.file == chosen
     assert panel.form.opened() == ["optimizer", "budget"]
-    assert second.views.currentIndex() == 1
+    assert set(second.board.board.keys) == {"loss", "path", "weights", "error"}
     assert second.recent_files.files() == [chosen]
     assert file_dialogs.MEMORY.folder == str(tmp_path)
     assert second.manners.edits.undo_text() == "" and second.banner.isHidden()

@@ -2,21 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from pathlib import Path
-
 import pytest
-from PySide6.QtCore import Qt, QTimer
-from PySide6.QtWidgets import QApplication, QFileDialog, QMessageBox
 from pytestqt.qtbot import QtBot
 
-from optlab.core import paths
 from optlab.experiment import Experiment
 from optlab.gui import theme
 from optlab.gui.panels.banner import Banner
 from optlab.gui.panels.control_bar import ControlBar, duration
 from optlab.gui.panels.data_preview import DataPreview
-from optlab.gui.panels.runs_dialog import RunsDialog
 from optlab.store import Store
 from optlab.tasks.preview import preview
 from optlab.training.control import Inbox, Stop
@@ -153,94 +146,3 @@ def test_that_data_are_drawn(
         assert widget.picture.grab().toImage() == blank
     finally:
         theme.choose("system")
-
-
-def runs_dialog(qtbot: QtBot) -> RunsDialog:
-    """Return a dialog that has read the list."""
-    dialog = RunsDialog()
-    qtbot.addWidget(dialog)
-    assert "Loading" in dialog.message.text()
-    qtbot.waitUntil(lambda: not dialog.listing.active, timeout=20_000)
-    return dialog
-
-
-def test_that_runs_are_listed_with_what_can_be_done(qtbot: QtBot) -> None:
-    stored("finished")
-    stopped = stored("stopped")
-    dialog = runs_dialog(qtbot)
-    assert dialog.model.rowCount() == 2
-    rows = {dialog.model.record(row).title: row for row in range(2)}
-    dialog.table.selectRow(rows["finished"])
-    assert not dialog.resume_button.isEnabled() and dialog.show_button.isEnabled()
-    dialog.table.selectRow(rows["stopped"])
-    assert dialog.resume_button.isEnabled()
-    requested: list[str] = []
-    dialog.resumeRequested.connect(requested.append)
-    dialog.resume_button.click()
-    assert requested == [stopped]
-
-
-def test_that_deleting_asks_first(qtbot: QtBot) -> None:
-    stored()
-    dialog = runs_dialog(qtbot)
-
-    def press(button: QMessageBox.StandardButton) -> Callable[[], None]:
-        def act() -> None:
-            box = QApplication.activeModalWidget()
-            if isinstance(box, QMessageBox):
-                assert box.textFormat() == Qt.TextFormat.PlainText
-                box.button(button).click()
-            else:
-                QTimer.singleShot(20, act)
-
-        return act
-
-    QTimer.singleShot(20, press(QMessageBox.StandardButton.No))
-    dialog.delete_button.click()
-    assert dialog.model.rowCount() == 1
-    QTimer.singleShot(20, press(QMessageBox.StandardButton.Yes))
-    dialog.delete_button.click()
-    qtbot.waitUntil(lambda: dialog.model.rowCount() == 0, timeout=20_000)
-    assert "No run is stored yet" in dialog.message.text()
-
-
-def test_that_a_damaged_row_hides_no_other_run_and_is_said(qtbot: QtBot) -> None:
-    import sqlite3
-
-    stored("sound")
-    odd = stored("odd")
-    connection = sqlite3.connect(paths.home() / "optlab.sqlite")
-    connection.execute("UPDATE runs SET id = '../../victim' WHERE id = ?", (odd,))
-    connection.commit()
-    connection.close()
-    dialog = runs_dialog(qtbot)
-    dialog.show()
-    assert [dialog.model.record(row).title for row in range(dialog.model.rowCount())] == ["sound"]
-    assert dialog.hidden_runs.isVisible() and "'../../victim'" in dialog.hidden_runs.text()
-
-
-def test_that_a_run_is_exported_where_one_says(
-    qtbot: QtBot, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    stored()
-    dialog = runs_dialog(qtbot)
-    target = tmp_path / "run.csv"
-    monkeypatch.setattr(
-        QFileDialog, "getSaveFileName", lambda *_: (str(target), "CSV table (*.csv)")
-    )
-    dialog.export_button.click()
-    qtbot.waitUntil(lambda: not dialog.writing.active, timeout=20_000)
-    assert target.read_text().startswith("step,")
-    assert str(target) in dialog.message.text()
-
-
-def test_that_a_store_of_a_newer_version_is_reported(qtbot: QtBot) -> None:
-    import sqlite3
-
-    stored()
-    with sqlite3.connect(paths.home() / "optlab.sqlite") as connection:
-        connection.execute("PRAGMA user_version = 999")
-    connection.close()
-    dialog = runs_dialog(qtbot)
-    assert dialog.model.rowCount() == 0
-    assert "999" in dialog.message.text() or "newer" in dialog.message.text()

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
-from optlab.gui.item_models.runs_table_model import RunsTableModel
 from optlab.gui.panels.banner import Banner
 
 EVIL = "a\x1b[2J\u202eb\x07"
@@ -18,8 +15,3 @@ def test_that_the_banner_shows_a_message_escaped_and_never_as_html(qtbot) -> Non
     assert banner.message.text() == f"<b>{SHOWN}</b>"
     # As rich text the tags would not be drawn, and the text narrower.
     assert banner.message.textFormat().name == "PlainText"
-
-
-def test_that_the_list_of_runs_shows_titles_escaped(tmp_path: Path) -> None:
-    record = type("Record", (), {"title": EVIL})()
-    assert RunsTableModel._text(record, "Run") == SHOWN

@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from PySide6.QtWidgets import QDialog
 from pytestqt.qtbot import QtBot
 
 from optlab.experiment import Experiment
 from optlab.gui.bridge import WorkerPrewarmer
-from optlab.gui.panels.runs_dialog import RunsDialog
 from optlab.gui.panels.test_part_dialog import TestPartDialog
 from optlab.gui.summary import summary
 from optlab.store import Store
@@ -94,17 +92,6 @@ def test_that_a_run_that_cannot_be_evaluated_says_why(
     dialog.show()
     qtbot.waitUntil(lambda: "no test part" in dialog.figures.text(), timeout=60_000)
     dialog.reject()
-
-
-def test_that_the_runs_dialog_asks_for_the_selected_run(qtbot: QtBot) -> None:
-    run, _ = trained()
-    dialog = RunsDialog()
-    qtbot.addWidget(dialog)
-    qtbot.waitUntil(dialog.test_button.isEnabled, timeout=60_000)
-    with qtbot.waitSignal(dialog.testRequested) as asked:
-        dialog.test_button.click()
-    assert asked.args == [run]
-    assert dialog.result() == QDialog.DialogCode.Rejected
 
 
 def test_that_the_summary_of_a_run_has_the_figures_that_only_it_has() -> None:

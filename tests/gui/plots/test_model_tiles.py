@@ -221,7 +221,7 @@ def test_that_the_path_marks_the_point_nearest_to_the_step_that_is_looked_at(qtb
     assert isinstance(plot, ShowsStep)
     plot.set_step("", 18)
     plot.refresh()
-    assert [(x[0], y[0]) for x, y in [plot.cursor.getData()]] == [(1.0, 2.0)]
+    assert [(x[0], y[0]) for x, y in [plot.step_mark.getData()]] == [(1.0, 2.0)]
     plot.set_step("", None)
     plot.refresh()
-    assert len(plot.cursor.getData()[0]) == 0
+    assert len(plot.step_mark.getData()[0]) == 0

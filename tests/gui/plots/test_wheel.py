@@ -102,7 +102,10 @@ PLOTS: dict[str, Callable[[], PlotFrame]] = {
 
 
 @pytest.mark.parametrize("name", list(PLOTS))
-@pytest.mark.parametrize("delta", [120, -120, 10**6, -(10**6)])
+@pytest.mark.parametrize(
+    "delta",
+    [*(pytest.param(delta, marks=pytest.mark.soak) for delta in (120, -120)), 10**6, -(10**6)],
+)
 def test_that_the_view_stays_finite_however_much_one_zooms(
     qtbot: QtBot, name: str, delta: int
 ) -> None:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -13,13 +14,14 @@ from typing import Any
 import numpy as np
 import pytest
 from PySide6.QtCore import QTimer, QtMsgType, qInstallMessageHandler
+from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication, QDialog
 from pytestqt.qtbot import QtBot
 
 from optlab.experiment import Experiment
 from optlab.gui.main_window import MainWindow
 from optlab.gui.panels.data_preview import describe
-from optlab.gui.panels.runs_dialog import RunsDialog
+from optlab.gui.runs.runs_menu import RunsMenu
 from optlab.store import RunRecord, Store
 from optlab.tasks.preview import preview
 
@@ -115,16 +117,20 @@ def wait_checked(qtbot: QtBot, window: MainWindow) -> None:
     qtbot.waitUntil(lambda: not window.experiment_panel.pending, timeout=WAIT)
 
 
-def in_runs(button: str) -> None:
-    """Press a button of the dialog of stored runs once it can be pressed."""
-
-    def press(dialog: RunsDialog) -> bool:
-        if getattr(dialog, button).isEnabled():
-            getattr(dialog, button).click()
-            return True
-        return False
-
-    in_dialog(RunsDialog, press)
+def in_runs(window: MainWindow, action: str) -> str:
+    """Do something with the newest run in the runs panel, by its menu, and return the run's id."""
+    newest, runs = stored()[0], window.runs
+    runs.begin()
+    end = time.monotonic() + WAIT / 1000
+    while runs.reading.active or runs.panel.model.row_of(newest.id) is None:
+        QTest.qWait(10)
+        assert time.monotonic() < end, "the runs were not read"
+    runs.panel.select_run(newest.id)
+    assert runs.panel.selected_runs() == [newest.id]
+    menu = window.findChild(RunsMenu)
+    assert menu is not None and menu.of_runs[action].isEnabled(), action
+    menu.of_runs[action].trigger()
+    return newest.id
 
 
 def assert_refused(window: MainWindow, uncaught: list[str]) -> None:

@@ -60,8 +60,7 @@ def test_that_resuming_asks_and_goes_on_from_the_dialog_to_the_stored_run(
 ) -> None:
     run, table = changed_run
     window = open_window()
-    in_runs("resume_button")
-    window.show_runs()
+    in_runs(window, "resume")
     qtbot.waitUntil(lambda: len(window.banner.buttons) == 2, timeout=WAIT)
     sentence = window.banner.message.text()
     assert str(table) in sentence and run in sentence and "SHA-256" in sentence
@@ -91,7 +90,16 @@ def test_that_the_test_part_is_evaluated_on_changed_data_only_where_that_is_want
     assert len(seen) == 2 and all(str(table) in text and run in text for text in seen)
 
 
-@pytest.mark.parametrize("tab", ["Plane", "Line", "Spectrum", "Critical point"])
+@pytest.mark.parametrize(
+    "tab",
+    [
+        "Plane",
+        *(
+            pytest.param(tab, marks=pytest.mark.soak)
+            for tab in ("Line", "Spectrum", "Critical point")
+        ),
+    ],
+)
 def test_that_the_landscape_of_changed_data_is_computed_only_where_that_is_wanted(
     qtbot: QtBot, open_window: Callable[..., MainWindow], changed_run: tuple[str, Path], tab: str
 ) -> None:

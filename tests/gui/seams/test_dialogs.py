@@ -258,8 +258,7 @@ def test_that_stored_runs_are_shown_and_opened_again_under_the_same_name(
     window.secondary_windows.dataPicked.emit({"name": "csv_file", "path": str(path)})
     first = train(qtbot, window)
     window.experiment_panel.set_experiment(Experiment.from_dict(BASE))
-    in_runs("open_button")
-    window.show_runs()
+    in_runs(window, "open_experiment")
     wait_checked(qtbot, window)
     assert window.experiment_panel.experiment() == Experiment.from_toml(first.experiment)
     again = train(qtbot, window)
@@ -267,8 +266,7 @@ def test_that_stored_runs_are_shown_and_opened_again_under_the_same_name(
         again.title == first.title == "flowers.csv · mlp · sgd"
         and again.theta_sha256 == first.theta_sha256
     )
-    in_runs("show_button")
-    window.show_runs()
+    in_runs(window, "open_curves")
     qtbot.waitUntil(lambda: "Showing" in window.controls.message.text(), timeout=WAIT)
     assert "flowers.csv · mlp · sgd" in window.controls.message.text()
 
@@ -282,14 +280,12 @@ def test_that_a_stored_run_whose_file_is_gone_can_still_be_shown_and_says_what_i
     train(qtbot, window)
     window.experiment_panel.set_experiment(Experiment.from_dict(BASE))
     path.unlink()
-    in_runs("show_button")
-    window.show_runs()
+    in_runs(window, "open_curves")
     qtbot.waitUntil(lambda: "Showing" in window.controls.message.text(), timeout=WAIT)
     loss = window.plots.plot(LossPlot)
     assert loss.curve("batch_loss:0").samples.last == 2
     assert window.experiment_panel.chosen("dataset") == "iris"
-    in_runs("open_button")
-    window.show_runs()
+    in_runs(window, "open_experiment")
     wait_checked(qtbot, window)
     assert window.experiment_panel.chosen("dataset") == "csv_file"
     assert len(beside(window)) == 1 and "cannot be read" in beside(window)[0]

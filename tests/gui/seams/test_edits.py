@@ -60,8 +60,7 @@ def open_from_gallery(window: MainWindow) -> None:
 
 
 def open_stored(window: MainWindow) -> None:
-    in_runs("open_button")
-    window.show_runs()
+    in_runs(window, "open_experiment")
 
 
 @pytest.mark.parametrize("replace", [open_file, open_from_gallery, open_stored])

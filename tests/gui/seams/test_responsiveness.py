@@ -7,7 +7,6 @@ window's own thread never opens a store and never reads a table.
 from __future__ import annotations
 
 import ast
-import dataclasses
 import os
 import sqlite3
 import sys
@@ -27,11 +26,9 @@ import optlab.gui
 from optlab.experiment import Experiment
 from optlab.gui.landscape.landscape_window import LandscapeWindow
 from optlab.gui.main_window import MainWindow
-from optlab.gui.panels.runs_dialog import RunsDialog
 from optlab.outside.datafiles import csv_table
 from optlab.store import Store
 from optlab.store import database as store_database
-from optlab.store.records import RUNS
 from optlab.training.control import Inbox
 from optlab.training.session import session
 
@@ -160,7 +157,7 @@ def test_that_a_slow_store_never_stops_the_window(
         qtbot.waitUntil(lambda: not window.bridge.active, timeout=WAIT)
 
     def show() -> None:
-        window.secondary_windows.runPicked.emit(run)
+        window.show_stored(run)
         assert "Loading" in controls.message.text()
         qtbot.waitUntil(lambda: "Showing" in controls.message.text(), timeout=WAIT)
 
@@ -169,22 +166,23 @@ def test_that_a_slow_store_never_stops_the_window(
         qtbot.waitUntil(lambda: not window.stored_runs._runs.active, timeout=WAIT)
 
     def resume() -> None:
-        window.secondary_windows.resumeRequested.emit(run)
+        window.resume(run)
         qtbot.waitUntil(lambda: window.bridge.active, timeout=WAIT)
         qtbot.waitUntil(lambda: not window.bridge.active, timeout=WAIT)
         assert "finished" in window.banner.message.text(), "a finished run cannot be resumed"
 
     def list_export_delete() -> None:
-        dialog = RunsDialog(window)
-        dialog.show()
-        assert "Loading" in dialog.message.text()
-        qtbot.waitUntil(dialog.export_button.isEnabled, timeout=WAIT)
-        dialog.export_button.click()
-        qtbot.waitUntil(lambda: "Written to" in dialog.message.text(), timeout=WAIT)
-        before = dialog.model.rowCount()
-        dialog.delete_button.click()
-        qtbot.waitUntil(lambda: dialog.model.rowCount() == before - 1, timeout=WAIT)
-        dialog.close()
+        runs = window.runs
+        runs.begin()
+        qtbot.waitUntil(lambda: runs.panel.model.row_of(run) is not None, timeout=WAIT)
+        qtbot.waitUntil(lambda: not runs.reading.active, timeout=WAIT)
+        runs.panel.select_run(run)
+        runs.export()
+        qtbot.waitUntil(lambda: "Written to" in runs.panel.message.text(), timeout=WAIT)
+        runs.delete()
+        qtbot.waitUntil(lambda: runs.panel.model.row_of(run) is None, timeout=WAIT)
+        runs.undo()
+        qtbot.waitUntil(lambda: runs.panel.model.row_of(run) is not None, timeout=WAIT)
 
     def landscape() -> None:
         other = LandscapeWindow(window._prewarmer)
@@ -192,14 +190,6 @@ def test_that_a_slow_store_never_stops_the_window(
         qtbot.waitUntil(lambda: other.run.count() > 0, timeout=WAIT)
         other.close()
         other.deleteLater()
-
-    def close_dialog_meanwhile() -> None:
-        dialog = RunsDialog(window)
-        dialog.show()
-        qtbot.wait(50)
-        dialog.reject()
-        dialog.deleteLater()
-        qtbot.wait(int(1200 * SLOW_SECONDS))
 
     monkeypatch.setattr(
         QFileDialog,
@@ -214,7 +204,6 @@ def test_that_a_slow_store_never_stops_the_window(
         resume,
         list_export_delete,
         landscape,
-        close_dialog_meanwhile,
     ):
         with gaps.watched(act.__name__):
             act()
@@ -286,25 +275,3 @@ def test_that_no_module_of_the_window_opens_the_store_but_in_a_task() -> None:
         if isinstance(node, ast.Name) and node.id == "Store"
     }
     assert naming == {"plots/value_export.py", "smoke.py"}
-
-
-def test_that_ten_thousand_runs_are_listed_within_half_a_second(qtbot: QtBot) -> None:
-    first = finished()
-    with Store.open() as store:
-        record = store.run(first)
-        with store_database.transaction(store._connection):
-            for number in range(9_999):
-                run = f"{first[:-5]}{number:05x}"
-                copy = dataclasses.replace(record, id=run, population=run)
-                store._connection.execute(RUNS.insert, RUNS.values(copy))
-                RUNS.write_checksums(store._connection, run)
-    # Time of the processor, because other processes use this machine while the tests run.
-    began = time.process_time()
-    dialog = RunsDialog()
-    qtbot.addWidget(dialog)
-    dialog.show()
-    opened = time.process_time() - began
-    qtbot.waitUntil(lambda: dialog.model.rowCount() == 10_000, timeout=WAIT)
-    dialog.grab()
-    filled = time.process_time() - began
-    assert opened < 0.1 and filled < 0.5 * SLOWER, (opened, filled)

@@ -28,13 +28,14 @@ from optlab.gui.main_window import MainWindow
 from optlab.gui.panels.catalogue_dialog import CatalogueDialog
 from optlab.gui.panels.gallery_dialog import GalleryDialog
 from optlab.gui.panels.import_dialog import ImportDialog
-from optlab.gui.panels.runs_dialog import RunsDialog
 from optlab.gui.panels.test_part_dialog import TestPartDialog
+from optlab.gui.plain_text import plain
 from optlab.gui.plots.axis import PlotAxis
 from optlab.gui.plots.loss_plot import LossPlot
 from optlab.gui.surfaces.surface_window import SurfaceWindow
 from optlab.runners.train import train as train_now
 from optlab.store import Store
+from optlab.store.labels import Labels
 from optlab.training import events
 
 from .conftest import BASE, WAIT
@@ -118,7 +119,7 @@ def test_that_every_label_of_the_windows_says_whether_it_is_html(
     window = open_window()
     for kind in (SurfaceWindow, LandscapeWindow, DemonstrationWindow):
         qtbot.addWidget(kind(window._prewarmer))
-    for dialog in (CatalogueDialog(window), GalleryDialog(window), RunsDialog(window)):
+    for dialog in (CatalogueDialog(window), GalleryDialog(window)):
         qtbot.addWidget(dialog)
     guessing = [
         label.text()
@@ -164,12 +165,21 @@ def test_that_names_of_others_are_shown_with_their_tags(
     assert "zqx" in window.experiment_panel.problem()
     assert_plain(at_least=3)
 
-    dialog = RunsDialog(window)
-    qtbot.addWidget(dialog)
-    dialog.show()
-    qtbot.waitUntil(lambda: dialog.selected() is not None, timeout=WAIT)
-    assert_plain(at_least=1)
-    dialog.reject()
+    runs = window.runs
+    with Store.open() as store:
+        store.label({run: Labels(name=TAG, note=TAG, tags=(TAG,))})
+    runs.begin()
+    qtbot.waitUntil(
+        lambda: (row := runs.panel.model.row_of(run)) is not None and row.record.name == TAG,
+        timeout=WAIT,
+    )
+    runs.panel.say(TAG, undo=True)
+    runs.panel.show_problem(TAG)
+    assert_plain(at_least=2)
+    tip = runs.panel.model.data(
+        runs.panel.model.index_of(f"run {run}"), Qt.ItemDataRole.ToolTipRole
+    )
+    assert plain(TAG)[4:-5] in tip and TAG not in tip
 
     importing = ImportDialog(window._prewarmer, window)
     qtbot.addWidget(importing)

@@ -155,6 +155,7 @@ def test_that_a_stop_ends_a_suspended_worker_and_what_was_stored_stays(
         assert len(store.series(run)["batch_loss"].steps) == record.steps
 
 
+@pytest.mark.soak
 def test_that_a_paused_run_and_a_busy_one_are_not_taken_for_hanging(
     followed: tuple[Follower, int],
 ) -> None:
@@ -170,6 +171,7 @@ def test_that_a_paused_run_and_a_busy_one_are_not_taken_for_hanging(
     assert not follower.of(WorkerSilent) and not follower.of(StepOverdue)
 
 
+@pytest.mark.soak
 def test_that_a_reader_that_was_away_does_not_take_its_own_absence_for_silence(
     followed: tuple[Follower, int],
 ) -> None:

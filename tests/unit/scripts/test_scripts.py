@@ -123,6 +123,12 @@ def cases() -> dict[str, dict[str, Any]]:
         "optimizer": {"name": "adam"},
         "schedules": {"optimizer.beta2": "linear to 0.5 in 9"},
     }
+    found["helpers of the same name"] = {
+        "optimizer": {"name": "schedule_free_sgd"},
+        "schedule": {"name": "one_cycle", "tau": 9},
+        "loss": {"name": "cross_entropy", "l2": 0.1},
+        "dataset": {"name": "least_squares", "size": 60},
+    }
     found["norm"] = {"clipping": {"name": "norm", "threshold": 0.1}}
     found["value"] = {"clipping": {"name": "value", "threshold": 0.02}}
     found["mean"] = {"averaging": {"name": "polyak", "begin": 4}}

@@ -102,7 +102,16 @@ def test_that_too_many_files_are_refused(tmp_path: Path) -> None:
         imports.beside(tmp_path / "net.py", f"import {', '.join(names)}".encode())
 
 
-@pytest.mark.parametrize("name", sorted(BESIDE))
+@pytest.mark.parametrize(
+    "name",
+    [
+        "parts/deep.py",
+        *(
+            pytest.param(name, marks=pytest.mark.soak)
+            for name in sorted(BESIDE - {"parts/deep.py"})
+        ),
+    ],
+)
 def test_that_a_changed_import_is_refused_until_it_is_confirmed_again(
     net: Path, name: str, capfd: Output
 ) -> None:

@@ -1,0 +1,1 @@
+"""The board: tiles that move, float, stack and are saved as layouts."""

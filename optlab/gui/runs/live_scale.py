@@ -1,0 +1,82 @@
+"""Epochs, examples, evaluations and seconds of the run that the plots follow."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from PySide6.QtCore import QObject
+
+from optlab.gui.bridge import RunBridge
+from optlab.gui.plots.tiles import OverlaysRuns
+from optlab.tasks.run_scales import EVALUATIONS, RunScale
+from optlab.tasks.stored_runs import RunCurves
+from optlab.training import events
+from optlab.training.control import SetValue
+
+_MOST_POINTS = 20_000
+"""Points of a scale; beyond, every other one is dropped."""
+
+
+class LiveScale(QObject):
+    """Notes how far the run in progress is in each unit, and tells the plots.
+
+    Args:
+        bridge: of the run. plots: returns the plots, as they are now. parent: owner.
+    """
+
+    def __init__(
+        self, bridge: RunBridge, plots: Callable[[], Sequence[OverlaysRuns]], parent: QObject
+    ) -> None:
+        super().__init__(parent)
+        self._plots = plots
+        self._scale = RunScale()
+        bridge.on(events.SessionStarted, self._started)
+        bridge.on(events.SeriesBlock, self._add)
+        bridge.on(events.MessageApplied, self._applied)
+
+    @property
+    def scale(self) -> RunScale:
+        """What is known of the run."""
+        return self._scale
+
+    def show_stored(self, curves: RunCurves) -> None:
+        """Take over what is known of a stored run, which may be resumed."""
+        self._set(curves.scale)
+
+    def _set(self, scale: RunScale) -> None:
+        self._scale = scale
+        for plot in self._plots():
+            plot.set_scale(scale)
+
+    def _started(self, started: events.SessionStarted) -> None:
+        # A resumed run and a fork go on where the curves that are shown end.
+        before = self._scale if started.step else RunScale()
+        self._set(
+            RunScale(
+                started.steps_per_epoch,
+                (started.steps_per_epoch - 1) * started.batch + started.last_batch,
+                started.batch,
+                before.batches,
+                before.seconds,
+                before.evaluations,
+            )
+        )
+
+    def _add(self, block: events.SeriesBlock) -> None:
+        scale = self._scale
+        scale.seconds.append((float(block.step), block.seconds))
+        evaluated = block.series.get(EVALUATIONS)
+        if evaluated is not None and len(evaluated.steps):
+            if not scale.evaluations:
+                scale.evaluations.append((0.0, 0.0))
+            value = float(np.asarray(evaluated.values)[-1].reshape(-1)[0])
+            scale.evaluations.append((float(evaluated.steps[-1]), value))
+        for points in (scale.seconds, scale.evaluations):
+            if len(points) > _MOST_POINTS:
+                del points[1:-1:2]
+
+    def _applied(self, applied: events.MessageApplied) -> None:
+        message = applied.message
+        if not applied.problem and isinstance(message, SetValue) and message.path == "batches.size":
+            self._scale.batches.append((applied.step, int(message.value)))

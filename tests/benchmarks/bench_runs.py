@@ -1,0 +1,262 @@
+"""The runs panel with 10,000 runs, and 16 runs of 100,000 steps laid over a plot.
+
+The store is filled with copies of a few runs whose settings differ. Times are
+those of the processor, because other programs may use the machine; frames are medians. Run it off screen or under a virtual screen:
+
+    QT_QPA_PLATFORM=offscreen python tests/benchmarks/bench_runs.py [--runs 10000] [--steps 100000]
+    [--json]
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import os
+import resource
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+import numpy as np
+from PySide6.QtWidgets import QApplication
+
+FRAMES = 60
+OVERLAID = 16
+SIZE = (1200, 800)
+IDLE_SECONDS = 20.0
+
+
+def milliseconds(act: Callable[[], object]) -> float:
+    begun = time.thread_time()
+    act()
+    return 1000.0 * (time.thread_time() - begun)
+
+
+def fill(home: Path, count: int) -> None:
+    """Store ``count`` runs with settings, seeds and results that differ."""
+    from optlab.experiment import Experiment
+    from optlab.store import Store, database
+    from optlab.store.records import RUNS
+
+    base = {"title": "Bench", "dataset": {"name": "moons"}, "model": {"name": "mlp"}}
+    rules = [
+        {"name": name, "lr": lr} for name in ("momentum", "adam", "sgd") for lr in (0.01, 0.1, 1.0)
+    ]
+    with Store.open(home) as store:
+        first = []
+        for number, rule in enumerate(rules):
+            document = {**base, "title": f"Bench {number % 3}", "optimizer": rule}
+            with closing(store.begin([Experiment.from_dict(document)], "thread")) as writer:
+                first += writer.run_ids
+        records = [store.run(run) for run in first]
+        with database.transaction(store._connection):
+            for number in range(count - len(first)):
+                record = records[number % len(records)]
+                run = f"{record.id[:-5]}-{number:05d}"
+                copy = dataclasses.replace(
+                    record,
+                    id=run,
+                    population=run,
+                    status="finished",
+                    steps=number,
+                    color=number,
+                    experiment=record.experiment.replace("seed = 0", f"seed = {number // 9}", 1),
+                    final={"validation_loss": 1.0 / (number + 1), "train_loss": 0.5},
+                )
+                store._connection.execute(RUNS.insert, RUNS.values(copy))
+        RUNS.write_checksums(
+            store._connection, *(f"{one.id[:-5]}-{n:05d}" for n in range(count) for one in records)
+        )
+
+
+def panel_figures(application: QApplication) -> dict[str, float]:
+    from optlab.gui.bridge import TaskBridge
+    from optlab.gui.runs.runs_panel import RunsPanel
+    from optlab.gui.runs.shown_runs import ShownRuns
+    from optlab.tasks.run_table import RunChangesTask, RunTable, RunTableTask
+
+    found: list[RunTable] = []
+    shown = ShownRuns()
+    work = TaskBridge(None)
+    work.answered.connect(found.append)
+    begun = time.process_time()
+    panel = RunsPanel(shown)
+    panel.resize(320, 900)
+    panel.show()
+    application.processEvents()
+    painted = 1000.0 * (time.process_time() - begun)
+    work.ask(RunTableTask())
+    while not found:
+        application.processEvents()
+        time.sleep(0.005)
+    table = found[0]
+    filled = milliseconds(lambda: (panel.set_table(table), panel.grab()))
+    opened = 1000.0 * (time.process_time() - begun)
+    figures = {
+        "runs": float(len(table.rows)),
+        "panel is there, milliseconds": painted,
+        "10,000 runs are listed, milliseconds": opened,
+        "of which in the window's thread": filled,
+    }
+
+    def filtered(text: str) -> Callable[[], object]:
+        def act() -> None:
+            panel.filter.setText(text)
+            panel.apply_filter()
+            panel.grab()
+
+        return act
+
+    for text in ("adam", "lr<0.05", "validation_loss<=0.001 -sgd", ""):
+        figures[f"filter {text!r}, milliseconds"] = statistics.median(
+            milliseconds(filtered(text)) for _ in range(3)
+        )
+    figures["sort, milliseconds"] = milliseconds(lambda: panel.tree.sortByColumn(3, panel_order()))
+    figures["nothing changed, milliseconds"] = statistics.median(
+        milliseconds(lambda: list(RunChangesTask(table).run(None)))
+        for _ in range(20)  # type: ignore[arg-type]
+    )
+    from optlab.store import Store
+    from optlab.store.labels import Labels
+
+    with Store.open() as store:
+        store.label({next(iter(table.rows)): Labels(starred=True)})
+    figures["one row changed, milliseconds"] = milliseconds(
+        lambda: list(RunChangesTask(table).run(None))  # type: ignore[arg-type]
+    )
+    work.shut_down()
+    panel.close()
+    return figures
+
+
+def panel_order() -> object:
+    from PySide6.QtCore import Qt
+
+    return Qt.SortOrder.DescendingOrder
+
+
+def overlay_figures(application: QApplication, steps: int, window: object) -> dict[str, float]:
+    from optlab.gui.plots.loss_plot import LossPlot
+    from optlab.gui.plots.overlay import Overlay, SeriesKey
+    from optlab.gui.plots.plot_link import PlotLink
+    from optlab.gui.plots.pyramid import Pyramid
+    from optlab.gui.plots.smoothing import moving_average
+    from optlab.tasks.run_scales import RunScale
+    from optlab.training.events import Series, SeriesBlock
+
+    random = np.random.default_rng(0)
+    at = np.arange(1, steps + 1)
+    plot = LossPlot()
+    link = PlotLink(plot)
+    plot.set_link(link)
+    overlays = []
+    key = SeriesKey("batch_loss")
+    scale = RunScale(seconds=[(float(steps), 30.0)])
+    for run in range(OVERLAID):
+        values = np.exp(-at / steps * 3) * np.exp(random.normal(size=steps) * 0.3) + 0.1 * run
+        samples, average = Pyramid(), Pyramid()
+        samples.append(at, values)
+        average.append(at, moving_average(values, 0.99)[0])
+        overlays.append(
+            Overlay(
+                f"run{run}",
+                f"run {run}",
+                run,
+                samples={key: samples},
+                averages={key: average},
+                scale=scale,
+            )
+        )
+    plot.resize(*SIZE)
+    plot.show()
+    figures = {}
+    for name, smooth in (("raw", False), ("raw and smoothed", True)):
+        laid = overlays if smooth else [dataclasses.replace(one, averages={}) for one in overlays]
+        figures[f"lay {OVERLAID} runs, {name}, milliseconds"] = milliseconds(
+            lambda laid=laid: plot.set_overlays(laid)
+        )
+        link.set_unit("seconds" if smooth else "steps")
+        application.processEvents()
+        times = []
+        for frame in range(FRAMES):
+            # The own run grows, so everything is drawn anew.
+            block = SeriesBlock(
+                frame + 1,
+                0.01 * frame,
+                {"batch_loss": Series(np.array([frame + 1 + FRAMES * smooth]), np.ones((1, 1)))},
+            )
+
+            def draw(block: SeriesBlock = block) -> None:
+                plot.add(block)
+                plot.refresh()
+                plot.canvas.viewport().repaint()
+
+            times.append(milliseconds(draw))
+        figures[f"frame of {OVERLAID} x {steps:,} steps, {name}, milliseconds"] = statistics.median(
+            times
+        )
+    plot.close()
+    return figures
+
+
+def idle_share(application: QApplication) -> float:
+    """Return the share of a core that a window with the runs panel uses while nothing happens."""
+    from optlab.experiment import Experiment
+    from optlab.gui.main_window import MainWindow
+
+    window = MainWindow(
+        Experiment.from_dict({"dataset": {"name": "iris"}, "model": {"name": "mlp"}}), "thread"
+    )
+    window.show()
+
+    def wait(seconds: float) -> None:
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            # As the event loop does it: nothing is done until something happens.
+            application.processEvents()
+            time.sleep(0.02)
+
+    wait(10.0)
+    window.runs._poll.stop()
+    base = _cpu()
+    wait(IDLE_SECONDS)
+    without = _cpu() - base
+    window.runs._poll.start()
+    base = _cpu()
+    wait(IDLE_SECONDS)
+    share = (_cpu() - base - without) / IDLE_SECONDS
+    window.close_without_asking()
+    return share
+
+
+def _cpu() -> float:
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    return used.ru_utime + used.ru_stime
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--runs", type=int, default=10_000)
+    parser.add_argument("--steps", type=int, default=100_000)
+    parser.add_argument("--json", action="store_true")
+    asked = parser.parse_args()
+    application = QApplication([])
+    with tempfile.TemporaryDirectory() as folder:
+        os.environ["OPTLAB_HOME"] = folder
+        fill(Path(folder), asked.runs)
+        results = panel_figures(application)
+        results |= overlay_figures(application, asked.steps, None)
+        results["share of a core for looking at 10,000 runs"] = idle_share(application)
+    if asked.json:
+        print(json.dumps(results, indent=2))
+        return
+    for name, value in results.items():
+        print(f"{name}: {value:.4g}")
+
+
+if __name__ == "__main__":
+    main()
