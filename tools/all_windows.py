@@ -18,7 +18,7 @@ import optlab.gui
 from optlab.experiment import Experiment
 from optlab.experiment.named import load
 from optlab.gui.main_window import MainWindow
-from optlab.gui.manners.preferences import Preferences
+from optlab.gui.manners.palette import command_entries
 
 ENDINGS = ("Window", "Dialog")
 """Ends of the names of windows that derive from QWidget."""
@@ -70,15 +70,16 @@ def build(kind: type[QWidget], window: MainWindow, more: Mapping[str, Any]) -> Q
         "error": RuntimeError("an error"),
         "menus": window.menuBar(),
         "menu_bar": window.menuBar(),
-        "entries": [],
-        "show_me": print,
-        "my_data": print,
-        "compare": print,
-        "preferences": Preferences(),
+        "entries": command_entries(window.menuBar()),
         "document": window.experiment_panel.experiment(check=False).to_toml(),
-        "presets": ("digits-mlp", "iris-softmax"),
+        "presets": ["digits-mlp"],
         "arms": {"momentum": {}, "adam": {"optimizer.name": "adam"}},
+        "preferences": window.session.preferences,
+        "show_me": window.manners.guide.begin,
+        "my_data": window.secondary_windows.import_data,
+        "compare": None,
         "place": QWidget(),
+        "content": QWidget(),
         **more,
     }
     arguments: dict[str, Any] = {}

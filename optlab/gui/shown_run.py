@@ -48,6 +48,7 @@ class ShownRun(QObject):
         super().__init__(parent)
         self._bridge, self._captions, self._holders = bridge, captions, holders
         self._name, self._live = "", "live"
+        self._stored = ""
         bridge.on(events.SessionStarted, lambda _started: self._show(self._live))
         bridge.on(events.RunEnded, self._ended)
         bridge.on(events.SessionFailed, lambda _failed: self._show("failed"))
@@ -56,6 +57,11 @@ class ShownRun(QObject):
     def name(self) -> str:
         """Title of the run that is shown, or "" before the first."""
         return self._name
+
+    @property
+    def run_ids(self) -> tuple[str, ...]:
+        """Names of the stored runs that are shown: of the one in progress, or of a stored one."""
+        return (self._stored,) if self._stored else tuple(self._bridge.run_ids)
 
     def begin(self, title: str) -> None:
         """Show a run that is being started."""
@@ -76,6 +82,7 @@ class ShownRun(QObject):
         self._show(ended.status)
 
     def _show(self, state: str, run_id: str = "") -> None:
+        self._stored = run_id
         identity = run_id or next(iter(self._bridge.run_ids), "")
         for caption in self._captions:
             caption.show_run(self._name, state)

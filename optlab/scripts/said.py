@@ -115,7 +115,11 @@ def start(
         return None
     parameter = {name: name for name in ("shape", "fan_in", "fan_out", "size")}
     to = Specializer()
-    spaces = {"self": values_of(initializer), "parameter": Fields({}, parameter)}
+    # Lines that treat stacked matrices as one are found out by their numbers.
+    spaces = {
+        "self": values_of(initializer),
+        "parameter": Fields({"stacked": 1}, parameter),
+    }
     try:
         node = to.function(type(initializer).weight, spaces, "drawn")
     except (InvalidInput, AttributeError):

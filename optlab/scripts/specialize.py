@@ -153,6 +153,7 @@ _KEPT = frozenset({"difficulty"})
 _RESERVED = frozenset(
     {
         "average",
+        "averaged",
         "averages",
         "backward",
         "batch",

@@ -85,6 +85,8 @@ def label_problems(label: QLabel) -> Iterator[str]:
         text = text.replace("&", "")
     if not text or label.textFormat() == Qt.TextFormat.RichText or not label.pixmap().isNull():
         return
+    if label.buddy() is not None:  # an ampersand marks its shortcut
+        text = text.replace("&", "")
     if hasattr(label, "shown_text"):  # an elided label, whose full text is in its tool tip
         if label.shown_text() != text and not label.toolTip():
             yield f"{described(label, text)}, elided without a tool tip"

@@ -23,7 +23,7 @@ from optlab.gui.plots.plot_frame import NOTHING_YET
 from optlab.gui.plots.pyramid import Pyramid
 from optlab.gui.plots.steady import SteadyRange
 from optlab.gui.plots.step_marks import StepMarks
-from optlab.gui.plots.step_readout import step_readout
+from optlab.gui.plots.step_readout import most_rows, step_readout
 from optlab.gui.plots.value_export import KeptValues
 from optlab.gui.plots.x_scales import OWN
 from optlab.tasks.run_scales import X_LABELS
@@ -431,7 +431,7 @@ class CurvePlot(LinkedPlot):
 
     def _columns(self) -> int:
         width: float = self.canvas.view.width() * self.canvas.devicePixelRatioF()
-        return max(1, round(_COLUMNS_PER_PIXEL * width / self.colors.scale))
+        return max(1, round(_COLUMNS_PER_PIXEL * width / self.colors.scale * self.detail))
 
     def _to_view(self, x: Floats, y: Floats, low: float, high: float) -> tuple[Floats, Floats]:
         """Return steps and values ``[n]`` in view coordinates, values clipped to the range."""
@@ -448,6 +448,10 @@ class CurvePlot(LinkedPlot):
             if curve.shown and self.scales.known(curve.run):
                 step = self.scales.to_step(curve.run, at)
                 places.append((curve, step, self.scales.to_step(curve.run, near) - step))
+        lines = self.canvas.height() / (self.readout.fontMetrics().height() + 3)
+        if any(curve.run for curve in self._curves.values()):
+            most = most_rows(lines, here=self._mouse is not None)
+            return step_readout(places, self._readout_head(at), self.colors, most)
         return step_readout(places, self._readout_head(at), self.colors)
 
     def _unit_changed(self) -> None:

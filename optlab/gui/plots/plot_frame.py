@@ -86,6 +86,7 @@ class PlotFrame(QWidget):
         super().__init__(parent)
         self.colors = LIGHT
         self.following = True
+        self.detail = 1.0
         self._stale = True
         self._drawing = False
         self._mouse: QPointF | None = None
@@ -164,6 +165,18 @@ class PlotFrame(QWidget):
             self._update_readout()
         finally:
             self._drawing = False
+
+    def redraw(self, detail: float = 1.0) -> None:
+        """Draw everything now, also where the plot is not visible.
+
+        Args:
+            detail: points of curves in relation to those that the screen can show.
+        """
+        self.detail, self._drawing = detail, True
+        try:
+            self._draw()
+        finally:
+            self.detail, self._drawing = 1.0, False
 
     @abstractmethod
     def _draw(self) -> None:
@@ -267,7 +280,7 @@ class PlotFrame(QWidget):
         area = self.canvas.view.sceneBoundingRect()
         on_the_left = at > area.center().x()
         x = area.left() + 8 if on_the_left else area.right() - self.readout.width() - 8
-        self.readout.move(QPoint(round(x), round(area.top() + 6)))
+        self.readout.move(QPoint(max(0, round(x)), round(area.top() + 6)))
         self.readout.show()
 
     # --- the menu -------------------------------------------------------------

@@ -133,7 +133,7 @@ class NetworkWidget(QWidget):
     def _paint_link(
         self, painter: QPainter, layer: SketchLayer, before: list[QPointF], here: list[QPointF]
     ) -> None:
-        weights = layer.weights
+        weights = None if layer.weights is None else np.nan_to_num(layer.weights)
         if weights is None:
             painter.setPen(QPen(QColor(self._colors.grid), 6.0))
             painter.drawLine(_middle(before) + QPointF(16, 0), _middle(here) - QPointF(16, 0))
@@ -174,15 +174,16 @@ class NetworkWidget(QWidget):
                 painter.setBrush(Qt.BrushStyle.NoBrush)
                 painter.drawRect(box)
             return
-        largest = 1.0
+        largest, values = 1.0, None
         if layer.activations is not None and len(layer.activations):
-            largest = float(np.abs(layer.activations).max()) or 1.0
+            values = np.nan_to_num(layer.activations)
+            largest = float(np.abs(values).max()) or 1.0
         for number, place in enumerate(places):
             painter.setPen(edge)
-            if layer.activations is None:
+            if values is None:
                 painter.setBrush(QColor(self._colors.background))
             else:
-                painter.setBrush(QColor(self.tone(float(layer.activations[number]) / largest)))
+                painter.setBrush(QColor(self.tone(float(values[number]) / largest)))
             painter.drawEllipse(place, radius, radius)
         if layer.own_weights is not None:
             self._paint_loop(painter, places[0], radius, layer.own_weights)
@@ -191,7 +192,7 @@ class NetworkWidget(QWidget):
         self, painter: QPainter, place: QPointF, radius: float, weights: Floats
     ) -> None:
         """Draw an arc above a state that leads to itself."""
-        share = float(np.sign(weights.sum()))
+        share = float(np.sign(np.nan_to_num(weights).sum()))
         painter.setPen(QPen(QColor(self.tone(0.7 * share)), 2.0))
         painter.setBrush(Qt.BrushStyle.NoBrush)
         box = QRectF(place.x() - radius, place.y() - 3 * radius, 2 * radius, 2 * radius)
@@ -202,6 +203,8 @@ class NetworkWidget(QWidget):
     ) -> None:
         """Write the names of inputs to the left of their units, those of classes to the right."""
         metrics, gap = painter.fontMetrics(), self._radius() + 5.0
+        if len(places) > 1 and places[1].y() - places[0].y() < 0.85 * metrics.height():
+            return
         painter.setPen(QColor(mixed(self._colors.foreground, self._colors.background, 0.3)))
         for place, name in zip(places, layer.labels, strict=True):
             width = place.x() - gap - 2 if first else self.width() - place.x() - gap - 2

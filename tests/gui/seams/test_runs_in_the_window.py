@@ -16,7 +16,7 @@ from optlab.gui.plots.loss_plot import LossPlot
 from optlab.gui.runs.runs_menu import RunsMenu
 from optlab.store import Store
 from optlab.store.labels import Labels
-from optlab.training.events import Series, SeriesBlock
+from optlab.training.events import ActivityChanged, Series, SeriesBlock
 
 from .conftest import BASE, WAIT, stored, train
 
@@ -87,7 +87,7 @@ def test_that_runs_are_labeled_shown_and_deleted_from_the_panel_to_the_plots(
                 steps = np.arange(last - 2, last + 1)
                 block = {"train_loss": Series(steps, 0.5 * steps[:, None])}
                 writer.record(SeriesBlock(last, 1.0, block))
-                writer.flush()
+                writer.record(ActivityChanged(last, "running"))
                 qtbot.waitUntil(lambda last=last: end_of(plot, third) == last, timeout=WAIT)
     drawn = plot.curve(f"train_loss@{third}").samples.samples(0, 99)
     assert drawn.values.tolist() == [0.5, 1.0, 1.5, 2.0, 2.5]
