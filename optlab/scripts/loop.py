@@ -40,7 +40,7 @@ class Loop:
         self._layout = trainer.layout
         self._normalizes = self._experiment.model.normalizes()
         self._stops = method(self._experiment.stopping, "verdict", to=to)
-        self._can_stop = "return (memory, None)" not in self._stops.splitlines()[1]
+        self._can_stop = self._stops.splitlines()[1].strip() != "return memory, None"
         self._needs_norm = "gradient_norm()" in self._stops
         self._elsewhere = bool(
             rule.looks_ahead
@@ -131,10 +131,10 @@ class Loop:
 
     def training(self) -> list[str]:
         """Return the loop."""
+        before = self._before()
         return [
             *self._helpers(),
-            *self._before(),
-            "",
+            *([*before, ""] if before else []),
             "for step in range(STEPS):",
             *(f"    {line}" if line else "" for line in self._step()),
         ]

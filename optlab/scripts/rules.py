@@ -12,7 +12,9 @@ from typing import Any
 
 from optlab.catalogue.optimizers.base import ObjectiveOptimizer, Optimizer
 from optlab.core.errors import InvalidInput
-from optlab.scripts.specialize import Fields, Specializer, constant, parsed, text
+from optlab.scripts.code_fields import Fields
+from optlab.scripts.source_text import text
+from optlab.scripts.specialize import Specializer, constant, parsed
 
 
 class WrittenRule:

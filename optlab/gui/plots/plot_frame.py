@@ -280,7 +280,7 @@ class PlotFrame(QWidget):
         area = self.canvas.view.sceneBoundingRect()
         on_the_left = at > area.center().x()
         x = area.left() + 8 if on_the_left else area.right() - self.readout.width() - 8
-        self.readout.move(QPoint(round(x), round(area.top() + 6)))
+        self.readout.move(QPoint(max(0, round(x)), round(area.top() + 6)))
         self.readout.show()
 
     # --- the menu -------------------------------------------------------------

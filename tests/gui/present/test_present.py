@@ -19,7 +19,7 @@ import optlab
 from optlab.core import paths
 from optlab.gui.main_window import MainWindow
 from optlab.gui.plots.curve_plot import CurvePlot
-from optlab.gui.plots.tiles import tile_name, tile_plots
+from optlab.gui.plots.tiles import tile_key, tile_plots
 from optlab.gui.present.prediction_layer import KEY
 from optlab.gui.present.present_window import PresentWindow
 from optlab.gui.present.presenter import Presenter
@@ -251,7 +251,7 @@ def test_that_every_plot_of_the_panel_can_be_presented(main_window: MainWindow) 
     from optlab.tasks.scenes.scene import Show
 
     for kind in tile_plots():
-        player = RunPlayer(Show(tiles=(tile_name(kind),)), None, 10, lambda _what: None)
+        player = RunPlayer(Show(tiles=(tile_key(kind),)), None, 10, lambda _what: None)
         player.set_colors(projector_theme(dark=True).plots)
         assert type(player.plots[0]) is kind
         player.deleteLater()
@@ -263,7 +263,7 @@ def test_that_every_plot_of_the_panel_can_be_presented(main_window: MainWindow) 
 def test_that_the_shipped_scenes_name_plots_and_curves_that_there_are() -> None:
     from optlab.gui.plots.run_series_plot import RunSeriesPlot
 
-    kinds = {tile_name(kind): kind for kind in tile_plots()}
+    kinds = {tile_key(kind): kind for kind in tile_plots()}
     for listed in shipped.scenes():
         scene = named(listed.name, check=False)
         if not isinstance(scene.content, RunScene):

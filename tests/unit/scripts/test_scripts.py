@@ -124,10 +124,11 @@ def cases() -> dict[str, dict[str, Any]]:
         "schedules": {"optimizer.beta2": "linear to 0.5 in 9"},
     }
     found["helpers of the same name"] = {
-        "optimizer": {"name": "schedule_free_sgd"},
+        "optimizer": {"name": "schedule_free_sgd", "lr": 0.02},
         "schedule": {"name": "one_cycle", "tau": 9},
-        "loss": {"name": "cross_entropy", "l2": 0.1},
+        "loss": {"name": "squared_error", "l2": 0.1},
         "dataset": {"name": "least_squares", "size": 60},
+        "averaging": {"name": "polyak"},
     }
     found["norm"] = {"clipping": {"name": "norm", "threshold": 0.1}}
     found["value"] = {"clipping": {"name": "value", "threshold": 0.02}}
