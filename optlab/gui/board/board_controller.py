@@ -60,7 +60,8 @@ class BoardController(QObject):
         self.board.closed.connect(self._closed)
         self.board.menuRequested.connect(self._show_tile_menu)
         window.instruments.tileRequested.connect(lambda name: self.open_tile(f"{INSTRUMENT}{name}"))
-        self._show_layout(SHIPPED[0])
+        # The board shows the tiles that are shown at first, which is what the first layout says.
+        self._check_layout()
 
     # --- tiles ------------------------------------------------------------------------------------
 
