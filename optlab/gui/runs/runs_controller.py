@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import QObject, QPoint, QTimer, Signal
 from PySide6.QtGui import QAction, QActionGroup, QGuiApplication
-from PySide6.QtWidgets import QFileDialog, QInputDialog, QWidget
+from PySide6.QtWidgets import QInputDialog, QWidget
 
 from optlab.core.printable import printable
 from optlab.gui import theme
 from optlab.gui.bridge import TaskBridge
 from optlab.gui.instruments.instrument_plot import InstrumentPlot
+from optlab.gui.manners import file_dialogs
 from optlab.gui.plots.linked_plot import LinkedPlot
 from optlab.gui.plots.plot_link import PlotLink
 from optlab.gui.plots.tiles import OverlaysRuns
@@ -233,7 +234,7 @@ class RunsController(QObject):
         if record is None:
             return
         kinds = {"CSV table (*.csv)": "csv", "Parquet table (*.parquet)": "parquet"}
-        name, kind = QFileDialog.getSaveFileName(
+        name, kind = file_dialogs.save_file(
             self._window, "Export run", f"{record.id}.csv", ";;".join(kinds)
         )
         if name:
