@@ -83,6 +83,9 @@ class RunsController(QObject):
         self.overlays = OverlayController(self.shown, self.link, self._plots, self)
         self.overlays.failed.connect(self.panel.show_problem)
         self.shown.refused.connect(self.panel.show_problem)
+        self._closed = False
+        self._soon = QTimer(self, singleShot=True, interval=_SOON_MILLISECONDS)
+        self._soon.timeout.connect(self.look)
         self._poll = QTimer(self, interval=POLL_MILLISECONDS)
         self._poll.timeout.connect(self.look)
         self._menu = window.findChild(RunsMenu)
@@ -126,7 +129,8 @@ class RunsController(QObject):
 
     def look_soon(self) -> None:
         """Look for changes as soon as what is going on has been written."""
-        QTimer.singleShot(_SOON_MILLISECONDS, self, self.look)
+        if not self._closed:
+            self._soon.start()
 
     def _read(self, table: RunTable | None) -> None:
         if table is None:
@@ -484,7 +488,9 @@ class RunsController(QObject):
 
     def shut_down(self) -> None:
         """Cancel what is being read; what is being written is completed."""
+        self._closed = True
         self._poll.stop()
+        self._soon.stop()
         self.overlays.shut_down()
         self.reading.shut_down()
         self.writing.shut_down()
