@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 from numpy.typing import NDArray
-from PySide6.QtCore import QRectF, QSize, Qt
+from PySide6.QtCore import QEvent, QRectF, QSize, Qt
 from PySide6.QtGui import QColor, QHelpEvent, QIcon, QImage, QPainter, QPaintEvent, QPixmap
 from PySide6.QtWidgets import (
     QAbstractItemView,
@@ -297,13 +297,13 @@ class ConfusionMatrix(QWidget):
             "recall",
         )
 
-    def event(self, event: object) -> bool:  # Qt's name
+    def event(self, event: QEvent) -> bool:  # Qt's name
         """Show what a cell counts in a tool tip."""
         if isinstance(event, QHelpEvent):
             text = self.text_at(event.pos().x(), event.pos().y())
             QToolTip.showText(event.globalPos(), plain(text), self)
             return True
-        return super().event(event)  # type: ignore[arg-type]
+        return super().event(event)
 
     def text_at(self, x: float, y: float) -> str:
         """Return what is counted at a point of the widget, or ""."""

@@ -1,5 +1,8 @@
 """Connects the runs panel: to the store, to the plots, and to the run that the window follows."""
 
+# A protocol is no concrete class, and isinstance accepts it all the same.
+# mypy: disable-error-code="type-abstract"
+
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
@@ -7,9 +10,9 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from PySide6.QtCore import QObject, QTimer, Signal
+from PySide6.QtCore import QObject, QPoint, QTimer, Signal
 from PySide6.QtGui import QAction, QActionGroup, QGuiApplication
-from PySide6.QtWidgets import QInputDialog, QMenu, QWidget
+from PySide6.QtWidgets import QInputDialog, QWidget
 
 from optlab.core.printable import printable
 from optlab.gui import theme
@@ -80,6 +83,9 @@ class RunsController(QObject):
         self.overlays = OverlayController(self.shown, self.link, self._plots, self)
         self.overlays.failed.connect(self.panel.show_problem)
         self.shown.refused.connect(self.panel.show_problem)
+        self._closed = False
+        self._soon = QTimer(self, singleShot=True, interval=_SOON_MILLISECONDS)
+        self._soon.timeout.connect(self.look)
         self._poll = QTimer(self, interval=POLL_MILLISECONDS)
         self._poll.timeout.connect(self.look)
         self._menu = window.findChild(RunsMenu)
@@ -123,7 +129,8 @@ class RunsController(QObject):
 
     def look_soon(self) -> None:
         """Look for changes as soon as what is going on has been written."""
-        QTimer.singleShot(_SOON_MILLISECONDS, self, self.look)
+        if not self._closed:
+            self._soon.start()
 
     def _read(self, table: RunTable | None) -> None:
         if table is None:
@@ -423,10 +430,9 @@ class RunsController(QObject):
         keys = [column.key for column in self.panel.model.columns[1:] if column.key != key]
         self.panel.set_columns([*keys, key] if shown else keys)
 
-    def _show_menu(self, position: object) -> None:
-        menu: QMenu | None = self._menu
-        if menu is not None:
-            menu.popup(position)  # type: ignore[call-overload]  # a QPoint
+    def _show_menu(self, position: QPoint) -> None:
+        if self._menu is not None:
+            self._menu.popup(position)
 
     def _selected(self) -> RunRecord | None:
         """Return the run where exactly one is selected."""
@@ -482,7 +488,9 @@ class RunsController(QObject):
 
     def shut_down(self) -> None:
         """Cancel what is being read; what is being written is completed."""
+        self._closed = True
         self._poll.stop()
+        self._soon.stop()
         self.overlays.shut_down()
         self.reading.shut_down()
         self.writing.shut_down()

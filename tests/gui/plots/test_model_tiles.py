@@ -212,6 +212,12 @@ def test_that_lines_of_the_network_are_blue_for_positive_weights(qtbot):
     pixel = QColor(image.pixel(int(at.x() * ratio), int(at.y() * ratio)))
     blue = layer.weights[row, column] > 0
     assert (pixel.blue() > pixel.red() + 40) == blue and abs(pixel.blue() - pixel.red()) > 40
+    weights = ", ".join(f"{one:.3g}" for one in layer.weights[1])
+    assert widget.text_at(widget.places(1)[1]) == (
+        f"layers.0, unit 1 ({layer.labels[1]}): {layer.activations[1]:.4g}; weights from "
+        f"the units drawn: {weights}"
+    )
+    assert widget.text_at(widget.rect().topLeft().toPointF()) == ""
     tile.example.setValue(3)
     assert tile.view.example == 3
     assert "6 parameters" in tile.caption.text()
