@@ -131,10 +131,10 @@ class Loop:
 
     def training(self) -> list[str]:
         """Return the loop."""
+        before = self._before()
         return [
             *self._helpers(),
-            *self._before(),
-            "",
+            *([*before, ""] if before else []),
             "for step in range(STEPS):",
             *(f"    {line}" if line else "" for line in self._step()),
         ]

@@ -8,7 +8,8 @@ from typing import NamedTuple
 
 from optlab.core import piecewise
 from optlab.core.piecewise import Hold, Inverse, Jump, Move, NesterovSequence, Piece, Piecewise
-from optlab.scripts.specialize import Fields, Specializer
+from optlab.scripts.code_fields import Fields
+from optlab.scripts.specialize import Specializer
 
 MAX_SEGMENTS = 24
 """Segments that are written as branches; of more, the values at all steps are kept."""

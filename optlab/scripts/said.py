@@ -6,6 +6,7 @@ they give every number that the run had, bit for bit.
 
 from __future__ import annotations
 
+import ast
 import runpy
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -21,7 +22,9 @@ from optlab.core.data import split_indices, standardized, unit_ranged
 from optlab.core.errors import InvalidInput
 from optlab.core.layout import Layout
 from optlab.core.lazy import torch
-from optlab.scripts.specialize import Fields, Specializer, text
+from optlab.scripts.code_fields import Fields
+from optlab.scripts.source_text import text
+from optlab.scripts.specialize import Specializer
 from optlab.scripts.strategies import values_of
 
 MAX_LINES = 110
@@ -35,8 +38,8 @@ def examples(
     """Return lines that define ``parts`` of a data set; None where no lines do.
 
     Args:
-        dtype: name of the precision. arrays: the examples as the run saw them. to: that of the
-            script.
+        dtype: name of the precision. arrays: the examples as the run saw them: inputs ``x_…``
+            ``[n, *inputs]``, targets ``y_…`` ``[n]`` or ``[n, outputs]``. to: that of the script.
     """
     if dataset.test_examples() is not None:
         return None
@@ -102,42 +105,39 @@ def _same_examples(lines: list[str], arrays: Mapping[str, NDArray[Any]]) -> bool
 
 
 def start(
-    initializer: Start, layout: Layout, seed: int, module: str, arrays: Mapping[str, NDArray[Any]]
+    initializer: Start,
+    layout: Layout,
+    run: tuple[int, str],
+    arrays: Mapping[str, NDArray[Any]],
+    to: Specializer,
 ) -> list[str] | None:
     """Return lines that set the parameters of ``model`` to the start; None where no lines do.
 
     They ask ``generator(purpose)`` for their random numbers.
 
     Args:
-        seed: of the run. module: source of the model. arrays: the start weights of the run.
+        run: its seed, and the source of its model. to: that of the script. arrays: the start weights ``start/…`` of the
+            run, ``[fan_out, fan_in]`` where a tensor is a matrix.
     """
     if not isinstance(initializer, Initializer):
         return None
-    parameter = {name: name for name in ("shape", "fan_in", "fan_out", "size")}
-    to = Specializer()
+    names = ("shape", "fan_in", "fan_out", "size", "name", "role", "output")
     # Lines that treat stacked matrices as one are found out by their numbers.
-    spaces = {
-        "self": values_of(initializer),
-        "parameter": Fields({"stacked": 1}, parameter),
-    }
+    parameter = Fields({"stacked": 1}, {one: one for one in names})
+    spaces = {"self": values_of(initializer), "parameter": parameter}
+    before = to.saved()
     try:
         node = to.function(type(initializer).weight, spaces, "drawn")
     except (InvalidInput, AttributeError):
-        return None
+        to.restore(before)
+        return None  # its code is of a kind that cannot be specialized
     used = spaces["parameter"].used
-    arguments = [name for name in ("shape", "fan_in", "fan_out") if name in used]
-    drawn = text(node).replace(
-        "def drawn(generator)", f"def drawn({', '.join([*arguments, 'source'])})"
-    )
-    drawn = drawn.replace("generator=generator", "generator=source").replace(
-        ", size", ", math.prod(shape)"
-    )
     if "size" in used:
-        drawn = drawn.replace("size //", "math.prod(shape) //")
-        arguments = ["shape", *(one for one in arguments if one != "shape")]
-        drawn = drawn.replace(
-            drawn.splitlines()[0], f"def drawn({', '.join([*arguments, 'source'])}):"
-        )
+        node.body.insert(0, ast.parse("size = math.prod(shape)").body[0])
+        used["shape"] = "shape"
+    arguments = [name for name in ("shape", "fan_in", "fan_out") if name in used]
+    node.args.args = [ast.arg(one) for one in (*arguments, "generator")]
+    drawn = "\n\n\n".join([*filter(None, [to.written()]), text(node)])
     weights = [one for one in layout.parameters if one.role == "weight"]
     fans = [f"    {one.name!r}: ({one.fan_in}, {one.fan_out})," for one in weights]
     given = {"shape": "one.shape", "fan_in": "fan_in", "fan_out": "fan_out"}
@@ -159,8 +159,6 @@ def start(
         "        one = of[name]",
         f"        one.copy_(drawn({call}))",
     ]
-    if not weights:
-        return None
     if groups["scale"] or groups["gate"]:
         values = {name: others[role] for role, names in groups.items() for name in names}
         lines += [f"    for name, value in {values!r}.items():", "        of[name].fill_(value)"]
@@ -169,7 +167,10 @@ def start(
             "    for name in of.keys() - fans.keys():",
             f"        of[name].fill_({initializer.bias!r})",
         ]
-    return lines if _same_start(lines, seed, module, arrays) else None
+    if _same_start(lines, *run, arrays):
+        return lines
+    to.restore(before)
+    return None
 
 
 GENERATOR = (

@@ -11,42 +11,18 @@ import ast
 import builtins
 import inspect
 import operator
-import re
 import textwrap
 import types
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from optlab.catalogue.optimizers._inner import inner_rule
 from optlab.catalogue.optimizers.base import Optimizer
 from optlab.core.errors import InvalidInput
 from optlab.core.hyperparameters import Hyperparameters
-
-LONGEST = 96
-"""Characters of a line of a script, where it can be broken."""
-
-
-@dataclass
-class Fields:
-    """What stands for ``h`` or ``self`` in the code of a component.
-
-    Attributes:
-        constants: field → value, for those that cannot change during a run.
-        names: field → name of the variable, for those that can.
-        owner: the component whose methods are called, if any.
-        used: fields that the code has asked for as variables, in order.
-    """
-
-    constants: Mapping[str, Any] = field(default_factory=dict)
-    names: Mapping[str, str] = field(default_factory=dict)
-    owner: Any = None
-    used: dict[str, str] = field(default_factory=dict)
-
-    def variable(self, name: str) -> str:
-        """Return the name of the variable for a field, and note that it is used."""
-        self.used[name] = self.names[name]
-        return self.names[name]
+from optlab.scripts.code_fields import Fields
+from optlab.scripts.source_text import text
 
 
 @dataclass(frozen=True)
@@ -128,7 +104,7 @@ class Specializer:
         return self.helpers[key]
 
     def _free(self, function: Any) -> str:
-        name = function.__name__.lstrip("_")
+        name = str(function.__name__).lstrip("_")
         taken = {helper.name for helper in self.helpers.values()}
         if name in taken or name in _RESERVED or hasattr(builtins, name):
             name = f"{name}_of_{function.__module__.rpartition('.')[2].lstrip('_')}"
@@ -214,59 +190,20 @@ _RESERVED = frozenset(
 """Names that a script uses itself."""
 
 
-def text(node: ast.AST) -> str:
-    """Return a node of a syntax tree as source, with long lines broken where they can be."""
-    written = ast.unparse(ast.fix_missing_locations(node))
-    return "\n".join(_broken(_bare(line)) for line in written.splitlines())
-
-
-def _bare(line: str) -> str:
-    """Return a line that returns or assigns a tuple without the brackets around it."""
-    found = re.fullmatch(r"(\s*(?:return|[\w, ]+ =) )\((.*)\)", line)
-    if found is None:
-        return line
-    try:
-        value = ast.parse(f"({found[2]})", mode="eval").body
-    except SyntaxError:
-        return line  # the brackets do not belong to each other
-    return found[1] + found[2] if isinstance(value, ast.Tuple) and value.elts else line
-
-
-def _broken(line: str) -> str:
-    """Return a line broken after commas or before operators of its outermost brackets."""
-    if len(line) <= LONGEST or '"""' in line:
-        return line
-    try:
-        ast.parse(line.strip())
-    except SyntaxError:
-        return line  # the head of a block
-    indent = line[: len(line) - len(line.lstrip())]
-    depth, cut, quoted = 0, [], ""
-    for index, letter in enumerate(line):
-        if quoted:
-            quoted = "" if letter == quoted else quoted
-        elif letter in "'\"":
-            quoted = letter
-        elif letter in "([{":
-            depth += 1
-        elif letter in ")]}":
-            depth -= 1
-        elif letter == "," and depth == 1 and line[index + 1 : index + 2] == " ":
-            cut.append(index + 1)
-    cut = [one for one in cut if one <= LONGEST]
-    if not cut:
-        return line
-    return f"{line[: cut[-1]]}\n{_broken(indent + '        ' + line[cut[-1] + 1 :])}"
-
-
 def parsed(function: Callable[..., Any]) -> ast.FunctionDef:
     """Return the syntax tree of a function without annotations, decorators and long docstring.
 
     Raises:
         InvalidInput: its source is not there.
     """
-    tree = ast.parse(textwrap.dedent(_source(inspect.unwrap(function)))).body[0]
-    assert isinstance(tree, ast.FunctionDef)
+    try:
+        tree = ast.parse(textwrap.dedent(_source(inspect.unwrap(function)))).body[0]
+    except SyntaxError:
+        tree = ast.Pass()
+    if not isinstance(tree, ast.FunctionDef):
+        raise InvalidInput(
+            "The files of OptLab have changed since it was started; start it again.", "format"
+        )
     tree.decorator_list = []
     tree.returns = None
     for argument in (*tree.args.args, *tree.args.kwonlyargs):
@@ -312,6 +249,12 @@ def _stores(context: ast.expr_context) -> bool:
 def constant(value: Any) -> ast.expr:
     """Return the expression of a number, text, flag or tuple."""
     return ast.parse(repr(value), mode="eval").body
+
+
+def begins_anew(rule: type[Optimizer]) -> bool:
+    """Return whether the state of a rule begins otherwise than by its ``start``."""
+    functions = [vars(one)["begin"] for one in rule.__mro__ if "begin" in vars(one)]
+    return functions[0] is not vars(Optimizer)["begin"]
 
 
 class _Rewriter(ast.NodeTransformer):
@@ -430,7 +373,7 @@ class _Rewriter(ast.NodeTransformer):
         if isinstance(func, ast.Attribute):
             if isinstance(func.value, ast.Name) and func.value.id in self._rules:
                 rule = self._rules[func.value.id]
-                begins = func.attr == "begin" and rule.begin.__func__ is Optimizer.begin.__func__
+                begins = func.attr == "begin" and not begins_anew(rule)
                 return getattr(rule, "start" if begins else func.attr), None
             space = self._space(func.value)
             if space is not None and space.owner is not None:
@@ -474,7 +417,7 @@ class _Rewriter(ast.NodeTransformer):
     def visit_BoolOp(self, node: ast.BoolOp) -> ast.AST:
         self.generic_visit(node)
         decisive = isinstance(node.op, ast.Or)
-        left = []
+        left: list[ast.expr] = []
         for value in node.values:
             if isinstance(value, ast.Constant):
                 if bool(value.value) is decisive:
@@ -493,8 +436,9 @@ class _Rewriter(ast.NodeTransformer):
             if isinstance(one, ast.FormattedValue) and isinstance(one.value, ast.Constant):
                 form = "" if one.format_spec is None else _form(one.format_spec)
                 value = ast.Constant(format(one.value.value, form))
-            if values and isinstance(value, ast.Constant) and isinstance(values[-1], ast.Constant):
-                values[-1] = ast.Constant(values[-1].value + value.value)
+            before = values[-1] if values else None
+            if isinstance(value, ast.Constant) and isinstance(before, ast.Constant):
+                values[-1] = ast.Constant(f"{before.value!s}{value.value!s}")
             else:
                 values.append(value)
         return ast.JoinedStr(values)

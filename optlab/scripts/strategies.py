@@ -14,7 +14,9 @@ from optlab.core.component import Component
 from optlab.core.errors import InvalidInput
 from optlab.core.piecewise import Piecewise
 from optlab.scripts import pieces
-from optlab.scripts.specialize import Fields, Specializer, text
+from optlab.scripts.code_fields import Fields
+from optlab.scripts.source_text import text
+from optlab.scripts.specialize import Specializer
 
 
 def values_of(component: Component, changing: Mapping[str, str] | None = None) -> Fields:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,8 +18,8 @@ from optlab.experiment import Experiment
 from optlab.scripts import said
 from optlab.scripts.arrays import arrays_of
 from optlab.scripts.loop import Loop
-from optlab.scripts.quotes import double_quoted
 from optlab.scripts.rules import WrittenRule
+from optlab.scripts.source_text import double_quoted
 from optlab.scripts.specialize import Specializer, constant
 from optlab.scripts.strategies import epoch_order, following, method
 from optlab.training.trainer import Trainer
@@ -154,9 +155,9 @@ class _Writer:
         self._start = said.start(
             self._experiment.initializer,
             trainer.layout,
-            self._experiment.general.seed,
-            module.source,
+            (self._experiment.general.seed, module.source),
             self._arrays,
+            self._to,
         )
         said_too = {
             *(("x_train", "y_train", "x_validation", "y_validation", "x_test", "y_test")
@@ -174,8 +175,7 @@ class _Writer:
 
     def script(self, about: Sequence[str]) -> Script:
         """Return the script."""
-        sections = [
-            ("Settings", self._settings()),
+        sections: list[tuple[str, list[str]]] = [
             ("Random numbers", self._generator()),
             ("Data", self._data()),
             ("Model", self._model()),
@@ -186,6 +186,9 @@ class _Writer:
             ("Training", self._loop.training()),
             ("Results", self._loop.results()),
         ]
+        sections.insert(
+            0, ("Settings", self._settings([one for _, code in sections for one in code]))
+        )
         return Script(
             self._experiment.title(),
             tuple(about),
@@ -197,9 +200,18 @@ class _Writer:
             self._arrays,
         )
 
-    def _settings(self) -> list[str]:
+    def _settings(self, code: Sequence[str]) -> list[str]:
+        """Return imports and constants.
+
+        Args:
+            code: of the other sections, which shows what they need.
+        """
         experiment, trainer = self._experiment, self._trainer
-        imports = list(said.IMPORTS)
+        asked = set(re.findall(r"\w+", "\n".join(code))) | {"torch"}
+        asked |= {"Path"} if DATA in asked else set()
+        imports = [one for one in said.IMPORTS if not one or one.split()[-1] in asked]
+        if not imports[0]:
+            del imports[0]
         if self._rule.module:
             imports.append(f"import {self._rule.module}")
         settings = [

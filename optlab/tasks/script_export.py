@@ -230,7 +230,7 @@ def _export(
     found = _tried(program, data, limit) if target.tried else {}
     both = {name: (found[name], final[name]) for name in final if name in found}
     differences = {name: difference(*values) for name, values in both.items()}
-    agreed = ()
+    agreed = (0, 0.0)
     if max(differences.values(), default=0.0) > TOLERANCE:
         agreed = _agreed_in_double_precision(experiment, steps, limit)
     text = (notebook if target.format == "notebook" else Script.text)(program, beside.name)

@@ -19,7 +19,7 @@ from optlab.training.session import session
 
 pytestmark = pytest.mark.soak
 
-MOST_STEPS = 600
+MAX_STEPS = 600
 AMPLIFYING = {"deep-batch-norm": 10}
 """Presets that amplify rounding even in double precision → steps after which that is not seen."""
 
@@ -43,7 +43,7 @@ def test_that_the_script_of_a_preset_repeats_it_in_double_precision(
 ) -> None:
     (path,) = [one for one in presets.files() if one.stem == name]
     given = Experiment.load(path)
-    steps = AMPLIFYING.get(name, MOST_STEPS)
+    steps = AMPLIFYING.get(name, MAX_STEPS)
     budget = {"budget.steps": steps, "budget.unit": "steps", "budget.seconds": 0.0}
     if given.budget.unit == "steps" and given.budget.steps < steps:
         budget["budget.steps"] = given.budget.steps

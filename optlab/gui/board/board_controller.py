@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from PySide6.QtCore import QObject, QPoint, Qt
+from PySide6.QtCore import QObject, QPoint, Qt, QTimer
 from PySide6.QtGui import QAction, QActionGroup, QKeySequence
 from PySide6.QtWidgets import QApplication, QInputDialog, QMenu, QToolButton, QWidget
 
@@ -60,7 +60,8 @@ class BoardController(QObject):
         self.board.closed.connect(self._closed)
         self.board.menuRequested.connect(self._show_tile_menu)
         window.instruments.tileRequested.connect(lambda name: self.open_tile(f"{INSTRUMENT}{name}"))
-        self._show_layout(SHIPPED[0])
+        # The board shows the tiles that are shown at first, which is what the first layout says.
+        self._check_layout()
 
     # --- tiles ------------------------------------------------------------------------------------
 
@@ -79,7 +80,8 @@ class BoardController(QObject):
         self.open_tile(key)
         tile = self.board.tile(key).plot
         assert isinstance(tile, SeriesTileWidget)
-        tile.pick()
+        # The list opens below a button that has its place then.
+        QTimer.singleShot(0, tile, tile.pick)
 
     def _offer_tiles(self) -> None:
         instruments, diagnosis = self._window.instruments, self._window.diagnosis_panel

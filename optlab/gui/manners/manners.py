@@ -29,6 +29,7 @@ from optlab.tasks.stored_runs import RunList, RunListTask
 
 if TYPE_CHECKING:
     from optlab.gui.main_window import MainWindow
+    from optlab.gui.manners.palette import CommandPalette
 
 _KEEP_MILLISECONDS = 3000
 """Time after an edit at which the session is kept."""
@@ -47,8 +48,9 @@ class Manners(QObject):
         self.session = window.session
         self.edits = EditHistory(window.experiment_panel, window.files, self)
         self.guide = GuidedRun(window)
-        self._doors: QDialog | None = None
+        self._palette: CommandPalette | None = None
         self._runs = TaskBridge(None, self)
+        self._runs.answered.connect(self._runs_read)
         self._name_actions()
         self.edits.changed.connect(self._name_actions)
         self.edits.refused.connect(
@@ -101,7 +103,8 @@ class Manners(QObject):
         self._keep.stop()
         # A dialog that stays open would keep the program alive without a window.
         for dialog in self._window.findChildren(QDialog):
-            dialog.reject()
+            if dialog.isVisible():
+                dialog.reject()
         self.session.save()
 
     # --- undo -------------------------------------------------------------------------------------
@@ -144,14 +147,21 @@ class Manners(QObject):
             window,
         )
 
-        def add(runs: RunList) -> None:
-            dialog.add(palette.run_entries(runs.records, window.show_stored))
-
-        self._runs.answered.connect(add)
-        dialog.finished.connect(lambda _result: self._runs.answered.disconnect(add))
-        dialog.finished.connect(lambda _result: dialog.deleteLater())
+        self._palette = dialog
+        dialog.finished.connect(lambda _result: self._palette_closed(dialog))
         self._runs.ask(RunListTask())
         dialog.open()
+
+    def _palette_closed(self, dialog: CommandPalette) -> None:
+        if self._palette is dialog:
+            self._palette = None
+        dialog.deleteLater()
+
+    def _runs_read(self, runs: RunList) -> None:
+        from optlab.gui.manners.palette import run_entries
+
+        if self._palette is not None:
+            self._palette.add(run_entries(runs.records, self._window.show_stored))
 
     def show_shortcuts(self) -> None:
         """Open the overview of shortcuts."""

@@ -58,7 +58,6 @@ class CurvePlot(LinkedPlot):
         parent: QWidget | None = None,
     ) -> None:
         super().__init__(parent=parent)
-        self.log_y = False
         self.empty_text = NOTHING_YET
         self._curves: dict[str, Curve] = {}
         self._steady = SteadyRange(floor)
@@ -324,11 +323,11 @@ class CurvePlot(LinkedPlot):
             )
             return self._to_view(x, y, low - far, high + far)
 
-        view = (first, last, low, high, columns, self.log_x, self.log_y, self.scales.unit)
-        view = (*view, self.canvas.y_axis.exponent, self.colors)
+        view = (first, last, low, high, columns, self.log_x, self.log_y)
+        seen = (*view, self.scales.unit, self.canvas.y_axis.exponent, self.colors)
         for curve in curves:
             # Of many runs that are shown, few grow.
-            if curve.outdated(view, self.scales.of(curve.run)):
+            if curve.outdated(seen, self.scales.of(curve.run)):
                 curve.draw(*points(curve, curve.samples), self.colors)
                 if curve.smoothed is not None:
                     self._average_line(curve)
@@ -474,17 +473,16 @@ class CurvePlot(LinkedPlot):
 
         The curves that a band stands for are among them.
         """
-        view, _ = self.view_range()
-        return tuple(
-            KeptValues(
-                curve.label,
-                *(ends := [self.scales.to_step(curve.run, end) for end in view]),
-                curve.samples.samples(*ends),
-                self._stored_reader(key),
-            )
-            for key, curve in self._curves.items()
-            if (curve.shown or (curve.folded and self._switched_on(curve))) and len(curve.samples)
-        )
+        (first, last), _ = self.view_range()
+        found = []
+        for key, curve in self._curves.items():
+            exported = curve.shown or (curve.folded and self._switched_on(curve))
+            if exported and len(curve.samples):
+                begin = self.scales.to_step(curve.run, first)
+                end = self.scales.to_step(curve.run, last)
+                kept = curve.samples.samples(begin, end)
+                found.append(KeptValues(curve.label, begin, end, kept, self._stored_reader(key)))
+        return tuple(found)
 
     # --- colors ---------------------------------------------------------------
 

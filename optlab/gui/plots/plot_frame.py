@@ -21,7 +21,6 @@ from PySide6.QtGui import (
     QShowEvent,
 )
 from PySide6.QtWidgets import (
-    QFileDialog,
     QHBoxLayout,
     QLabel,
     QMenu,
@@ -32,6 +31,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from optlab.gui.manners import file_dialogs
 from optlab.gui.plain_text import PlainLabel
 from optlab.gui.plots.canvas import Canvas
 from optlab.gui.plots.colors import LIGHT, PlotColors, mixed
@@ -292,7 +292,7 @@ class PlotFrame(QWidget):
         self.menu.popup(position)
 
     def _choose_image(self) -> None:
-        path, _ = QFileDialog.getSaveFileName(
+        path, _ = file_dialogs.save_file(
             self,
             "Export image",
             file_name(subject_of(self), self.accessibleName(), "png"),

@@ -1,5 +1,8 @@
 """Connects the runs panel: to the store, to the plots, and to the run that the window follows."""
 
+# A protocol is no concrete class, and isinstance accepts it all the same.
+# mypy: disable-error-code="type-abstract"
+
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
@@ -7,14 +10,15 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from PySide6.QtCore import QObject, QTimer, Signal
+from PySide6.QtCore import QObject, QPoint, QTimer, Signal
 from PySide6.QtGui import QAction, QActionGroup, QGuiApplication
-from PySide6.QtWidgets import QFileDialog, QInputDialog, QMenu, QWidget
+from PySide6.QtWidgets import QInputDialog, QWidget
 
 from optlab.core.printable import printable
 from optlab.gui import theme
 from optlab.gui.bridge import TaskBridge
 from optlab.gui.instruments.instrument_plot import InstrumentPlot
+from optlab.gui.manners import file_dialogs
 from optlab.gui.plots.linked_plot import LinkedPlot
 from optlab.gui.plots.plot_link import PlotLink
 from optlab.gui.plots.tiles import OverlaysRuns
@@ -230,7 +234,7 @@ class RunsController(QObject):
         if record is None:
             return
         kinds = {"CSV table (*.csv)": "csv", "Parquet table (*.parquet)": "parquet"}
-        name, kind = QFileDialog.getSaveFileName(
+        name, kind = file_dialogs.save_file(
             self._window, "Export run", f"{record.id}.csv", ";;".join(kinds)
         )
         if name:
@@ -422,10 +426,9 @@ class RunsController(QObject):
         keys = [column.key for column in self.panel.model.columns[1:] if column.key != key]
         self.panel.set_columns([*keys, key] if shown else keys)
 
-    def _show_menu(self, position: object) -> None:
-        menu: QMenu | None = self._menu
-        if menu is not None:
-            menu.popup(position)  # type: ignore[call-overload]  # a QPoint
+    def _show_menu(self, position: QPoint) -> None:
+        if self._menu is not None:
+            self._menu.popup(position)
 
     def _selected(self) -> RunRecord | None:
         """Return the run where exactly one is selected."""

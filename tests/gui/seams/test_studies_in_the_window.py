@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from PySide6.QtCore import Qt, QTimer
 from PySide6.QtGui import QAction, QGuiApplication
-from PySide6.QtWidgets import QApplication, QMessageBox
+from PySide6.QtWidgets import QApplication, QInputDialog, QMessageBox
 from pytestqt.qtbot import QtBot
 
 from optlab.cli.app import main
@@ -88,7 +88,11 @@ def slower(qtbot: QtBot, editor: StudyEditor, seeds: int = 3) -> None:
 
 
 def test_that_a_contender_becomes_a_study_with_the_verdict_of_the_command_line(
-    qtbot: QtBot, open_window: Build, capsys: pytest.CaptureFixture[str], tmp_path: Path
+    qtbot: QtBot,
+    open_window: Build,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     window = open_window(shown=False, optimizer={"name": "sgd"}, budget={"steps": 30})
     editor = editor_of(qtbot, window)
@@ -139,6 +143,17 @@ def test_that_a_contender_becomes_a_study_with_the_verdict_of_the_command_line(
     lines = (tmp_path / "values.csv").read_text().splitlines()
     assert len(lines) == 7 and lines[1].startswith("fast,0,")
     qtbot.waitUntil(lambda: not place.writing.active, timeout=WAIT)
+
+    # On more seeds, in a study of its own; those that both have are the same.
+    monkeypatch.setattr(QInputDialog, "getInt", lambda *_: (4, True))
+    place.seeds_action.trigger()
+    qtbot.waitUntil(
+        lambda: place.view.news is not None and "4 of 4" in board(place)[0]["Seeds"], timeout=WAIT
+    )
+    qtbot.waitUntil(lambda: not place.conductor.active, timeout=WAIT)
+    assert place.view.news is not None and place.view.news.record.id != news.record.id
+    more = place.view.news.record.result["arms"]["fast"]
+    assert more["low"][:3] == pytest.approx(mine["arms"]["fast"]["low"], rel=1e-5)
 
     # Its runs side by side, as the command compares them.
     ids = [run.run for run in news.runs]
