@@ -118,9 +118,7 @@ class ModelTile(QWidget):
         self.caption.setText(f"step {step:,}" + (f" · {text}" if text else ""))
         self.note.setText(note)
         self._stack.setCurrentIndex(1)
-        shown = self._stack.currentWidget()
-        assert shown is not None, "there are two pages"
-        shown.setToolTip(plain(note))
+        self._stack.setToolTip(plain(note))
         self._place_note()
         self.show_wait("")
         self.refresh()
