@@ -82,7 +82,8 @@ def test_that_what_lines_do_not_say_is_beside_the_script(
     file.write_text(DOCUMENT + "[initializer]\ntries = 3\n", encoding="utf-8")
     arguments = ["export", str(file), "--format", "python", "--to", str(target), "--no-check"]
     assert main(arguments) == 0
-    assert "the start weights are in again.npz" in target.read_text(encoding="utf-8")
+    head = " ".join(target.read_text(encoding="utf-8").split())
+    assert "the start weights are in again.npz" in head
     with np.load(tmp_path / "again.npz") as data:
         assert sorted(data)[0] == "start/layers.0.bias" and "x_train" not in data
     target.unlink()
@@ -181,7 +182,7 @@ def test_that_a_script_that_takes_too_long_is_not_handed_out(
     run = recorded()
     with (
         Store.open_readonly() as store,
-        pytest.raises(script_export.RunFailed, match="did not end within 120 seconds"),
+        pytest.raises(script_export.RunFailed, match="did not end within 300 seconds"),
     ):
         script_export.export_run(store, run, Target("python", tmp_path / "a.py"))
     assert not (tmp_path / "a.py").exists()
