@@ -79,7 +79,7 @@ def test_that_what_lines_do_not_say_is_beside_the_script(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     file, target = tmp_path / "mine.toml", tmp_path / "again.py"
-    file.write_text(DOCUMENT + "[initializer]\ntries = 3\n", encoding="utf-8")
+    file.write_text(DOCUMENT + '[initializer]\nname = "batch_scaled"\n', encoding="utf-8")
     arguments = ["export", str(file), "--format", "python", "--to", str(target), "--no-check"]
     assert main(arguments) == 0
     head = " ".join(target.read_text(encoding="utf-8").split())
@@ -93,7 +93,7 @@ def test_that_what_lines_do_not_say_is_beside_the_script(
 
 def test_that_a_notebook_has_the_cells_of_the_script(tmp_path: Path) -> None:
     target, script = tmp_path / "again.ipynb", tmp_path / "script.py"
-    run = recorded(DOCUMENT + "[initializer]\ntries = 3\n")
+    run = recorded(DOCUMENT + '[initializer]\nname = "batch_scaled"\n')
     arguments = ["--no-check", "--to"]
     assert main(["export", run, "--format", "notebook", *arguments, str(target)]) == 0
     assert main(["export", run, "--format", "python", *arguments, str(script)]) == 0
