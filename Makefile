@@ -9,6 +9,7 @@
 # make test-package   prove them in a bare Debian (as root; some minutes)
 # make lock    write packaging/requirements.txt anew, after constraints.txt or pyproject.toml changed (needs uv)
 # make pictures draw the gallery's pictures from live runs; ARGS="digits-mlp" chooses
+# make screenshots  draw every place, tile, dialog and scene on screens of three sizes; ARGS="build/screenshots surfaces" chooses
 # make mutants break every update rule in many small ways and see whether the tests notice; ARGS="adam" chooses
 # make clean   remove the virtual environment and everything built
 #
@@ -24,7 +25,7 @@ BIN := $(VENV)/bin
 PREPARE = @command -v $(PYTHON) >/dev/null || { echo "OptLab needs Python 3.11 or newer, but $(PYTHON) is not there: install it (Debian: apt-get install python3 python3-venv) or name another with PYTHON=…."; exit 1; }; \
 	$(PYTHON) packaging/prepare.py --venv "$(VENV)" --torch "$(TORCH)"
 
-.PHONY: run install install-dev system test test-foreign soak check format bench mutants pictures clean
+.PHONY: run install install-dev system test test-foreign soak check format bench mutants pictures screenshots clean
 
 run: install
 	@$(BIN)/optlab $(ARGS)
@@ -74,6 +75,9 @@ mutants: install-dev
 
 pictures: install-dev
 	@QT_QPA_PLATFORM=offscreen PYTHONPATH=. $(BIN)/python tools/draw_pictures.py $(ARGS)
+
+screenshots: install-dev
+	@QT_QPA_PLATFORM=offscreen PYTHONPATH=. $(BIN)/python tools/screenshots.py $(or $(ARGS),build/screenshots)
 
 package:
 	@command -v $(PYTHON) >/dev/null || { echo "OptLab is packaged with Python 3.11 or newer, but $(PYTHON) is not there: install it or name another with PYTHON=…."; exit 1; }

@@ -15,7 +15,10 @@ from typing import Any
 from PySide6.QtWidgets import QDialog, QMainWindow, QWidget
 
 import optlab.gui
+from optlab.experiment import Experiment
+from optlab.experiment.named import load
 from optlab.gui.main_window import MainWindow
+from optlab.gui.manners.palette import command_entries
 
 ENDINGS = ("Window", "Dialog")
 """Ends of the names of windows that derive from QWidget."""
@@ -52,6 +55,7 @@ def build(kind: type[QWidget], window: MainWindow, more: Mapping[str, Any]) -> Q
     """
     known: dict[str, Any] = {
         "prewarmer": window._prewarmer,
+        "_prewarmer": window._prewarmer,
         "pool": window._prewarmer.pool,
         "bridge": window.bridge,
         "parent": window,
@@ -65,10 +69,17 @@ def build(kind: type[QWidget], window: MainWindow, more: Mapping[str, Any]) -> Q
         "text": "A text.",
         "error": RuntimeError("an error"),
         "menus": window.menuBar(),
+        "menu_bar": window.menuBar(),
+        "entries": command_entries(window.menuBar()),
         "document": window.experiment_panel.experiment(check=False).to_toml(),
-        "presets": ("digits-mlp", "iris-softmax"),
+        "presets": ["digits-mlp"],
         "arms": {"momentum": {}, "adam": {"optimizer.name": "adam"}},
+        "preferences": window.session.preferences,
+        "show_me": window.manners.guide.begin,
+        "my_data": window.secondary_windows.import_data,
+        "compare": None,
         "place": QWidget(),
+        "content": QWidget(),
         **more,
     }
     arguments: dict[str, Any] = {}
@@ -85,6 +96,11 @@ def build(kind: type[QWidget], window: MainWindow, more: Mapping[str, Any]) -> Q
     if places:
         arguments.pop("parent", None)
     return kind(**arguments)
+
+
+def preset(name: str, steps: int) -> Experiment:
+    """Return a preset of so many steps."""
+    return load(name).with_values({"budget.steps": steps})
 
 
 def windows(

@@ -103,7 +103,9 @@ class Settings:
 
     def find(self, name: str) -> list[Any]:
         """Return the values of all paths that are ``name`` or end with ``.name``."""
-        return [value for one in self._sections for value in one.ends.get(name, ())]
+        # Of many runs all sections but the first, which has title and seed, are the same.
+        first = self._sections[0].ends.get(name, ()) if self._sections else ()
+        return [*first, *_found(self._sections[1:], name)]
 
     def paths(self) -> Iterator[str]:
         """Yield all paths, in order."""
@@ -138,6 +140,11 @@ def _section(text: str) -> _Section:
         values = dict(flat(toml.parse(text)))
     seedless = {path: value for path, value in values.items() if path not in OF_A_SEED}
     return _Section(values, repr(sorted(seedless.items())))
+
+
+@functools.lru_cache(maxsize=1 << 16)
+def _found(sections: tuple[_Section, ...], name: str) -> tuple[Any, ...]:
+    return tuple(value for one in sections for value in one.ends.get(name, ()))
 
 
 def _plain_values(text: str) -> dict[str, Any] | None:

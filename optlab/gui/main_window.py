@@ -179,7 +179,7 @@ class MainWindow(WindowFrame):
         )
         self.shown_run = parts.ShownRun(
             self.bridge,
-            (self.plots.caption, self.instruments.caption),
+            (self.plots.caption,),
             (self.plots, self.instruments),
             self,
         )

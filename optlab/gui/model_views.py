@@ -34,6 +34,7 @@ LIVE_SHARE = 0.05
 which leaves the rest of a core to the run.
 """
 CANCELLED = "Cancelled: move the handle of the timeline to look at another step."
+NOT_STORED = "This run is not stored, so only its newest weights can be seen."
 
 
 class ModelViewController(QObject):
@@ -180,6 +181,9 @@ class ModelViewController(QObject):
             self._ask((self._run_id, None, views), task)
         elif self._run_id:
             self._ask((self._run_id, step, views), ViewsAtStepTask(self._run_id, step, views=views))
+        elif step is not None:
+            for tile in self._of_model(visible=True):
+                tile.show_problem(NOT_STORED)
 
     def _ask(
         self,

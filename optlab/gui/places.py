@@ -72,8 +72,8 @@ class PlaceWindow(QMainWindow):
 
     def release(self) -> QWidget:
         """Return the place, which leaves the window, and close the window."""
-        place = self.takeCentralWidget()
-        self._place = None
+        place, self._place = self.takeCentralWidget(), None
+        assert place is not None
         self.close()
         return place
 
@@ -233,7 +233,7 @@ class Places(QTabWidget):
             self.setCurrentIndex(front)
         finally:
             self._docking = False
-        if old not in self._places.values():
+        if old is not None and old not in self._places.values():
             old.deleteLater()
 
     def _note(self, name: str) -> QWidget:

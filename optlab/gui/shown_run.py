@@ -48,6 +48,7 @@ class ShownRun(QObject):
         super().__init__(parent)
         self._bridge, self._captions, self._holders = bridge, captions, holders
         self._name, self._live = "", "live"
+        self._ids: tuple[str, ...] = ()
         bridge.on(events.SessionStarted, lambda _started: self._show(self._live))
         bridge.on(events.RunEnded, self._ended)
         bridge.on(events.SessionFailed, lambda _failed: self._show("failed"))
@@ -56,6 +57,11 @@ class ShownRun(QObject):
     def name(self) -> str:
         """Title of the run that is shown, or "" before the first."""
         return self._name
+
+    @property
+    def run_ids(self) -> tuple[str, ...]:
+        """Names of the stored runs that are shown: in progress, ended or read from the store."""
+        return self._ids
 
     def begin(self, title: str) -> None:
         """Show a run that is being started."""
@@ -76,7 +82,11 @@ class ShownRun(QObject):
         self._show(ended.status)
 
     def _show(self, state: str, run_id: str = "") -> None:
-        identity = run_id or next(iter(self._bridge.run_ids), "")
+        if state in ("starting", "resuming"):
+            self._ids = ()
+        # None are in progress when the run has ended: it is still shown.
+        self._ids = (run_id,) if run_id else tuple(self._bridge.run_ids) or self._ids
+        identity = next(iter(self._ids), "")
         for caption in self._captions:
             caption.show_run(self._name, state)
         for holder in self._holders:

@@ -318,11 +318,15 @@ def style_sheet(theme: Theme) -> str:
         background: {theme.window}; color: {theme.muted}; border: none;
         border-bottom: 1px solid {theme.border}; padding: 6px 10px; font-weight: 600;
     }}
-    QTableView {{
+    QTableView, QTreeView {{
         border: 1px solid {theme.border}; border-radius: 6px; gridline-color: {theme.border};
     }}
     QTableCornerButton::section {{ background: {theme.window}; border: none; }}
     QHeaderView {{ background: {theme.window}; }}
+    QAbstractItemView QScrollBar:horizontal, QAbstractItemView QScrollBar:vertical {{
+        background: {theme.base};
+    }}
+    QAbstractScrollArea::corner {{ background: transparent; }}
     QTableView::item {{ padding: 0 10px; }}
     QListView#commands::item {{ padding: 3px 6px; }}
     QListView#commands::item:selected {{ background: {theme.accent}; color: {theme.on_accent}; }}

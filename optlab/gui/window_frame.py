@@ -21,7 +21,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from optlab.gui.geometry import resize_to_screen
+from optlab.gui.geometry import resize_to_screen, scrollable
 from optlab.gui.panels.banner import Banner
 from optlab.gui.panels.control_bar import ControlBar
 from optlab.gui.panels.time_panel import TimePanel
@@ -120,7 +120,11 @@ class WindowFrame(QMainWindow):
         self._split.setStretchFactor(0, 0)
         self._split.setStretchFactor(1, 1)
         self._split.setStretchFactor(2, 0)
-        self._split.setSizes([RUNS_SIZE.width(), 900, EDITOR_SIZE.width()])
+        # In a small window the board has half of the width; the editor needs 400 pixels.
+        wide = self.width()
+        runs = min(RUNS_SIZE.width(), round(0.15 * wide))
+        editor = min(EDITOR_SIZE.width(), max(400, round(0.29 * wide)))
+        self._split.setSizes([runs, wide - runs - editor, editor])
         workbench = QWidget()
         self._column = QVBoxLayout(workbench)
         self._column.setContentsMargins(8, 0, 0, 0)
@@ -144,7 +148,11 @@ class WindowFrame(QMainWindow):
             editor: of the experiment, at the right. board: in the middle, which scrolls.
             diagnosis: above the timeline.
         """
-        self._split.replaceWidget(self._split.indexOf(self._editor_region), editor)
+        # On a screen of 360 pixels its strip and its search box leave nothing for the rest.
+        self._editor_area = scrollable(editor)
+        self._editor_area.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        self._editor_area.setMinimumWidth(editor.minimumSizeHint().width())
+        self._split.replaceWidget(self._split.indexOf(self._editor_region), self._editor_area)
         self._editor_region.deleteLater()
         self.board_area.setWidget(board)
         self.place_diagnosis(diagnosis)
@@ -164,9 +172,12 @@ class WindowFrame(QMainWindow):
 
     def place_runs(self, runs: QWidget) -> None:
         """Put the runs into the region at the left, and show it."""
-        self._split.replaceWidget(self._split.indexOf(self._runs), runs)
-        self._runs.deleteLater()
-        self._runs = runs
+        area = scrollable(runs)
+        area.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        area.setMinimumWidth(runs.minimumSizeHint().width())
+        before, self._runs = self._runs, area
+        self._split.replaceWidget(self._split.indexOf(before), area)
+        before.deleteLater()
         self.runs_action.setEnabled(True)
         self.runs_action.setChecked(True)
 

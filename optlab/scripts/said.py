@@ -122,7 +122,9 @@ def start(
     if not isinstance(initializer, Initializer):
         return None
     names = ("shape", "fan_in", "fan_out", "size", "name", "role", "output")
-    spaces = {"self": values_of(initializer), "parameter": Fields({}, {one: one for one in names})}
+    # Lines that treat stacked matrices as one are found out by their numbers.
+    parameter = Fields({"stacked": 1}, {one: one for one in names})
+    spaces = {"self": values_of(initializer), "parameter": parameter}
     before = to.saved()
     try:
         node = to.function(type(initializer).weight, spaces, "drawn")

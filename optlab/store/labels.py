@@ -80,7 +80,7 @@ class Labels:
         Raises:
             InvalidInput: the run would have too many tags.
         """
-        given = {
+        given: dict[str, object] = {
             "name": self.name,
             "color": self.color,
             "starred": self.starred,
@@ -189,7 +189,7 @@ class LabeledRuns(StudyStore):
             StoreError: the database is damaged.
         """
         with self._readable_errors():
-            return dict(self._rows("SELECT id, checksum FROM runs", ()))  # type: ignore[arg-type]
+            return dict(self._rows("SELECT id, checksum FROM runs", ()))
 
     def memberships(self, run_ids: Collection[str] | None = None) -> dict[str, StudyRun]:
         """Return which study and arm each run belongs to, by its id; the last where several.

@@ -28,6 +28,8 @@ from optlab.studies.figures.charts import (
 )
 from optlab.studies.figures.markup import PAGE, STYLE, figure, table, text
 
+MAX_POINTS = 600
+"""Steps of a curve that are drawn: more than a page is wide."""
 Curves = Mapping[str, Sequence[Values]]
 """Arm → the series of each of its runs."""
 
@@ -128,17 +130,33 @@ def _ends(interval: Sequence[float | None] | None) -> tuple[float, float] | None
 
 
 def _curves_section(study: Study, series: Curves) -> Iterable[str]:
+    drawn = curves_figure(study, series)
+    if drawn:
+        yield "<h2>Curves</h2>"
+        yield drawn
+
+
+def curves_figure(study: Study, series: Curves) -> str:
+    """Return the figure of a measure over the steps as HTML, "" where there is nothing to draw.
+
+    Args:
+        study: whose arms they are. series: of the measure; of each at most :data:`MAX_POINTS` steps
+            are drawn.
+
+    Raises:
+        InvalidInput: matplotlib is not installed.
+    """
     found = []
     for name, runs in series.items():
         steps, values = joined([(run.steps, run.values) for run in runs])
         if len(steps):
-            found.append(ArmCurves(name, steps, values))
+            places = np.unique(np.linspace(0, len(steps) - 1, MAX_POINTS).astype(np.int64))
+            found.append(ArmCurves(name, steps[places], values[places]))
     if not found:
-        return
+        return ""
     measured = study.measured
     target = measured.target if measured.what in TO_TARGET else None
-    yield "<h2>Curves</h2>"
-    yield figure(
+    return figure(
         curves(found, measured.of, target=target),
         f"{measured.of} over the steps: mean of the runs that are still going, and the range of the "
         "middle half.",

@@ -173,7 +173,8 @@ class _Sketcher:
         self._add_others()
         outputs = _labelled(replace(self._layers[-1], kind="output"), self._point.class_names())
         self._layers[-1] = self._with_tensors(outputs, self._waiting)
-        self._layers[0] = _labelled(self._layers[0], self._point.data.input_names)
+        if self._layers[0].units <= UNITS:
+            self._layers[0] = _labelled(self._layers[0], self._point.data.input_names)
         return NetworkSketch(
             self._point.step,
             self._point.experiment.model.label,

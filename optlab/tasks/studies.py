@@ -133,7 +133,8 @@ class StudyPage:
         parts: heading and text of each part. arms: their names. differs: the fields in which the
             arms differ, each with a value for each arm. document: the study as TOML. study: id of
             the stored study whose result belongs to it, or "". command: that does the same.
-        effect, margin: how arms are compared. better: whether ``lower`` or ``higher`` values lead.
+        effect, margin: how arms are compared. seeds, first: runs of each arm, and the master seed.
+        better: whether ``lower`` or ``higher`` values lead.
         found: what was found before the release, of a claim without a stored result; see
             :mod:`optlab.studies.claims.found`.
     """
@@ -150,6 +151,8 @@ class StudyPage:
     command: str = ""
     effect: str = "difference"
     margin: float = 0.0
+    seeds: int = 0
+    first: int = 0
     better: str = "lower"
     found: Mapping[str, Any] | None = None
 
@@ -237,6 +240,8 @@ def _page(
         command,
         study.decision.effect,
         study.decision.margin,
+        study.seeds.count,
+        study.seeds.first,
     )
 
 
@@ -260,6 +265,8 @@ def _claim_page(store: Store, identity: str) -> StudyPage:
         f"optlab claim {claim.id}",
         claim.study.decision.effect,
         claim.study.decision.margin,
+        claim.study.seeds.count,
+        claim.study.seeds.first,
         better(claim.study.measured),
         document,
     )

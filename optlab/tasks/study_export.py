@@ -60,6 +60,18 @@ def export_study(
 
 
 def _page(store: Store, record: StudyRecord, study: Study) -> str:
+    return report.page(record, study, curves_of(store, record, study))
+
+
+def curves_of(store: Store, record: StudyRecord, study: Study) -> report.Curves:
+    """Return the series of the measure of each run that decides; arms without runs are left out.
+
+    Args:
+        record: of the study, with its result.
+
+    Raises:
+        StoreError: the store cannot be read.
+    """
     probes = {arm.name for arm in study.probes}
     name, part = study.measured.of, study.measured.part
     runs = {
@@ -68,11 +80,10 @@ def _page(store: Store, record: StudyRecord, study: Study) -> str:
         if arm not in probes and study.measured_of(arm).of == name
     }
     series = store.series_of(list(itertools.chain.from_iterable(runs.values())), [name])
-    curves = {
+    return {
         arm: [one_number(series[run][name], part) for run in ids if name in series.get(run, {})]
         for arm, ids in runs.items()
     }
-    return report.page(record, study, curves)
 
 
 def _values(store: Store, record: StudyRecord, study: Study) -> str:

@@ -16,6 +16,7 @@ from optlab.core.plain_math import plain
 from optlab.experiment import Experiment, presets
 from optlab.studies.claims import shipped as shipped_claims
 from optlab.studies.comparison import shipped
+from optlab.tasks.scenes import shipped as shipped_scenes
 
 KINDS = [*registry.plurals().values(), "presets", "studies", "claims", "scenes", "devices"]
 RULES = sorted(
@@ -143,6 +144,7 @@ def test_that_all_pages_are_one_document_for_programs(capsys: pytest.CaptureFixt
     files = {("preset", path.stem) for path in presets.files()}
     files |= {("study", path.stem) for path in shipped.files()}
     files |= {("claim", name) for name in shipped_claims.files()}
+    files |= {("scene", name) for name in shipped_scenes.files()}
     assert found.keys() == declared | files
     (alone,) = document(["show", "momentum"], capsys)
     assert found["optimizer", "momentum"] == alone

@@ -90,4 +90,4 @@ def test_that_kills_of_either_side_harm_nobody(start: Start, tmp_path: Path) -> 
     time.sleep(random.random() / 5)
     trained.kill()
     trained.wait()
-    check_what_is_left(later.folder, recorded + 100)
+    check_what_is_left(later.source.path, recorded + 100)

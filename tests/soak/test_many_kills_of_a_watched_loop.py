@@ -47,7 +47,7 @@ def test_that_fifty_kills_of_the_loop_leave_what_was_recorded(start: Start, tmp_
         os.kill(process, signal.SIGKILL)
         while run.status == "running":
             time.sleep(0.01)
-        check_what_is_left(run.folder, run.last("loss")[0])
+        check_what_is_left(run.source.path, run.last("loss")[0])
     assert len(find_runs(tmp_path / "runs")) == 50
 
 

@@ -15,11 +15,17 @@ from optlab.cli.app import main
 from optlab.core import paths
 from optlab.core.errors import InvalidInput
 from optlab.experiment import Experiment
-from optlab.runners.conducting import CheckDraftTask, CheckedDraft, ConductStudyTask
+from optlab.runners.conducting import (
+    CheckDraftTask,
+    CheckedDraft,
+    ConductClaimTask,
+    ConductStudyTask,
+)
 from optlab.store import Store
 from optlab.studies.comparison import reading
 from optlab.studies.comparison.conduct import StudyBegun, StudyEnded, StudyProgress
 from optlab.tasks import study_files
+from optlab.tasks.claims import BookTask
 from optlab.tasks.run_comparison import Asked, CompareRunsTask
 from optlab.tasks.studies import StudyEntry, StudyListTask, StudyPageTask
 from optlab.tasks.study_draft import (
@@ -134,7 +140,7 @@ class _StopsEarly(Inbox):
 
 
 def test_that_a_stopped_study_is_kept_and_goes_on_to_the_same_verdict(tmp_path: Path) -> None:
-    path = written(tmp_path, RATES.replace("steps = 30", "steps = 1500"))
+    path = written(tmp_path, RATES.replace("steps = 30", "steps = 800"))
     events = list(ConductStudyTask(str(path), runner="thread").run(_StopsEarly()))
     study = events[0].id
     assert events[-1] == StudyEnded("stopped", None, "stopped by the user")
@@ -281,3 +287,28 @@ def test_that_runs_side_by_side_are_those_of_the_command(
             assert shown == f"{store.run(record.id).final['train_loss']:.4g}"
     same = next(CompareRunsTask((runs[0], runs[1]), asked).run(Inbox()))
     assert (same.result is None) == bool(same.problem)
+
+
+def test_that_the_book_draws_the_curves_of_runs_that_are_stored(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "claims"
+    folder.mkdir()
+    text = (
+        RATES.replace("[", "[study.")
+        .replace("\nbase", "\n[study]\nbase")
+        .replace("count = 5", "count = 2")
+    )
+    texts = ("statement", "chapter", "notes", "protocol", "margin", "negative", "next")
+    head = 'id = "K1"\n' + "".join(f'{name} = "{name}"\n' for name in texts)
+    tail = "[control.arms.fast]\noptimizer.lr = 0.001\n"
+    (folder / "K01-rates.toml").write_text(head + text.split("\n", 2)[2] + tail)
+    monkeypatch.setattr(paths, "claims", lambda: folder)
+    assert list(ConductClaimTask("K1", "thread").run(Inbox()))[-1].outcome is not None
+    pages = []
+    for only in ("", "K1"):
+        path = next(BookTask(tmp_path / f"book{only}.html", only).run(Inbox()))
+        pages.append(path.read_text(encoding="utf-8"))
+    for page in pages:
+        assert "train_loss over the steps" in page and page.count("<svg") == 2
+        assert page.index("train_loss over the steps") < page.index("optlab claim K1")

@@ -44,4 +44,7 @@ class LeCun(Initializer):
 
     def weight(self, parameter: Parameter, generator: torch.Generator) -> torch.Tensor:
         m = parameter.fan_in if self.fan == "in" else parameter.fan_out
-        return _drawn.drawn(self.distribution, math.sqrt(1.0 / m), parameter.shape, generator)
+        std = math.sqrt(1.0 / m)
+        if self.distribution == "normal":
+            return std * torch.randn(parameter.shape, generator=generator, dtype=torch.float64)
+        return _drawn.drawn(self.distribution, std, parameter.shape, generator)

@@ -47,4 +47,15 @@ class Orthogonal(Initializer):
     )
 
     def weight(self, parameter: Parameter, generator: torch.Generator) -> torch.Tensor:
-        return self.gain * _drawn.orthogonal_stack(parameter, generator)
+        if parameter.stacked > 1:
+            return self.gain * _drawn.orthogonal_stack(parameter, generator)
+        rows = parameter.shape[0]
+        columns = parameter.size // rows
+        normal = torch.randn(
+            (max(rows, columns), min(rows, columns)), generator=generator, dtype=torch.float64
+        )
+        q, r = torch.linalg.qr(normal)
+        # Without the signs of the diagonal of R, Q is not uniform over the orthogonal matrices.
+        q = q * r.diagonal().sign()
+        matrix: torch.Tensor = q if rows >= columns else q.t()
+        return self.gain * matrix.reshape(parameter.shape)

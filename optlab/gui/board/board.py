@@ -121,13 +121,18 @@ class Board(QMainWindow):
             return dock
         self._rows = ()
         others = [self._docks[other] for other in self._open if not self._docks[other].isFloating()]
-        if others:
-            largest = max(others, key=lambda other: other.width() * other.height())
+        # Qt cannot split a place in which tiles are stacked.
+        single = [other for other in others if not self.tabifiedDockWidgets(other)]
+        if single:
+            largest = max(single, key=lambda other: other.width() * other.height())
             wide = largest.width() > 1.6 * largest.height()
             self.splitDockWidget(largest, dock, _HORIZONTAL if wide else _VERTICAL)
+        elif others:
+            self.tabifyDockWidget(others[0], dock)
         else:
             self.addDockWidget(_AREA, dock)
         dock.show()
+        dock.raise_()
         self._open.append(key)
         self.opened.emit(key)
         return dock

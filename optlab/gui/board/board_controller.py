@@ -7,9 +7,9 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from PySide6.QtCore import QObject
+from PySide6.QtCore import QObject, QPoint, Qt, QTimer
 from PySide6.QtGui import QAction, QActionGroup, QKeySequence
-from PySide6.QtWidgets import QInputDialog, QMenu, QToolButton, QWidget
+from PySide6.QtWidgets import QApplication, QInputDialog, QMenu, QToolButton, QWidget
 
 from optlab.core.errors import InvalidInput, OptLabError
 from optlab.gui.board.board import TileKind
@@ -24,6 +24,7 @@ from optlab.gui.board.board_layout import (
     shipped_folder,
 )
 from optlab.gui.board.series_picker import SeriesTile as SeriesTileWidget
+from optlab.gui.figures.tile_menu import fill_tile_menu, open_figure_dialog
 from optlab.gui.places import WORKBENCH
 
 if TYPE_CHECKING:
@@ -57,8 +58,10 @@ class BoardController(QObject):
         self._add_buttons()
         self.board.opened.connect(self._opened)
         self.board.closed.connect(self._closed)
+        self.board.menuRequested.connect(self._show_tile_menu)
         window.instruments.tileRequested.connect(lambda name: self.open_tile(f"{INSTRUMENT}{name}"))
-        self._show_layout(SHIPPED[0])
+        # The board shows the tiles that are shown at first, which is what the first layout says.
+        self._check_layout()
 
     # --- tiles ------------------------------------------------------------------------------------
 
@@ -77,7 +80,8 @@ class BoardController(QObject):
         self.open_tile(key)
         tile = self.board.tile(key).plot
         assert isinstance(tile, SeriesTileWidget)
-        tile.pick()
+        # The list opens below a button that has its place then.
+        QTimer.singleShot(0, tile, tile.pick)
 
     def _offer_tiles(self) -> None:
         instruments, diagnosis = self._window.instruments, self._window.diagnosis_panel
@@ -173,6 +177,9 @@ class BoardController(QObject):
             self._actions[kind.key] = action
         menu.addSeparator()
         menu.addAction("&Series of your choice…", self.add_series_tile)
+        menu.addSeparator()
+        save = menu.addAction("Save &figure of the tile in use…", self.save_figure)
+        save.setShortcut("Ctrl+Shift+E")
 
     def _toggle(self, key: str, wanted: bool) -> None:
         if wanted:
@@ -219,6 +226,54 @@ class BoardController(QObject):
             button.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
             button.setMenu(getattr(self._window, menu))
             self._plots.head.addWidget(button)
+
+    # --- the menu of a tile -----------------------------------------------------------------------
+
+    def tile_in_use(self) -> str:
+        """Return the key of the tile that has the focus, else of the first that is seen, or ""."""
+        focus = QApplication.focusWidget()
+        seen = [key for key in self.board.keys if self.board.tile(key).isVisible()]
+        for key in seen:
+            if focus is not None and self.board.tile(key).isAncestorOf(focus):
+                return key
+        return self.board.enlarged or next(iter(seen), "")
+
+    def save_figure(self) -> None:
+        """Open the dialog that saves the tile in use as a figure."""
+        key = self.tile_in_use()
+        if key:
+            dock = self.board.tile(key)
+            open_figure_dialog(
+                dock.plot, dock.title.text(), self._window, self._window.controls.say
+            )
+
+    def tile_menu(self, key: str) -> QMenu:
+        """Return a new menu of a tile."""
+        dock = self.board.tile(key)
+        menu = QMenu(self._window)
+        menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        fill_tile_menu(
+            menu,
+            dock.plot,
+            dock.title.text(),
+            self._window,
+            self._window.controls.say,
+            self._window.shown_run.run_ids,
+        )
+        menu.addSeparator()
+        menu.addAction(
+            "Dock" if dock.isFloating() else "Float",
+            lambda: dock.setFloating(not dock.isFloating()),
+        )
+        menu.addAction(
+            "Show all tiles" if self.board.enlarged else "Enlarge", lambda: self.board.enlarge(key)
+        )
+        menu.addAction("Close", lambda: self.board.close_tile(key))
+        return menu
+
+    def _show_tile_menu(self, key: str) -> None:
+        button = self.board.tile(key).menu_button
+        self.tile_menu(key).popup(button.mapToGlobal(QPoint(0, button.height())))
 
     # --- layouts ----------------------------------------------------------------------------------
 

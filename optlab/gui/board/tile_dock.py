@@ -68,9 +68,9 @@ class TileDock(QDockWidget):
         self._body = QFrame()
         self._body.setObjectName("tileBody")
         self._body.setMinimumHeight(MIN_TILE_HEIGHT)
-        column = QVBoxLayout(self._body)
-        column.setContentsMargins(1, 0, 1, 1)
-        column.addWidget(content)
+        self._column = QVBoxLayout(self._body)
+        self._column.setContentsMargins(1, 0, 1, 1)
+        self._column.addWidget(content)
         self.setWidget(self._body)
         self.set_title(title)
 
@@ -82,7 +82,7 @@ class TileDock(QDockWidget):
 
     def release(self) -> QWidget:
         """Return the content, which leaves the tile."""
-        self._body.layout().removeWidget(self.plot)
+        self._column.removeWidget(self.plot)
         self.plot.setParent(None)
         return self.plot
 

@@ -153,7 +153,6 @@ class DemonstrationWindow(QMainWindow):
         layout = QVBoxLayout(page_right)
         layout.setContentsMargins(8, 8, 8, 8)
         layout.addWidget(right, 1)
-        self.status_label.setMinimumHeight(self.status_label.fontMetrics().height() + 2)
         layout.addWidget(self.status_label)
         layout.addLayout(buttons)
         split = QSplitter(Qt.Orientation.Horizontal)

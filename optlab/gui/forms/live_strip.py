@@ -148,8 +148,9 @@ class _Row(QObject):
         editor = self.editor
         if editor is None:
             return
+        form = editor.parentWidget()
         for widget in (self.label, self.line, self.slider):
-            widget.setEnabled(editor.isEnabledTo(editor.parentWidget()))
+            widget.setEnabled(form is None or editor.isEnabledTo(form))
         if self.line.text() != editor.text():
             self.line.setText(editor.text())
         problem = editor.problem.text()

@@ -6,19 +6,23 @@ from collections.abc import Mapping
 from typing import Any, cast
 
 from PySide6.QtCore import Qt, Signal
+from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QFrame, QGridLayout, QScrollArea, QVBoxLayout, QWidget
 
 from optlab.catalogue.instruments.base import Instrument
 from optlab.core import registry
 from optlab.gui.instruments.instrument_card import InstrumentCard
-from optlab.gui.panels.run_caption import RunCaption
 from optlab.gui.plain_text import PlainLabel
 from optlab.gui.plots.colors import PlotColors
 from optlab.training.events import InstrumentCosts, InstrumentImage, SeriesBlock
 
+_MAX_COLUMNS = 2
+_CARD_WIDTH = 370
+"""Pixels that the heading of a card needs."""
+
 
 class InstrumentsPanel(QScrollArea):
-    """A card for each instrument, in two columns.
+    """A card for each instrument, in two columns, or in one where there is little room.
 
     Signals: ``switched(str, object)``: the user switched an instrument; its name, and its fields or
     None; ``pageRequested(str, str)``: kind and name; ``tileRequested(str)``: the user wants the card
@@ -32,6 +36,8 @@ class InstrumentsPanel(QScrollArea):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._slots: dict[str, _Slot] = {}
+        self._grids: list[tuple[QGridLayout, list[_Slot]]] = []
+        self._columns = 0
         self.setObjectName("experimentScroll")
         self.setWidgetResizable(True)
         self.setFrameShape(QFrame.Shape.NoFrame)
@@ -47,8 +53,6 @@ class InstrumentsPanel(QScrollArea):
         )
         intro.setWordWrap(True)
         intro.setProperty("role", "muted")
-        self.caption = RunCaption()
-        layout.addWidget(self.caption)
         layout.addWidget(intro)
         groups: dict[str, list[InstrumentCard]] = {}
         for component in registry.components("instrument"):
@@ -64,14 +68,28 @@ class InstrumentsPanel(QScrollArea):
             layout.addWidget(heading)
             grid = QGridLayout()
             grid.setSpacing(8)
-            for number, card in enumerate(cards):
-                slot = self._slots[card.instrument.name] = _Slot(card)
-                grid.addWidget(slot, number // 2, number % 2, Qt.AlignmentFlag.AlignTop)
-                grid.setColumnStretch(number % 2, 1)
-            grid.setColumnStretch(1, 1)
+            self._grids.append((grid, [_Slot(card) for card in cards]))
+            self._slots.update((slot.name, slot) for slot in self._grids[-1][1])
             layout.addLayout(grid)
         layout.addStretch(1)
+        self._arrange(_MAX_COLUMNS)
         self.setWidget(column)
+
+    def resizeEvent(self, event: QResizeEvent) -> None:  # Qt's name
+        """Arrange the cards in as many columns as there is room for."""
+        super().resizeEvent(event)
+        self._arrange(max(1, min(_MAX_COLUMNS, self.viewport().width() // _CARD_WIDTH)))
+
+    def _arrange(self, columns: int) -> None:
+        if columns == self._columns:
+            return
+        self._columns = columns
+        for grid, slots in self._grids:
+            for number, slot in enumerate(slots):
+                row, column = divmod(number, columns)
+                grid.addWidget(slot, row, column, Qt.AlignmentFlag.AlignTop)
+            for column in range(_MAX_COLUMNS):
+                grid.setColumnStretch(column, int(column < columns))
 
     def lend(self, name: str) -> InstrumentCard:
         """Return the card of an instrument for a tile of its own; its place says where it is.
@@ -149,6 +167,7 @@ class _Slot(QWidget):
 
     def __init__(self, card: InstrumentCard) -> None:
         super().__init__()
+        self.name = card.instrument.name
         self._card = card
         self._note = PlainLabel(f"{card.instrument.label}: on the board, in a tile of its own")
         self._note.setProperty("role", "muted")

@@ -106,6 +106,7 @@ class EditHistory(QObject):
 
     def _may(self, index: int) -> bool:
         command = self._stack.command(index)
+        assert isinstance(command, _Edit)
         if not self._panel.locked or self._panel.is_live(command.paths):
             return True
         self.refused.emit(

@@ -126,7 +126,7 @@ SCENES = (
     Scene(
         1020,
         lambda _facts: (
-            "Every step is stored as it happens. Runs… in the File menu lists all runs, and "
+            "Every step is stored as it happens. The runs at the left are all that there are, and "
             "Ctrl+Shift+P finds everything else by a few letters."
         ),
     ),

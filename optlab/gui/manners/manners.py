@@ -24,12 +24,12 @@ from optlab.gui.manners.focus_help import topic_of
 from optlab.gui.manners.guided_run import GuidedRun
 from optlab.gui.manners.menu_entries import ADD_CONTENDER
 from optlab.gui.manners.preferences import Preferences
-from optlab.gui.manners.session import Participant
 from optlab.gui.places import TITLES, WORKBENCH
 from optlab.tasks.stored_runs import RunList, RunListTask
 
 if TYPE_CHECKING:
     from optlab.gui.main_window import MainWindow
+    from optlab.gui.manners.palette import CommandPalette
 
 _KEEP_MILLISECONDS = 3000
 """Time after an edit at which the session is kept."""
@@ -48,8 +48,9 @@ class Manners(QObject):
         self.session = window.session
         self.edits = EditHistory(window.experiment_panel, window.files, self)
         self.guide = GuidedRun(window)
-        self._doors: QDialog | None = None
+        self._palette: CommandPalette | None = None
         self._runs = TaskBridge(None, self)
+        self._runs.answered.connect(self._runs_read)
         self._name_actions()
         self.edits.changed.connect(self._name_actions)
         self.edits.refused.connect(
@@ -78,11 +79,9 @@ class Manners(QObject):
         session.register("recent files", window.recent_files)
         session.register("sections", _Sections(window))
         session.register("experiment", _Shown(window, restores=given is None))
-        session.register("view", _View(window))
-        for name in ("runs", "board"):
-            part = getattr(window, name, None)
-            if isinstance(part, Participant):
-                session.register(name, part)
+        session.register("runs", window.runs)
+        session.register("board", window.board)
+        session.register("place", _Place(window))
         self.edits.clear()
         # The parts of the window have added theirs since.
         menu_entries.name_actions(window.menuBar())
@@ -102,6 +101,10 @@ class Manners(QObject):
             theme.notifier().themeChanged.disconnect(self._theme_chosen)
         self._runs.shut_down()
         self._keep.stop()
+        # A dialog that stays open would keep the program alive without a window.
+        for dialog in self._window.findChildren(QDialog):
+            if dialog.isVisible():
+                dialog.reject()
         self.session.save()
 
     # --- undo -------------------------------------------------------------------------------------
@@ -144,14 +147,21 @@ class Manners(QObject):
             window,
         )
 
-        def add(runs: RunList) -> None:
-            dialog.add(palette.run_entries(runs.records, window.show_stored))
-
-        self._runs.answered.connect(add)
-        dialog.finished.connect(lambda _result: self._runs.answered.disconnect(add))
-        dialog.finished.connect(lambda _result: dialog.deleteLater())
+        self._palette = dialog
+        dialog.finished.connect(lambda _result: self._palette_closed(dialog))
         self._runs.ask(RunListTask())
         dialog.open()
+
+    def _palette_closed(self, dialog: CommandPalette) -> None:
+        if self._palette is dialog:
+            self._palette = None
+        dialog.deleteLater()
+
+    def _runs_read(self, runs: RunList) -> None:
+        from optlab.gui.manners.palette import run_entries
+
+        if self._palette is not None:
+            self._palette.add(run_entries(runs.records, self._window.show_stored))
 
     def show_shortcuts(self) -> None:
         """Open the overview of shortcuts."""
@@ -239,22 +249,20 @@ class _Sections:
         self._form.set_opened(set(state))
 
 
-class _View:
-    """Which place is in front, and what the board shows; a participant of the session."""
+class _Place:
+    """Which place is in front; a participant of the session."""
 
     def __init__(self, window: MainWindow) -> None:
         self._window = window
 
-    def state(self) -> dict[str, Any]:
-        return {"place": self._window.places.current, "board": self._window.board.state()}
+    def state(self) -> str:
+        return self._window.places.current
 
-    def restore(self, state: dict[str, Any]) -> None:
-        place, board = state["place"], state["board"]
-        if place not in TITLES:
-            raise ValueError(place)
-        self._window.board.restore(board)
+    def restore(self, state: str) -> None:
+        if state not in TITLES:
+            raise ValueError(state)
         # Building a place takes a while: after what is seen first.
-        QTimer.singleShot(0, self._window, lambda: self._window.places.show_place(place))
+        QTimer.singleShot(0, self._window, lambda: self._window.places.show_place(state))
 
 
 class _Shown:

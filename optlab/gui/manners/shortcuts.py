@@ -34,7 +34,7 @@ def shortcuts(menu_bar: QMenuBar) -> list[tuple[str, str]]:
 class ShortcutsDialog(QDialog):
     """Lists the shortcuts of a menu bar."""
 
-    def __init__(self, menu_bar: QMenuBar, parent: QWidget) -> None:
+    def __init__(self, menus: QMenuBar, parent: QWidget) -> None:
         super().__init__(parent)
         self.setWindowTitle("Keyboard shortcuts")
         resize_to_screen(self, 560, 640)
@@ -42,7 +42,7 @@ class ShortcutsDialog(QDialog):
         self.text.setAccessibleName("Keyboard shortcuts")
         rows = "".join(
             f"<tr><td><b>{escape(keys)}</b></td><td>{escape(what)}</td></tr>"
-            for keys, what in (*shortcuts(menu_bar), *OF_THE_KEYBOARD)
+            for keys, what in (*shortcuts(menus), *OF_THE_KEYBOARD)
         )
         self.text.setHtml(f"<table cellpadding='4'>{rows}</table>")
         buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Close)

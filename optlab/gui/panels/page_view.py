@@ -54,8 +54,7 @@ class PageView(QTextBrowser):
             cursor = self.document().find(term)
             while not cursor.isNull() and len(marks) < MAX_MARKS:
                 mark = QTextEdit.ExtraSelection()
-                # PySide6 has these attributes, and its stubs do not.
-                mark.cursor, mark.format = cursor, form  # type: ignore[attr-defined]
+                mark.cursor, mark.format = cursor, form
                 marks.append(mark)
                 cursor = self.document().find(term, cursor)
         self.setExtraSelections(marks)

@@ -23,7 +23,7 @@ from optlab.gui.plots.plot_frame import NOTHING_YET
 from optlab.gui.plots.pyramid import Pyramid
 from optlab.gui.plots.steady import SteadyRange
 from optlab.gui.plots.step_marks import StepMarks
-from optlab.gui.plots.step_readout import step_readout
+from optlab.gui.plots.step_readout import most_rows, step_readout
 from optlab.gui.plots.value_export import KeptValues
 from optlab.gui.plots.x_scales import OWN
 from optlab.tasks.run_scales import X_LABELS
@@ -58,7 +58,6 @@ class CurvePlot(LinkedPlot):
         parent: QWidget | None = None,
     ) -> None:
         super().__init__(parent=parent)
-        self.log_y = False
         self.empty_text = NOTHING_YET
         self._curves: dict[str, Curve] = {}
         self._steady = SteadyRange(floor)
@@ -324,11 +323,11 @@ class CurvePlot(LinkedPlot):
             )
             return self._to_view(x, y, low - far, high + far)
 
-        view = (first, last, low, high, columns, self.log_x, self.log_y, self.scales.unit)
-        view = (*view, self.canvas.y_axis.exponent, self.colors)
+        view = (first, last, low, high, columns, self.log_x, self.log_y)
+        seen = (*view, self.scales.unit, self.canvas.y_axis.exponent, self.colors)
         for curve in curves:
             # Of many runs that are shown, few grow.
-            if curve.outdated(view, self.scales.of(curve.run)):
+            if curve.outdated(seen, self.scales.of(curve.run)):
                 curve.draw(*points(curve, curve.samples), self.colors)
                 if curve.smoothed is not None:
                     self._average_line(curve)
@@ -431,7 +430,7 @@ class CurvePlot(LinkedPlot):
 
     def _columns(self) -> int:
         width: float = self.canvas.view.width() * self.canvas.devicePixelRatioF()
-        return max(1, round(_COLUMNS_PER_PIXEL * width / self.colors.scale))
+        return max(1, round(_COLUMNS_PER_PIXEL * width / self.colors.scale * self.detail))
 
     def _to_view(self, x: Floats, y: Floats, low: float, high: float) -> tuple[Floats, Floats]:
         """Return steps and values ``[n]`` in view coordinates, values clipped to the range."""
@@ -448,6 +447,10 @@ class CurvePlot(LinkedPlot):
             if curve.shown and self.scales.known(curve.run):
                 step = self.scales.to_step(curve.run, at)
                 places.append((curve, step, self.scales.to_step(curve.run, near) - step))
+        lines = self.canvas.height() / (self.readout.fontMetrics().height() + 3)
+        if any(curve.run for curve in self._curves.values()):
+            most = most_rows(lines, here=self._mouse is not None)
+            return step_readout(places, self._readout_head(at), self.colors, most)
         return step_readout(places, self._readout_head(at), self.colors)
 
     def _unit_changed(self) -> None:
@@ -470,17 +473,16 @@ class CurvePlot(LinkedPlot):
 
         The curves that a band stands for are among them.
         """
-        view, _ = self.view_range()
-        return tuple(
-            KeptValues(
-                curve.label,
-                *(ends := [self.scales.to_step(curve.run, end) for end in view]),
-                curve.samples.samples(*ends),
-                self._stored_reader(key),
-            )
-            for key, curve in self._curves.items()
-            if (curve.shown or (curve.folded and self._switched_on(curve))) and len(curve.samples)
-        )
+        (first, last), _ = self.view_range()
+        found = []
+        for key, curve in self._curves.items():
+            exported = curve.shown or (curve.folded and self._switched_on(curve))
+            if exported and len(curve.samples):
+                begin = self.scales.to_step(curve.run, first)
+                end = self.scales.to_step(curve.run, last)
+                kept = curve.samples.samples(begin, end)
+                found.append(KeptValues(curve.label, begin, end, kept, self._stored_reader(key)))
+        return tuple(found)
 
     # --- colors ---------------------------------------------------------------
 

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 from numpy.typing import NDArray
-from PySide6.QtCore import QRectF, QSize, Qt
+from PySide6.QtCore import QEvent, QRectF, QSize, Qt
 from PySide6.QtGui import QColor, QHelpEvent, QIcon, QImage, QPainter, QPaintEvent, QPixmap
 from PySide6.QtWidgets import (
     QAbstractItemView,
@@ -92,6 +92,13 @@ class WrongExamplesPlot(_ExamplesTile):
             return f"largest losses of {result.examples:,} examples · {loss}"
         return f"{result.wrong:,} of {result.examples:,} wrong · {loss}"
 
+    def show_view(self, result: HardExamples, step: int, note: str) -> None:
+        """Show the examples, or say that none is wrong."""
+        super().show_view(result, step, note)
+        if result.classes and not result.wrong:
+            self.message.setText(f"No example of the {result.part} part is wrong.")
+            self.show_message()
+
     def draw(self, result: HardExamples) -> None:
         """Show pictures where the inputs are a picture, else the inputs as numbers."""
         if result.pictures:
@@ -111,7 +118,7 @@ class WrongExamplesPlot(_ExamplesTile):
             self.pictures.addItem(item)
 
     def _draw_table(self, result: HardExamples) -> None:
-        flat = result.inputs.reshape(len(result.inputs), -1)
+        flat = result.inputs.reshape(len(result.inputs), math.prod(result.inputs.shape[1:]))
         shown = flat[:, :MAX_INPUTS]
         names = [printable(name) for name in result.input_names[: shown.shape[1]]] or [
             f"input {number + 1}" for number in range(shown.shape[1])
@@ -207,10 +214,13 @@ class ConfusionMatrix(QWidget):
     def cell(self, row: int, column: int) -> QRectF:
         """Return where the count of a true and a predicted class is drawn; column K is the recall."""
         area, side, height = self._area()
-        gap = 6.0 if column == len(self._names) else 0.0
-        return QRectF(
-            area.left() + column * side + gap, area.top() + row * height, side - 1, height - 1
-        )
+        top = area.top() + row * height
+        if column == len(self._names):
+            return QRectF(area.right() + 6, top, self._recall_width(), height - 1)
+        return QRectF(area.left() + column * side, top, side - 1, height - 1)
+
+    def _recall_width(self) -> float:
+        return float(self.fontMetrics().horizontalAdvance("recall") + 4)
 
     def _area(self) -> tuple[QRectF, float, float]:
         """Return where the cells are, and their width and height."""
@@ -219,10 +229,11 @@ class ConfusionMatrix(QWidget):
         left = min(widest, self.width() // 4) + 16 + metrics.height()
         top = 2 * metrics.height() + 6
         count = len(self._names)
-        side = max(2.0, (self.width() - left - 14.0) / (count + 1))
+        room = self.width() - left - self._recall_width() - 12.0
+        side = max(2.0, room / max(1, count))
         height = max(2.0, (self.height() - top - 6.0) / max(1, count))
         side, height = min(side, 2.4 * height, 90.0), min(height, 60.0)
-        return QRectF(left, top, side * (count + 1), height * count), side, height
+        return QRectF(left, top, side * count, height * count), side, height
 
     def paintEvent(self, event: QPaintEvent) -> None:  # Qt's name
         if not self._names:
@@ -235,11 +246,13 @@ class ConfusionMatrix(QWidget):
         area, side, height = self._area()
         metrics = painter.fontMetrics()
         quiet = QColor(mixed(colors.foreground, colors.background, 0.25))
-        numbers = count <= MAX_NUMBERS and height >= metrics.height()
+        widest = metrics.horizontalAdvance(f"{int(self._counts.max(initial=0)):,}")
+        numbers = count <= MAX_NUMBERS and height >= metrics.height() and side >= widest + 2
         sums = np.maximum(self._counts.sum(axis=1), 1)
         center = Qt.AlignmentFlag.AlignCenter
         painter.setPen(quiet)
-        head = QRectF(area.left(), 0, side * count, metrics.height())
+        word = float(metrics.horizontalAdvance("predicted") + 4)
+        head = QRectF(area.left(), 0, max(area.width(), word), metrics.height())
         painter.drawText(head, center, "predicted")
         painter.save()
         painter.translate(2, area.center().y())
@@ -254,7 +267,7 @@ class ConfusionMatrix(QWidget):
             painter.setPen(quiet)
             if side >= 1.5 * metrics.averageCharWidth() and number % every == 0:
                 text = metrics.elidedText(name, Qt.TextElideMode.ElideRight, int(side) - 2)
-                painter.drawText(top, center, text)
+                painter.drawText(top, center, text if len(text) > 1 or text == name else "")
             if number % every == 0:
                 row = self.cell(number, 0)
                 label = QRectF(
@@ -274,25 +287,23 @@ class ConfusionMatrix(QWidget):
                     strong = colors.foreground if self._counts[number, other] else colors.grid
                     painter.setPen(QColor(strong if share < 0.55 else _ink(tone)))
                     painter.drawText(box, center, f"{self._counts[number, other]:,}")
-            if numbers and not math.isnan(self._recall[number]):
+            if number % every == 0 and not math.isnan(self._recall[number]):
                 painter.setPen(quiet)
                 painter.drawText(self.cell(number, count), center, f"{self._recall[number]:.0%}")
         painter.setPen(quiet)
         painter.drawText(
-            QRectF(
-                area.left() + count * side + 6, metrics.height() + 2, side + 8, metrics.height()
-            ),
-            Qt.AlignmentFlag.AlignCenter,
-            metrics.elidedText("recall", Qt.TextElideMode.ElideRight, int(side) + 8),
+            QRectF(area.right() + 6, metrics.height() + 2, self._recall_width(), metrics.height()),
+            center,
+            "recall",
         )
 
-    def event(self, event: object) -> bool:  # Qt's name
+    def event(self, event: QEvent) -> bool:  # Qt's name
         """Show what a cell counts in a tool tip."""
         if isinstance(event, QHelpEvent):
             text = self.text_at(event.pos().x(), event.pos().y())
             QToolTip.showText(event.globalPos(), plain(text), self)
             return True
-        return super().event(event)  # type: ignore[arg-type]
+        return super().event(event)
 
     def text_at(self, x: float, y: float) -> str:
         """Return what is counted at a point of the widget, or ""."""
@@ -313,7 +324,7 @@ def gray(values: Floats, colors: PlotColors, side: int) -> QImage:
     Args:
         values: of one example. colors: of the theme. side: pixels of the longer side, at least.
     """
-    planes = values.reshape(-1, *values.shape[-2:])
+    planes = np.nan_to_num(values.reshape(-1, *values.shape[-2:]))
     low, high = float(planes.min()), float(planes.max())
     share = (planes - low) / max(high - low, 1e-300)
     if len(planes) == 3:

@@ -21,14 +21,14 @@ class LinkedPlot(ValuesPlot):
 
     Attributes:
         scales: unit of the horizontal axis, and the steps of runs in it.
-        log_x: whether the axis is logarithmic.
+        log_x, log_y: whether the axes are logarithmic.
         crosshair: the vertical line at the position that is read out.
     """
 
     def __init__(self, *, parent: QWidget | None = None) -> None:
         super().__init__(parent=parent)
         self.scales = XScales()
-        self.log_x = False
+        self.log_x = self.log_y = False
         self._link: PlotLink | None = None
         self._pointed_at: float | None = None
         self.crosshair = pg.InfiniteLine(angle=90, movable=False)

@@ -10,14 +10,18 @@ from abc import abstractmethod
 from typing import Any
 
 from PySide6.QtCore import Qt, Signal
-from PySide6.QtGui import QShowEvent
+from PySide6.QtGui import QResizeEvent, QShowEvent
 from PySide6.QtWidgets import QHBoxLayout, QStackedWidget, QToolButton, QVBoxLayout, QWidget
 
-from optlab.gui.plain_text import PlainLabel
+from optlab.gui.panels.elided_label import ElidedLabel
+from optlab.gui.plain_text import PlainLabel, plain
 from optlab.gui.plots.colors import LIGHT, PlotColors, mixed
 from optlab.tasks.model_view import View
 
 NO_MODEL = "Start a run, or open a stored one: this shows its model at the step that is looked at."
+
+_NOTE_HEIGHT = 240
+"""Pixels of a tile from which the note stands below its body."""
 
 
 class ModelTile(QWidget):
@@ -42,9 +46,8 @@ class ModelTile(QWidget):
         self.setObjectName("modelTile")
         self.head = QHBoxLayout()
         self.head.setContentsMargins(10, 2, 8, 2)
-        self.caption = PlainLabel("")
-        self.head.addWidget(self.caption)
-        self.head.addStretch(1)
+        self.caption = ElidedLabel("")
+        self.head.addWidget(self.caption, 1)
         self.message = PlainLabel(NO_MODEL)
         self.message.setWordWrap(True)
         self.message.setAlignment(Qt.AlignmentFlag.AlignCenter)
@@ -114,9 +117,12 @@ class ModelTile(QWidget):
         text = self.describe(result)
         self.caption.setText(f"step {step:,}" + (f" · {text}" if text else ""))
         self.note.setText(note)
-        self.note.setVisible(bool(note))
-        self.show_wait("")
         self._stack.setCurrentIndex(1)
+        shown = self._stack.currentWidget()
+        assert shown is not None, "there are two pages"
+        shown.setToolTip(plain(note))
+        self._place_note()
+        self.show_wait("")
         self.refresh()
 
     def show_problem(self, sentence: str) -> None:
@@ -126,6 +132,10 @@ class ModelTile(QWidget):
         self.note.hide()
         self.show_wait("")
         self.message.setText(sentence)
+        self.show_message()
+
+    def show_message(self) -> None:
+        """Show the message in place of the body."""
         self._stack.setCurrentIndex(0)
 
     def show_wait(self, sentence: str) -> None:
@@ -155,6 +165,15 @@ class ModelTile(QWidget):
         if self.result is not None:
             self._stale = True
             self.refresh()
+
+    def _place_note(self) -> None:
+        """Show the note where there is room for it; it is the tool tip of the body in any case."""
+        self.note.setVisible(bool(self.note.text()) and self.height() >= _NOTE_HEIGHT)
+
+    def resizeEvent(self, event: QResizeEvent) -> None:  # Qt's name
+        super().resizeEvent(event)
+        if self.result is not None:
+            self._place_note()
 
     def showEvent(self, event: QShowEvent) -> None:  # Qt's name
         super().showEvent(event)

@@ -117,8 +117,10 @@ class OverlaidPlot(CurvePlot):
         self._build_legend(others, checked)
         for key, (owner, line, samples, average, folded) in wanted.items():
             self._lay(key, owner, line, samples, average, folded)
-        for one in (*others, *self._bands):
+        for one in others:
             self.scales.set(_run_of(one), one.scale)
+        for band in self._bands:
+            self.scales.set(_run_of(band), band.scale)
         self._restyle_own()
         self._limit_legend()
         self._apply_switches()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal, get_args
+from typing import Literal
 
 from PySide6.QtCore import QObject, Signal
 from PySide6.QtGui import QAction, QActionGroup
@@ -99,8 +99,9 @@ class PlotLink(QObject):
         unit, band, smoothing = state.get("unit"), state.get("band"), state.get("smoothing")
         if unit in X_UNITS:
             self.set_unit(unit)
-        if band in get_args(BandKind):
-            self.set_band(band)
+        for kind in BANDS:
+            if band == kind:
+                self.set_band(kind)
         if isinstance(smoothing, int | float) and 0.0 <= smoothing < 1.0:
             self.set_smoothing(float(smoothing))
 

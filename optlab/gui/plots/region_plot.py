@@ -12,6 +12,7 @@ from PySide6.QtCore import QRectF
 from PySide6.QtGui import QColor
 from PySide6.QtWidgets import QWidget
 
+from optlab.core.printable import printable
 from optlab.gui.plots.colors import PlotColors, mixed
 from optlab.gui.plots.model_tile import ModelTile
 from optlab.gui.plots.plot_frame import PlotFrame
@@ -96,8 +97,8 @@ class RegionCanvas(PlotFrame):
             return
         self._show_message("")
         x, y = region.first, region.second
-        self.canvas.x_axis.set_label(region.names[0])
-        self.canvas.y_axis.set_label(region.names[1])
+        self.canvas.x_axis.set_label(printable(region.names[0]))
+        self.canvas.y_axis.set_label(printable(region.names[1]))
         dx, dy = ((axis[-1] - axis[0]) / (len(axis) - 1) for axis in (x, y))
         self.image.setImage(picture(region, self.colors), levels=None)
         self.image.setRect(QRectF(x[0] - dx / 2, y[0] - dy / 2, dx * len(x), dy * len(y)))
@@ -125,7 +126,7 @@ class RegionCanvas(PlotFrame):
         self.points.setData(
             pos=np.concatenate([part.x for part, _ in everyone]),
             brush=[brush for _, brushes in everyone for brush in brushes],
-            pen=pg.mkPen(self.colors.background, width=0.8),
+            pen=pg.mkPen(self.colors.background, width=0.8 * self.colors.scale),
             size=[
                 (7 if part.part == "training" else 9) * self.colors.scale
                 for part, _ in everyone
@@ -166,7 +167,7 @@ class RegionCanvas(PlotFrame):
         else:
             chances = region.probabilities[row, column]
             lines += [
-                f"{escape(region.classes[label])}: {chances[label]:.1%}"
+                f"{escape(printable(region.classes[label]))}: {chances[label]:.1%}"
                 for label in np.argsort(-chances, kind="stable")[:_READ]
             ]
         self._show_readout("<br>".join(lines))

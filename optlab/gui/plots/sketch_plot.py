@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
-from PySide6.QtCore import QPointF, QRectF, Qt
-from PySide6.QtGui import QColor, QPainter, QPaintEvent, QPen
-from PySide6.QtWidgets import QComboBox, QSizePolicy, QSpinBox, QWidget
+from PySide6.QtCore import QEvent, QPointF, QRectF, Qt
+from PySide6.QtGui import QColor, QHelpEvent, QPainter, QPaintEvent, QPen
+from PySide6.QtWidgets import QComboBox, QSizePolicy, QSpinBox, QToolTip, QWidget
 
 from optlab.core.printable import printable
+from optlab.gui.plain_text import plain
 from optlab.gui.plots.colors import LIGHT, PlotColors, mixed
 from optlab.gui.plots.examples_plot import gray
 from optlab.gui.plots.model_tile import ModelTile
@@ -91,6 +94,31 @@ class NetworkWidget(QWidget):
                 painter.setRenderHint(QPainter.RenderHint.Antialiasing)
                 self._paint(painter, self._sketch.layers)
 
+    def event(self, event: QEvent) -> bool:  # Qt's name
+        """Show what is known of a unit in a tool tip."""
+        if isinstance(event, QHelpEvent):
+            text = self.text_at(event.pos().toPointF())
+            QToolTip.showText(event.globalPos(), plain(text), self)
+            return True
+        return super().event(event)
+
+    def text_at(self, at: QPointF) -> str:
+        """Return what is known of the unit at a point of the widget, or ""."""
+        for number, layer in enumerate(self._layers()):
+            for row, place in enumerate(self.places(number)):
+                if math.hypot(at.x() - place.x(), at.y() - place.y()) > self._radius() + 2.0:
+                    continue
+                text = f"{printable(layer.name)}, {_noun(layer).rstrip('s')} {layer.shown[row]:,}"
+                if layer.labels:
+                    text += f" ({printable(layer.labels[row])})"
+                if layer.activations is not None:
+                    text += f": {layer.activations[row]:.4g}"
+                if layer.weights is not None:
+                    row_weights = ", ".join(f"{one:.3g}" for one in layer.weights[row])
+                    text += f"; weights from the units drawn: {row_weights}"
+                return text
+        return ""
+
     def places(self, number: int) -> list[QPointF]:
         """Return the centers of the units that are drawn of layer ``number``, from the top."""
         assert self._sketch is not None
@@ -133,7 +161,7 @@ class NetworkWidget(QWidget):
     def _paint_link(
         self, painter: QPainter, layer: SketchLayer, before: list[QPointF], here: list[QPointF]
     ) -> None:
-        weights = layer.weights
+        weights = None if layer.weights is None else np.nan_to_num(layer.weights)
         if weights is None:
             painter.setPen(QPen(QColor(self._colors.grid), 6.0))
             painter.drawLine(_middle(before) + QPointF(16, 0), _middle(here) - QPointF(16, 0))
@@ -174,15 +202,16 @@ class NetworkWidget(QWidget):
                 painter.setBrush(Qt.BrushStyle.NoBrush)
                 painter.drawRect(box)
             return
-        largest = 1.0
+        largest, values = 1.0, None
         if layer.activations is not None and len(layer.activations):
-            largest = float(np.abs(layer.activations).max()) or 1.0
+            values = np.nan_to_num(layer.activations)
+            largest = float(np.abs(values).max()) or 1.0
         for number, place in enumerate(places):
             painter.setPen(edge)
-            if layer.activations is None:
+            if values is None:
                 painter.setBrush(QColor(self._colors.background))
             else:
-                painter.setBrush(QColor(self.tone(float(layer.activations[number]) / largest)))
+                painter.setBrush(QColor(self.tone(float(values[number]) / largest)))
             painter.drawEllipse(place, radius, radius)
         if layer.own_weights is not None:
             self._paint_loop(painter, places[0], radius, layer.own_weights)
@@ -191,7 +220,7 @@ class NetworkWidget(QWidget):
         self, painter: QPainter, place: QPointF, radius: float, weights: Floats
     ) -> None:
         """Draw an arc above a state that leads to itself."""
-        share = float(np.sign(weights.sum()))
+        share = float(np.sign(np.nan_to_num(weights).sum()))
         painter.setPen(QPen(QColor(self.tone(0.7 * share)), 2.0))
         painter.setBrush(Qt.BrushStyle.NoBrush)
         box = QRectF(place.x() - radius, place.y() - 3 * radius, 2 * radius, 2 * radius)
@@ -202,6 +231,8 @@ class NetworkWidget(QWidget):
     ) -> None:
         """Write the names of inputs to the left of their units, those of classes to the right."""
         metrics, gap = painter.fontMetrics(), self._radius() + 5.0
+        if len(places) > 1 and places[1].y() - places[0].y() < 0.85 * metrics.height():
+            return
         painter.setPen(QColor(mixed(self._colors.foreground, self._colors.background, 0.3)))
         for place, name in zip(places, layer.labels, strict=True):
             width = place.x() - gap - 2 if first else self.width() - place.x() - gap - 2
@@ -225,7 +256,7 @@ class NetworkWidget(QWidget):
             elided = metrics.elidedText(text, Qt.TextElideMode.ElideRight, width)
             painter.drawText(QRectF(left, y, across, line), center, elided)
 
-        write(layer.name, 2)
+        write(printable(layer.name), 2)
         painter.setPen(QColor(mixed(self._colors.foreground, self._colors.background, 0.3)))
         write(size(layer), line + 2)
         if len(layer.shown) < layer.units:

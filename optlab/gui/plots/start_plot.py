@@ -10,7 +10,7 @@ from PySide6.QtWidgets import QMenu, QToolButton, QWidget
 
 from optlab.core import registry
 from optlab.experiment import Experiment
-from optlab.gui.plain_text import PlainLabel
+from optlab.gui.panels.elided_label import ElidedLabel
 from optlab.gui.plots.before_run_tile import BeforeRunTile
 from optlab.gui.plots.colors import PlotColors
 from optlab.gui.plots.result_plot import ResultPlot
@@ -51,9 +51,8 @@ class StartPlot(BeforeRunTile):
             action.setChecked(name in _USUAL)
             action.toggled.connect(self._soon)
         self.compare.setMenu(menu)
-        self.caption = PlainLabel("")
-        self.head.addWidget(self.caption)
-        self.head.addStretch(1)
+        self.caption = ElidedLabel("")
+        self.head.addWidget(self.caption, 1)
         self.head.addWidget(self.compare)
         self.forward, self.backward = ResultPlot(), ResultPlot()
         for plot in (self.forward, self.backward):

@@ -16,10 +16,19 @@ _REACH = 24
 
 _MOST_ROWS = 14
 """Curves whose values are listed: more would hide the plot."""
+_MOST_LINKED = 3
+"""Those in a plot that the mouse is not in."""
+_SHARE = 0.55
+"""Share of the height of a plot that the readout of many curves may take."""
+_LONGEST_LABEL = 30
+"""Characters of a name."""
 
 
 def step_readout(
-    places: Iterable[tuple[Curve, float, float]], head: tuple[str, str], colors: PlotColors
+    places: Iterable[tuple[Curve, float, float]],
+    head: tuple[str, str],
+    colors: PlotColors,
+    most: int = _MOST_ROWS,
 ) -> str:
     """Return an HTML table with the values of curves near a position; "" where none has a value.
 
@@ -27,20 +36,36 @@ def step_readout(
         places: each curve with the step at the position, and the width of a pixel there, in steps.
         head: name and text of the position.
         colors: of the theme.
+        most: curves that are listed, noisy ones last.
     """
-    rows = []
-    for curve, step, pixel in places:
+    places = list(places)
+    rows, crowded = [], any(curve.run for curve, _, _ in places)
+    for curve, step, pixel in sorted(places, key=lambda place: place[0].pale):
         reading = _reading(curve.samples, step, _REACH * pixel)
         if reading is not None:
-            rows.append(_row(curve, reading, step, pixel, colors))
+            rows.append(_row(curve, reading, step, pixel, colors, crowded=crowded))
     if not rows:
         return ""
-    if len(rows) > _MOST_ROWS:
-        more = len(rows) - _MOST_ROWS
-        rows[_MOST_ROWS:] = [f"<tr><td></td><td>and {more} more</td><td></td></tr>"]
+    if len(rows) > most:
+        more = len(rows) - most
+        rows[most:] = [f"<tr><td></td><td></td><td>and {more} more</td></tr>"]
     name, text = head
-    top = f"<tr><td></td><td>{name}</td><td align='right'>&nbsp;{text}</td></tr>"
+    if crowded:
+        name, text = text, name
+    align = "left" if crowded else "right"
+    top = f"<tr><td></td><td>{name}</td><td align='{align}'>&nbsp;{text}</td></tr>"
     return f"<table cellspacing='0' cellpadding='1'>{top}{''.join(rows)}</table>"
+
+
+def most_rows(lines: float, *, here: bool) -> int:
+    """Return how many curves a readout lists: of many runs, as many as leave the plot in sight.
+
+    Args:
+        lines: of text that the height of the plot has room for.
+        here: whether the mouse is in this plot, and not in a linked one.
+    """
+    fitting = max(2, int(_SHARE * lines) - 1)
+    return min(fitting, _MOST_ROWS if here else _MOST_LINKED)
 
 
 def _reading(samples: Pyramid | None, step: float, reach: float) -> Reading | None:
@@ -54,7 +79,15 @@ def _reading(samples: Pyramid | None, step: float, reach: float) -> Reading | No
     return samples.reading(step)
 
 
-def _row(curve: Curve, reading: Reading, step: float, pixel: float, colors: PlotColors) -> str:
+def _row(
+    curve: Curve,
+    reading: Reading,
+    step: float,
+    pixel: float,
+    colors: PlotColors,
+    *,
+    crowded: bool,
+) -> str:
     value = readable(reading.lowest)
     if reading.highest != reading.lowest and not math.isnan(reading.lowest):
         value = f"{value} … {readable(reading.highest)}"
@@ -69,7 +102,16 @@ def _row(curve: Curve, reading: Reading, step: float, pixel: float, colors: Plot
     average = _reading(curve.smoothed, step, _REACH * pixel)
     if average is not None:
         value = f"{readable(average.lowest)} <span style='color:{faint}'>({value})</span>"
-    label = curve.label.replace("&", "&amp;").replace("<", "&lt;")
+    label = curve.label
+    if len(label) > _LONGEST_LABEL:
+        label = f"{label[: _LONGEST_LABEL - 1]}…"
+    label = label.replace("&", "&amp;").replace("<", "&lt;")
+    if crowded:
+        # Names of runs may be long: what a narrow plot cuts off is their end, and not the value.
+        return (
+            f"<tr><td style='color:{curve.ink(colors)}'>■&nbsp;</td><td>{value}&nbsp;&nbsp;</td>"
+            f"<td>{label}{where}</td></tr>"
+        )
     return (
         f"<tr><td style='color:{curve.ink(colors)}'>■&nbsp;</td><td>{label}{where}</td>"
         f"<td align='right'>&nbsp;&nbsp;{value}</td></tr>"

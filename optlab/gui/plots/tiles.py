@@ -226,8 +226,3 @@ def tile_plots() -> list[type[TilePlot]]:
                 )
             classes[position] = plot
     return [cast("type[TilePlot]", classes[position]) for position in sorted(classes)]
-
-
-def tile_name(plot: type[TilePlot]) -> str:
-    """Return the name of a plot in files, ``loss`` for that of ``loss_plot.py``."""
-    return plot.__module__.rpartition(".")[2].removesuffix("_plot")

@@ -114,6 +114,11 @@ class Presenter(QObject):
         self._put_back()
 
     @property
+    def scenes(self) -> list[shipped.ListedScene]:
+        """The scenes, in the order in which they are shown."""
+        return list(self._scenes)
+
+    @property
     def _shows_run(self) -> bool:
         return self._main.bridge.active or bool(self._main.time.run_id)
 

@@ -24,7 +24,7 @@ from optlab.gui.plots.tiles import (
     DrawsSeries,
     FollowsWeights,
     TilePlot,
-    tile_name,
+    tile_key,
     tile_plots,
 )
 from optlab.gui.present.player import Player
@@ -60,7 +60,7 @@ class RunPlayer(Player):
         self._reading.answered.connect(self._read)
         self._reading.failed.connect(lambda _sentence: self._catch_up(None))
         self.plots: list[TilePlot] = []
-        known = {tile_name(kind): kind for kind in tile_plots()}
+        known = {tile_key(kind): kind for kind in tile_plots()}
         for name in show.tiles or ("loss",):
             if name in known:
                 plot = known[name]()
@@ -143,8 +143,8 @@ class RunPlayer(Player):
     def _read(self, curves: RunCurves) -> None:
         for plot in self._of(FollowsWeights):
             plot.set_followed(curves.record.tracked)
-        for plot in self._of(DependsOnTask):
-            plot.set_task(curves.task)
+        for dependent in self._of(DependsOnTask):
+            dependent.set_task(curves.task)
         self._catch_up(block_of(curves))
 
     def _catch_up(self, first: SeriesBlock | None) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 from PySide6.QtCore import QObject
 
 from optlab.gui.bridge import RunBridge
-from optlab.gui.plots.tiles import OverlaysRuns
+from optlab.gui.plots.linked_plot import LinkedPlot
 from optlab.tasks.run_scales import EVALUATIONS, RunScale
 from optlab.tasks.stored_runs import RunCurves
 from optlab.training import events
@@ -26,7 +26,7 @@ class LiveScale(QObject):
     """
 
     def __init__(
-        self, bridge: RunBridge, plots: Callable[[], Sequence[OverlaysRuns]], parent: QObject
+        self, bridge: RunBridge, plots: Callable[[], Sequence[LinkedPlot]], parent: QObject
     ) -> None:
         super().__init__(parent)
         self._plots = plots

@@ -196,6 +196,11 @@ def joined(before: StoredSeries | None, new: StoredSeries | None) -> StoredSerie
 def drawn(series: StoredSeries, key: SeriesKey) -> tuple[Steps, Values]:
     """Return steps ``[n]`` and values ``[n]`` of a series as a plot draws it."""
     steps, values = series.steps, series.values
+    if np.any(steps[1:] <= steps[:-1]):
+        # A step that was recorded again: its last value counts.
+        reverse = steps[::-1]
+        steps, first = np.unique(reverse, return_index=True)
+        values = values[len(reverse) - 1 - first]
     if key.sparse:
         finite = np.isfinite(values)
         steps, values = steps[finite], values[finite]

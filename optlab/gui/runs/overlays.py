@@ -44,6 +44,7 @@ class OverlayController(QObject):
         self._table = RunTable()
         self._data = _NOTHING
         self._asked: object = None
+        self._laid: frozenset[SeriesKey] = frozenset()
         self.work = TaskBridge(None, self)
         self.work.answered.connect(self._answered)
         self.work.failed.connect(self._work_failed)
@@ -58,7 +59,7 @@ class OverlayController(QObject):
     def update(self) -> None:
         """Show at once what is known, and read what is not."""
         others = self._others()
-        keys = self._keys()
+        keys = self._laid = self._keys()
         rows = self._table.rows
         steps = {one.run_id: rows[one.run_id].record.steps for one in others if one.run_id in rows}
         wanted = (steps, keys, self._link.smoothing, self._groups(others), self._link.band)
@@ -69,6 +70,11 @@ class OverlayController(QObject):
         elif wanted != self._asked:
             self._asked = wanted
             self.work.ask(OverlayTask(steps, self._data, *wanted[1:]))
+
+    def check(self) -> None:
+        """Lay the runs again where plots draw other series than before, or there are new plots."""
+        if self._keys() != self._laid:
+            self.update()
 
     def shut_down(self) -> None:
         """Cancel what is being read."""

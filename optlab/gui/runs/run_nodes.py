@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal
@@ -40,7 +39,7 @@ class Node:
     children: list[Node] = field(default_factory=list)
     parent: Node | None = None
     place: int = 0
-    texts: dict[str, str] = field(default_factory=dict)
+    texts: dict[str, str] | None = None
 
     @property
     def is_group(self) -> bool:
@@ -58,12 +57,6 @@ class Node:
     def run_set(self) -> frozenset[str]:
         """The same ids."""
         return frozenset(self.run_ids)
-
-    def walk(self) -> Iterator[Node]:
-        """Yield the node and everything below it."""
-        yield self
-        for child in self.children:
-            yield from child.walk()
 
 
 def tree(
@@ -165,6 +158,15 @@ def _finish(
             _finish(node.children, node, ordered)
 
 
-def walk(top: Sequence[Node]) -> Iterator[Node]:
-    """Yield all nodes."""
-    return itertools.chain.from_iterable(node.walk() for node in top)
+def flat(top: Sequence[Node]) -> list[Node]:
+    """Return all nodes, each before those below it."""
+    found: list[Node] = []
+
+    def add(nodes: Sequence[Node]) -> None:
+        for node in nodes:
+            found.append(node)
+            if node.children:
+                add(node.children)
+
+    add(top)
+    return found

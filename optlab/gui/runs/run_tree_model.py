@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from typing import Any
 
 from PySide6.QtCore import QAbstractItemModel, QModelIndex, QPersistentModelIndex, Qt, Signal
-from PySide6.QtGui import QColor, QFont, QPixmap
+from PySide6.QtGui import QColor, QFont, QPainter, QPixmap
 
 from optlab.core.printable import printable
 from optlab.gui import theme
 from optlab.gui.plain_text import plain
 from optlab.gui.runs.run_columns import DEFAULT, NAME, STAR, Column, column_of
-from optlab.gui.runs.run_nodes import Grouping, Node, tree, walk
+from optlab.gui.runs.run_nodes import Grouping, Node, flat, tree
 from optlab.gui.runs.shown_runs import ShownRuns, color_of
 from optlab.tasks.run_filter import RunFilter
 from optlab.tasks.run_table import RunRow, RunTable
@@ -72,13 +72,13 @@ class RunTreeModel(QAbstractItemModel):
         """Show these runs; where they are the same in the same order, only cells change."""
         before, self._table = self._table, table
         top = self._tree()
-        new = [node.key for node in walk(top)]
-        if new == [node.key for node in self._nodes]:
+        new = flat(top)
+        if [node.key for node in new] == [node.key for node in self._nodes]:
             changed = []
-            for old, node in zip(self._nodes, walk(top), strict=True):
+            for old, node in zip(self._nodes, new, strict=True):
                 if old.row is not node.row or old.label != node.label:
                     changed.append(old)
-                old.row, old.label, old.texts = node.row, node.label, {}
+                old.row, old.label, old.texts = node.row, node.label, None
             if before.names != table.names:
                 changed = self._nodes
             for node in changed:
@@ -119,7 +119,7 @@ class RunTreeModel(QAbstractItemModel):
     def _rebuild(self, top: list[Node] | None = None) -> None:
         self.beginResetModel()
         self._top = self._tree() if top is None else top
-        self._nodes = list(walk(self._top))
+        self._nodes = flat(self._top)
         self._numbers = {node.key: number for number, node in enumerate(self._nodes)}
         self.endResetModel()
 
@@ -248,6 +248,8 @@ class RunTreeModel(QAbstractItemModel):
             return printable(self.name_of(node))
         if not node.is_group:
             return column.text(node.row)
+        if node.texts is None:
+            node.texts = {}
         if column.key not in node.texts:
             node.texts[column.key] = self._group_text(node, column)
         return node.texts[column.key]
@@ -314,7 +316,10 @@ def swatch(color: int) -> QPixmap:
     """Return a square in a color of the palette."""
     name = theme.current().plots.curve(color)
     if name not in _swatches:
-        picture = QPixmap(_SWATCH, _SWATCH)
-        picture.fill(QColor(name))
+        picture = QPixmap(_SWATCH + 2, _SWATCH + 2)
+        # A rim, because a selected row may have the same color.
+        picture.fill(QColor(theme.current().plots.background))
+        with QPainter(picture) as painter:
+            painter.fillRect(1, 1, _SWATCH, _SWATCH, QColor(name))
         _swatches[name] = picture
     return _swatches[name]

@@ -1,5 +1,8 @@
 """Connects the runs panel: to the store, to the plots, and to the run that the window follows."""
 
+# A protocol is no concrete class, and isinstance accepts it all the same.
+# mypy: disable-error-code="type-abstract"
+
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
@@ -7,14 +10,15 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from PySide6.QtCore import QObject, QTimer, Signal
+from PySide6.QtCore import QObject, QPoint, QTimer, Signal
 from PySide6.QtGui import QAction, QActionGroup, QGuiApplication
-from PySide6.QtWidgets import QFileDialog, QInputDialog, QMenu, QWidget
+from PySide6.QtWidgets import QInputDialog, QWidget
 
 from optlab.core.printable import printable
 from optlab.gui import theme
 from optlab.gui.bridge import TaskBridge
 from optlab.gui.instruments.instrument_plot import InstrumentPlot
+from optlab.gui.manners import file_dialogs
 from optlab.gui.plots.linked_plot import LinkedPlot
 from optlab.gui.plots.plot_link import PlotLink
 from optlab.gui.plots.tiles import OverlaysRuns
@@ -75,10 +79,13 @@ class RunsController(QObject):
         self.writing.answered.connect(self._answered)
         self.writing.failed.connect(self.panel.show_problem)
         self.writing.finished.connect(self._written)
-        self.live = LiveScale(window.bridge, self._plots, self)
+        self.live = LiveScale(window.bridge, self._linkable, self)
         self.overlays = OverlayController(self.shown, self.link, self._plots, self)
         self.overlays.failed.connect(self.panel.show_problem)
         self.shown.refused.connect(self.panel.show_problem)
+        self._closed = False
+        self._soon = QTimer(self, singleShot=True, interval=_SOON_MILLISECONDS)
+        self._soon.timeout.connect(self.look)
         self._poll = QTimer(self, interval=POLL_MILLISECONDS)
         self._poll.timeout.connect(self.look)
         self._menu = window.findChild(RunsMenu)
@@ -101,6 +108,7 @@ class RunsController(QObject):
         )
         window.shown_run.identified.connect(self._followed)
         window.bridge.sessionEnded.connect(self._selection_changed)
+        window.plots.plotAdded.connect(lambda _plot: self.overlays.update())
         window.instruments.switched.connect(lambda _name, _values: self.overlays.update())
         theme.notifier().themeChanged.connect(panel.tree.viewport().update)
 
@@ -115,12 +123,14 @@ class RunsController(QObject):
         """Look for changes, unless nobody could see them."""
         window = self._window.window()
         seen = window.isVisible() and not window.isMinimized()
+        self.overlays.check()
         if self._table is not None and not self.reading.active and seen:
             self.reading.ask(RunChangesTask(self._table))
 
     def look_soon(self) -> None:
         """Look for changes as soon as what is going on has been written."""
-        QTimer.singleShot(_SOON_MILLISECONDS, self, self.look)
+        if not self._closed:
+            self._soon.start()
 
     def _read(self, table: RunTable | None) -> None:
         if table is None:
@@ -137,14 +147,13 @@ class RunsController(QObject):
 
     def _plots(self) -> list[OverlaysRuns]:
         """Return the plots on which other runs can be laid; new ones are linked with the others."""
-        instruments = self._instrument_plots()
-        for plot in [*self._linkable(), *instruments]:
+        for plot in self._linkable():
             if id(plot) not in self._linked:
                 self._linked.add(id(plot))
                 plot.destroyed.connect(partial(self._linked.discard, id(plot)))
                 plot.set_link(self.link)
                 plot.set_scale(self.live.scale)
-        return [*self._window.plots.of(OverlaysRuns), *instruments]
+        return [*self._window.plots.of(OverlaysRuns), *self._instrument_plots()]
 
     def _instrument_plots(self) -> list[InstrumentPlot]:
         """Return the plots of the instruments that are switched on."""
@@ -161,7 +170,8 @@ class RunsController(QObject):
         """Return the plots over steps of all tiles, those inside of other widgets included."""
         tiles = self._window.plots.of(QWidget)  # every plot is one
         inside = [part for tile in tiles for part in tile.findChildren(LinkedPlot)]
-        return [*(tile for tile in tiles if isinstance(tile, LinkedPlot)), *inside]
+        own = [tile for tile in tiles if isinstance(tile, LinkedPlot)]
+        return [*own, *inside, *self._instrument_plots()]
 
     # --- the panel ------------------------------------------------------------------------------
 
@@ -210,13 +220,25 @@ class RunsController(QObject):
         if record is not None and not record.going:
             self._window.secondary_windows.show_test_part(record.id)
 
+    def compare(self) -> None:
+        """Show the selected runs side by side in their place."""
+        runs = self.panel.selected_runs()
+        if len(runs) > 1:
+            self._window.secondary_windows.compare_runs(runs)
+
+    def add_contender(self) -> None:
+        """Compare the experiment of the selected run with others, in the editor of a study."""
+        record = self._selected()
+        if record is not None:
+            self._window.contenders.add_to_run(record.experiment, record.title)
+
     def export(self) -> None:
         """Write the series of the selected run to a file."""
         record = self._selected()
         if record is None:
             return
         kinds = {"CSV table (*.csv)": "csv", "Parquet table (*.parquet)": "parquet"}
-        name, kind = QFileDialog.getSaveFileName(
+        name, kind = file_dialogs.save_file(
             self._window, "Export run", f"{record.id}.csv", ";;".join(kinds)
         )
         if name:
@@ -408,10 +430,9 @@ class RunsController(QObject):
         keys = [column.key for column in self.panel.model.columns[1:] if column.key != key]
         self.panel.set_columns([*keys, key] if shown else keys)
 
-    def _show_menu(self, position: object) -> None:
-        menu: QMenu | None = self._menu
-        if menu is not None:
-            menu.popup(position)  # type: ignore[call-overload]  # a QPoint
+    def _show_menu(self, position: QPoint) -> None:
+        if self._menu is not None:
+            self._menu.popup(position)
 
     def _selected(self) -> RunRecord | None:
         """Return the run where exactly one is selected."""
@@ -433,8 +454,10 @@ class RunsController(QObject):
             rows = [self.panel.model.row_of(run) for run in runs]
             if all(row is not None and not row.record.going for row in rows):
                 names.add("delete")
+        if len(runs) > 1:
+            names.add("compare")
         if record is not None:
-            names |= {"rename", "edit_note", "export", "copy_command"}
+            names |= {"rename", "edit_note", "export", "copy_command", "add_contender"}
             names |= {"open_curves", "open_experiment"} if idle else set()
             names |= {"resume"} if idle and record.resumable else set()
             names |= set() if record.going else {"show_test_part"}
@@ -465,7 +488,9 @@ class RunsController(QObject):
 
     def shut_down(self) -> None:
         """Cancel what is being read; what is being written is completed."""
+        self._closed = True
         self._poll.stop()
+        self._soon.stop()
         self.overlays.shut_down()
         self.reading.shut_down()
         self.writing.shut_down()

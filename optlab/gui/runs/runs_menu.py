@@ -42,6 +42,8 @@ class RunsMenu(QMenu):
         self._of_runs("Open the &experiment", "open_experiment")
         self._of_runs("&Resume", "resume")
         self._of_runs("&Test part…", "show_test_part")
+        self._of_runs("Compare &with each other", "compare")
+        self._of_runs("Add a contender to th&is run…", "add_contender")
         self._of_runs("E&xport series…", "export")
         self._of_runs("&Copy the run as command", "copy_command")
         self._of_runs("Copy i&d", "copy_id")

@@ -175,6 +175,8 @@ class ArmRows(QWidget):
         self._stack = QVBoxLayout()
         self._stack.setSpacing(6)
         self.add_button = QPushButton("Add an arm")
+        # Return in a field of a dialog must not press it.
+        self.add_button.setAutoDefault(False)
         self.add_button.clicked.connect(lambda _checked=False: self._add_clicked())
         below = QHBoxLayout()
         below.addWidget(self.add_button)

@@ -12,13 +12,11 @@ from pathlib import Path
 from PySide6.QtCore import Qt, QTimer, Signal
 from PySide6.QtGui import QAction, QCloseEvent, QGuiApplication
 from PySide6.QtWidgets import (
-    QComboBox,
-    QFileDialog,
     QHBoxLayout,
+    QInputDialog,
     QMainWindow,
     QMenu,
     QProgressBar,
-    QPushButton,
     QSplitter,
     QToolButton,
     QVBoxLayout,
@@ -28,13 +26,16 @@ from PySide6.QtWidgets import (
 from optlab.gui import theme
 from optlab.gui.bridge import TaskBridge, WorkerPrewarmer
 from optlab.gui.geometry import resize_to_screen, scrollable
+from optlab.gui.manners import file_dialogs
 from optlab.gui.panels.elided_label import ElidedLabel
 from optlab.gui.questions import may_delete_study, may_stop_study
 from optlab.gui.studies.conductor import StudyConductor
+from optlab.gui.studies.controls import action_button, runner_box
 from optlab.gui.studies.study_list import StudyList
 from optlab.gui.studies.study_view import StudyView
 from optlab.runners.conducting import ConductClaimTask, ConductStudyTask
 from optlab.runners.train import RunnerChoice
+from optlab.studies.comparison.fields import MAX_SEEDS
 from optlab.tasks.claims import BookTask
 from optlab.tasks.studies import (
     DeleteStudyTask,
@@ -52,11 +53,6 @@ LOOK_MILLISECONDS = 700
 """Shortest time between two looks at a study that goes."""
 _LOOK_FACTOR = 5.0
 """A look that takes long is followed by a pause this many times as long."""
-_RUNNERS: tuple[tuple[str, RunnerChoice, str], ...] = (
-    ("Workers", "process", "Train in worker processes, one a core"),
-    ("Automatic", "auto", "Small studies in this process, others in workers, as optlab study does"),
-    ("This process", "thread", "Train in this process; the window may be slow meanwhile"),
-)
 
 
 class StudiesWindow(QMainWindow):
@@ -95,12 +91,7 @@ class StudiesWindow(QMainWindow):
         self._run_next = ""
         self._looked = 0.0
         self._close_confirmed = False
-        self.runner = QComboBox()
-        for text, choice, tip in _RUNNERS:
-            self.runner.addItem(text, choice)
-            self.runner.setItemData(self.runner.count() - 1, tip, Qt.ItemDataRole.ToolTipRole)
-        self.runner.setCurrentIndex(max(0, self.runner.findData(runner)))
-        self.runner.setAccessibleName("Where the runs are trained")
+        self.runner = runner_box(runner)
         self.progress = QProgressBar()
         self.progress_label, self.message = ElidedLabel(""), ElidedLabel("")
         self._timer = QTimer(self, singleShot=True)
@@ -116,6 +107,8 @@ class StudiesWindow(QMainWindow):
 
     def _make_actions(self) -> None:
         self.run_action = self._action("Run", "Ctrl+Return", self.run)
+        self.seeds_action = self._action("Run with more seeds…", "", self._ask_seeds)
+        self.fresh_action = self._action("Repeat on fresh seeds…", "", self._ask_first)
         self.stop_action = self._action("Stop", "Ctrl+T", self.stop)
         self.open_action = self._action("Open study file…", "", self._choose_file)
         self.new_action = self._action("New study…", "", self.newRequested.emit)
@@ -137,14 +130,16 @@ class StudiesWindow(QMainWindow):
         return action
 
     def _build(self) -> None:
-        self.run_button = self._button(self.run_action)
+        self.run_button = action_button(self.run_action)
         self.run_button.setObjectName("primary")
-        self.stop_button = self._button(self.stop_action)
+        self.stop_button = action_button(self.stop_action)
         more = QToolButton()
         more.setText("More")
         more.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
         menu = QMenu(more)
         for action in (
+            self.seeds_action,
+            self.fresh_action,
             self.page_action,
             self.csv_action,
             self.copy_action,
@@ -180,7 +175,7 @@ class StudiesWindow(QMainWindow):
         layout.addLayout(row)
         below = QHBoxLayout()
         for action in (self.open_action, self.new_action):
-            below.addWidget(self._button(action))
+            below.addWidget(action_button(action))
         below.addStretch(1)
         left = QWidget()
         stack = QVBoxLayout(left)
@@ -195,19 +190,6 @@ class StudiesWindow(QMainWindow):
         split.setStretchFactor(1, 1)
         split.setSizes([380, 980])
         self.setCentralWidget(scrollable(split))
-
-    def _button(self, action: QAction) -> QPushButton:
-        button = QPushButton(action.text())
-        keys = action.shortcut().toString()
-        button.setToolTip(f"{action.text()} ({keys})" if keys else action.text())
-        button.clicked.connect(action.trigger)
-        action.changed.connect(lambda: self._follow(button, action))
-        return button
-
-    @staticmethod
-    def _follow(button: QPushButton, action: QAction) -> None:
-        button.setEnabled(action.isEnabled())
-        button.setText(action.text())
 
     def _connect(self) -> None:
         self.list.picked.connect(self._show_entry)
@@ -249,7 +231,7 @@ class StudiesWindow(QMainWindow):
         self._wanted = ("file", str(path.resolve()))
 
     def _choose_file(self) -> None:
-        path, _ = QFileDialog.getOpenFileName(self, "Open study file", "", "Study (*.toml)")
+        path = file_dialogs.open_file(self, "Open study file", "Study (*.toml)")
         if path:
             self.open_file(Path(path))
 
@@ -287,13 +269,13 @@ class StudiesWindow(QMainWindow):
     # --- how a study stands -----------------------------------------------------------------------
 
     def _look(self) -> None:
-        if self._shown_study and not self.reading.active:
+        """Read how the study that is shown stands, in place of a reading in progress."""
+        if self._shown_study:
             self._looked = time.monotonic()
             self.reading.ask(StudyNewsTask(self._shown_study))
 
     def _show_news(self, news: StudyNews) -> None:
         if news.record.id != self._shown_study:
-            self._look()
             return
         self.view.show_news(news)
         self._refresh()
@@ -303,21 +285,48 @@ class StudiesWindow(QMainWindow):
 
     # --- conducting -------------------------------------------------------------------------------
 
-    def run(self) -> None:
-        """Run the study or claim that is shown, or go on with it."""
-        page = self.page
+    def _ask_seeds(self) -> None:
+        """Ask how many seeds there are to be, at first as many as would decide, and run."""
+        if self.page is not None:
+            result = self.view.news.record.result if self.view.news is not None else {}
+            needed = [one["seeds_needed"] or 0 for one in result.get("comparisons", ())]
+            known = min(max([2 * self.page.seeds, *needed]), MAX_SEEDS)
+            count, agreed = QInputDialog.getInt(
+                self, "Run with more seeds", "Seeds an arm", known, 2, MAX_SEEDS
+            )
+            if agreed:
+                self.run(seeds=count)
+
+    def _ask_first(self) -> None:
+        """Ask for another master seed, and repeat the study on its seeds."""
+        if self.page is not None:
+            first, agreed = QInputDialog.getInt(
+                self, "Repeat on fresh seeds", "Master seed", self.page.first + 1, 0, 2**31 - 1
+            )
+            if agreed:
+                self.run(first=first)
+
+    def run(self, *, seeds: int | None = None, first: int | None = None) -> None:
+        """Run the study or claim that is shown, or go on with it.
+
+        Args:
+            seeds, first: run it anew with another number of seeds, or another master seed.
+        """
+        page, anew = self.page, seeds is not None or first is not None
         if page is None or self.conductor.active:
             return
         runner: RunnerChoice = self.runner.currentData()
         task: ConductStudyTask | ConductClaimTask
         if page.kind == "claim":
             task = ConductClaimTask(page.key, runner)
-        elif page.kind == "stored" and self._resumable():
+        elif page.kind == "stored" and self._resumable() and not anew:
             task = ConductStudyTask("", resume=page.key, runner=runner)
         elif page.kind == "stored":
-            task = ConductStudyTask(page.title, document=page.document, runner=runner)
+            task = ConductStudyTask(
+                page.title, document=page.document, runner=runner, seeds=seeds, first=first
+            )
         else:
-            task = ConductStudyTask(page.key, runner=runner)
+            task = ConductStudyTask(page.key, runner=runner, seeds=seeds, first=first)
         self._say("Setting up…")
         self.progress.setValue(0)
         self.progress_label.setText("")
@@ -381,7 +390,7 @@ class StudiesWindow(QMainWindow):
 
     def _save(self, format: str) -> None:
         name = f"{self._shown_study}.{format}"
-        path, _ = QFileDialog.getSaveFileName(self, "Save study", name, f"*.{format}")
+        path, _ = file_dialogs.save_file(self, "Save study", name, f"*.{format}")
         if path:
             self.export(format, Path(path))
 
@@ -392,14 +401,14 @@ class StudiesWindow(QMainWindow):
 
     def _save_claim(self) -> None:
         if self.page is not None:
-            path, _ = QFileDialog.getSaveFileName(
+            path, _ = file_dialogs.save_file(
                 self, "Save page of the claim", f"{self.page.key}.html", "*.html"
             )
             if path:
                 self.writing.ask(BookTask(Path(path), self.page.key))
 
     def _save_book(self) -> None:
-        path, _ = QFileDialog.getSaveFileName(self, "Save book of claims", "claims.html", "*.html")
+        path, _ = file_dialogs.save_file(self, "Save book of claims", "claims.html", "*.html")
         if path:
             self._say(f"Writing {path}…")
             self.writing.ask(BookTask(Path(path)))
@@ -429,6 +438,8 @@ class StudiesWindow(QMainWindow):
         self.run_action.setText(text)
         self.run_action.setEnabled(page is not None and not busy and not (stored and going))
         self.stop_action.setEnabled(busy)
+        for action in (self.seeds_action, self.fresh_action):
+            action.setEnabled(page is not None and not claim and not busy)
         self.runner.setEnabled(not busy)
         finished = news is not None and bool(news.record.result)
         self.page_action.setEnabled(finished)

@@ -13,12 +13,16 @@ from optlab.studies.figures.markup import PAGE, STYLE, figure, table, text
 _TITLE = "Claims: the notes put to the test"
 
 
-def page(claims: Sequence[Claim], found: Mapping[str, Mapping[str, Any]]) -> str:
+def page(
+    claims: Sequence[Claim],
+    found: Mapping[str, Mapping[str, Any]],
+    pictures: Mapping[str, str] | None = None,
+) -> str:
     """Return the book as HTML.
 
     Args:
         found: id → what was found, as ``claim --json`` has it; claims without are shown as not
-            tested.
+            tested. pictures: id → a figure of its curves, as HTML, where its runs are stored.
 
     Raises:
         InvalidInput: matplotlib is not installed.
@@ -40,6 +44,8 @@ def page(claims: Sequence[Claim], found: Mapping[str, Mapping[str, Any]]) -> str
         before = claims[place - 1].id if place else ""
         after = claims[place + 1].id if place + 1 < len(claims) else ""
         sections.extend(_section(claim, found.get(claim.id), before, after))
+        if pictures and pictures.get(claim.id):
+            sections.insert(-1, pictures[claim.id])
     return PAGE.format(title=text(_TITLE), style=STYLE + _BADGES, body="\n".join(sections))
 
 

@@ -9,8 +9,8 @@ from typing import Any
 from optlab.core.errors import InvalidInput
 from optlab.core.fields import did_you_mean, shown
 from optlab.experiment.named import load as load_experiment
+from optlab.experiment.settings import flat
 from optlab.studies import demonstrations
-from optlab.studies.comparison.study import flat
 from optlab.studies.surfaces.descent import check as check_race
 from optlab.tasks.scenes import shipped
 from optlab.tasks.scenes.scene import (

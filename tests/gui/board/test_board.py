@@ -56,6 +56,18 @@ def test_that_tiles_of_one_column_are_stacked_with_the_first_in_front(board: Boa
     assert shown(board) == ["a", "b", "d"]
 
 
+def test_that_a_tile_that_is_opened_is_seen_wherever_the_others_are(board: Board) -> None:
+    for key in ("e", "f"):
+        board.offer(TileKind(key, f"Tile {key}", "", lambda: QLabel("new")))
+    board.open("e")
+    QApplication.processEvents()
+    assert shown(board) == ["a", "b", "c", "e"], "what was seen before still is"
+    board.apply(BoardLayout("Stack", rows=(Row((Column(("c", "d")),)),)))
+    board.open("f")
+    QApplication.processEvents()
+    assert shown(board) == ["f"]
+
+
 def test_that_a_tile_is_closed_by_its_button_and_opened_again(board: Board, qtbot: QtBot) -> None:
     content = board.tile("b").plot
     with qtbot.waitSignal(board.closed) as closed:

@@ -37,6 +37,8 @@ def test_that_a_window_is_restored_with_its_unsaved_edits(
     first.experiment_panel.form.set_opened({"budget", "optimizer"})
     first.board.show_layout("lecture")
     first.board.open_tile("error")
+    first.places.show_place("watched")
+    first.runs.set_grouping("optimizer")
     expected = first.experiment_panel.tables()
     first.close_without_asking()
 
@@ -48,6 +50,8 @@ def test_that_a_window_is_restored_with_its_unsaved_edits(
     assert second.windowTitle() == "mine.toml[*] – OptLab" and second.files.file == chosen
     assert panel.form.opened() == ["optimizer", "budget"]
     assert set(second.board.board.keys) == {"loss", "path", "weights", "error"}
+    assert second.runs.state()["grouping"] == "optimizer"
+    qtbot.waitUntil(lambda: second.places.current == "watched")
     assert second.recent_files.files() == [chosen]
     assert file_dialogs.MEMORY.folder == str(tmp_path)
     assert second.manners.edits.undo_text() == "" and second.banner.isHidden()
@@ -91,7 +95,9 @@ def test_that_edits_that_were_given_up_do_not_come_back(
                         "window": "no geometry",
                         "experiment": {"tables": {"seed": "x"}, "saved": {}, "file": None},
                         "sections": 5,
-                        "view": {},
+                        "place": "nowhere",
+                        "board": {},
+                        "runs": 3,
                         "recent files": None,
                         "folder": 3,
                     },

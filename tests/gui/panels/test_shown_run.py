@@ -34,7 +34,7 @@ def window(qtbot: QtBot) -> Iterator[MainWindow]:
 
 
 def shown(window: MainWindow) -> tuple[str, str]:
-    captions = (window.plots.caption, window.instruments.caption)
+    captions = (window.plots.caption,)
     (text,) = {(caption.name.text(), caption.state.text()) for caption in captions}
     return text
 

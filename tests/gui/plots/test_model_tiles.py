@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import numpy as np
@@ -134,6 +135,14 @@ def test_that_wrong_pictures_are_listed_by_loss_with_true_and_predicted_class(qt
     assert tile.view.part == "training"
 
 
+def test_that_a_model_without_mistakes_is_said_to_have_none(qtbot):
+    tile = WrongExamplesPlot()
+    shown(qtbot, tile, point_of(steps=250, dataset={"name": "moons", "size": 40, "noise": 0.01}))
+    assert tile.result.wrong == 0 and tile.result.inputs.shape == (0, 2)
+    assert tile.message.text() == "No example of the validation part is wrong."
+    assert tile.message.isVisible() and "0 of 8 wrong" in tile.caption.text()
+
+
 def test_that_examples_without_a_picture_are_rows_of_values(qtbot):
     tile = WrongExamplesPlot()
     shown(qtbot, tile, point_of(steps=2, dataset={"name": "iris"}, model={"name": "linear"}))
@@ -203,9 +212,24 @@ def test_that_lines_of_the_network_are_blue_for_positive_weights(qtbot):
     pixel = QColor(image.pixel(int(at.x() * ratio), int(at.y() * ratio)))
     blue = layer.weights[row, column] > 0
     assert (pixel.blue() > pixel.red() + 40) == blue and abs(pixel.blue() - pixel.red()) > 40
+    weights = ", ".join(f"{one:.3g}" for one in layer.weights[1])
+    assert widget.text_at(widget.places(1)[1]) == (
+        f"layers.0, unit 1 ({layer.labels[1]}): {layer.activations[1]:.4g}; weights from "
+        f"the units drawn: {weights}"
+    )
+    assert widget.text_at(widget.rect().topLeft().toPointF()) == ""
     tile.example.setValue(3)
     assert tile.view.example == 3
     assert "6 parameters" in tile.caption.text()
+
+
+def test_that_a_network_that_has_overflown_is_drawn(qtbot):
+    point = point_of(steps=0)
+    broken = dataclasses.replace(point, theta=point.theta * 1e307)
+    tile = SketchPlot()
+    shown(qtbot, tile, broken)
+    assert not np.isfinite(tile.result.layers[-1].activations).all()
+    assert not tile.sketch.grab().isNull()
 
 
 def test_that_the_path_marks_the_point_nearest_to_the_step_that_is_looked_at(qtbot):

@@ -50,6 +50,12 @@ def test_that_what_is_read_later_goes_on() -> None:
     assert joined(None, new) is new and joined(before, None) is before
 
 
+def test_that_the_last_value_of_a_step_counts() -> None:
+    series = StoredSeries(np.array([1, 2, 2, 3]), np.array([1.0, 2.0, 7.0, 3.0]))
+    steps, values = drawn(series, SeriesKey("e"))
+    assert steps.tolist() == [1, 2, 3] and values.tolist() == [1.0, 7.0, 3.0]
+
+
 def test_that_percent_and_gaps_are_those_of_the_plot() -> None:
     series = StoredSeries(np.array([1, 2, 3]), np.array([0.5, np.nan, 0.25]))
     steps, values = drawn(series, SeriesKey("e", 100.0, sparse=True))

@@ -10,6 +10,7 @@ from pytestqt.qtbot import QtBot
 from optlab.gui.main_window import MainWindow
 from optlab.gui.plots.range_plot import RangePlot
 from optlab.gui.plots.start_plot import StartPlot
+from optlab.gui.plots.tiles import tile_key
 from optlab.studies.tuning.range_test import range_test
 from optlab.studies.tuning.start_table import start_table
 
@@ -20,11 +21,9 @@ def test_that_the_start_is_shown_and_the_suggested_rate_comes_into_the_editor(
     qtbot: QtBot, open_window: Callable[..., MainWindow]
 ) -> None:
     window = open_window(initializer={"name": "he"})
-    start, rates = StartPlot(), RangePlot()
-    for tile in (start, rates):
-        qtbot.addWidget(tile)
-        tile.show()
-        window.before_run.add(tile)
+    for kind in (StartPlot, RangePlot):
+        window.plots.board.open(tile_key(kind))
+    start, rates = window.plots.plot(StartPlot), window.plots.plot(RangePlot)
     panel = window.experiment_panel
 
     # The experiment's own initializer and the others, again after an edit.

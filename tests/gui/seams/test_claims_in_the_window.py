@@ -16,11 +16,12 @@ from optlab.gui.main_window import MainWindow
 from optlab.gui.studies.studies_window import StudiesWindow
 
 from .conftest import WAIT
+from .test_user_text import assert_plain
 
 CLAIM = """
 id = "K1"
 quick = true
-statement = "A descent falls."
+statement = "A descent falls <b>zqx</b>."
 chapter = "8.3"
 notes = "follow the function downhill <b>not a tag</b>"
 protocol = "One descent, and where it begins."
@@ -63,6 +64,7 @@ def test_that_a_claim_is_conducted_and_stands_on_its_page_and_in_the_book(
     qtbot.waitUntil(lambda: place.page is not None, timeout=WAIT)
     assert place.view.verdict.text() == "" and place.run_action.text() == "Conduct"
     assert "<b>not a tag</b>" in place.view.protocol.toPlainText()
+    assert_plain(at_least=1)
     place.run_action.trigger()
     qtbot.waitUntil(lambda: place.message.text() == "Finished.", timeout=WAIT)
     qtbot.waitUntil(lambda: "negative control" in place.view.verdict.text(), timeout=WAIT)
@@ -85,4 +87,4 @@ def test_that_a_claim_is_conducted_and_stands_on_its_page_and_in_the_book(
     monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_: (str(book), ""))
     place.claim_page_action.trigger()
     qtbot.waitUntil(lambda: str(book) in place.message.text(), timeout=WAIT)
-    assert "A descent falls." in book.read_text(encoding="utf-8")
+    assert "A descent falls &lt;b&gt;zqx&lt;/b&gt;." in book.read_text(encoding="utf-8")

@@ -12,6 +12,7 @@ from optlab.experiment import Experiment
 from optlab.gui.main_window import MainWindow
 from optlab.gui.plots.examples_plot import ConfusionPlot
 from optlab.gui.plots.region_plot import RegionPlot
+from optlab.gui.plots.tiles import tile_key
 from optlab.history.plan import plan
 from optlab.history.recomputation import Progress, reach
 from optlab.store import Store
@@ -29,11 +30,9 @@ def test_that_tiles_follow_the_run_and_the_handle_of_the_timeline(
         model={"name": "mlp", "hidden": [4]},
         budget={"steps": 200},
     )
-    region, matrix = RegionPlot(), ConfusionPlot()
-    for tile in (region, matrix):
-        qtbot.addWidget(tile)
-        tile.show()
-        window.model_views.add(tile)
+    for kind in (RegionPlot, ConfusionPlot):
+        window.plots.board.open(tile_key(kind))
+    region, matrix = window.plots.plot(RegionPlot), window.plots.plot(ConfusionPlot)
 
     # Live, up to the last step.
     first = train(qtbot, window)
@@ -62,7 +61,7 @@ def test_that_tiles_follow_the_run_and_the_handle_of_the_timeline(
     work.answered.emit(Progress(60, 0.5))
     assert "Computed again up to step 60: 50%" in matrix.wait.text()
     region.cancel_button.click()
-    assert "Cancelled" in region.message.text() and matrix.waiting.isHidden()
+    assert "Cancelled" in region.message.text() and not matrix.wait.text()
 
     # Another run with other data: the tile says what it needs, and a stale answer shows nothing.
     window.experiment_panel.set_experiment(

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from contextlib import closing
 
 import numpy as np
+import pytest
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QGuiApplication
 from pytestqt.qtbot import QtBot
@@ -13,10 +14,11 @@ from pytestqt.qtbot import QtBot
 from optlab.experiment import Experiment
 from optlab.gui.main_window import MainWindow
 from optlab.gui.plots.loss_plot import LossPlot
+from optlab.gui.runs import runs_controller
 from optlab.gui.runs.runs_menu import RunsMenu
 from optlab.store import Store
 from optlab.store.labels import Labels
-from optlab.training.events import Series, SeriesBlock
+from optlab.training.events import ActivityChanged, Series, SeriesBlock
 
 from .conftest import BASE, WAIT, stored, train
 
@@ -28,8 +30,9 @@ def end_of(plot: LossPlot, run: str) -> int | None:
 
 
 def test_that_runs_are_labeled_shown_and_deleted_from_the_panel_to_the_plots(
-    qtbot: QtBot, open_window: Callable[..., MainWindow]
+    qtbot: QtBot, open_window: Callable[..., MainWindow], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(runs_controller, "POLL_MILLISECONDS", 150)
     window = open_window(optimizer={"name": "sgd", "lr": 0.1})
     first = train(qtbot, window)
     window.experiment_panel.set_experiment(
@@ -83,11 +86,11 @@ def test_that_runs_are_labeled_shown_and_deleted_from_the_panel_to_the_plots(
             in_panel(second.id, "renamed elsewhere")
             in_panel(third, "From elsewhere")
             runs.shown.set_visible([third], visible=True)
-            for last in (3, 5):
-                steps = np.arange(last - 2, last + 1)
+            for begin, last in ((1, 3), (4, 5)):
+                steps = np.arange(begin, last + 1)
                 block = {"train_loss": Series(steps, 0.5 * steps[:, None])}
                 writer.record(SeriesBlock(last, 1.0, block))
-                writer.flush()
+                writer.record(ActivityChanged(last, "running"))
                 qtbot.waitUntil(lambda last=last: end_of(plot, third) == last, timeout=WAIT)
     drawn = plot.curve(f"train_loss@{third}").samples.samples(0, 99)
     assert drawn.values.tolist() == [0.5, 1.0, 1.5, 2.0, 2.5]

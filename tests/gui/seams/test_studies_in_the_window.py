@@ -11,19 +11,24 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from PySide6.QtCore import QTimer
+from PySide6.QtCore import Qt, QTimer
 from PySide6.QtGui import QAction, QGuiApplication
-from PySide6.QtWidgets import QApplication, QMessageBox
+from PySide6.QtWidgets import QApplication, QInputDialog, QMessageBox
 from pytestqt.qtbot import QtBot
 
 from optlab.cli.app import main
+from optlab.experiment import Experiment
 from optlab.gui.main_window import MainWindow
+from optlab.gui.runs.runs_menu import RunsMenu
 from optlab.gui.studies.compare_window import CompareWindow
 from optlab.gui.studies.leader_board import COLUMNS
 from optlab.gui.studies.studies_window import StudiesWindow
 from optlab.gui.studies.study_editor import StudyEditor
+from optlab.runners.train import train as train_now
+from optlab.store import Store
+from optlab.studies.comparison import reading
 
-from .conftest import WAIT, stored
+from .conftest import BASE, WAIT, stored
 
 Build = Callable[..., MainWindow]
 
@@ -83,7 +88,11 @@ def slower(qtbot: QtBot, editor: StudyEditor, seeds: int = 3) -> None:
 
 
 def test_that_a_contender_becomes_a_study_with_the_verdict_of_the_command_line(
-    qtbot: QtBot, open_window: Build, capsys: pytest.CaptureFixture[str], tmp_path: Path
+    qtbot: QtBot,
+    open_window: Build,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     window = open_window(shown=False, optimizer={"name": "sgd"}, budget={"steps": 30})
     editor = editor_of(qtbot, window)
@@ -116,7 +125,10 @@ def test_that_a_contender_becomes_a_study_with_the_verdict_of_the_command_line(
         arm = alone["arms"][row["Arm"]]
         assert row["Mean"] == f"{arm['mean']:.4g}" and row["Seeds"] == "3 of 3"
         assert row["Interval"] == "[{:.4g}, {:.4g}]".format(*arm["interval"])
-        band = place.view.curves.band(row["Arm"])
+        curves, model = place.view.curves, place.view.board
+        color = model.index(rows.index(row), 1).data(Qt.ItemDataRole.DecorationRole)
+        assert color.name() == curves.curve(row["Arm"]).ink(curves.colors)
+        band = curves.band(row["Arm"])
         assert band is not None and band.mean[-1] == pytest.approx(arm["mean"], rel=1e-9)
     (drawn,), (row_drawn,) = place.view.forest.drawn(), place.view.forest.rows
     (one,) = alone["comparisons"]
@@ -132,6 +144,17 @@ def test_that_a_contender_becomes_a_study_with_the_verdict_of_the_command_line(
     assert len(lines) == 7 and lines[1].startswith("fast,0,")
     qtbot.waitUntil(lambda: not place.writing.active, timeout=WAIT)
 
+    # On more seeds, in a study of its own; those that both have are the same.
+    monkeypatch.setattr(QInputDialog, "getInt", lambda *_: (4, True))
+    place.seeds_action.trigger()
+    qtbot.waitUntil(
+        lambda: place.view.news is not None and "4 of 4" in board(place)[0]["Seeds"], timeout=WAIT
+    )
+    qtbot.waitUntil(lambda: not place.conductor.active, timeout=WAIT)
+    assert place.view.news is not None and place.view.news.record.id != news.record.id
+    more = place.view.news.record.result["arms"]["fast"]
+    assert more["low"][:3] == pytest.approx(mine["arms"]["fast"]["low"], rel=1e-5)
+
     # Its runs side by side, as the command compares them.
     ids = [run.run for run in news.runs]
     window.secondary_windows.compare_runs(ids)
@@ -146,6 +169,41 @@ def test_that_a_contender_becomes_a_study_with_the_verdict_of_the_command_line(
     assert side.comparison.result == json.loads(capsys.readouterr().out)
     assert set(side.curves.keys) == set(ids) and side.differs.item(0, 0) is not None
     assert sorted(side.ticked()) == sorted(ids) and len(side.forest.rows) == 1
+
+
+def test_that_runs_of_the_panel_are_compared_and_get_contenders(
+    qtbot: QtBot, open_window: Build
+) -> None:
+    rates = (0.1, 0.01)
+    with Store.open() as store:
+        for rate in rates:
+            experiment = Experiment.from_dict({**BASE, "optimizer": {"name": "sgd", "lr": rate}})
+            assert train_now([experiment], runner="thread", store=store).join(WAIT / 1000)
+    window = open_window(shown=False)
+    panel, menu = window.runs.panel, window.findChild(RunsMenu)
+    assert menu is not None
+    window.runs.begin()
+    qtbot.waitUntil(lambda: len(panel.model.table.rows) == 2, timeout=WAIT)
+    panel.tree.selectAll()
+    assert not menu.of_runs["add_contender"].isEnabled()
+    menu.of_runs["compare"].trigger()
+    side = window.places.place("compare")
+    assert isinstance(side, CompareWindow)
+    qtbot.waitUntil(lambda: side.comparison is not None, timeout=WAIT)
+    assert side.comparison is not None
+    row = next(one for one in side.comparison.differs if one[0] == "optimizer.lr")
+    assert sorted(row[1:]) == ["0.01", "0.1"] and len(side.forest.rows) == 1
+
+    slow = next(run for run in stored() if "lr = 0.01" in run.experiment)
+    panel.select_run(slow.id)
+    assert not menu.of_runs["compare"].isEnabled()
+    menu.of_runs["add_contender"].trigger()
+    editor = window.contenders.editor
+    assert editor is not None
+    qtbot.waitUntil(lambda: editor.checked is not None, timeout=WAIT)
+    study = reading.from_toml(editor.file.toPlainText())
+    assert study.arm("sgd").experiment == Experiment.from_toml(slow.experiment)
+    assert study.arm("adam").experiment.optimizer.name == "adam"
 
 
 def test_that_bad_input_is_said_beside_its_field(qtbot: QtBot, open_window: Build) -> None:

@@ -56,7 +56,11 @@ def test_that_gates_start_where_they_are_said_to() -> None:
     "tables",
     [
         {"initializer": {"name": "batch_scaled"}},
-        {"initializer": {"name": "orthogonal"}},
+        {
+            "initializer": {"name": "orthogonal"},
+            "dataset": {"name": "adding_problem", "size": 40, "length": 3},
+            "model": {"name": "lstm", "units": 3},
+        },
         {"initializer": {"tries": 2}},
         {"initializer": {"output_bias": "marginal"}},
         {"pretraining": {"name": "supervised"}, "model": {"name": "mlp", "hidden": [3]}},

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import math
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -68,12 +69,18 @@ def test_that_a_claim_is_complete(identity: str) -> None:
         assert study.seeds.count >= 3 and math.isfinite(study.decision.margin)
 
 
-def test_that_what_was_found_is_of_the_protocols_as_they_stand() -> None:
+@pytest.fixture(scope="module")
+def tool() -> ModuleType:
+    """The script that writes what was found."""
     path = Path(__file__).parents[4] / "tools" / "found_claims.py"
     spec = importlib.util.spec_from_file_location("found_claims", path)
     assert spec is not None and spec.loader is not None
-    tool = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(tool)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_that_what_was_found_is_of_the_protocols_as_they_stand(tool: ModuleType) -> None:
     results = found()
     assert results
     for identity, document in results.items():
@@ -81,6 +88,16 @@ def test_that_what_was_found_is_of_the_protocols_as_they_stand() -> None:
         assert document["protocol"] == tool.protocol(claim), identity
         assert document["verdict"] in ("supported", "contradicted", "undecided")
         assert document["seeds"] == claim.study.seeds.count
+
+
+def test_that_another_value_is_another_protocol_and_another_default_is_none(
+    tool: ModuleType,
+) -> None:
+    he = {"name": "he", "fan": "in", "bias": 0.5}
+    assert tool.settled({"set": {"initializer": he}}) == {
+        "set": {"initializer": {"name": "he", "bias": 0.5}}
+    }
+    assert tool.settled({"arms": {"name": "he", "fan": "in"}})["arms"]["fan"] == "in"
 
 
 def test_that_a_control_is_laid_over_its_study() -> None:

@@ -1,0 +1,1 @@
+"""Figures: what a tile shows as a file at a size for paper or a slide."""

@@ -1,0 +1,178 @@
+"""Draw every place, tile, dialog and some scenes, light and dark, on screens of three sizes.
+
+    QT_QPA_PLATFORM=offscreen python tools/screenshots.py FOLDER [WORD]...
+
+One folder a screen: ``1280x720``, ``1920x1080`` and ``200-percent`` (1280×720 logical pixels, drawn
+with twice as many). What there is is found by walking, so a new place, tile or dialog comes by
+itself. With words, only pictures whose names contain one of them are written.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from PySide6.QtCore import QEvent
+from PySide6.QtWidgets import QApplication, QWidget
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+import all_windows
+
+from optlab.gui import theme
+from optlab.gui.app import create_application
+from optlab.gui.main_window import MainWindow
+from optlab.gui.panels.tile import Tile
+from optlab.gui.places import TITLES
+
+SCREENS = {"1280x720": (1280, 720, 1), "1920x1080": (1920, 1080, 1), "200-percent": (2560, 1440, 2)}
+"""Folder → pixels of the screen, and the factor by which everything is drawn larger."""
+PRESET = "spirals-mlp"
+"""What the workbench shows: two inputs, so that regions can be drawn, and two classes."""
+STEPS = 800
+PATIENCE = 60.0
+"""Seconds that a run or a computation may take."""
+
+
+class Studio:
+    """Takes the pictures of one screen.
+
+    Args:
+        folder: where they are written. words: parts of names; none for all pictures.
+    """
+
+    def __init__(self, folder: Path, words: list[str]) -> None:
+        self.folder, self.words = folder, words
+        self.count = 0
+
+    def settle(self, seconds: float = 0.1, until: Callable[[], bool] | None = None) -> None:
+        """Let the window work for some seconds, or until something is so."""
+        end = time.monotonic() + seconds
+        while True:
+            QApplication.processEvents()
+            QApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete)
+            if time.monotonic() > end or (until is not None and until()):
+                return
+            time.sleep(0.005)
+
+    def wants(self, name: str) -> bool:
+        """Return whether a picture is asked for."""
+        return not self.words or any(word in name for word in self.words)
+
+    def take(self, widget: QWidget, name: str) -> None:
+        """Write a picture of a widget in both themes."""
+        if not self.wants(name):
+            return
+        for choice in ("light", "dark"):
+            theme.choose(choice)
+            self.settle(0.15)
+            path = self.folder / f"{name}-{choice}.png"
+            if not widget.grab().save(str(path)):
+                raise OSError(f"{path} cannot be written.")
+            self.count += 1
+        theme.choose("light")
+
+
+def draw(folder: Path, words: list[str]) -> int:
+    """Draw all pictures of the screen of this process, and return their number."""
+    application = create_application(["optlab"])
+    theme.follow(application)
+    theme.choose("light")
+    studio = Studio(folder, words)
+    window = MainWindow(all_windows.preset(PRESET, STEPS), "thread")
+    window.resize(window.screen().availableGeometry().size())
+    window.show()
+    studio.settle(0.5)
+    window.start()
+    studio.settle(PATIENCE, lambda: not window.bridge.active)
+    studio.settle(1.0)
+    studio.take(window, "place-workbench")
+    for index in range(window.views.count()) if hasattr(window, "views") else ():
+        window.views.setCurrentIndex(index)
+        studio.settle(0.3)
+        studio.take(window, f"place-workbench-{window.views.tabText(index).lower()}")
+    for tile in window.findChildren(Tile):
+        if tile.isVisible():
+            studio.take(tile, f"tile-{tile.title.text().lower().replace(' ', '-')}")
+    for name in list(TITLES)[1:]:
+        if studio.wants(f"place-{name}"):
+            window.secondary_windows.show_place(name)
+            studio.settle(4.0)
+            studio.take(window, f"place-{name}")
+            window.places.close_place(name)
+    run_id = window.time.run_id
+    for kind in all_windows.window_classes():
+        name = f"dialog-{kind.__name__}"
+        if studio.wants(name):
+            other = all_windows.build(kind, window, {"run_id": run_id})
+            other.show()
+            studio.settle(0.8)
+            studio.take(other, name)
+            other.close()
+            other.deleteLater()
+    _scenes(window, studio)
+    window.close_without_asking()
+    studio.settle(0.5)
+    return studio.count
+
+
+def _scenes(window: MainWindow, studio: Studio) -> None:
+    """Draw each scene, those of runs before they begin."""
+    if not studio.wants("scene-"):
+        return
+    window.secondary_windows.present()
+    presenter = window.secondary_windows.presenter
+    assert presenter is not None and presenter.window is not None
+    for at, scene in enumerate(presenter.scenes):
+        if studio.wants(f"scene-{scene.name}"):
+            presenter.show_place(at)
+            presenter.toggle()
+            player = presenter.window.player
+            assert player is not None
+            studio.settle(PATIENCE, lambda player=player: player.state == "ended")
+            for dark in (False, True):
+                presenter.window.dark = dark
+                presenter.window.apply_theme()
+                studio.settle(0.15)
+                path = studio.folder / f"scene-{scene.name}-{'dark' if dark else 'light'}.png"
+                presenter.window.grab().save(str(path))
+                studio.count += 1
+    presenter.close()
+
+
+def main(arguments: list[str]) -> int:
+    """Draw in one process a screen, since a process has one scale."""
+    if os.environ.get("OPTLAB_SCREEN"):
+        print(draw(Path(arguments[0]), arguments[1:]), "pictures in", arguments[0], flush=True)
+        return 0
+    folder = Path(arguments[0] if arguments else "build/screenshots")
+    for name, (width, height, scale) in SCREENS.items():
+        into = folder / name
+        into.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory() as home:
+            screen = {"name": name, "x": 0, "y": 0, "width": width, "height": height, "dpr": 1}
+            screen |= {"logicalDpi": 96, "logicalBaseDpi": 96}
+            file = Path(home) / "screen.json"
+            file.write_text(json.dumps({"screens": [screen]}), encoding="utf-8")
+            environment = {
+                **os.environ,
+                "OPTLAB_SCREEN": name,
+                "OPTLAB_HOME": str(Path(home) / "home"),
+                "QT_QPA_PLATFORM": f"offscreen:configfile={file}",
+                "QT_SCALE_FACTOR": str(scale),
+            }
+            command = [sys.executable, __file__, str(into), *arguments[1:]]
+            if subprocess.run(command, env=environment, check=False).returncode:
+                print(f"The pictures of {name} could not all be drawn.", file=sys.stderr)
+                return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
