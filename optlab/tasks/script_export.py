@@ -33,7 +33,7 @@ FORMATS: Mapping[str, str] = {"python": ".py", "notebook": ".ipynb"}
 """Format → ending of its files."""
 TOLERANCE = 1e-6
 """Difference of a final number, as a share of it where it is above 1, that counts as the same."""
-LEAST_SECONDS = 120.0
+LEAST_SECONDS = 300.0
 """Time limit of a trial, and at least so many times that of the run."""
 _TIMES_THE_RUN = 10.0
 _COMPARED = (100, 10, 3)
