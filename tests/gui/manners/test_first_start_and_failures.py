@@ -27,6 +27,7 @@ def doors(window: MainWindow) -> list[Doors]:
     return [one for one in window.findChildren(Doors) if one.isVisible()]
 
 
+@pytest.mark.qt_log_ignore("plugin does not support", extend=True)
 def test_that_the_doors_open_at_the_first_start_alone(qtbot: QtBot, open_window: Open) -> None:
     window = open_window(shown=True, doors=True)
     qtbot.waitUntil(lambda: len(doors(window)) == 1, timeout=10_000)
