@@ -21,7 +21,7 @@ OF_A_SEED = ("title", "seed", "dataset.seed")
 """Paths in which the runs of one arm may differ."""
 _LAST = ("measures", "budget", "instruments")
 """Sections that hardly ever distinguish runs: they are named when nothing else does."""
-_MOST_WORDS = 4
+_MAX_WORDS = 4
 _LONGEST_NAME = 120
 _LONGEST_LABEL = 14
 _PLAIN = re.compile(r"""[a-z_]+ = (?:[^\s"'\[{#]+|"[^"\\]*")""")
@@ -206,7 +206,7 @@ def _chosen(experiments: Sequence[Settings], paths: Sequence[str]) -> list[str]:
     classes: list[tuple[str, ...]] = [() for _ in experiments]
     count = 1
     for path in paths:
-        if count == len(experiments) or len(chosen) == _MOST_WORDS:
+        if count == len(experiments) or len(chosen) == _MAX_WORDS:
             break
         split = [(*key, repr(one.get(path))) for key, one in zip(classes, experiments, strict=True)]
         if len(set(split)) > count:

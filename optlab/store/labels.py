@@ -21,7 +21,7 @@ LONGEST_NOTE = 20_000
 """Characters of a note."""
 LONGEST_TAG = 60
 """Characters of a tag."""
-MOST_TAGS = 40
+MAX_TAGS = 40
 """Tags of a run."""
 
 
@@ -92,8 +92,8 @@ class Labels:
             for tag in dict.fromkeys((*(tags if self.tags is None else self.tags), *self.add_tags))
             if tag not in self.remove_tags
         )
-        if len(wanted) > MOST_TAGS:
-            raise InvalidInput(f"A run has at most {MOST_TAGS} tags; remove some.", "tag")
+        if len(wanted) > MAX_TAGS:
+            raise InvalidInput(f"A run has at most {MAX_TAGS} tags; remove some.", "tag")
         if wanted != tuple(tags):
             changed["tags"] = wanted
         return changed

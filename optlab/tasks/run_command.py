@@ -15,7 +15,7 @@ from optlab.store import Store
 from optlab.tasks.task import Task
 from optlab.training.control import Controls
 
-_MOST_CHANGES = 12
+_MAX_CHANGES = 12
 """Settings that a command gives at most: a longer one says less than the run's id."""
 
 
@@ -69,7 +69,7 @@ def command_of(document: str, run_id: str, *, fork: bool = False) -> str:
         changes = _changes(Settings.of(base.to_toml()), mine)
         if changes is not None and (best is None or len(changes) < best[0]):
             best = (len(changes), path.stem, changes)
-    if best is None or best[0] > _MOST_CHANGES:
+    if best is None or best[0] > _MAX_CHANGES:
         return stored
     _, preset, changes = best
     words = ["optlab", "run", preset]

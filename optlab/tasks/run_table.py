@@ -237,10 +237,10 @@ def names_of(rows: Mapping[str, RunRow]) -> dict[str, str]:
     for title, group in itertools.groupby(by_title, key=lambda row: row.record.title):
         family = list(group)
         if len(family) > _LARGEST_FAMILY:
-            told: Sequence[str] = [""] * len(family)
+            found: Sequence[str] = [""] * len(family)
         else:
-            told = distinguishing_names([row.settings for row in family])
-        for row, words in zip(family, told, strict=True):
+            found = distinguishing_names([row.settings for row in family])
+        for row, words in zip(family, found, strict=True):
             names[row.record.id] = f"{title} · {words}" if words else title
     return names
 
@@ -253,10 +253,10 @@ def shown_names(rows: Sequence[RunRow]) -> list[str]:
     """
     if len(rows) == 1:
         return [rows[0].record.name or rows[0].record.title or rows[0].record.id]
-    told = distinguishing_names([row.settings for row in rows])
+    found = distinguishing_names([row.settings for row in rows])
     names = [
         row.record.name or words or row.record.title or row.record.id
-        for row, words in zip(rows, told, strict=True)
+        for row, words in zip(rows, found, strict=True)
     ]
     for number, row in enumerate(rows):
         if not row.record.name and row.record.parent:

@@ -14,9 +14,9 @@ _REACH = 24
 """Pixels beyond the end of a curve within which the readout still shows its value."""
 
 
-_MOST_ROWS = 14
+_MAX_ROWS = 14
 """Curves whose values are listed: more would hide the plot."""
-_MOST_LINKED = 3
+_MAX_LINKED = 3
 """Those in a plot that the mouse is not in."""
 _SHARE = 0.55
 """Share of the height of a plot that the readout of many curves may take."""
@@ -28,7 +28,7 @@ def step_readout(
     places: Iterable[tuple[Curve, float, float]],
     head: tuple[str, str],
     colors: PlotColors,
-    most: int = _MOST_ROWS,
+    most: int = _MAX_ROWS,
 ) -> str:
     """Return an HTML table with the values of curves near a position; "" where none has a value.
 
@@ -65,7 +65,7 @@ def most_rows(lines: float, *, here: bool) -> int:
         here: whether the mouse is in this plot, and not in a linked one.
     """
     fitting = max(2, int(_SHARE * lines) - 1)
-    return min(fitting, _MOST_ROWS if here else _MOST_LINKED)
+    return min(fitting, _MAX_ROWS if here else _MAX_LINKED)
 
 
 def _reading(samples: Pyramid | None, step: float, reach: float) -> Reading | None:

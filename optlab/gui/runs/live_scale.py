@@ -14,7 +14,7 @@ from optlab.tasks.stored_runs import RunCurves
 from optlab.training import events
 from optlab.training.control import SetValue
 
-_MOST_POINTS = 20_000
+_MAX_POINTS = 20_000
 """Points of a scale; beyond, every other one is dropped."""
 
 
@@ -73,7 +73,7 @@ class LiveScale(QObject):
             value = float(np.asarray(evaluated.values)[-1].reshape(-1)[0])
             scale.evaluations.append((float(evaluated.steps[-1]), value))
         for points in (scale.seconds, scale.evaluations):
-            if len(points) > _MOST_POINTS:
+            if len(points) > _MAX_POINTS:
                 del points[1:-1:2]
 
     def _applied(self, applied: events.MessageApplied) -> None:

@@ -11,8 +11,8 @@ from PySide6.QtCore import QObject, Signal
 from optlab.store.names import is_run_id
 from optlab.tasks.run_table import RunRow, RunTable, shown_names
 
-MOST_SHOWN = 64
-"""Runs that are shown at once: more curves cannot be told apart."""
+MAX_SHOWN = 64
+"""Runs that are shown at once: more curves cannot be distinguished."""
 
 
 @dataclass(frozen=True)
@@ -121,9 +121,9 @@ class ShownRuns(QObject):
                 self._own_hidden = not visible
             elif not visible:
                 self._visible.pop(run, None)
-            elif len(self._visible) >= MOST_SHOWN and run not in self._visible:
+            elif len(self._visible) >= MAX_SHOWN and run not in self._visible:
                 self.refused.emit(
-                    f"At most {MOST_SHOWN} runs are shown at once; hide others before."
+                    f"At most {MAX_SHOWN} runs are shown at once; hide others before."
                 )
                 break
             else:
@@ -146,7 +146,7 @@ class ShownRuns(QObject):
         """Show what :meth:`state` has returned; anything that is not an id is left out."""
         if not isinstance(state, Mapping) or not isinstance(state.get("visible"), list):
             return
-        runs = [run for run in state["visible"] if is_run_id(run)][:MOST_SHOWN]
+        runs = [run for run in state["visible"] if is_run_id(run)][:MAX_SHOWN]
         self._visible = dict.fromkeys(runs)
         self._update()
 

@@ -16,7 +16,7 @@ from optlab.experiment.settings import Settings
 from optlab.gui import theme
 from optlab.gui.runs.run_columns import available
 from optlab.gui.runs.runs_panel import RunsPanel
-from optlab.gui.runs.shown_runs import MOST_SHOWN, ShownRuns
+from optlab.gui.runs.shown_runs import MAX_SHOWN, ShownRuns
 from optlab.store import RunRecord
 from optlab.tasks.run_table import RunRow, RunTable, names_of
 
@@ -207,8 +207,8 @@ def test_that_not_more_runs_are_shown_than_can_be_told_apart(
     shown: ShownRuns, qtbot: QtBot
 ) -> None:
     with qtbot.waitSignal(shown.refused) as refused:
-        shown.set_visible([f"r{number}" for number in range(MOST_SHOWN + 1)], visible=True)
-    assert "At most 64" in refused.args[0] and len(shown.visible) == MOST_SHOWN
+        shown.set_visible([f"r{number}" for number in range(MAX_SHOWN + 1)], visible=True)
+    assert "At most 64" in refused.args[0] and len(shown.visible) == MAX_SHOWN
 
 
 def test_that_the_run_that_plots_follow_is_shown_without_its_eye_being_opened(
