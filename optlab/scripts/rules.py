@@ -14,7 +14,7 @@ from optlab.catalogue.optimizers.base import ObjectiveOptimizer, Optimizer
 from optlab.core.errors import InvalidInput
 from optlab.scripts.code_fields import Fields
 from optlab.scripts.source_text import text
-from optlab.scripts.specialize import Specializer, constant, parsed
+from optlab.scripts.specialize import Specializer, begins_anew, constant, parsed
 
 
 class WrittenRule:
@@ -43,6 +43,7 @@ class WrittenRule:
         self.definition = self.average = ""
         self.looks_ahead = False
         self.module = ""
+        self.keys: Mapping[str, str] = {}
         call = rule.torch_call(changing)
         if call is not None:
             self.creation = _call(call.name, call.arguments)
@@ -80,7 +81,7 @@ class WrittenRule:
             if field.name not in numbers
         }
         self._numbers = numbers
-        self.keys: Mapping[str, str] = {name: name for name in numbers}
+        self.keys = {name: name for name in numbers}
         before = len(self._to.helpers)
         update, used = self._part(rule.update)
         begins = self._begun()
@@ -116,9 +117,9 @@ class WrittenRule:
         self.creation = _call(self._own, numbers)
         if type(rule).average is not Optimizer.average:
             node = self._to.function(rule.average, {})
-            returned = node.body[-1]
-            assert isinstance(returned, ast.Return) and returned.value is not None
-            self.average = ast.unparse(returned.value)
+            last = node.body[-1]
+            assert isinstance(last, ast.Return) and last.value is not None
+            self.average = ast.unparse(last.value)
 
     def _names(self, function: Any) -> dict[str, str]:
         """Return field → name of its variable in a function of the rule."""
@@ -140,7 +141,7 @@ class WrittenRule:
     def _begun(self) -> list[str] | None:
         """Return the lines that set the state before the first step; None without state."""
         rule = self._rule
-        own = type(rule).begin.__func__ is not Optimizer.begin.__func__  # type: ignore[attr-defined]
+        own = begins_anew(type(rule))
         if not own and type(rule).start is Optimizer.start:
             return None
         body, _ = self._part(rule.begin if own else rule.start)
@@ -221,7 +222,7 @@ def _stored(state: ast.expr) -> list[str]:
         if all(isinstance(key, ast.Constant) for key in state.keys):
             pairs = zip(state.keys, state.values, strict=True)
             entries = ", ".join(
-                f"{key.value}={ast.unparse(value)}"
+                f"{key.value!s}={ast.unparse(value)}"
                 for key, value in pairs
                 if isinstance(key, ast.Constant)
             )

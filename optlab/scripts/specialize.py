@@ -104,7 +104,7 @@ class Specializer:
         return self.helpers[key]
 
     def _free(self, function: Any) -> str:
-        name = function.__name__.lstrip("_")
+        name = str(function.__name__).lstrip("_")
         taken = {helper.name for helper in self.helpers.values()}
         if name in taken or name in _RESERVED or hasattr(builtins, name):
             name = f"{name}_of_{function.__module__.rpartition('.')[2].lstrip('_')}"
@@ -251,6 +251,12 @@ def constant(value: Any) -> ast.expr:
     return ast.parse(repr(value), mode="eval").body
 
 
+def begins_anew(rule: type[Optimizer]) -> bool:
+    """Return whether the state of a rule begins otherwise than by its ``start``."""
+    functions = [vars(one)["begin"] for one in rule.__mro__ if "begin" in vars(one)]
+    return functions[0] is not vars(Optimizer)["begin"]
+
+
 class _Rewriter(ast.NodeTransformer):
     """Rewrites the body of one function."""
 
@@ -367,7 +373,7 @@ class _Rewriter(ast.NodeTransformer):
         if isinstance(func, ast.Attribute):
             if isinstance(func.value, ast.Name) and func.value.id in self._rules:
                 rule = self._rules[func.value.id]
-                begins = func.attr == "begin" and rule.begin.__func__ is Optimizer.begin.__func__
+                begins = func.attr == "begin" and not begins_anew(rule)
                 return getattr(rule, "start" if begins else func.attr), None
             space = self._space(func.value)
             if space is not None and space.owner is not None:
@@ -411,7 +417,7 @@ class _Rewriter(ast.NodeTransformer):
     def visit_BoolOp(self, node: ast.BoolOp) -> ast.AST:
         self.generic_visit(node)
         decisive = isinstance(node.op, ast.Or)
-        left = []
+        left: list[ast.expr] = []
         for value in node.values:
             if isinstance(value, ast.Constant):
                 if bool(value.value) is decisive:
@@ -430,8 +436,9 @@ class _Rewriter(ast.NodeTransformer):
             if isinstance(one, ast.FormattedValue) and isinstance(one.value, ast.Constant):
                 form = "" if one.format_spec is None else _form(one.format_spec)
                 value = ast.Constant(format(one.value.value, form))
-            if values and isinstance(value, ast.Constant) and isinstance(values[-1], ast.Constant):
-                values[-1] = ast.Constant(values[-1].value + value.value)
+            before = values[-1] if values else None
+            if isinstance(value, ast.Constant) and isinstance(before, ast.Constant):
+                values[-1] = ast.Constant(f"{before.value!s}{value.value!s}")
             else:
                 values.append(value)
         return ast.JoinedStr(values)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import ast
+import json
 import re
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
@@ -20,7 +20,7 @@ from optlab.scripts.arrays import arrays_of
 from optlab.scripts.loop import Loop
 from optlab.scripts.rules import WrittenRule
 from optlab.scripts.source_text import double_quoted
-from optlab.scripts.specialize import Specializer, constant
+from optlab.scripts.specialize import Specializer
 from optlab.scripts.strategies import epoch_order, following, method
 from optlab.training.trainer import Trainer
 
@@ -70,7 +70,7 @@ class Script:
         ]
         beside = f'Path(__file__).with_name("{data}")'
         if Path(data).is_absolute():
-            beside = ast.unparse(constant(data))
+            beside = json.dumps(data, ensure_ascii=False)
         return "\n\n\n".join(parts).replace(DATA, beside) + "\n"
 
 

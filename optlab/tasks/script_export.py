@@ -33,7 +33,7 @@ FORMATS: Mapping[str, str] = {"python": ".py", "notebook": ".ipynb"}
 """Format → ending of its files."""
 TOLERANCE = 1e-6
 """Difference of a final number, as a share of it where it is above 1, that counts as the same."""
-LEAST_SECONDS = 120.0
+LEAST_SECONDS = 300.0
 """Time limit of a trial, and at least so many times that of the run."""
 _TIMES_THE_RUN = 10.0
 _COMPARED = (100, 10, 3)
@@ -230,7 +230,7 @@ def _export(
     found = _tried(program, data, limit) if target.tried else {}
     both = {name: (found[name], final[name]) for name in final if name in found}
     differences = {name: difference(*values) for name, values in both.items()}
-    agreed = ()
+    agreed = (0, 0.0)
     if max(differences.values(), default=0.0) > TOLERANCE:
         agreed = _agreed_in_double_precision(experiment, steps, limit)
     text = (notebook if target.format == "notebook" else Script.text)(program, beside.name)

@@ -17,4 +17,7 @@ def pytest_runtest_teardown() -> Generator[None, None, None]:
         for window in widgets.QApplication.topLevelWidgets():
             if isinstance(window, module.MainWindow):
                 window.close_without_asking()
+    dialogs = sys.modules.get("optlab.gui.manners.file_dialogs")
+    if dialogs is not None:
+        dialogs.MEMORY.folder = ""  # the folder that a test has used is not that of the next one
     return (yield)

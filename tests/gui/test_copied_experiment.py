@@ -73,7 +73,7 @@ class Editor:
     """What the editor shows."""
 
     def experiment(self, *, check: bool = True) -> Experiment:
-        return Experiment.from_toml(DOCUMENT).with_values({"initializer.tries": 2})
+        return Experiment.from_toml(DOCUMENT).with_values({"initializer.name": "batch_scaled"})
 
 
 def test_that_a_script_is_copied_with_the_path_of_its_numbers(qtbot: QtBot) -> None:

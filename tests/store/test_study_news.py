@@ -140,7 +140,7 @@ class _StopsEarly(Inbox):
 
 
 def test_that_a_stopped_study_is_kept_and_goes_on_to_the_same_verdict(tmp_path: Path) -> None:
-    path = written(tmp_path, RATES.replace("steps = 30", "steps = 1500"))
+    path = written(tmp_path, RATES.replace("steps = 30", "steps = 800"))
     events = list(ConductStudyTask(str(path), runner="thread").run(_StopsEarly()))
     study = events[0].id
     assert events[-1] == StudyEnded("stopped", None, "stopped by the user")

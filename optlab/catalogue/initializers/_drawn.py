@@ -45,7 +45,8 @@ def drawn(
 
 def truncated(uniform: torch.Tensor, cut: float) -> torch.Tensor:
     """Return standard normal values cut off at ``±cut``, from values ``[…]`` between −1 and 1."""
-    return math.sqrt(2.0) * torch.special.erfinv(uniform * math.erf(cut / math.sqrt(2.0)))
+    quantiles: torch.Tensor = torch.special.erfinv(uniform * math.erf(cut / math.sqrt(2.0)))
+    return math.sqrt(2.0) * quantiles
 
 
 def truncated_std(cut: float) -> float:
@@ -73,4 +74,5 @@ def _orthogonal(rows: int, columns: int, generator: torch.Generator) -> torch.Te
     q, r = torch.linalg.qr(normal)
     # Without the signs of the diagonal of R, Q is not uniform over the orthogonal matrices.
     q = q * r.diagonal().sign()
-    return q if rows >= columns else q.t()
+    matrix: torch.Tensor = q if rows >= columns else q.t()
+    return matrix

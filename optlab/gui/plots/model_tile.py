@@ -118,7 +118,7 @@ class ModelTile(QWidget):
         self.caption.setText(f"step {step:,}" + (f" · {text}" if text else ""))
         self.note.setText(note)
         self._stack.setCurrentIndex(1)
-        self._stack.currentWidget().setToolTip(plain(note))
+        self._stack.setToolTip(plain(note))
         self._place_note()
         self.show_wait("")
         self.refresh()

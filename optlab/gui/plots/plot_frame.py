@@ -1,8 +1,8 @@
 """The base of all plots: a canvas with a header, a message, a readout and a menu.
 
-The header holds a legend and the Follow button; a message replaces the canvas while there is
-nothing to draw; the readout follows the mouse. New data only mark a plot as stale: it is drawn once
-a frame, by :meth:`PlotFrame.refresh`, and only while it is visible.
+The header holds a legend, and the corner between the axes the Follow button; a message replaces the
+canvas while there is nothing to draw; the readout follows the mouse. New data only mark a plot as
+stale: it is drawn once a frame, by :meth:`PlotFrame.refresh`, and only while it is visible.
 """
 
 from __future__ import annotations
@@ -21,7 +21,6 @@ from PySide6.QtGui import (
     QShowEvent,
 )
 from PySide6.QtWidgets import (
-    QFileDialog,
     QHBoxLayout,
     QLabel,
     QMenu,
@@ -32,6 +31,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from optlab.gui.manners import file_dialogs
 from optlab.gui.plain_text import PlainLabel
 from optlab.gui.plots.canvas import Canvas
 from optlab.gui.plots.colors import LIGHT, PlotColors, mixed
@@ -101,21 +101,17 @@ class PlotFrame(QWidget):
         self.readout.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
         self.readout.setTextFormat(Qt.TextFormat.RichText)
         self.readout.hide()
-        self.follow_button = QToolButton()
+        # In the corner between the axes, which is empty: a button in the header would take its room
+        # from the legend all the time.
+        self.follow_button = QToolButton(self.canvas)
         self.follow_button.setText("Follow")
         self.follow_button.setToolTip("Show the entire run and follow it (F or double-click)")
         self.follow_button.clicked.connect(self.follow)
-        policy = self.follow_button.sizePolicy()
-        policy.setRetainSizeWhenHidden(True)
-        self.follow_button.setSizePolicy(policy)
         self.follow_button.hide()
 
         self.header = QHBoxLayout()
         self.header.setContentsMargins(8, 2, 6, 0)
         self.header.setSpacing(4)
-        self.header.addWidget(
-            self.follow_button, 0, Qt.AlignmentFlag.AlignTop | Qt.AlignmentFlag.AlignRight
-        )
         self._stack = QStackedLayout()
         self._stack.addWidget(self.message)
         self._stack.addWidget(self.canvas)
@@ -129,6 +125,7 @@ class PlotFrame(QWidget):
         self._redraw.setSingleShot(True)
         self._redraw.timeout.connect(self.refresh)
         self.canvas.viewChanged.connect(self._view_changed)
+        self.canvas.viewChanged.connect(self._place_follow_button)
         self.canvas.aboutToZoom.connect(self._limit_view)
         self.canvas.zoomed.connect(self._zoomed)
         self.canvas.doubleClicked.connect(self.follow)
@@ -248,6 +245,7 @@ class PlotFrame(QWidget):
     def _set_following(self, following: bool) -> None:
         self.follow_action.setChecked(following)
         self.follow_button.setVisible(not following)
+        self._place_follow_button()
         if self.following != following:
             self.following = following
             self.followingChanged.emit(following)
@@ -265,6 +263,12 @@ class PlotFrame(QWidget):
     @abstractmethod
     def _update_readout(self) -> None:
         """Show the values at :attr:`_mouse`."""
+
+    def _place_follow_button(self) -> None:
+        if not self.follow_button.isHidden():
+            self.follow_button.adjustSize()
+            room = self.canvas.height() - self.follow_button.height()
+            self.follow_button.move(2, max(0, room - 2))
 
     def _hide_readout(self) -> None:
         self.readout.hide()
@@ -292,7 +296,7 @@ class PlotFrame(QWidget):
         self.menu.popup(position)
 
     def _choose_image(self) -> None:
-        path, _ = QFileDialog.getSaveFileName(
+        path, _ = file_dialogs.save_file(
             self,
             "Export image",
             file_name(subject_of(self), self.accessibleName(), "png"),

@@ -30,12 +30,14 @@ class RangePlot(BeforeRunTile):
         self.first, self.last = QLineEdit(f"{FIRST:g}"), QLineEdit(f"{LAST:g}")
         self.first.setAccessibleName("First rate")
         self.last.setAccessibleName("Last rate")
-        for label, field in (("Rates from", self.first), ("to", self.last)):
-            field.setMaximumWidth(80)
+        for label, field in (("From", self.first), ("to", self.last)):
+            field.setMinimumWidth(field.fontMetrics().horizontalAdvance("0.00001") + 20)
+            field.setMaximumWidth(90)
             field.returnPressed.connect(self.start)
             self.head.addWidget(PlainLabel(label))
             self.head.addWidget(field)
-        self.run_button = QPushButton("Run range test")
+        self.run_button = QPushButton("Run")
+        self.run_button.setAccessibleName("Run the range test")
         self.run_button.setToolTip("Take up to 200 steps of the experiment; nothing is stored")
         self.run_button.clicked.connect(self._clicked)
         self.head.addWidget(self.run_button)
@@ -46,7 +48,6 @@ class RangePlot(BeforeRunTile):
         self.use_button.clicked.connect(self._use)
         self.head.addWidget(self.use_button)
         self.plot = ResultPlot()
-        self.plot.message.setText("Press Run range test…")
         self.plots.addWidget(self.plot, 1)
 
     def start(self) -> None:
@@ -95,7 +96,7 @@ class RangePlot(BeforeRunTile):
     def show_end(self) -> None:
         """Let the next test be started."""
         super().show_end()
-        self.run_button.setText("Run range test")
+        self.run_button.setText("Run")
 
     def set_colors(self, colors: PlotColors) -> None:
         """Apply the colors of the theme."""

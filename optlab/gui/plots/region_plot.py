@@ -126,7 +126,7 @@ class RegionCanvas(PlotFrame):
         self.points.setData(
             pos=np.concatenate([part.x for part, _ in everyone]),
             brush=[brush for _, brushes in everyone for brush in brushes],
-            pen=pg.mkPen(self.colors.background, width=0.8),
+            pen=pg.mkPen(self.colors.background, width=0.8 * self.colors.scale),
             size=[
                 (7 if part.part == "training" else 9) * self.colors.scale
                 for part, _ in everyone

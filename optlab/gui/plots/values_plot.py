@@ -7,9 +7,10 @@ from pathlib import Path
 
 from PySide6.QtCore import Signal
 from PySide6.QtGui import QAction, QGuiApplication
-from PySide6.QtWidgets import QFileDialog, QWidget
+from PySide6.QtWidgets import QWidget
 
 from optlab.gui.bridge import TaskBridge
+from optlab.gui.manners import file_dialogs
 from optlab.gui.plots.plot_frame import PlotFrame
 from optlab.gui.plots.subject import file_name, subject_of
 from optlab.gui.plots.value_export import KeptValues, StoredReader, ValueSource, ValuesTask
@@ -70,6 +71,6 @@ class ValuesPlot(PlotFrame):
 
     def _choose_csv(self) -> None:
         name = file_name(subject_of(self), self.accessibleName(), "csv")
-        path, _ = QFileDialog.getSaveFileName(self, "Export values", name, "CSV (*.csv)")
+        path, _ = file_dialogs.save_file(self, "Export values", name, "CSV (*.csv)")
         if path:
             self.export_csv(path)

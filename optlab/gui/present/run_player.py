@@ -143,8 +143,8 @@ class RunPlayer(Player):
     def _read(self, curves: RunCurves) -> None:
         for plot in self._of(FollowsWeights):
             plot.set_followed(curves.record.tracked)
-        for plot in self._of(DependsOnTask):
-            plot.set_task(curves.task)
+        for dependent in self._of(DependsOnTask):
+            dependent.set_task(curves.task)
         self._catch_up(block_of(curves))
 
     def _catch_up(self, first: SeriesBlock | None) -> None:

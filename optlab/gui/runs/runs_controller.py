@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import QObject, QPoint, QTimer, Signal
 from PySide6.QtGui import QAction, QActionGroup, QGuiApplication
-from PySide6.QtWidgets import QFileDialog, QInputDialog, QWidget
+from PySide6.QtWidgets import QInputDialog, QWidget
 
 from optlab.core.printable import printable
 from optlab.gui import theme
 from optlab.gui.bridge import TaskBridge
 from optlab.gui.instruments.instrument_plot import InstrumentPlot
+from optlab.gui.manners import file_dialogs
 from optlab.gui.plots.linked_plot import LinkedPlot
 from optlab.gui.plots.plot_link import PlotLink
 from optlab.gui.plots.tiles import OverlaysRuns
@@ -82,6 +83,9 @@ class RunsController(QObject):
         self.overlays = OverlayController(self.shown, self.link, self._plots, self)
         self.overlays.failed.connect(self.panel.show_problem)
         self.shown.refused.connect(self.panel.show_problem)
+        self._closed = False
+        self._soon = QTimer(self, singleShot=True, interval=_SOON_MILLISECONDS)
+        self._soon.timeout.connect(self.look)
         self._poll = QTimer(self, interval=POLL_MILLISECONDS)
         self._poll.timeout.connect(self.look)
         self._menu = window.findChild(RunsMenu)
@@ -125,7 +129,8 @@ class RunsController(QObject):
 
     def look_soon(self) -> None:
         """Look for changes as soon as what is going on has been written."""
-        QTimer.singleShot(_SOON_MILLISECONDS, self, self.look)
+        if not self._closed:
+            self._soon.start()
 
     def _read(self, table: RunTable | None) -> None:
         if table is None:
@@ -233,7 +238,7 @@ class RunsController(QObject):
         if record is None:
             return
         kinds = {"CSV table (*.csv)": "csv", "Parquet table (*.parquet)": "parquet"}
-        name, kind = QFileDialog.getSaveFileName(
+        name, kind = file_dialogs.save_file(
             self._window, "Export run", f"{record.id}.csv", ";;".join(kinds)
         )
         if name:
@@ -483,7 +488,9 @@ class RunsController(QObject):
 
     def shut_down(self) -> None:
         """Cancel what is being read; what is being written is completed."""
+        self._closed = True
         self._poll.stop()
+        self._soon.stop()
         self.overlays.shut_down()
         self.reading.shut_down()
         self.writing.shut_down()

@@ -12,7 +12,6 @@ from pathlib import Path
 from PySide6.QtCore import Qt, QTimer, Signal
 from PySide6.QtGui import QAction, QCloseEvent, QGuiApplication
 from PySide6.QtWidgets import (
-    QFileDialog,
     QHBoxLayout,
     QInputDialog,
     QMainWindow,
@@ -27,6 +26,7 @@ from PySide6.QtWidgets import (
 from optlab.gui import theme
 from optlab.gui.bridge import TaskBridge, WorkerPrewarmer
 from optlab.gui.geometry import resize_to_screen, scrollable
+from optlab.gui.manners import file_dialogs
 from optlab.gui.panels.elided_label import ElidedLabel
 from optlab.gui.questions import may_delete_study, may_stop_study
 from optlab.gui.studies.conductor import StudyConductor
@@ -231,7 +231,7 @@ class StudiesWindow(QMainWindow):
         self._wanted = ("file", str(path.resolve()))
 
     def _choose_file(self) -> None:
-        path, _ = QFileDialog.getOpenFileName(self, "Open study file", "", "Study (*.toml)")
+        path = file_dialogs.open_file(self, "Open study file", "Study (*.toml)")
         if path:
             self.open_file(Path(path))
 
@@ -390,7 +390,7 @@ class StudiesWindow(QMainWindow):
 
     def _save(self, format: str) -> None:
         name = f"{self._shown_study}.{format}"
-        path, _ = QFileDialog.getSaveFileName(self, "Save study", name, f"*.{format}")
+        path, _ = file_dialogs.save_file(self, "Save study", name, f"*.{format}")
         if path:
             self.export(format, Path(path))
 
@@ -401,14 +401,14 @@ class StudiesWindow(QMainWindow):
 
     def _save_claim(self) -> None:
         if self.page is not None:
-            path, _ = QFileDialog.getSaveFileName(
+            path, _ = file_dialogs.save_file(
                 self, "Save page of the claim", f"{self.page.key}.html", "*.html"
             )
             if path:
                 self.writing.ask(BookTask(Path(path), self.page.key))
 
     def _save_book(self) -> None:
-        path, _ = QFileDialog.getSaveFileName(self, "Save book of claims", "claims.html", "*.html")
+        path, _ = file_dialogs.save_file(self, "Save book of claims", "claims.html", "*.html")
         if path:
             self._say(f"Writing {path}…")
             self.writing.ask(BookTask(Path(path)))

@@ -14,7 +14,6 @@ from PySide6.QtCore import Qt, QTimer, Signal
 from PySide6.QtWidgets import (
     QComboBox,
     QDialog,
-    QFileDialog,
     QHBoxLayout,
     QLineEdit,
     QPushButton,
@@ -31,6 +30,7 @@ from optlab.gui.bridge import TaskBridge
 from optlab.gui.forms.fields_form import FieldsForm
 from optlab.gui.forms.section import Section
 from optlab.gui.geometry import resize_to_screen, scrollable
+from optlab.gui.manners import file_dialogs
 from optlab.gui.plain_text import PlainLabel, wrapped_label
 from optlab.gui.studies.arm_rows import ArmRows, Source
 from optlab.gui.studies.draft_sections import DecideSection, MeasureSection, TuneSection
@@ -310,7 +310,7 @@ class StudyEditor(QDialog):
             self.writing.ask(WriteStudyTask(self.checked.document, self.question.text(), path))
 
     def _save_as(self) -> None:
-        path, _ = QFileDialog.getSaveFileName(self, "Save study", "study.toml", "Study (*.toml)")
+        path, _ = file_dialogs.save_file(self, "Save study", "study.toml", "Study (*.toml)")
         if path:
             self.save(Path(path), run=False)
 

@@ -42,7 +42,8 @@ class WandbSource(RunSource):
 
     def identity(self) -> RunIdentity:
         """Return name, time and settings of the run, from the first records."""
-        title, created, settings = "", "", {}
+        title = created = ""
+        settings: dict[str, str] = {}
         for kind, message in _records(read_from(self.path, 0), 0, _Passed()):
             if kind in (_RUN, _CONFIG):
                 name, when, some = _described(message, whole=kind == _RUN)
@@ -167,7 +168,8 @@ def _item(message: bytes) -> tuple[str, object]:
 
 def _described(message: bytes, *, whole: bool) -> tuple[str, str, dict[str, str]]:
     """Return name, time and settings of a ``RunRecord``, or the settings of a ``ConfigRecord``."""
-    name, when, settings = "", "", {}
+    name = when = ""
+    settings: dict[str, str] = {}
     try:
         for field, _, part in fields(message):
             if not isinstance(part, bytes):

@@ -71,7 +71,8 @@ class Sketch:
 
 def _between(share: Floats, low: float, high: float, *, log: bool) -> Floats:
     if log:
-        return np.power(10.0, np.log10(low) + share * (np.log10(high) - np.log10(low)))
+        powers: Floats = np.power(10.0, np.log10(low) + share * np.log10(high / low))
+        return powers
     return low + share * (high - low)
 
 

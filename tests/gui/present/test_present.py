@@ -113,7 +113,7 @@ def test_that_a_lecture_is_held_by_keys_alone(
     for _ in range(COLUMNS):
         QTest.keyClick(player.layer, Qt.Key.Key_Right)
     key(window, Qt.Key.Key_Space)
-    qtbot.waitUntil(lambda: player.state == "ended", timeout=30_000)
+    qtbot.waitUntil(lambda: player.state == "ended", timeout=60_000)
     assert main_window.experiment_panel.experiment(check=False).dataset.name == "iris"
     with Store.open_readonly() as store:
         (record,) = store.runs()
@@ -129,7 +129,7 @@ def test_that_a_lecture_is_held_by_keys_alone(
     racer = window.player
     assert isinstance(racer, RacePlayer) and window.place.text() == "2 / 3"
     key(window, Qt.Key.Key_Space)
-    qtbot.waitUntil(lambda: racer.state == "ended", timeout=30_000)
+    qtbot.waitUntil(lambda: racer.state == "ended", timeout=60_000)
     assert racer.step == 4
     key(window, Qt.Key.Key_PageDown)
     assert "run.base is missing" in window.caption.text()
@@ -151,27 +151,27 @@ def test_that_a_run_in_progress_is_shown_from_its_first_step_and_goes_on(
     main_window.experiment_panel.change({"budget.steps": 100_000})
     main_window.timeline.pace.setCurrentIndex(1)
     main_window.start()
-    qtbot.waitUntil(lambda: len(main_window.bridge.run_ids) > 0, timeout=20_000)
+    qtbot.waitUntil(lambda: len(main_window.bridge.run_ids) > 0, timeout=60_000)
     seen: list[int] = []
     from optlab.training.events import SeriesBlock
 
     main_window.bridge.on(SeriesBlock, lambda block: seen.append(block.step))
-    qtbot.waitUntil(lambda: bool(seen) and seen[-1] > 30, timeout=20_000)
+    qtbot.waitUntil(lambda: bool(seen) and seen[-1] > 30, timeout=60_000)
     presenter, window = opened(main_window)
     player = window.player
     assert isinstance(player, RunPlayer)
     plot = player.plots[0]
     assert isinstance(plot, CurvePlot)
     count = len(seen)
-    qtbot.waitUntil(lambda: len(seen) > count + 3, timeout=20_000)
+    qtbot.waitUntil(lambda: len(seen) > count + 3, timeout=60_000)
     batch = plot.curve("batch_loss:0").samples
     qtbot.waitUntil(lambda: batch is not plot.curve("batch_loss:0").samples or len(batch) > 10)
     steps = plot.curve("batch_loss:0").samples.samples(0, 10**6).steps
     assert steps[0] == 1 and (np.diff(steps) == 1).all(), "nothing of the run is missing"
     key(window, Qt.Key.Key_Space)
-    qtbot.waitUntil(lambda: main_window.controls.state == "paused", timeout=10_000)
+    qtbot.waitUntil(lambda: main_window.controls.state == "paused", timeout=60_000)
     key(window, Qt.Key.Key_Space)
-    qtbot.waitUntil(lambda: main_window.controls.state == "running", timeout=10_000)
+    qtbot.waitUntil(lambda: main_window.controls.state == "running", timeout=60_000)
     # A scene does not take the place of it without a second press.
     key(window, Qt.Key.Key_PageDown)
     key(window, Qt.Key.Key_Space)
@@ -179,7 +179,7 @@ def test_that_a_run_in_progress_is_shown_from_its_first_step_and_goes_on(
     key(window, Qt.Key.Key_Escape)
     assert presenter.window is None and main_window.bridge.active
     main_window.bridge.end()
-    qtbot.waitUntil(lambda: not main_window.bridge.active, timeout=10_000)
+    qtbot.waitUntil(lambda: not main_window.bridge.active, timeout=60_000)
 
 
 def test_that_the_mouse_draws_where_it_is(

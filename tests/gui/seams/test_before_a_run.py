@@ -27,7 +27,7 @@ def test_that_the_start_is_shown_and_the_suggested_rate_comes_into_the_editor(
     panel = window.experiment_panel
 
     # The experiment's own initializer and the others, again after an edit.
-    qtbot.waitUntil(lambda: len(start.tables) == 3, timeout=WAIT)
+    qtbot.waitUntil(lambda: len(start.tables) == 3, timeout=3 * WAIT)
     assert [table.initializer for table in start.tables] == ["he", "fan_in", "orthogonal"]
     assert start.tables[0] == start_table(panel.experiment())
     panel.change({"model.hidden": (6, 5)})
