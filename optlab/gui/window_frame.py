@@ -127,7 +127,7 @@ class WindowFrame(QMainWindow):
         self._split.setSizes([runs, wide - runs - editor, editor])
         workbench = QWidget()
         self._column = QVBoxLayout(workbench)
-        self._column.setContentsMargins(8, 0, 0, 0)
+        self._column.setContentsMargins(8, 0, 8, 0)
         self._column.setSpacing(5)
         self._column.addWidget(self._split, 1)
         self._column.addWidget(self.timeline)

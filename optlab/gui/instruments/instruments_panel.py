@@ -46,7 +46,7 @@ class InstrumentsPanel(QScrollArea):
         column = QWidget()
         column.setObjectName("experimentColumn")
         layout = QVBoxLayout(column)
-        layout.setContentsMargins(0, 0, 8, 8)
+        layout.setContentsMargins(10, 4, 8, 8)
         layout.setSpacing(8)
         intro = PlainLabel(
             "Instruments observe a run. They never change the training, not even in the last bit."
