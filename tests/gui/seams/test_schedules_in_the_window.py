@@ -104,7 +104,7 @@ def test_that_the_rate_is_drawn_once_the_epoch_is_known(
         batches={"name": "shuffled", "size": 9},
         budget={"steps": 100},
     )
-    preview = window.experiment_panel.rate_preview
+    preview = window.experiment_panel.form.rate_preview
     qtbot.waitUntil(lambda: bool(preview.curves), timeout=WAIT)
     (curve,) = preview.curves
     assert curve.path == "optimizer.lr"
