@@ -71,9 +71,9 @@ class Sketch:
 
 def _between(share: Floats, low: float, high: float, *, log: bool) -> Floats:
     if log:
-        powers: Floats = np.power(10.0, np.log10(low) + share * np.log10(high / low))
-        return powers
-    return low + share * (high - low)
+        low, high = np.log10(low), np.log10(high)
+    between: Floats = low + share * (high - low)
+    return np.power(10.0, between) if log else between
 
 
 def difference(drawn: tuple[Floats, Floats], measured: tuple[Floats, Floats], *, log: bool) -> str:

@@ -10,7 +10,7 @@ import pytest
 from PySide6.QtCore import QMimeData, QPointF, Qt, QTimer, QUrl
 from PySide6.QtGui import QDragEnterEvent, QDropEvent
 from PySide6.QtTest import QTest
-from PySide6.QtWidgets import QApplication
+from PySide6.QtWidgets import QApplication, QMessageBox
 from pytestqt.qtbot import QtBot
 
 from optlab.cli.app import main as command
@@ -72,6 +72,20 @@ def type_over(window: MainWindow, path: str, text: str) -> None:
     QTest.keyClick(field, Qt.Key.Key_Return)
 
 
+def discard_edits(window: MainWindow) -> None:
+    """Answer the question what to do with the edits, once it is asked."""
+    timer = QTimer(window)
+
+    def answer() -> None:
+        box = QApplication.activeModalWidget()
+        if isinstance(box, QMessageBox):
+            timer.stop()
+            box.button(QMessageBox.StandardButton.Discard).click()
+
+    timer.timeout.connect(answer)
+    timer.start(30)
+
+
 def test_an_afternoon_of_work(qtbot: QtBot, open_window: Open, tmp_path: Path) -> None:
     window = open_window()
 
@@ -102,6 +116,7 @@ def test_an_afternoon_of_work(qtbot: QtBot, open_window: Open, tmp_path: Path) -
     window.timeline.pace.setCurrentIndex(0)
     window.timeline.look_at(60)
     assert window.plots.plot(LossPlot).marks.cursor == 60
+    discard_edits(window)
     window.timeline.fork_button.click()
     qtbot.waitUntil(lambda: window.controls.start_button.text() == "Start fork", timeout=WAIT)
     window.experiment_panel.pick("optimizer", "adam")
