@@ -80,19 +80,12 @@ class Settings:
         """Return the settings in a TOML document, without checking them; none where it is not TOML."""
         # A header stands at the beginning of a line; so may a bracket in a text of several lines.
         pieces = document.split("\n[")
-        try:
-            return cls(
-                (
-                    _section(pieces[0]),
-                    *(_section(f"[{piece}") for piece in pieces[1:]),
-                )
-            )
-        except toml.TOMLProblem:
-            pass
-        try:
-            return cls((_section(document),))
-        except toml.TOMLProblem:
-            return cls(())
+        for some in ([pieces[0], *(f"[{piece}" for piece in pieces[1:])], [document]):
+            try:
+                return cls(tuple(map(_section, some)))
+            except toml.TOMLProblem:
+                continue  # cut in the middle of a text, or not TOML at all
+        return cls(())
 
     def get(self, path: str) -> Any:
         """Return the value of a path, None where there is none."""
