@@ -13,8 +13,11 @@ from optlab.experiment.schedules import SCHEDULES
 from optlab.experiment.sections import SECTIONS
 
 
-def command_of(experiment: Experiment) -> str:
+def command_of(experiment: Experiment, *, at_most: int | None = None) -> str:
     """Return the command that runs an experiment: of the preset that needs the fewest changes.
+
+    Args:
+        at_most: changes that it may have; None for any number.
 
     Raises:
         InvalidInput: no preset and changes give it.
@@ -27,7 +30,7 @@ def command_of(experiment: Experiment) -> str:
     for path in alike or files:
         base = Experiment.load(path, check=False)
         changes = _changes(base, experiment)
-        if changes is not None:
+        if changes is not None and (at_most is None or len(changes) <= at_most):
             flags = [
                 part for name, value in changes.items() for part in ("--set", f"{name}={value}")
             ]

@@ -5,13 +5,11 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
-from optlab.core import paths
-from optlab.core.errors import OptLabError
-from optlab.experiment import Experiment, presets
-from optlab.experiment.settings import Settings
+from optlab.core.errors import InvalidInput
+from optlab.experiment import Experiment
 from optlab.store import Store
+from optlab.tasks import commands
 from optlab.tasks.task import Task
 from optlab.training.control import Controls
 
@@ -58,51 +56,8 @@ def command_of(document: str, run_id: str, *, fork: bool = False) -> str:
     stored = f"optlab fork {shlex.quote(run_id)} --at 0"
     if fork:
         return stored
-    mine = Settings.of(document)
-    data = mine.get("dataset.name")
-    best: tuple[int, str, dict[str, str]] | None = None
-    for path in presets.files():
-        text = path.read_text(encoding="utf-8")
-        if Settings.of(text).get("dataset.name") != data:
-            continue
-        base = Experiment.from_toml(text, check=False)
-        changes = _changes(Settings.of(base.to_toml()), mine)
-        if changes is not None and (best is None or len(changes) < best[0]):
-            best = (len(changes), path.stem, changes)
-    if best is None or best[0] > _MAX_CHANGES:
-        return stored
-    _, preset, changes = best
-    words = ["optlab", "run", preset]
-    for path_, value in changes.items():
-        words += ["--set", f"{path_}={value}"]
-    return shlex.join(words) if _trains(preset, changes, document) else stored
-
-
-def _changes(base: Settings, mine: Settings) -> dict[str, str] | None:
-    """Return what turns one into the other; None where a flag cannot say it."""
-    changes: dict[str, str] = {}
-    for path in sorted(base.differing_from(mine)):
-        value = mine.get(path)
-        if value is None:
-            # It goes with the component that had it.
-            continue
-        if not isinstance(value, bool | int | float | str | list):
-            return None
-        changes[path] = _text(value)
-    return changes
-
-
-def _text(value: Any) -> str:
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, list):
-        return ",".join(map(str, value))
-    return repr(value) if isinstance(value, float) else str(value)
-
-
-def _trains(preset: str, changes: dict[str, str], document: str) -> bool:
     try:
-        base = Experiment.load(paths.presets() / f"{preset}.toml", check=False)
-        return base.with_values(changes, check=False) == Experiment.from_toml(document, check=False)
-    except OptLabError:
-        return False
+        experiment = Experiment.from_toml(document, check=False)
+        return commands.command_of(experiment, at_most=_MAX_CHANGES)
+    except InvalidInput:
+        return stored
