@@ -80,12 +80,8 @@ class Settings:
         """Return the settings in a TOML document, without checking them; none where it is not TOML."""
         # A header stands at the beginning of a line; so may a bracket in a text of several lines.
         pieces = document.split("\n[")
-        for some in ([pieces[0], *(f"[{piece}" for piece in pieces[1:])], [document]):
-            try:
-                return cls(tuple(map(_section, some)))
-            except toml.TOMLProblem:
-                continue  # cut in the middle of a text, or not TOML at all
-        return cls(())
+        in_parts = (pieces[0], *(f"[{piece}" for piece in pieces[1:]))
+        return cls(_sections(in_parts) or _sections((document,)) or ())
 
     def get(self, path: str) -> Any:
         """Return the value of a path, None where there is none."""
@@ -124,6 +120,14 @@ def flat_of(sections: set[_Section]) -> Iterator[tuple[str, Any]]:
     """Yield path and value of everything in some sections."""
     for section in sections:
         yield from section.values.items()
+
+
+def _sections(texts: tuple[str, ...]) -> tuple[_Section, ...] | None:
+    """Return the sections in texts; None where one is not TOML by itself."""
+    try:
+        return tuple(map(_section, texts))
+    except toml.TOMLProblem:
+        return None
 
 
 @functools.lru_cache(maxsize=1 << 15)
