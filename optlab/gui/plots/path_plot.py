@@ -147,7 +147,7 @@ class PathPlot(PlotFrame):
         self.step_mark.setData(
             pos=path.plane[[int(np.argmin(away))]],
             brush=QColor(self.colors.background),
-            pen=pg.mkPen(self.colors.foreground, width=2),
+            pen=pg.mkPen(self.colors.foreground, width=2 * self.colors.scale),
         )
 
     def _place_labels(self, points: np.ndarray) -> None:

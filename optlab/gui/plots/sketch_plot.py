@@ -135,7 +135,7 @@ class NetworkWidget(QWidget):
     ) -> None:
         weights = None if layer.weights is None else np.nan_to_num(layer.weights)
         if weights is None:
-            painter.setPen(QPen(QColor(self._colors.grid), 6.0))
+            painter.setPen(QPen(QColor(self._colors.grid), 6.0 * self._colors.scale))
             painter.drawLine(_middle(before) + QPointF(16, 0), _middle(here) - QPointF(16, 0))
             return
         largest = float(np.abs(weights).max()) or 1.0
@@ -156,7 +156,10 @@ class NetworkWidget(QWidget):
 
     def _paint_layer(self, painter: QPainter, layer: SketchLayer, places: list[QPointF]) -> None:
         radius = self._radius()
-        edge = QPen(QColor(mixed(self._colors.foreground, self._colors.background, 0.35)), 1.0)
+        edge = QPen(
+            QColor(mixed(self._colors.foreground, self._colors.background, 0.35)),
+            1.0 * self._colors.scale,
+        )
         if layer.kind == "block":
             area = QRectF(places[0], places[-1]).adjusted(
                 -radius - 6, -radius - 6, radius + 6, radius + 6
@@ -193,7 +196,7 @@ class NetworkWidget(QWidget):
     ) -> None:
         """Draw an arc above a state that leads to itself."""
         share = float(np.sign(np.nan_to_num(weights).sum()))
-        painter.setPen(QPen(QColor(self.tone(0.7 * share)), 2.0))
+        painter.setPen(QPen(QColor(self.tone(0.7 * share)), 2.0 * self._colors.scale))
         painter.setBrush(Qt.BrushStyle.NoBrush)
         box = QRectF(place.x() - radius, place.y() - 3 * radius, 2 * radius, 2 * radius)
         painter.drawArc(box, -60 * 16, 300 * 16)

@@ -142,7 +142,9 @@ class ForestPlot(PlotFrame):
         ink.setAlphaF(0.12)
         area.setBrush(QBrush(ink))
         area.setPen(QPen(QColor(0, 0, 0, 0)))
-        line = pg.InfiniteLine(0.0, angle=90, pen=pg.mkPen(self.colors.foreground, width=1))
+        line = pg.InfiniteLine(
+            0.0, angle=90, pen=pg.mkPen(self.colors.foreground, width=self.colors.scale)
+        )
         for item in (area, line):
             self._add(item, 0)
 
@@ -150,7 +152,7 @@ class ForestPlot(PlotFrame):
         self, place: int, row: ForestRow, effect: float, low: float, high: float, left: float
     ) -> None:
         ink = self.colors.curve(0)
-        pen = pg.mkPen(ink, width=2.5)
+        pen = pg.mkPen(ink, width=2.5 * self.colors.scale)
         self._add(
             pg.PlotCurveItem(
                 np.array([low, high]), np.full(2, -float(place)), pen=pen, antialias=True
