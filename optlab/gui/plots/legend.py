@@ -144,7 +144,11 @@ class _FlowLayout(QLayout):
     def _arrange(self, rect: QRect, *, move: bool) -> int:
         x, y, line = rect.x(), rect.y(), 0
         for item in self._items:
-            if item.isEmpty():  # hidden
+            # An entry that is not shown yet is hidden, too; one that was hidden has no place.
+            entry = item.widget()
+            if entry.isHidden() and entry.testAttribute(
+                Qt.WidgetAttribute.WA_WState_ExplicitShowHide
+            ):
                 continue
             size = item.sizeHint()
             if x > rect.x() and x + size.width() > rect.right() + 1:

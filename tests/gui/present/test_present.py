@@ -19,6 +19,7 @@ import optlab
 from optlab.core import paths
 from optlab.gui.main_window import MainWindow
 from optlab.gui.plots.curve_plot import CurvePlot
+from optlab.gui.plots.loss_plot import LossPlot
 from optlab.gui.plots.tiles import tile_key, tile_plots
 from optlab.gui.present.prediction_layer import KEY
 from optlab.gui.present.present_window import PresentWindow
@@ -344,3 +345,18 @@ def test_that_the_difference_is_said(
 ) -> None:
     at = np.array([0.0, 10.0])
     assert words in difference((at, np.array(drawn)), (at, np.array(measured)), log=log)
+
+
+def test_that_entries_have_their_places_when_the_plot_is_shown_later(qtbot: QtBot) -> None:
+    plot = LossPlot()
+    qtbot.addWidget(plot)
+    plot.resize(500, 300)
+    plot.grab()  # laid out before it is shown
+    plot.legend.entry("batch_loss:0").setVisible(False)
+    plot.show()
+    qtbot.waitExposed(plot)
+    QApplication.processEvents()
+    first, second = (plot.legend.entry(f"{name}_loss:0") for name in ("train", "validation"))
+    assert first.geometry().left() == 0, "a hidden entry has no place"
+    assert second.geometry().left() > first.geometry().right() - 2
+    assert first.isVisible() and second.visibleRegion().boundingRect() == second.rect()
