@@ -152,7 +152,7 @@ class Presenter(QObject):
 
     @staticmethod
     def _text(scene: Scene) -> str:
-        asked = "" if scene.predict is None else scene.predict.question
+        asked = "" if scene.predict is None else scene.predict.prompt
         return f"{asked} Then press Space." if asked else scene.text
 
     def _player(self, scene: Scene) -> Player:

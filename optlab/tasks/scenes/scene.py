@@ -50,7 +50,7 @@ class Show(FieldSet):
 class Predict(FieldSet):
     """The section ``predict``: what the audience draws before a run starts."""
 
-    question: str = text("", "Question", help="What to ask.", longest=300)
+    prompt: str = text("", "Prompt", help="What to ask the audience to draw.", longest=300)
     curve: str = text("train_loss", "Curve", help="Series of the first tile that is predicted.")
     to: float = number(
         0.0, "Last step", ge=0.0, help="Right end of the empty axes; 0 for the run's budget."

@@ -48,7 +48,7 @@ tiles = ["loss", "path"]
 curves = ["train_loss"]
 y = "log"
 [predict]
-question = "How far?"
+prompt = "How far?"
 curve = "train_loss"
 low = 0.1
 high = 2.0
@@ -276,7 +276,7 @@ def test_that_the_shipped_scenes_name_plots_and_curves_that_there_are() -> None:
         )
         assert set(scene.show.curves) <= series, listed.name
         if scene.predict is not None:
-            assert scene.predict.curve in series and scene.predict.question, listed.name
+            assert scene.predict.curve in series and scene.predict.prompt, listed.name
 
 
 @pytest.mark.parametrize("dark", [False, True])

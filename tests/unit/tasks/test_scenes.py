@@ -31,7 +31,7 @@ tiles = ["loss", "error"]
 pace = 5
 y = "log"
 [predict]
-question = "How far does it fall?"
+prompt = "How far does it fall?"
 curve = "train_loss"
 low = 0.1
 high = 3.0
