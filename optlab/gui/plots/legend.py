@@ -146,8 +146,9 @@ class _FlowLayout(QLayout):
         for item in self._items:
             # An entry that is not shown yet is hidden, too; one that was hidden has no place.
             entry = item.widget()
-            if entry.isHidden() and entry.testAttribute(
-                Qt.WidgetAttribute.WA_WState_ExplicitShowHide
+            if entry is None or (
+                entry.isHidden()
+                and entry.testAttribute(Qt.WidgetAttribute.WA_WState_ExplicitShowHide)
             ):
                 continue
             size = item.sizeHint()
