@@ -27,8 +27,8 @@ import all_windows
 
 from optlab.gui import theme
 from optlab.gui.app import create_application
+from optlab.gui.board.board_layout import shipped_folder
 from optlab.gui.main_window import MainWindow
-from optlab.gui.panels.tile import Tile
 from optlab.gui.places import TITLES
 
 SCREENS = {"1280x720": (1280, 720, 1), "1920x1080": (1920, 1080, 1), "200-percent": (2560, 1440, 2)}
@@ -93,13 +93,20 @@ def draw(folder: Path, words: list[str]) -> int:
     studio.settle(PATIENCE, lambda: not window.bridge.active)
     studio.settle(1.0)
     studio.take(window, "place-workbench")
-    for index in range(window.views.count()) if hasattr(window, "views") else ():
-        window.views.setCurrentIndex(index)
-        studio.settle(0.3)
-        studio.take(window, f"place-workbench-{window.views.tabText(index).lower()}")
-    for tile in window.findChildren(Tile):
-        if tile.isVisible():
-            studio.take(tile, f"tile-{tile.title.text().lower().replace(' ', '-')}")
+    for path in sorted(shipped_folder().glob("*.toml")):
+        if studio.wants(f"place-workbench-{path.stem}"):
+            window.board.show_layout(path.stem)
+            studio.settle(1.0)
+            studio.take(window, f"place-workbench-{path.stem}")
+    for key in list(window.board.board.kinds):
+        name = f"tile-{key.replace(':', '-').replace('.', '-')}"
+        if studio.wants(name):
+            window.board.open_tile(key)
+            window.board.board.enlarge(key)
+            # What a tile computes when it is looked at takes a while.
+            studio.settle(3.0)
+            studio.take(window.board.board.tile(key), name)
+            window.board.board.restore_all()
     for name in list(TITLES)[1:]:
         if studio.wants(f"place-{name}"):
             window.secondary_windows.show_place(name)
