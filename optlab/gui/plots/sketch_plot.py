@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
-from PySide6.QtCore import QPointF, QRectF, Qt
-from PySide6.QtGui import QColor, QPainter, QPaintEvent, QPen
-from PySide6.QtWidgets import QComboBox, QSizePolicy, QSpinBox, QWidget
+from PySide6.QtCore import QEvent, QPointF, QRectF, Qt
+from PySide6.QtGui import QColor, QHelpEvent, QPainter, QPaintEvent, QPen
+from PySide6.QtWidgets import QComboBox, QSizePolicy, QSpinBox, QToolTip, QWidget
 
 from optlab.core.printable import printable
+from optlab.gui.plain_text import plain
 from optlab.gui.plots.colors import LIGHT, PlotColors, mixed
 from optlab.gui.plots.examples_plot import gray
 from optlab.gui.plots.model_tile import ModelTile
@@ -91,6 +94,31 @@ class NetworkWidget(QWidget):
                 painter.setRenderHint(QPainter.RenderHint.Antialiasing)
                 self._paint(painter, self._sketch.layers)
 
+    def event(self, event: QEvent) -> bool:  # Qt's name
+        """Show what is known of a unit in a tool tip."""
+        if isinstance(event, QHelpEvent):
+            text = self.text_at(event.pos().toPointF())
+            QToolTip.showText(event.globalPos(), plain(text), self)
+            return True
+        return super().event(event)
+
+    def text_at(self, at: QPointF) -> str:
+        """Return what is known of the unit at a point of the widget, or ""."""
+        for number, layer in enumerate(self._layers()):
+            for row, place in enumerate(self.places(number)):
+                if math.hypot(at.x() - place.x(), at.y() - place.y()) > self._radius() + 2.0:
+                    continue
+                text = f"{printable(layer.name)}, {_noun(layer).rstrip('s')} {layer.shown[row]:,}"
+                if layer.labels:
+                    text += f" ({printable(layer.labels[row])})"
+                if layer.activations is not None:
+                    text += f": {layer.activations[row]:.4g}"
+                if layer.weights is not None:
+                    row_weights = ", ".join(f"{one:.3g}" for one in layer.weights[row])
+                    text += f"; weights from the units drawn: {row_weights}"
+                return text
+        return ""
+
     def places(self, number: int) -> list[QPointF]:
         """Return the centers of the units that are drawn of layer ``number``, from the top."""
         assert self._sketch is not None
@@ -156,10 +184,8 @@ class NetworkWidget(QWidget):
 
     def _paint_layer(self, painter: QPainter, layer: SketchLayer, places: list[QPointF]) -> None:
         radius = self._radius()
-        edge = QPen(
-            QColor(mixed(self._colors.foreground, self._colors.background, 0.35)),
-            1.0 * self._colors.scale,
-        )
+        ink = QColor(mixed(self._colors.foreground, self._colors.background, 0.35))
+        edge = QPen(ink, 1.0 * self._colors.scale)
         if layer.kind == "block":
             area = QRectF(places[0], places[-1]).adjusted(
                 -radius - 6, -radius - 6, radius + 6, radius + 6
@@ -231,7 +257,7 @@ class NetworkWidget(QWidget):
             elided = metrics.elidedText(text, Qt.TextElideMode.ElideRight, width)
             painter.drawText(QRectF(left, y, across, line), center, elided)
 
-        write(layer.name, 2)
+        write(printable(layer.name), 2)
         painter.setPen(QColor(mixed(self._colors.foreground, self._colors.background, 0.3)))
         write(size(layer), line + 2)
         if len(layer.shown) < layer.units:
