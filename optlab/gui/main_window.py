@@ -77,7 +77,7 @@ class MainWindow(WindowFrame):
         self.recent_files: RecentFiles
         self.failure: Exception | None = None
         self._runner = runner
-        self._was_shown = self._begun = self._built = False
+        self._was_shown = self._begun = self._built = self._noticed = False
         self._close_confirmed = self._closed = False
         self.presets_menu = build_menus(self)
         self.places.wanted.connect(self._open_place)
@@ -219,6 +219,7 @@ class MainWindow(WindowFrame):
         self.stored_runs.failed.connect(self.show_problem)
         self.stored_runs.interrupted.connect(self._offer_interrupted)
         self.stored_runs.noticed.connect(self._show_notice)
+        self.runs.noticed.connect(self._show_notice)
         self.preview.answered.connect(panel.show_preview)
         self.preview.failed.connect(panel.show_preview_problem)
         self.diagnosis_controller.said.connect(controls.say)
@@ -352,10 +353,12 @@ class MainWindow(WindowFrame):
         self.manners.after_first_paint()
 
     def _show_notice(self, sentence: str) -> None:
+        self._noticed = True
         self.banner.show_sentence(sentence, {"All runs…": self.show_runs}, problem=True)
 
     def _offer_interrupted(self, record: RunRecord) -> None:
-        if self.bridge.active or self.stored_runs.reading:
+        # What was done about a damaged store matters more, and leads to all runs, too.
+        if self.bridge.active or self.stored_runs.reading or self._noticed:
             return
         self.banner.show_sentence(
             f"“{printable(record.title)}” was interrupted after {record.steps:,} steps. "

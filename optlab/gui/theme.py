@@ -7,6 +7,7 @@ does what a palette cannot.
 from __future__ import annotations
 
 import functools
+import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -152,6 +153,23 @@ def follow(application: QApplication) -> None:
 
 
 @contextmanager
+def whole() -> Iterator[None]:
+    """Let no widget be freed by the garbage collector while Qt walks over all of them.
+
+    Qt keeps a list of the widgets while it styles one after the other, which executes code of
+    theirs. The collector may run in that code, and free a closed window that is still in the list:
+    the process then ends.
+    """
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collecting:
+            gc.enable()
+
+
+@contextmanager
 def unstyled() -> Iterator[None]:
     """Build widgets without the style sheet, which is applied once at the end.
 
@@ -162,22 +180,28 @@ def unstyled() -> Iterator[None]:
     if application is None:
         yield
         return
-    application.setStyleSheet("")
+    with whole():
+        application.setStyleSheet("")
     try:
         yield
     finally:
-        application.setStyleSheet(style_sheet(current()))
+        with whole():
+            application.setStyleSheet(style_sheet(current()))
 
 
 def _apply() -> None:
     application = notifier().following
     if application is not None:
         theme = current()
-        application.setPalette(palette(theme))
-        for widget, controls in _control_palettes(theme).items():
-            # PySide6 takes text here and refuses the bytes that its stubs ask for.
-            application.setPalette(controls, widget)  # type: ignore[arg-type]
-        application.setStyleSheet(style_sheet(theme))
+        with whole():
+            application.setPalette(palette(theme))
+            for widget, controls in _control_palettes(theme).items():
+                # PySide6 takes text here and refuses the bytes that its stubs ask for.
+                application.setPalette(controls, widget)  # type: ignore[arg-type]
+            # Without this, Qt styles what it remembers of the sheet before, and that may be a widget
+            # that is gone: the process then ends.
+            application.setStyleSheet("")
+            application.setStyleSheet(style_sheet(theme))
     notifier().themeChanged.emit()
 
 

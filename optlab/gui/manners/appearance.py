@@ -22,4 +22,5 @@ def apply(preferences: Preferences) -> None:
     size = preferences.font_size or float(application.property(_SYSTEM_SIZE))
     if size > 0.0 and font.pointSizeF() != size:
         font.setPointSizeF(size)
-        application.setFont(font)
+        with theme.whole():
+            application.setFont(font)

@@ -55,10 +55,12 @@ class RunsController(QObject):
         shown: which runs are visible and selected. link: what the plots share.
         panel: the runs panel. overlays: lays the runs over the plots.
 
-    Signals: ``tableRead(object)``: the stored runs, as they are now.
+    Signals: ``tableRead(object)``: the stored runs, as they are now; ``noticed(str)``: what was done
+    about a damaged store when they were read.
     """
 
     tableRead = Signal(object)
+    noticed = Signal(str)
 
     def __init__(self, window: MainWindow) -> None:
         super().__init__(window)
@@ -136,6 +138,8 @@ class RunsController(QObject):
         if table is None:
             return
         self._table = table
+        if table.notice:
+            self.noticed.emit(table.notice)
         self.panel.set_table(table)
         self.shown.set_table(table)
         self.overlays.set_table(table)

@@ -164,18 +164,19 @@ def test_an_afternoon_of_work(qtbot: QtBot, open_window: Open, tmp_path: Path) -
     assert drawing.lstrip().startswith("<?xml") and drawing.count("<path") > 5
 
     # Closed and opened again, everything is where it was.
-    tables = window.experiment_panel.tables()
+    tables, file = window.experiment_panel.tables(), window.files.file
     window.close_without_asking()
     again = open_window()
     assert theme.choice() == "dark"
     assert again.experiment_panel.tables() == tables and again.experiment_panel.edited
-    assert again.files.file == preset
+    assert again.files.file == file
     assert again.findChild(Doors) is None, "the doors are for the first start"
     again.runs.begin()
     qtbot.waitUntil(lambda: again.runs.panel.model.row_of(fork.id) is not None, timeout=WAIT)
     again.show_stored(fork.id)
     qtbot.waitUntil(lambda: again.time.run_id == fork.id, timeout=WAIT)
-    assert again.timeline.track.minimum() == 60 and again.timeline.step == 150
+    qtbot.waitUntil(lambda: again.timeline.step == 150, timeout=WAIT)
+    assert again.timeline.track.minimum() == 60
 
 
 def _presets() -> list[Path]:

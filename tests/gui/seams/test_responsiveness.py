@@ -274,4 +274,4 @@ def test_that_no_module_of_the_window_opens_the_store_but_in_a_task() -> None:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
         if isinstance(node, ast.Name) and node.id == "Store"
     }
-    assert naming == {"plots/value_export.py", "smoke.py"}
+    assert naming == {"bridge.py", "plots/value_export.py", "runs/overlay_task.py", "smoke.py"}
