@@ -37,7 +37,16 @@ def test_that_the_version_is_reported() -> None:
     assert (done.returncode, done.stdout, done.stderr) == (0, f"optlab {__version__}\n", "")
 
 
-@pytest.mark.parametrize("command", ["run", "list", "show", "runs", "export", "doctor"])
+@pytest.mark.parametrize(
+    "command",
+    [
+        "run",
+        *(
+            pytest.param(one, marks=pytest.mark.soak)
+            for one in ("list", "show", "runs", "export", "doctor")
+        ),
+    ],
+)
 def test_that_every_command_is_in_the_help_and_has_its_own(command: str) -> None:
     code = f"from optlab.cli.app import main; assert main(['--help']) == 0; assert main([{command!r}, '--help']) == 0"
     done = _python("-c", code)

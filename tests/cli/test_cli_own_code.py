@@ -61,6 +61,7 @@ def trained(
     )  # fmt: skip
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize("runner", RUNNERS)
 def test_that_what_a_module_prints_does_not_reach_the_document(tmp_path: Path, runner: str) -> None:
     done = trained(tmp_path, runner, "print('a shape', x.shape)", built="print('building')")

@@ -293,6 +293,7 @@ def test_that_people_get_a_table_by_training_loss(capsys: pytest.CaptureFixture[
     assert "step 30 of 30" in output.err
 
 
+@pytest.mark.soak
 def test_that_ctrl_c_stops_all_runs_of_a_race_in_order() -> None:
     import optlab
 

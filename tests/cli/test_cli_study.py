@@ -320,6 +320,7 @@ def test_that_a_model_of_the_users_is_executed_in_workers_only(
     assert processes and str(os.getpid()) not in processes
 
 
+@pytest.mark.soak
 @pytest.mark.slow
 def test_that_a_cluster_gives_the_same_numbers(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
@@ -453,7 +454,11 @@ def _wait_for_steps(least: int) -> str:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL], ids=["stopped", "killed"])
+@pytest.mark.parametrize(
+    "how",
+    [pytest.param(signal.SIGINT, marks=pytest.mark.soak), signal.SIGKILL],
+    ids=["stopped", "killed"],
+)
 def test_that_an_interrupted_study_goes_on_where_it_stood(
     how: signal.Signals, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -119,7 +119,7 @@ def stored(home: Home) -> str:
     return str(json.loads(done.stdout)["run"])
 
 
-@pytest.mark.parametrize("words", _some(COMMANDS, {"run", "race", "measure"}), ids=" ".join)
+@pytest.mark.parametrize("words", _some(COMMANDS, {"run"}), ids=" ".join)
 def test_that_a_command_executes_a_model_of_the_users_in_workers_alone(
     home: Home, words: tuple[str, ...]
 ) -> None:

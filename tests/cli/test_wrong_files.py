@@ -305,7 +305,13 @@ def test_that_a_wrong_table_is_not_imported(
     check(["import", str(path), "--to", str(tmp_path / "new.toml")], reported, tmp_path, capsys)
 
 
-@pytest.mark.parametrize("case", MODELS)
+@pytest.mark.parametrize(
+    "case",
+    [
+        pytest.param(case, marks=[pytest.mark.soak] if place % 3 else [])
+        for place, case in enumerate(MODELS)
+    ],
+)
 def test_that_a_wrong_model_file_is_not_registered(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], case: str
 ) -> None:

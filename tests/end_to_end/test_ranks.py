@@ -77,6 +77,7 @@ def _distance(first: np.ndarray, second: np.ndarray) -> float:
 # --- the numbers of one process -------------------------------------------------------------------
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize(
     ("precision", "tolerance"),
     [("float64", 1e-12), pytest.param("float32", 1e-6, marks=pytest.mark.soak)],

@@ -96,6 +96,7 @@ def test_that_a_run_that_waits_for_room_can_be_stopped(disk, qtbot, window):
         )
 
 
+@pytest.mark.soak
 @pytest.mark.expects_log("recording of .* failed")
 def test_that_the_window_says_when_a_run_is_not_recorded_to_its_end(qtbot, window, monkeypatch):
     monkeypatch.setattr(persistence, "PAUSES", (0.0,))

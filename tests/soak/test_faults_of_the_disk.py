@@ -202,6 +202,7 @@ def test_that_no_fault_at_any_position_loses_anything_unsaid(run_all, totals, tm
     assert outcomes["not reached"] <= 0.1 * len(positions)
 
 
+@pytest.mark.soak
 @_where_possible
 def test_that_a_few_faults_of_each_kind_lose_nothing_unsaid(run_all, totals, tmp_path):
     orders = []

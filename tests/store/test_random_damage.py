@@ -419,6 +419,7 @@ def _run(stores: list[Sound], folder: Path, seeds: range) -> Counter[str]:
     return outcomes
 
 
+@pytest.mark.soak
 def test_that_random_damage_is_never_shown_as_true_nor_loses_untouched_runs(stores, tmp_path):
     outcomes = _run(stores, tmp_path, range(32))
     print(outcomes)

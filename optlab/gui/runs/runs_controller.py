@@ -55,8 +55,7 @@ class RunsController(QObject):
         shown: which runs are visible and selected. link: what the plots share.
         panel: the runs panel. overlays: lays the runs over the plots.
 
-    Signals: ``tableRead(object)``: the stored runs, as they are now; ``noticed(str)``: what was done
-    about a damaged store when they were read.
+    Signals: ``tableRead(object)``: the runs as they are now; ``noticed(str)``: damage of the store.
     """
 
     tableRead = Signal(object)
@@ -447,11 +446,8 @@ class RunsController(QObject):
     def _selection_changed(self) -> None:
         if self._menu is None:
             return
-        runs, record, idle = (
-            self.panel.selected_runs(),
-            self._selected(),
-            not self._window.bridge.active,
-        )
+        runs, record = self.panel.selected_runs(), self._selected()
+        idle = not self._window.bridge.active
         names: set[str] = set()
         if runs:
             names |= {"toggle_visible", "show_only", "star", "edit_tags", "copy_id"}
@@ -495,9 +491,8 @@ class RunsController(QObject):
         self._closed = True
         self._poll.stop()
         self._soon.stop()
-        self.overlays.shut_down()
-        self.reading.shut_down()
-        self.writing.shut_down()
+        for part in (self.overlays, self.reading, self.writing):
+            part.shut_down()
 
 
 def _nothing(_result: object) -> None:

@@ -341,8 +341,12 @@ def test_that_parts_that_do_not_fit_are_said_with_a_reason(panel: ExperimentPane
 
 @pytest.mark.parametrize(
     "component",
-    [c for kind in registry.kinds() for c in registry.components(kind) if c.rule],
-    ids=lambda c: c.name,
+    [
+        pytest.param(component, marks=[pytest.mark.soak] if place % 3 else [], id=component.name)
+        for place, component in enumerate(
+            c for kind in registry.kinds() for c in registry.components(kind) if c.rule
+        )
+    ],
 )
 def test_that_every_rule_can_be_typeset(qtbot: QtBot, component: type[Component]) -> None:
     for line in component.rule:

@@ -183,6 +183,7 @@ def test_that_a_reader_that_was_away_does_not_take_its_own_absence_for_silence(
     assert not follower.of(WorkerSilent)
 
 
+@pytest.mark.soak
 def test_that_an_endless_loop_in_a_model_is_told_and_ended_only_on_request(
     tmp_path: Path,
     doomed_pool: WorkerPool,

@@ -125,7 +125,13 @@ MIXED: dict[str, list[dict[str, Any]]] = {
 }
 
 
-@pytest.mark.parametrize("kind", MIXED)
+@pytest.mark.parametrize(
+    "kind",
+    [
+        pytest.param(kind, marks=[pytest.mark.soak] if place % 2 else [])
+        for place, kind in enumerate(MIXED)
+    ],
+)
 def test_that_everything_that_reads_data_reads_those_of_the_run(
     build: Build, same_alone: SameAlone, kind: str
 ) -> None:

@@ -71,7 +71,13 @@ MODELS: dict[str, dict[str, Any]] = {
 }
 
 
-@pytest.mark.parametrize("kind", MODELS)
+@pytest.mark.parametrize(
+    "kind",
+    [
+        pytest.param(kind, marks=[pytest.mark.soak] if place % 2 else [])
+        for place, kind in enumerate(MODELS)
+    ],
+)
 def test_that_runs_with_different_losses_are_the_same_runs_alone(
     build: Build, same_alone: SameAlone, kind: str
 ) -> None:

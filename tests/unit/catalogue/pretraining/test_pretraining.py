@@ -231,6 +231,7 @@ def errors(pretraining: dict[str, Any], dataset: dict[str, Any]) -> list[float]:
     return [found[run] for run in range(3)]
 
 
+@pytest.mark.soak
 def test_that_every_kind_gives_a_deep_sigmoid_network_a_better_start() -> None:
     """The network without it has hardly begun: more than half of the validation set is wrong."""
     plain, standardized = {"name": "digits", "unit_range": True}, {"name": "digits"}

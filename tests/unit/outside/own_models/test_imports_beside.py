@@ -172,6 +172,7 @@ def test_that_a_file_that_changes_between_showing_and_confirming_is_refused(net:
         list(task.run(Inbox()))
 
 
+@pytest.mark.soak
 def test_that_a_run_is_not_resumed_or_measured_with_another_import(
     net: Path, capfd: Output
 ) -> None:

@@ -280,6 +280,7 @@ def test_that_spreads_of_gradient_and_newton_step_agree_with_their_laws() -> Non
     )
 
 
+@pytest.mark.soak
 def test_that_the_sizes_needed_come_with_intervals_that_shrink_with_the_draws() -> None:
     fields = {"dimension": 4, "condition": 30.0, "smallest": 64, "largest": 8192}
     found = result("first_and_second_order", draws=80, **fields)

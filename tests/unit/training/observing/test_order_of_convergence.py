@@ -46,7 +46,13 @@ def test_that_a_simulation_of_least_squares_has_the_order_of_its_sampling(name: 
     assert order(np.array(steps), np.array(excess)) == pytest.approx(SLOPES[name], abs=0.25)
 
 
-@pytest.mark.parametrize("name", SLOPES)
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=[pytest.mark.soak] if place else [])
+        for place, name in enumerate(SLOPES)
+    ],
+)
 def test_that_the_instrument_expects_the_order_that_it_measures(name: str) -> None:
     members = [
         Experiment.from_dict(
