@@ -118,6 +118,11 @@ class RecentValues(QObject):
         if len(self.names) != known:
             self.namesChanged.emit()
 
+    @property
+    def blocks(self) -> tuple[SeriesBlock, ...]:
+        """The blocks that are kept, the oldest first."""
+        return tuple(self._blocks)
+
     def replay(self, plot: DrawsSeries) -> None:
         """Give a plot all values of the run: what is kept now, or as soon as the rest was read."""
         self._end_reading(plot)

@@ -252,7 +252,7 @@ class Presenter(QObject):
 
     def _follow(self, player: RunPlayer) -> None:
         if self._main.time.run_id:
-            player.catch_up(self._main.time.run_id)
+            player.catch_up(self._main.time.run_id, self._main.plots.values.blocks)
         if self._main.bridge.active:
             player.set_state("running")
 

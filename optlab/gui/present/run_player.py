@@ -135,9 +135,13 @@ class RunPlayer(Player):
         if plot is not None and drawn is not None and len(drawn[0]):
             plot.replace(KEY, *drawn)
 
-    def catch_up(self, run_id: str) -> None:
-        """Read what a run has measured up to now; what arrives meanwhile waits."""
-        self._waiting = []
+    def catch_up(self, run_id: str, kept: Sequence[SeriesBlock] = ()) -> None:
+        """Read what a run has measured up to now; what arrives meanwhile waits.
+
+        Args:
+            run_id: of the run. kept: its newest blocks, which may not be stored yet.
+        """
+        self._waiting = list(kept)
         self._reading.ask(RunCurvesTask(run_id))
 
     def _read(self, curves: RunCurves) -> None:
