@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from PySide6.QtCore import QPointF, QRect, Qt
+from PySide6.QtCore import QPointF, QRect, QSignalBlocker, Qt
 from PySide6.QtGui import QPainter, QPaintEvent, QPolygonF
 from PySide6.QtWidgets import QSlider, QStyle, QStyleOptionSlider, QWidget
 
@@ -43,7 +43,9 @@ class StepTrack(QSlider):
         """Set the first and the last step of the run; the handle stays at its step."""
         step = self.step
         self._scale = 1 + last // _LARGEST
-        self.setRange(-(-first // self._scale), last // self._scale)
+        # A handle that the range pushes was not moved by the user.
+        with QSignalBlocker(self):
+            self.setRange(-(-first // self._scale), last // self._scale)
         self.setPageStep(max(1, (self.maximum() - self.minimum()) // 20))
         self.set_step(step)
 
