@@ -18,12 +18,19 @@ CONTINUE = "Continue with the changed data"
 
 def may_stop_run(parent: QWidget) -> bool:
     """Ask whether the run in progress may be stopped, and return the answer."""
+    return _may_stop(parent, "A run is in progress", "It is saved and can be resumed later.")
+
+
+def may_stop_study(parent: QWidget) -> bool:
+    """Ask whether the study in progress may be stopped, and return the answer."""
+    kept = "What it reached is kept, and it can go on later."
+    return _may_stop(parent, "A study is in progress", kept)
+
+
+def _may_stop(parent: QWidget, what: str, kept: str) -> bool:
+    text = f"{what}. Stop it and close? {kept}"
     box = QMessageBox(
-        QMessageBox.Icon.Question,
-        "A run is in progress",
-        "A run is in progress. Stop it and close? It is saved and can be resumed later.",
-        QMessageBox.StandardButton.Cancel,
-        parent,
+        QMessageBox.Icon.Question, what, text, QMessageBox.StandardButton.Cancel, parent
     )
     stop = box.addButton("Stop and close", QMessageBox.ButtonRole.AcceptRole)
     box.exec()
@@ -77,22 +84,6 @@ def ask_about_changed_data(tasks: TaskBridge, parent: QWidget, busy: Callable[[]
         QTimer.singleShot(0, parent, partial(ask, sentence, task))
 
     tasks.dataChanged.connect(ask_later)
-
-
-def may_stop_study(parent: QWidget) -> bool:
-    """Ask whether the study in progress may be stopped, and return the answer."""
-    box = QMessageBox(
-        QMessageBox.Icon.Question,
-        "A study is in progress",
-        "A study is in progress. Stop it and close? What it reached is kept, and it can go on later.",
-        QMessageBox.StandardButton.Cancel,
-        parent,
-    )
-    stop = box.addButton("Stop and close", QMessageBox.ButtonRole.AcceptRole)
-    box.exec()
-    confirmed = box.clickedButton() is stop
-    box.deleteLater()
-    return confirmed
 
 
 def may_delete_study(parent: QWidget, title: str) -> bool | None:

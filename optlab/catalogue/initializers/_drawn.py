@@ -12,6 +12,8 @@ from optlab.core.lazy import torch
 
 Distribution = Literal["normal", "uniform", "truncated"]
 
+Fan = Literal["in", "out"]
+
 CUT = 2.0
 """Standard deviations of the normal distribution at which the truncated one ends."""
 
@@ -24,6 +26,18 @@ def distribution(default: Distribution) -> Any:
         help="Distribution of the weights, each with the same standard deviation: normal, uniform,"
         " or a normal one that is truncated at two of its standard deviations.",
         why="Uniform and truncated weights have no outliers; on average they train alike.",
+    )
+
+
+def fan() -> Any:
+    """Declare the field that chooses what m counts."""
+    return choice(
+        "in",
+        "Fan",
+        help="Whether m counts the inputs of a unit, which keeps the spread of activations in the"
+        " forward pass, or the units that an input reaches, which keeps that of gradients in the"
+        " backward pass.",
+        why="Inputs are the common choice.",
     )
 
 

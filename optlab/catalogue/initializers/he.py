@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import math
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 from optlab.catalogue.initializers import _drawn
 from optlab.catalogue.initializers.base import Initializer
-from optlab.core.fields import choice
 from optlab.core.layout import Parameter
 from optlab.core.lazy import torch
 
@@ -33,14 +32,7 @@ class He(Initializer):
     )
 
     distribution: _drawn.Distribution = _drawn.distribution("normal")
-    fan: Literal["in", "out"] = choice(
-        "in",
-        "Fan",
-        help="Whether m counts the inputs of a unit, which keeps the spread of activations in the"
-        " forward pass, or the units that an input reaches, which keeps that of gradients in the"
-        " backward pass.",
-        why="Inputs are the common choice.",
-    )
+    fan: _drawn.Fan = _drawn.fan()
 
     def weight(self, parameter: Parameter, generator: torch.Generator) -> torch.Tensor:
         m = parameter.fan_in if self.fan == "in" else parameter.fan_out
