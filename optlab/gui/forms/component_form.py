@@ -112,9 +112,12 @@ class ComponentForm(QWidget):
         """List the current components: own models may have been registered or removed."""
         updated = _picker(self.kind)
         blocked = self.picker.blockSignals(True)
-        model = updated.model()
-        model.setParent(self.picker)
-        self.picker.setModel(model)
+        entries, mine = updated.model(), self.picker.model()
+        assert isinstance(entries, QStandardItemModel) and isinstance(mine, QStandardItemModel)
+        # The model stays: views that are open keep what they have of it.
+        mine.removeRows(0, mine.rowCount())
+        while entries.rowCount():
+            mine.appendRow(entries.takeRow(0))
         self.picker.setCurrentIndex(self.picker.findData(self._shown))
         self.picker.blockSignals(blocked)
         updated.deleteLater()
