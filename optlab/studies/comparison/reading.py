@@ -10,10 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from optlab.core import registry, toml
+from optlab.core.documents import read_document
 from optlab.core.errors import InvalidInput
 from optlab.core.fields import did_you_mean, shown
-from optlab.core.reading import read_at_most
-from optlab.core.toml import LARGEST_DOCUMENT
 from optlab.experiment import Experiment
 from optlab.experiment.named import load as load_experiment
 from optlab.experiment.settings import flat
@@ -56,22 +55,9 @@ def load(path: Path, *, check: bool = True) -> Study:
     Raises:
         InvalidInput: the file cannot be read or is not valid; the message begins with its path.
     """
+    document = read_document(path, "a study")
     try:
-        content = read_at_most(path, LARGEST_DOCUMENT)
-    except (OSError, ValueError) as error:  # ValueError: a path with a zero byte in it
-        reason = getattr(error, "strerror", None) or error
-        raise InvalidInput(f"{path} cannot be read: {reason}.") from None
-    if content is None:
-        raise InvalidInput(
-            f"{path} is larger than {LARGEST_DOCUMENT // 1024} KiB, so it is not a study; give "
-            "the path of a TOML file."
-        )
-    try:
-        return from_toml(content.decode("utf-8-sig"), path.parent, check=check)
-    except UnicodeDecodeError as error:
-        raise InvalidInput(
-            f"{path} is not a text file in UTF-8 (byte {error.start} does not fit)."
-        ) from None
+        return from_toml(document, path.parent, check=check)
     except InvalidInput as error:
         raise InvalidInput(f"{path}: {error}", error.field) from None
 

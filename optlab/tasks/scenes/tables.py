@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from optlab.core import toml
+from optlab.core.documents import read_document
 from optlab.core.errors import InvalidInput
 from optlab.core.fields import shown
-from optlab.core.reading import read_at_most
-from optlab.core.toml import LARGEST_DOCUMENT
 
 
 def tables_of(path: Path) -> dict[str, Any]:
@@ -19,22 +18,9 @@ def tables_of(path: Path) -> dict[str, Any]:
     Raises:
         InvalidInput: the file cannot be read or is no TOML; the message begins with its path.
     """
+    document = read_document(path, "a scene")
     try:
-        content = read_at_most(path, LARGEST_DOCUMENT)
-    except (OSError, ValueError) as error:  # ValueError: a path with a zero byte in it
-        reason = getattr(error, "strerror", None) or error
-        raise InvalidInput(f"{path} cannot be read: {reason}.") from None
-    if content is None:
-        raise InvalidInput(
-            f"{path} is larger than {LARGEST_DOCUMENT // 1024} KiB, so it is not a scene; give the "
-            "path of a TOML file."
-        )
-    try:
-        return toml.parse(content.decode("utf-8-sig"))
-    except UnicodeDecodeError as error:
-        raise InvalidInput(
-            f"{path} is not a text file in UTF-8 (byte {error.start} does not fit)."
-        ) from None
+        return toml.parse(document)
     except toml.TOMLProblem as error:
         raise InvalidInput(f"{path} is not a TOML file: {error}.") from None
 
