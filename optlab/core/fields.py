@@ -13,17 +13,18 @@ from __future__ import annotations
 import difflib
 import functools
 import math
+import re
 import typing
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, Self
 
 import pydantic
-from annotated_types import Ge, Le
+from annotated_types import Ge, Gt, Le
 
 from optlab.core.errors import InvalidInput
 
-Kind = Literal["number", "integer", "flag", "choice", "sizes", "names", "text"]
+Kind = Literal["number", "integer", "flag", "choice", "sizes", "numbers", "names", "text"]
 
 OnlyIf = tuple[str, tuple[Any, ...]]
 """Another field, and the values of it with which a field has an effect."""
@@ -49,6 +50,11 @@ def _tuple(value: object) -> object:
 
 Sizes = Annotated[tuple[Annotated[int, Ge(1), Le(MAX_SIZE)], ...], pydantic.BeforeValidator(_tuple)]
 """A sequence of layer sizes; TOML arrays arrive as lists."""
+Numbers = Annotated[
+    tuple[Annotated[float, Gt(0.0), pydantic.AllowInfNan(False)], ...],
+    pydantic.BeforeValidator(_tuple),
+]
+"""A sequence of positive numbers."""
 Texts = Annotated[tuple[str, ...], pydantic.BeforeValidator(_tuple)]
 """A sequence of names."""
 
@@ -104,6 +110,8 @@ class Field:
             return "one of " + ", ".join(self.choices)
         if self.kind == "sizes":
             return f"a list of whole numbers from 1 to {MAX_SIZE}"
+        if self.kind == "numbers":
+            return "a list of positive numbers"
         if self.kind == "names":
             return "a list of names"
         if self.kind == "text":
@@ -156,11 +164,43 @@ class Field:
                 "off": False,
                 "0": False,
             }[text.lower()]
-        if self.kind in ("sizes", "names"):
-            items = [part.strip().strip("'\"") for part in text.strip("[]()").split(",")]
-            items = [item for item in items if item]
-            return tuple(int(item) for item in items) if self.kind == "sizes" else tuple(items)
+        if self.kind in ("sizes", "numbers", "names"):
+            items = [item for item in _listed(text) if item]
+            return tuple(_ITEMS[self.kind](item) for item in items)
         return text
+
+
+_ITEMS: Mapping[str, Callable[[str], Any]] = {"sizes": int, "numbers": float, "names": str}
+"""Kind of a list → what converts the text of an item."""
+
+
+_ITEM = re.compile(r"""\s*(?:"((?:[^"]|"")*)"|'((?:[^']|'')*)'|([^,]*))\s*(?:,|\Z)""")
+"""An item of a list: between quotes, or up to the next comma."""
+
+
+def _listed(text: str) -> list[str]:
+    """Return the items of a list that is typed, with or without brackets and quotes.
+
+    A comma between quotes belongs to its item, and so does a quote that is doubled there.
+    """
+    if len(text) > 1 and (text[0], text[-1]) in (("[", "]"), ("(", ")")):
+        text = text[1:-1]
+    return [
+        double.replace('""', '"') or single.replace("''", "'") or plain.strip()
+        for double, single, plain in _ITEM.findall(text)
+    ]
+
+
+def listed_text(items: Iterable[object]) -> str:
+    """Return items as text from which :meth:`Field.parse` gives the same list."""
+    return ", ".join(
+        item if _PLAIN.fullmatch(item) else '"' + item.replace('"', '""') + '"'
+        for item in map(str, items)
+    )
+
+
+_PLAIN = re.compile(r"[^\s\"'\[(,](?:[^,]*[^\s,])?")
+"""An item that needs no quotes."""
 
 
 def _declare(default: Any, extra: Mapping[str, Any], **constraints: Any) -> Any:
@@ -262,6 +302,11 @@ def sizes(
 ) -> Any:
     """Declare a list of layer sizes (annotate with :data:`Sizes`)."""
     return _declare(default, dict(label=label, help=help, why=why, unit=unit))
+
+
+def numbers(default: tuple[float, ...], label: str, *, help: str = "") -> Any:
+    """Declare a list of positive numbers (annotate with :data:`Numbers`)."""
+    return _declare(default, dict(label=label, help=help))
 
 
 def text(default: str, label: str, *, help: str = "", longest: int = 200) -> Any:
@@ -375,7 +420,7 @@ def _read(name: str, info: pydantic.fields.FieldInfo) -> Field:
     if not isinstance(extra, dict) or "field" not in extra:
         raise TypeError(
             f"field {name!r} is declared without number(), integer(), flag(), choice(), sizes(), "
-            "text() or names()"
+            "numbers(), text() or names()"
         )
     bounds: dict[str, Any] = {}
     for constraint in info.metadata:
@@ -392,7 +437,10 @@ def _kind(info: pydantic.fields.FieldInfo) -> tuple[Kind, tuple[str, ...]]:
     if typing.get_origin(annotation) is Literal:
         return "choice", tuple(typing.get_args(annotation))
     if typing.get_origin(annotation) is tuple:
-        return ("names" if typing.get_args(annotation)[0] is str else "sizes"), ()
+        item = typing.get_args(annotation)[0]
+        item = typing.get_args(item)[0] if typing.get_origin(item) is Annotated else item
+        lists: dict[Any, Kind] = {str: "names", int: "sizes", float: "numbers"}
+        return lists[item], ()
     kinds: dict[Any, Kind] = {bool: "flag", int: "integer", float: "number", str: "text"}
     return kinds[annotation], ()
 

@@ -72,6 +72,8 @@ def _loss_fits_task(experiment: Experiment) -> Problems:
             f"{task}; use {', '.join(fitting)}.",
             "loss.name",
         )
+    elif misfit := experiment.loss.misfit(experiment.target_shape()):
+        yield InvalidInput(misfit, misfit.partition(" ")[0])
 
 
 def _start_fits_model(experiment: Experiment) -> Problems:

@@ -11,7 +11,7 @@ from abc import abstractmethod
 from typing import TYPE_CHECKING, ClassVar, Self
 
 from optlab.core.component import Component, Section
-from optlab.core.data import LearningTask
+from optlab.core.data import DataShape, LearningTask
 from optlab.core.errors import InvalidInput
 from optlab.core.fields import number
 
@@ -61,6 +61,14 @@ class Loss(Component):
     def scheduled_fields(self) -> tuple[str, ...]:
         # The weight-decay terms; other numbers of a loss define what is minimized.
         return ("l1", "l2")
+
+    def misfit(self, shape: DataShape) -> str:
+        """Return why the loss cannot take targets of a shape; "" if it can.
+
+        Args:
+            shape: of the data, of one of :attr:`tasks`.
+        """
+        return ""
 
     def without_decay(self) -> Self:
         """Return the loss of an example alone, without weight-decay terms."""

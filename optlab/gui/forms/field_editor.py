@@ -25,7 +25,7 @@ from PySide6.QtWidgets import (
 
 from optlab.core.component import Component
 from optlab.core.errors import InvalidInput
-from optlab.core.fields import Field, FieldSet, shown
+from optlab.core.fields import Field, FieldSet, listed_text, shown
 from optlab.gui.forms.scale import POSITIONS, scale
 from optlab.gui.plain_text import PlainLabel
 
@@ -269,7 +269,7 @@ def _undoes(event: QKeyEvent) -> bool:
 def text_of(value: Any) -> str:
     """Return a value as text that is parsed to exactly the same value."""
     if isinstance(value, tuple | list):
-        return ", ".join(str(item) for item in value)
+        return listed_text(value)
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, float):

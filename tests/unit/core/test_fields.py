@@ -7,18 +7,23 @@ from typing import Any, Literal
 
 import pydantic
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from optlab.core.errors import InvalidInput
 from optlab.core.fields import (
     FieldSet,
+    Numbers,
     Sizes,
     Texts,
     choice,
     did_you_mean,
     flag,
     integer,
+    listed_text,
     names,
     number,
+    numbers,
     shown,
     sizes,
     text,
@@ -47,6 +52,7 @@ class Sample(FieldSet):
     hidden: Sizes = sizes((4, 2), "Hidden")
     title: str = text("", "Title", longest=5)
     chosen: Texts = names((), "Chosen")
+    weights: Numbers = numbers((), "Weights")
 
 
 def build(**values: Any) -> Sample:
@@ -79,6 +85,7 @@ def test_that_a_field_carries_everything_that_was_declared() -> None:
         "hidden",
         "title",
         "chosen",
+        "weights",
     ]
     assert [f.kind for f in Sample.fields()] == [
         "number",
@@ -89,6 +96,7 @@ def test_that_a_field_carries_everything_that_was_declared() -> None:
         "sizes",
         "text",
         "names",
+        "numbers",
     ]
 
 
@@ -103,6 +111,7 @@ def test_that_a_field_carries_everything_that_was_declared() -> None:
         ("hidden", "a list of whole numbers from 1 to 65536"),
         ("title", "a text"),
         ("chosen", "a list of names"),
+        ("weights", "a list of positive numbers"),
     ],
 )
 def test_that_what_is_allowed_is_said_in_words(name: str, words: str) -> None:
@@ -179,6 +188,8 @@ def test_that_a_set_of_fields_cannot_be_changed() -> None:
         ("hidden", "[3, 4,]", (3, 4)),
         ("hidden", "", ()),
         ("chosen", "a.b[1] , 'c'", ("a.b[1]", "c")),
+        ("chosen", '\'a, b\', c"d, "e, ""f"""', ("a, b", 'c"d', 'e, "f"')),
+        ("weights", "[1, 2.5]", (1.0, 2.5)),
         ("title", "x", "x"),
     ],
 )
@@ -192,6 +203,11 @@ def test_that_typed_text_is_read(name: str, typed: str, value: object) -> None:
 def test_that_typed_text_of_another_kind_is_refused(name: str, typed: str) -> None:
     with pytest.raises((ValueError, KeyError)):
         Sample.field(name).parse(typed)
+
+
+@given(st.lists(st.text(min_size=1).map(str.strip).filter(bool)))
+def test_that_a_list_of_names_is_read_as_it_is_shown(items: list[str]) -> None:
+    assert Sample.field("chosen").parse(listed_text(items)) == tuple(items)
 
 
 def test_that_a_field_declared_without_its_words_is_an_error_of_the_program() -> None:
