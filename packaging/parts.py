@@ -17,7 +17,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 LEFT_OUT = (
-    # Parquet files: 85 MB for an export that the program can also write as CSV
+    # 85 MB for Parquet files, which the program can also write as CSV, and for reading tables, which
+    # it does cell by cell without
     "pyarrow",
     # its data sets are read from its files, optlab/catalogue/datasets/_scikit.py
     "sklearn", "joblib", "narwhals",

@@ -9,17 +9,26 @@ from typing import Annotated, Any
 
 import typer
 
+from optlab.catalogue.datasets.base import Dataset
+from optlab.catalogue.datasets.csv_file import CSVFile
 from optlab.cli.output import say, say_json, say_table
+from optlab.cli.reading_data import prepare
 from optlab.core import registry
 from optlab.core.errors import InvalidInput
 from optlab.core.fields import shown
 from optlab.core.files import write_atomically
 from optlab.core.printable import printable
 from optlab.experiment import Experiment
-from optlab.outside.datafiles.preview import COMPONENTS, Kind, Preview, dataset, preview
+from optlab.outside.datafiles.preview import COMPONENTS, Kind, Preview, preview
+from optlab.tasks.own_data import balanced_loss, tables_of
+from optlab.tasks.table_report import TableReport, report
 
 _SHOWN_ROWS, _SHOWN_COLUMNS, _SHOWN_CLASSES = 5, 8, 10
 _KINDS: dict[Kind, str] = {"csv": "a CSV table", "npz": "an NPZ file", "idx": "IDX files"}
+
+
+_OPTIONS = {"y": "target", "columns": "column", "missing_words": "missing-word"}
+"""Field of a data set → name of its option, where they differ."""
 
 
 def _choices(field: str, sentence: str) -> str:
@@ -85,6 +94,37 @@ def import_file(
             "repeated.",
         ),
     ] = None,
+    columns: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--column",
+            metavar="COLUMN=ROLE",
+            help="What a column of a table is for: number, category, ordinal:S<M<L, boolean, date, "
+            "date:dmy, date:mdy, calendar, text, id or ignore; may be repeated. The roles of the "
+            "other columns are suggested.",
+        ),
+    ] = None,
+    missing_words: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--missing-word",
+            metavar="WORD",
+            help="A cell that stands for a missing value, such as -999; may be repeated.",
+        ),
+    ] = None,
+    quote: Annotated[
+        str, typer.Option(metavar="NAME", help=_choices("quote", "The sign around cells"))
+    ] = "",
+    encoding: Annotated[
+        str, typer.Option(metavar="NAME", help=_choices("encoding", "How characters are stored"))
+    ] = "",
+    class_weights: Annotated[
+        bool,
+        typer.Option(
+            "--class-weights",
+            help="Weight each class by the inverse of its share of the training examples.",
+        ),
+    ] = False,
     to: Annotated[
         str,
         typer.Option(
@@ -108,7 +148,7 @@ def import_file(
         InvalidInput: an argument or an option is not allowed.
     """
     seen = preview(path)
-    choices = {
+    options: dict[str, Any] = {
         "target" if seen.kind == "csv" else "y": target,
         "delimiter": delimiter,
         "decimal": decimal,
@@ -116,8 +156,12 @@ def import_file(
         "missing": missing,
         "task": task,
         "ignore": ignore or [],
+        "columns": columns or [],
+        "missing_words": missing_words or [],
+        "quote": quote,
+        "encoding": encoding,
     }
-    choices = {key: value for key, value in choices.items() if value}
+    choices = {key: value for key, value in options.items() if value}
     if choices:
         _check_choices(seen.kind, choices)
         seen = preview(path, **choices)
@@ -130,23 +174,29 @@ def import_file(
         )
     if not place.parent.is_dir():
         raise InvalidInput(f"{place} cannot be written: there is no folder {place.parent}.", "to")
-    section = seen.section()
-    data: Any = dataset(section)
-    experiment = Experiment.from_dict(
-        {"title": Path(seen.path).name[:200], "dataset": section, "model": {"name": "mlp"}}
-    )
-    data.load()
-    write_atomically(place, experiment.to_toml().encode("utf-8"))
+    tables = tables_of(seen)
+    data = registry.build(Dataset, tables["dataset"])
+    prepare(data, silent=json)
     shape = data.shape()
+    if class_weights:
+        tables["loss"] = balanced_loss(data)
+    experiment = Experiment.from_dict(tables)
+    loaded = data.load()
+    experiment.check_data(loaded)
+    reported = report(data, loaded) if isinstance(data, CSVFile) else None
+    write_atomically(place, experiment.to_toml().encode("utf-8"))
     if json:
         say_json(
-            _document(seen, place, section)
+            _document(seen, place, tables["dataset"])
             | {"inputs": list(shape.inputs), "outputs": shape.outputs, "task": shape.task}
+            | ({} if reported is None else _encoded(reported))
         )
         return
     for note in seen.notes:
         print(printable(note), file=sys.stderr)
     _say(seen)
+    if reported is not None and not all(one.inputs == (one.name,) for one in reported.columns):
+        _say_columns(reported)
     what = _classes(data) if shape.task == "classes" else "a real-valued target"
     say(f"{seen.path}: {shape.width:,} inputs, {what}")
     say(f"Written: {place}; train it with: optlab run {place}")
@@ -167,7 +217,7 @@ def _check_choices(kind: Kind, choices: Mapping[str, Any]) -> None:
     """
     fields = {field.name: field for field in registry.get("dataset", COMPONENTS[kind]).fields()}
     for key, value in choices.items():
-        option = "target" if key == "y" else key
+        option = _OPTIONS.get(key, key)
         if key not in fields:
             only = " or ".join(
                 label
@@ -197,6 +247,37 @@ def _document(seen: Preview, place: Path, section: dict[str, Any]) -> dict[str, 
         "width": seen.width,
         "target": seen.target,
     }
+
+
+def _encoded(reported: TableReport) -> dict[str, Any]:
+    """Return what becomes of the columns, for programs."""
+    columns = [
+        {
+            "name": one.name,
+            "role": one.role,
+            "missing": one.missing,
+            "distribution": one.distribution,
+            "inputs": list(one.inputs),
+        }
+        for one in reported.columns
+    ]
+    return {"encoded": columns, "training": reported.columns[0].count, "dropped": reported.dropped}
+
+
+def _say_columns(reported: TableReport) -> None:
+    """The roles of the columns, and what they become."""
+    headers = ["Column", "Role", "Missing", "In the training part", "Inputs"]
+    rows = [
+        [
+            printable(one.name),
+            printable(one.role),
+            f"{one.missing:,}",
+            printable(one.distribution),
+            f"{len(one.inputs):,}",
+        ]
+        for one in reported.columns
+    ]
+    say_table(headers, [headers, *rows])
 
 
 def _say(seen: Preview) -> None:

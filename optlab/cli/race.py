@@ -14,10 +14,11 @@ from typing import Annotated, Any
 
 import typer
 
+from optlab.cli.assignments import assignment
 from optlab.cli.follow import Outcome, follow
 from optlab.cli.output import say, say_json, say_table
 from optlab.cli.progress import view
-from optlab.cli.run import RUNNERS, assignment, fits_loss, runner_named, sound
+from optlab.cli.run import RUNNERS, fits_loss, runner_named, sound
 from optlab.core import registry
 from optlab.core.errors import InvalidInput
 from optlab.core.fields import Field, FieldSet
@@ -32,7 +33,7 @@ from optlab.training.population import check_compatible
 
 MAX_RUNS = 256
 """Runs of one race."""
-_LISTS = ("sizes", "names", "text")
+_LISTS = ("sizes", "numbers", "names", "text")
 """Kinds of fields in which a comma belongs to the value."""
 
 ORDER = 20

@@ -11,10 +11,12 @@ from typing import Annotated, get_args
 
 import typer
 
+from optlab.cli.assignments import assignment, switched
 from optlab.cli.follow import Outcome, follow
 from optlab.cli.output import say, say_json
 from optlab.cli.progress import view
 from optlab.cli.ranks import Ranks, check_devices, check_ranks, follow_first_rank, shared_by
+from optlab.cli.reading_data import own_table, prepare
 from optlab.cli.test_part import say_confusion, say_gaps
 from optlab.core.errors import InvalidInput
 from optlab.core.limits import UNTIL_STOPPED
@@ -75,6 +77,8 @@ def register(app: typer.Typer) -> None:
 _HELP = (
     "Train an experiment FILE or a PRESET, and store the run.\n\n"
     "Try: optlab run digits-mlp, then optlab run digits-mlp --set optimizer.lr=0.5 --steps 500. "
+    "A table of your own is trained as optlab import suggests: optlab run table.csv --set "
+    "dataset.target=price --set dataset.missing=mean. "
     "Presets: optlab list presets. "
     "Fields that --set can change: optlab show NAME; all changes are applied together, in any "
     "order. Giving a section another name "
@@ -90,7 +94,9 @@ def run(
     source: Annotated[
         str,
         typer.Argument(
-            metavar="FILE|PRESET", help="An experiment file (TOML), or the name of a preset."
+            metavar="FILE|PRESET",
+            help="An experiment file (TOML), the name of a preset, or a table of your own (CSV, "
+            "TSV, NPZ).",
         ),
     ] = "",
     changes: Annotated[
@@ -184,7 +190,9 @@ def run(
     elif changed_data:
         raise InvalidInput(ONLY_STORED, "changed_data")
     else:
-        experiment, begin = _fresh(source, given, asked, no_store, count, snapshot_bytes(snapshots))
+        experiment, begin = _fresh(
+            source, given, asked, no_store, count, snapshot_bytes(snapshots), silent=json
+        )
     outcome = follow(
         begin, Outcome(experiment.title(), ranks=count or 1), view(experiment, silent=json)
     )
@@ -239,6 +247,8 @@ def _fresh(
     no_store: bool,
     ranks: int | None,
     kept: int,
+    *,
+    silent: bool,
 ) -> tuple[Experiment, Callable[[], JobHandle]]:
     """Return the requested experiment, checked, and a function that starts it."""
     if not source:
@@ -246,7 +256,7 @@ def _fresh(
             "There is nothing to run; give an experiment file or a preset (optlab list presets), "
             "or --resume with a stored run."
         )
-    experiment = _sound(source, changes, runner, ranks)
+    experiment = _sound(source, changes, runner, ranks, silent=silent)
     where = runner if ranks is None else shared_runner(ranks)
 
     def begin() -> JobHandle:
@@ -259,17 +269,31 @@ def _fresh(
     return experiment, begin
 
 
-def _sound(source: str, changes: list[str], runner: RunnerChoice, ranks: int | None) -> Experiment:
+def _sound(
+    source: str, changes: list[str], runner: RunnerChoice, ranks: int | None, *, silent: bool
+) -> Experiment:
     """The experiment asked for, checked; in a worker where that executes code of the user's.
 
     Raises:
         InvalidInput: it is wrong.
         RunFailed: the worker ended.
     """
+    tables = own_table(source, dict(map(assignment, changes)), silent=silent)
+    if tables is not None:
+        # They hold these beside the suggested ones, which the change would undo.
+        changes = [change for change in changes if not change.startswith("dataset.columns=")]
 
     def asked_for(*, check: bool) -> list[Experiment]:
-        return [changed(load(source, check=check), changes, check=check)]
+        base = (
+            load(source, check=check)
+            if tables is None
+            else Experiment.from_dict(tables, check=check)
+        )
+        return [changed(base, changes, check=check)]
 
+    # Where the unchecked experiment is wrong, the checked one says why.
+    with contextlib.suppress(InvalidInput):
+        prepare(asked_for(check=False)[0].dataset, silent=silent)
     return sound(asked_for, runner, fit_loss=fits_loss(changes), ranks=ranks)[0]
 
 
@@ -385,26 +409,6 @@ def changed(experiment: Experiment, changes: list[str], *, check: bool = True) -
         if changes
         else experiment
     )
-
-
-def assignment(change: str) -> tuple[str, str]:
-    """Return path and value of a ``path=value`` text.
-
-    Raises:
-        InvalidInput: the text is not of that form.
-    """
-    path, equals, value = change.partition("=")
-    if not equals or not path.strip():
-        raise InvalidInput(
-            f"--set is '{change}', but it must be of the form path=value, such as optimizer.lr=0.1."
-        )
-    return path.strip(), value
-
-
-def switched(word: str) -> list[str]:
-    """Return the changes that ``NAME`` or ``NAME:EVERY`` stands for, as ``path=value`` texts."""
-    name, colon, every = word.partition(":")
-    return [f"instruments.{name}.every={every}" if colon else f"instruments.{name}=on"]
 
 
 def check_surroundings(experiment: Experiment, ranks: int | None = None) -> None:

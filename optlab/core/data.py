@@ -7,6 +7,8 @@ NumPy only; the engine moves parts to a device in the precision of the run.
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -15,6 +17,11 @@ from numpy.typing import NDArray
 
 LearningTask = Literal["classes", "regression"]
 
+Rows = NDArray[np.int64] | slice
+"""Rows of an array, by their numbers or one after another."""
+
+_BLOCK_BYTES = 64 * 1024 * 1024
+"""Bytes of inputs that are scaled at a time."""
 _SMALLEST, _LARGEST = 1e-130, 1e130
 """Sizes of inputs whose squares, and sums of them, are in the range of float64."""
 
@@ -106,7 +113,52 @@ def split_indices(
     return training_part, validation_part, test_part
 
 
-def filled(x: NDArray[np.float64], training: NDArray[np.int64]) -> NDArray[np.float64]:
+Scaled = tuple[NDArray[np.float64], NDArray[np.float64] | None, NDArray[np.float64] | None]
+"""Inputs, and the offset and the scale by which they became so, where there are any."""
+
+
+def apply_by_columns(
+    parts: Sequence[NDArray[np.float64]],
+    rule: Callable[[NDArray[np.float64], slice], Scaled],
+    untouched: NDArray[np.bool_] | None = None,
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Apply a rule that treats each input by itself to parts of a data set, in place.
+
+    It is applied to some inputs at a time, so that large parts are in memory once.
+
+    Args:
+        parts: arrays ``[n, *inputs]``; the training part is first.
+        rule: gives the new values of the examples of all parts ``[N, columns]``, offset and scale,
+            by the rows of the training part.
+        untouched: inputs that stay as they are, ``[*inputs]``.
+
+    Returns:
+        Offset and scale, ``[*inputs]``; 0 and 1 where there are none.
+    """
+    shape = parts[0].shape[1:]
+    width, total = math.prod(shape), sum(len(part) for part in parts)
+    flat = [part.reshape(len(part), width) for part in parts]
+    offset, scale = np.zeros(width), np.ones(width)
+    changed = np.arange(width) if untouched is None else np.flatnonzero(~untouched.reshape(-1))
+    if not len(changed):
+        return offset.reshape(shape), scale.reshape(shape)
+    # At least two columns: NumPy adds a single one up in another order.
+    several = max(2, _BLOCK_BYTES // (8 * max(total, 1)))
+    blocks = max(1, len(changed) // several)
+    for columns in np.array_split(changed, blocks):
+        values = np.empty((total, len(columns)))  # rows follow each other, as in the parts
+        np.concatenate([part[:, columns] for part in flat], out=values)
+        values, own_offset, own_scale = rule(values, slice(len(parts[0])))
+        if own_offset is not None and own_scale is not None:
+            offset[columns], scale[columns] = own_offset, own_scale
+        begin = 0
+        for part in flat:
+            part[:, columns] = values[begin : begin + len(part)]
+            begin += len(part)
+    return offset.reshape(shape), scale.reshape(shape)
+
+
+def filled(x: NDArray[np.float64], training: Rows) -> NDArray[np.float64]:
     """Return ``x`` ``[n, *inputs]`` with each nan replaced by the input's mean over ``training``.
 
     Only the rows ``training`` count, so that nothing of the other parts reaches the training data.
@@ -126,7 +178,7 @@ def filled(x: NDArray[np.float64], training: NDArray[np.int64]) -> NDArray[np.fl
 
 
 def unit_ranged(
-    x: NDArray[np.float64], training: NDArray[np.int64]
+    x: NDArray[np.float64], training: Rows
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
     """Scale each input of ``x`` ``[n, *inputs]`` to the range 0 to 1 over the rows ``training``.
 
@@ -141,7 +193,7 @@ def unit_ranged(
 
 
 def standardized(
-    x: NDArray[np.float64], training: NDArray[np.int64]
+    x: NDArray[np.float64], training: Rows
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
     """Standardize ``x`` ``[n, *inputs]`` to mean 0 and variance 1 over the rows ``training``.
 
@@ -156,7 +208,7 @@ def standardized(
 
 
 def _of_order_one(
-    x: NDArray[np.float64], training: NDArray[np.int64]
+    x: NDArray[np.float64], training: Rows
 ) -> tuple[NDArray[np.float64], NDArray[np.int_]]:
     """Return ``x`` with inputs whose squares would leave the range of float64 brought near 1.
 

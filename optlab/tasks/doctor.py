@@ -87,7 +87,7 @@ def _versions() -> Iterable[Finding]:
             essential=True,
         )
     for distribution, purpose in (
-        ("pyarrow", "export to Parquet"),
+        ("pyarrow", "export to Parquet, and fast reading of tables,"),
         ("distributed", "a cluster (pip install 'optlab[cluster]')"),
     ):
         yield Finding(

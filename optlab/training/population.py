@@ -62,12 +62,13 @@ def check_compatible(experiments: Sequence[Experiment]) -> None:
 def _shared(experiment: Experiment) -> dict[str, Hashable]:
     """Return path → value of everything that is the same in all runs of a population."""
     dataset = experiment.dataset
+    values_alone = dataset.fields_of_values()
     return {
         "dataset.name": dataset.name,
         **{
             f"dataset.{field.name}": getattr(dataset, field.name)
             for field in dataset.fields()
-            if field.name not in dataset.value_fields
+            if field.name not in values_alone
         },
         **{section: getattr(experiment, section) for section in _WHOLE_SECTIONS},
         **{field: getattr(experiment.general, field) for field in _GENERAL_FIELDS},

@@ -11,6 +11,7 @@ import pytest
 
 from optlab.entry import main
 from optlab.experiment import Experiment
+from tests.customer_table import ROLES, write_customers
 
 
 def write(folder: Path, content: str) -> str:
@@ -113,3 +114,57 @@ def test_that_a_table_with_a_class_called_none_trains_on_it(
     rows = "".join(f"{i},{('none', 'mild', 'severe')[i % 3]}\n" for i in range(30))
     document = imported(capsys, write(tmp_path, "a,finding\n" + rows), "--missing", "drop")
     assert document["outputs"] == 3
+
+
+def test_that_a_table_of_customers_is_imported_with_roles_and_weights(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = str(write_customers(tmp_path / "customers.csv"))
+    assert main(["import", path, "--to", "experiment.toml"]) == 2
+    assert "the value is missing" in capsys.readouterr().err
+    flags = ["--missing", "median", "--column", "size=ordinal:S<M<L", "--class-weights"]
+    document = imported(capsys, path, *flags)
+    assert set(document["dataset"]["columns"]) == {*ROLES, "size=ordinal:S<M<L"} - {"size=category"}
+    assert len(document["notes"]) == 1 and "'customer_id' has 240 different" in document["notes"][0]
+    encoded = {column["name"]: column for column in document["encoded"]}
+    assert encoded["size"]["inputs"] == ["size"] and "customer_id" not in encoded
+    assert encoded["plan"]["inputs"] == ["plan=basic", "plan=plus", "plan=pro"]
+    experiment = Experiment.load(Path("experiment.toml"))
+    counts = np.bincount(experiment.dataset.load().training.y)
+    weights = np.array(experiment.loss.values()["class_weights"])
+    np.testing.assert_allclose(weights * counts, counts.sum() / 2, rtol=1e-5)
+    assert main(["import", path, "--force", "--to", "experiment.toml", *flags]) == 0
+    assert "ordinal:S<M<L" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("flags", "sentence"),
+    [
+        (["--column", "a=categry"], "did you mean category"),
+        (["--column", "b=category"], "has no column 'b'"),
+        (["--encoding", "koi8"], "--encoding is 'koi8', but it must be one of auto, utf-8"),
+        (["--class-weights", "--task", "regression"], "Class weights need classes"),
+    ],
+)
+def test_that_wrong_roles_are_one_sentence_and_nothing_is_written(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], flags: list[str], sentence: str
+) -> None:
+    path = write(tmp_path, "a,t\n1,0\n2,1\n3,0\n")
+    assert main(["import", path, "--to", "experiment.toml", *flags]) == 2
+    output = capsys.readouterr()
+    assert sentence in output.err and output.err.count("\n") == 1
+    assert not Path("experiment.toml").exists()
+
+
+def test_that_what_the_options_say_of_writing_reaches_the_numbers(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "table.csv"
+    rows = "".join(f"'Köln; {i % 2}';{i};{-999 if i == 3 else i % 5};{i % 2}\n" for i in range(20))
+    path.write_bytes(("where;a;b;t\n" + rows).encode("latin-1"))
+    flags = ["--quote", "single", "--encoding", "latin-1", "--missing-word=-999"]
+    document = imported(capsys, str(path), *flags, "--missing", "indicator")
+    assert document["dataset"]["columns"] == ["where=category"]
+    data = Experiment.load(Path("experiment.toml")).dataset.load()
+    assert {"where=Köln; 0", "where=Köln; 1"} <= set(data.input_names)
+    assert sum(np.isclose(part.x, -999).any() for part in (data.training, data.test)) == 0

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import ClassVar
 
 import numpy as np
@@ -19,6 +19,7 @@ from optlab.core.data import (
     Data,
     DataShape,
     Part,
+    apply_by_columns,
     filled,
     split_indices,
     standardized,
@@ -143,6 +144,20 @@ class Dataset(Component):
         x, y = self.draw(rng, n)
         return Part((x - offset) / scale, y)
 
+    def fields_of_values(self) -> tuple[str, ...]:
+        """Return :attr:`value_fields`, without those that change shapes beside the other fields."""
+        return self.value_fields
+
+    def prepare(self) -> Iterator[float]:
+        """Read what takes long before :meth:`load`, and yield now and then the share that was read.
+
+        A caller that stops before the end has read nothing.
+
+        Raises:
+            InvalidInput: what is read cannot be used.
+        """
+        yield from ()
+
     def test_examples(
         self,
     ) -> tuple[NDArray[np.float64], NDArray[np.int64] | NDArray[np.float64]] | None:
@@ -181,29 +196,15 @@ class Dataset(Component):
         """
         x, y = self.examples(self.rng("examples"))
         separate_test = self.test_examples()
-        by_class = y.astype(np.int64) if self.shape().task == "classes" else None
-        rows = split_indices(
-            len(x),
-            self.validation,
-            self.test if separate_test is None else 0.0,
-            self.rng("split"),
-            by_class,
-        )
-        if len(rows[0]) == 0:
-            raise InvalidInput(
-                f"dataset.validation ({self.validation:g}) and dataset.test ({self.test:g}) leave "
-                f"no example of {len(x)} for training; they must add up to less than 1.",
-                "dataset.validation",
-            )
-        x = filled(x, rows[0])
-        offset, scale = np.zeros(x.shape[1:]), np.ones(x.shape[1:])
-        if self.unit_range:
-            x, offset, scale = unit_ranged(x, rows[0])
-        elif self.standardize:
-            x, offset, scale = standardized(x, rows[0])
-        targets = y if by_class is None else by_class
+        classes = y.astype(np.int64) if self.shape().task == "classes" else None
+        rows = self.split(len(x), classes)
+        inputs = self.inputs(x, rows)
+        del x
+        offset, scale = self._scale(inputs)
+        targets = y if classes is None else classes
         training, validation, test = (
-            Part(np.ascontiguousarray(x[r]), np.ascontiguousarray(targets[r])) for r in rows
+            Part(values, np.ascontiguousarray(targets[r]))
+            for values, r in zip(inputs, rows, strict=True)
         )
         if separate_test is not None:
             test = Part((separate_test[0] - offset) / scale, separate_test[1])
@@ -217,6 +218,63 @@ class Dataset(Component):
             offset=offset,
             scale=scale,
         )
+
+    def split(
+        self, n: int, classes: NDArray[np.int64] | None
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+        """Return the rows of the training, validation and test parts of ``n`` examples.
+
+        Args:
+            n: number of examples.
+            classes: class of each, ``[n]``; None for a regression.
+
+        Raises:
+            InvalidInput: the shares leave no training example.
+        """
+        test = self.test if self.test_examples() is None else 0.0
+        rows = split_indices(n, self.validation, test, self.rng("split"), classes)
+        if len(rows[0]) == 0:
+            raise InvalidInput(
+                f"dataset.validation ({self.validation:g}) and dataset.test ({self.test:g}) leave "
+                f"no example of {n} for training; they must add up to less than 1.",
+                "dataset.validation",
+            )
+        return rows
+
+    def inputs(
+        self, x: NDArray[np.float64], rows: Sequence[NDArray[np.int64]]
+    ) -> list[NDArray[np.float64]]:
+        """Return the inputs of each part, not yet scaled, with missing values filled.
+
+        What is computed from data is computed from the training part alone.
+
+        Args:
+            x: as in :meth:`examples`. rows: of the parts; the training part is first.
+
+        Returns:
+            Arrays ``[len(rows[i]), *inputs]`` that nothing else holds.
+        """
+        parts = [np.ascontiguousarray(x[r]) for r in rows]
+        if any(np.isnan(part).any() for part in parts):
+            apply_by_columns(parts, lambda values, training: (filled(values, training), None, None))
+        return parts
+
+    def unscaled(self) -> NDArray[np.bool_] | None:
+        """Return which input values are never scaled, ``[inputs]``; None where all are."""
+        return None
+
+    def _scale(
+        self, parts: Sequence[NDArray[np.float64]]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Scale the inputs of the parts, in place, by the training part, the first one.
+
+        Returns:
+            Offset and scale, ``[*inputs]``.
+        """
+        rule = unit_ranged if self.unit_range else standardized if self.standardize else None
+        if rule is None:
+            return np.zeros(parts[0].shape[1:]), np.ones(parts[0].shape[1:])
+        return apply_by_columns(parts, rule, self.unscaled())
 
     def rng(self, purpose: str) -> np.random.Generator:
         """Return a separate generator for each purpose, so that no draw affects another."""

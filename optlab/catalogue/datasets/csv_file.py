@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from collections import OrderedDict
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import ClassVar
 
@@ -14,12 +15,29 @@ from optlab.catalogue.datasets.base import Dataset
 from optlab.core.data import DataShape
 from optlab.core.errors import InvalidInput
 from optlab.core.fields import Texts, choice, names, text
-from optlab.outside.datafiles.csv_table import Table, read_table
-from optlab.outside.datafiles.dialect import Asked, Decimal, Delimiter, Dialect, Header, Missing
+from optlab.outside.datafiles.csv_table import Table, read_table, reading
+from optlab.outside.datafiles.dialect import (
+    Asked,
+    Decimal,
+    Delimiter,
+    Dialect,
+    Encoding,
+    Header,
+    Missing,
+    Quote,
+)
+from optlab.outside.datafiles.encoding import Encoding as InputEncoding
+from optlab.outside.datafiles.encoding import fitted, is_plain
+from optlab.outside.datafiles.roles import CODED, parsed
 
 
 class CSVFile(Dataset):
-    """Your own table: one example per row, one input per column, and one column for the target.
+    """Your own table: one example per row, and columns with roles, one of them the target.
+
+    A column is a number unless a role is stated for it: category (one input for each of its words),
+    ordinal, boolean, date, calendar, text, id or ignore. Everything that is computed from the data
+    (means that stand for missing values, the words that get an input, offset and scale) is computed
+    from the training rows alone. Inputs of 0 and 1 that stand for words are not standardized.
 
     Nothing is guessed silently: an error names the line and column that cannot be read. Words in
     the target column become classes; a real-valued target is used as stored in the file.
@@ -49,40 +67,92 @@ class CSVFile(Dataset):
         help="Whether the target is a class or a real number; auto: classes if the column holds "
         "words or few distinct integers.",
     )
-    delimiter: Delimiter = choice("auto", "Delimiter", help="Character between columns.")
-    decimal: Decimal = choice(
-        "auto", "Decimal sign", help="Whether numbers are written 1.5 or 1,5."
+    columns: Texts = names(
+        (),
+        "Roles",
+        help="What columns are for, as NAME=ROLE; a column that is not listed is a number. Roles: "
+        "number, category, ordinal:S<M<L, boolean, date, date:dmy, date:mdy, calendar, text, id, "
+        "ignore.",
     )
-    header: Header = choice("auto", "Header", help="Whether the first row names the columns.")
     missing: Missing = choice(
         "refuse",
         "Missing values",
-        help="Whether a missing value is an error, drops its row, or is replaced by the mean of "
-        "its "
-        "column over the training part.",
+        help="Whether a missing value is an error, drops its row, or is replaced by the mean or "
+        "the median of its column over the training part; indicator: by the mean, with another "
+        "input that says where it was missing. A missing word is a category of its own.",
     )
     ignore: Texts = names(
         (),
         "Ignored columns",
         help="Columns that are not inputs, by name or number from 1: an identifier, a row number.",
     )
+    missing_words: Texts = names(
+        (),
+        "Missing words",
+        help="Cells that stand for a missing value, such as -999, beside empty ones, NA, NaN, "
+        "null, none, ? and -.",
+    )
+    delimiter: Delimiter = choice("auto", "Delimiter", help="Character between columns.")
+    decimal: Decimal = choice(
+        "auto", "Decimal sign", help="Whether numbers are written 1.5 or 1,5."
+    )
+    header: Header = choice("auto", "Header", help="Whether the first row names the columns.")
+    quote: Quote = choice(
+        "double", "Quotes", help="Sign around cells that hold a delimiter or a line break."
+    )
+    encoding: Encoding = choice(
+        "auto",
+        "Encoding",
+        help="How characters are stored; auto: UTF-8, or what the first bytes of the file declare.",
+    )
 
     def shape(self) -> DataShape:
-        table = self._table()
+        table = self.table()
+        encoding = self._encoding()
         return DataShape(
-            (table.x.shape[1],),
+            (len(table.inputs) if encoding is None else len(encoding.names),),
             len(table.class_names) if table.task == "classes" else 1,
             table.task,
         )
 
+    def fields_of_values(self) -> tuple[str, ...]:
+        # The words that have an input are those of the training rows, which the data seed chooses.
+        fixed = self.missing != "indicator" and not any(
+            parsed(entry)[1].name in CODED for entry in self.columns
+        )
+        return self.value_fields if fixed else ("standardize", "unit_range")
+
     def examples(
         self, rng: np.random.Generator
     ) -> tuple[NDArray[np.float64], NDArray[np.int64] | NDArray[np.float64]]:
-        table = self._table()
-        return table.x.copy(), table.y.copy()
+        table = self.table()
+        # Not a copy: a large table is in memory once. What is changed are its parts.
+        x = table.x.view()
+        x.setflags(write=False)
+        return x, table.y.copy()
+
+    def inputs(
+        self, x: NDArray[np.float64], rows: Sequence[NDArray[np.int64]]
+    ) -> list[NDArray[np.float64]]:
+        encoding = self._encoding()
+        if encoding is None:
+            return super().inputs(x, rows)
+        parts = [encoding.inputs(x, part) for part in rows]
+        if parts[0].shape[1] == 0:
+            raise InvalidInput(
+                f"{self.path}: the training rows leave no input; state other roles "
+                "(dataset.columns).",
+                "dataset.columns",
+            )
+        return parts
+
+    def unscaled(self) -> NDArray[np.bool_] | None:
+        encoding = self._encoding()
+        return None if encoding is None else encoding.binary
 
     def input_names(self) -> Sequence[str]:
-        return self._table().names
+        encoding = self._encoding()
+        return self.table().names if encoding is None else encoding.names
 
     def reads_outside(self) -> bool:
         return bool(self.path)
@@ -91,7 +161,7 @@ class CSVFile(Dataset):
         return Path(self.path).name or self.name
 
     def class_names(self) -> Sequence[str]:
-        return self._table().class_names
+        return self.table().class_names
 
     def dialect(self) -> Dialect:
         """Return the options for reading the file."""
@@ -103,12 +173,36 @@ class CSVFile(Dataset):
             self.target,
             self.task,
             self.ignore,
+            self.quote,
+            self.encoding,
+            self.missing_words,
+            self.columns,
         )
 
     def files(self) -> tuple[Path, ...]:
         return (Path(self.path).expanduser(),) if self.path else ()
 
-    def _table(self) -> Table:
+    def prepare(self) -> Iterator[float]:
+        key = self._key()
+        if key not in _tables:
+            _make_room(key)
+            _tables[key] = yield from reading(key[0], key[1])
+
+    def column_inputs(self) -> list[tuple[str, ...]]:
+        """Return the names of the inputs that each input column becomes."""
+        encoding = self._encoding()
+        if encoding is None:
+            return [(name,) for name in self.table().names]
+        return [column.names for column in encoding.columns]
+
+    def _encoding(self) -> InputEncoding | None:
+        """Return how columns become inputs; None where each is its number."""
+        table = self.table()
+        if is_plain(table, self.missing):
+            return None
+        return _encoding_of(self, *self._key()[2:])
+
+    def _key(self) -> _Key:
         if not self.path:
             raise InvalidInput(
                 "dataset.path is empty; it must be the path of a CSV file.", "dataset.path"
@@ -122,10 +216,43 @@ class CSVFile(Dataset):
                 f"{getattr(error, 'strerror', None) or error}.",
                 "dataset.path",
             ) from None
-        return _read(path, self.dialect(), state.st_mtime_ns, state.st_size)
+        return path, self.dialect(), state.st_mtime_ns, state.st_size
+
+    def table(self) -> Table:
+        """Return the columns as they stand in the file, all rows in its order.
+
+        Raises:
+            InvalidInput: the file cannot be read, or not as it is stated to be written.
+        """
+        key = self._key()
+        if key not in _tables:
+            _make_room(key)
+            _tables[key] = read_table(key[0], key[1])
+        _tables.move_to_end(key)
+        return _tables[key]
+
+
+_Key = tuple[Path, Dialect, int, int]
+"""What a table was read from: path, dialect, and time and size of the file."""
+_MOST_TABLES = 2
+_LARGE_BYTES = 64 * 1024 * 1024
+"""Beside a table of more bytes no other is kept."""
+_tables: OrderedDict[_Key, Table] = OrderedDict()
+"""The tables that were read last: a file is read again when it, or how it is read, has changed."""
+
+
+def _make_room(key: _Key) -> None:
+    """Forget tables, so that there is room for another one."""
+    if max([key[3], *(other[3] for other in _tables)]) > _LARGE_BYTES:
+        _tables.clear()
+        _encoding_of.cache_clear()
+    while len(_tables) >= _MOST_TABLES:
+        _tables.popitem(last=False)
 
 
 @functools.lru_cache(maxsize=2)
-def _read(path: Path, dialect: Dialect, modified: int, size: int) -> Table:
-    """Read the table of a file, again when the file has changed."""
-    return read_table(path, dialect)
+def _encoding_of(dataset: CSVFile, modified: int, size: int) -> InputEncoding:
+    """Return the encoding of a file's table by the training rows of a data set."""
+    table = dataset.table()
+    classes = table.y.astype(np.int64) if table.task == "classes" else None
+    return fitted(table, dataset.split(len(table.x), classes)[0], dataset.missing)

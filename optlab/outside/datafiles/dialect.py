@@ -9,27 +9,34 @@ from __future__ import annotations
 import csv
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Literal, cast
+from typing import Any, Literal, cast
+
+from optlab.outside.datafiles.dates import likely_order
 
 Delimiter = Literal["auto", "comma", "semicolon", "tab", "pipe", "space"]
 Decimal = Literal["auto", "point", "comma"]
 Header = Literal["auto", "yes", "no"]
-Missing = Literal["refuse", "drop", "mean"]
+Quote = Literal["double", "single", "none"]
+Encoding = Literal["auto", "utf-8", "utf-16", "windows-1252", "latin-1"]
+Missing = Literal["refuse", "drop", "mean", "median", "indicator"]
 Asked = Literal["auto", "classes", "regression"]
 Row = tuple[int, tuple[str, ...]]
 """Line number in the file, counted from 1, and the cells of the line."""
 
 SAMPLE = 200
 """Rows from which the dialect is guessed."""
-MISSING = frozenset({"", "na", "n/a", "nan", "null", "none", "?", "-"})
+MISSING = frozenset({"", "na", "n/a", "#n/a", "nan", "null", "none", "?", "-"})
 """Cells that stand for a missing value, in lower case."""
 CLASS_WORDS = frozenset({"none"})
 """Words among :data:`MISSING` that are a class in a target column of words ("none, mild, severe")."""
 
+_QUOTES = {"double": '"', "single": "'"}
 _SIGNS = {"comma": ",", "semicolon": ";", "tab": "\t", "pipe": "|", "space": " "}
 _THOUSANDS = re.compile(r"[+-]?\d{1,3}(,\d{3})+(\.\d+)?")
+_LINES = 50
+"""Lines from which the delimiter is guessed."""
 _COUNTED_COLUMNS = 6
 """Columns from which on a row 0, 1, 2, … is a header whatever stands below it."""
 _DIGITS = 19
@@ -44,6 +51,11 @@ class Dialect:
     Attributes:
         target: name of the target column, or its number from 1; "" for the last one.
         ignore: names or numbers of columns that are neither inputs nor the target.
+        quote: sign around cells that hold a delimiter or a line break.
+        encoding: of the characters; auto: UTF-8, or what the first bytes of the file declare.
+        missing_words: cells that stand for a missing value, beside :data:`MISSING`.
+        columns: what columns are for, as ``"city=category"``; see
+            :mod:`optlab.outside.datafiles.roles`.
     """
 
     delimiter: Delimiter = "auto"
@@ -53,11 +65,33 @@ class Dialect:
     target: str = ""
     task: Asked = "auto"
     ignore: tuple[str, ...] = ()
+    quote: Quote = "double"
+    encoding: Encoding = "auto"
+    missing_words: tuple[str, ...] = ()
+    columns: tuple[str, ...] = ()
+
+    @property
+    def missing_cells(self) -> frozenset[str]:
+        """The cells that stand for a missing value, in lower case."""
+        return MISSING | {word.strip().lower() for word in self.missing_words}
+
+    @property
+    def quote_sign(self) -> str:
+        """The sign around cells; "" where quotes are characters like any other."""
+        return _QUOTES.get(self.quote, "")
+
+
+def cells_of(lines: Iterable[str], delimiter: str, quote: str) -> Any:
+    """Return a reader of the cells of lines (``csv.reader``), strict about quotes."""
+    options: dict[str, Any] = {"quotechar": quote} if quote else {"quoting": csv.QUOTE_NONE}
+    return csv.reader(lines, delimiter=delimiter, skipinitialspace=True, strict=True, **options)
 
 
 def delimiter_sign(dialect: Dialect, text: str) -> str:
     """Return the delimiter: the stated one, or the likely one of a text."""
-    return _SIGNS[dialect.delimiter] if dialect.delimiter != "auto" else _likely_delimiter(text)
+    if dialect.delimiter != "auto":
+        return _SIGNS[dialect.delimiter]
+    return _likely_delimiter(text, dialect.quote_sign)
 
 
 def delimiter_name(sign: str) -> Delimiter:
@@ -89,8 +123,10 @@ def has_header(dialect: Dialect, rows: Sequence[Row], decimal: str) -> bool:
     if not rest:
         return not all(is_number(cell, decimal) for cell in first)
     columns = list(zip(*rest, strict=True))
+    missing = dialect.missing_cells
     return _counts_columns(first, columns, rest[0]) or any(
-        _names_a_column(cell, column, decimal) for cell, column in zip(first, columns, strict=True)
+        _names_a_column(cell, column, decimal, missing)
+        for cell, column in zip(first, columns, strict=True)
     )
 
 
@@ -155,17 +191,17 @@ def is_index(name: str, cells: Sequence[str]) -> bool:
     return counts and (first in (0, 1) or name == "" or name.lower().startswith("unnamed"))
 
 
-def _likely_delimiter(text: str) -> str:
+def _likely_delimiter(text: str, quote: str) -> str:
     """Return the sign that divides the first lines evenly, into the cleanest and most cells.
 
     A cell is clean if it is a number or holds no other sign: a semicolon divides ``0,5;1,5`` into
     two clean cells, a comma into three that are not.
     """
-    lines = [line for line in text.splitlines()[:50] if line.strip()]
+    lines = _first_lines(text, quote)
     candidates: dict[tuple[float, int], str] = {}
     for sign in (" ", ",", "|", "\t", ";"):
         try:
-            rows = list(csv.reader(lines, delimiter=sign, skipinitialspace=True))
+            rows = [cells for cells in cells_of(lines, sign, quote) if any(map(str.strip, cells))]
         except csv.Error:
             continue
         widths = {len(cells) for cells in rows}
@@ -178,6 +214,19 @@ def _likely_delimiter(text: str) -> str:
     # Ragged whatever divides it: take the one that occurs most, so that the message is about the
     # ragged row.
     return max((";", "\t", "|", ","), key=lambda sign: sum(line.count(sign) for line in lines))
+
+
+def _first_lines(text: str, quote: str) -> list[str]:
+    """Return the first lines, without those that a quoted line break may have cut in two."""
+    lines = [line for line in text.splitlines(keepends=True)[:_LINES] if line.strip()]
+    if not quote:
+        return lines
+    open_quotes = 0
+    whole = 0
+    for number, line in enumerate(lines, start=1):
+        open_quotes += line.count(quote)
+        whole = number if open_quotes % 2 == 0 else whole
+    return lines[:whole] or lines
 
 
 def _is_clean(cell: str, delimiter: str) -> bool:
@@ -211,12 +260,16 @@ def _is_digits(cell: str) -> bool:
     return cell.isascii() and cell.isdigit() and len(cell) < _DIGITS
 
 
-def _names_a_column(cell: str, column: Sequence[str], decimal: str) -> bool:
+def _names_a_column(
+    cell: str, column: Sequence[str], decimal: str, missing: frozenset[str]
+) -> bool:
     """Return whether the first cell of a column is its name: it is unlike all cells below it."""
-    if is_number(cell, decimal) or cell.lower() in MISSING:
+    if is_number(cell, decimal) or cell.lower() in missing or likely_order([cell]) is not None:
         return False
-    numbers = all(is_number(other, decimal) or other.lower() in MISSING for other in column)
-    if numbers:
+    present = [other for other in column if other.lower() not in missing]
+    if all(is_number(other, decimal) for other in present):
+        return True
+    if likely_order(present) is not None:
         return True
     # A column of classes: every value occurs again, its name does not.
     distinct = set(column)

@@ -22,12 +22,14 @@ from optlab.core.errors import InvalidInput
 from optlab.core.fields import shown
 from optlab.core.reading import open_regular
 from optlab.outside.datafiles.csv_table import Rows, read_rows
+from optlab.outside.datafiles.dates import likely_order
 from optlab.outside.datafiles.dialect import (
-    MISSING,
     Decimal,
     Delimiter,
     Dialect,
+    Encoding,
     Header,
+    Quote,
     alike,
     class_name,
     delimiter_name,
@@ -37,12 +39,18 @@ from optlab.outside.datafiles.dialect import (
 )
 from optlab.outside.datafiles.idx_arrays import labels_beside, read_head, read_idx, usual_files
 from optlab.outside.datafiles.npz_arrays import entries, read_array, usual_names
+from optlab.outside.datafiles.roles import NO_INPUTS, column_number, entry, parsed
+from optlab.outside.datafiles.suggestions import suggestions
 from optlab.outside.datafiles.targets import is_one_hot
 
 ROWS = 50
+"""Rows that are shown."""
+SUGGESTING_ROWS = 1000
+"""Rows by which roles are suggested."""
 COLUMNS = 64
 """Columns that are shown; a picture has more, and nobody reads them."""
 
+ColumnKind = Literal["whole", "real", "words", "dates", "missing"]
 Kind = Literal["csv", "npz", "idx"]
 COMPONENTS: Mapping[Kind, str] = {"csv": "csv_file", "npz": "npz_file", "idx": "idx_files"}
 """Kind of file → the data set that reads it."""
@@ -58,6 +66,8 @@ _TARGETS = (
     "diagnosis",
     "quality",
     "price",
+    "churn",
+    "churned",
 )
 
 
@@ -66,7 +76,7 @@ class Column:
     """One column: its name, and what it holds."""
 
     name: str
-    kind: Literal["whole", "real", "words", "missing"]
+    kind: ColumnKind
 
 
 @dataclass(frozen=True)
@@ -100,10 +110,11 @@ class Preview:
         return {"name": COMPONENTS[self.kind], **self.choices, **changes}
 
 
-def preview(path: str | Path, **choices: Any) -> Preview:
+def preview(path: str | Path, *, suggest: bool = True, **choices: Any) -> Preview:
     """Look at a file or folder.
 
     Args:
+        suggest: whether to suggest roles for the columns of a table that have none.
         choices: fields of the data set that the user has chosen (``delimiter="semicolon"``,
             ``target="species"``); the rest is suggested.
     """
@@ -113,7 +124,9 @@ def preview(path: str | Path, **choices: Any) -> Preview:
     except InvalidInput as error:
         return Preview(str(place), "csv", problem=str(error))
     try:
-        return {"csv": _csv, "npz": _npz, "idx": _idx}[kind](place.resolve(), choices)
+        if kind == "csv":
+            return _csv(place.resolve(), choices, suggest=suggest)
+        return {"npz": _npz, "idx": _idx}[kind](place.resolve(), choices)
     except InvalidInput as error:
         key = "images" if kind == "idx" else "path"
         return Preview(
@@ -164,50 +177,120 @@ def kind_of(path: Path) -> Kind:
     return "npz" if path.suffix.lower() == ".npz" else "csv"
 
 
-def _csv(path: Path, choices: Mapping[str, Any]) -> Preview:
+def _csv(path: Path, choices: Mapping[str, Any], *, suggest: bool) -> Preview:
     dialect = Dialect(
         cast(Delimiter, choices.get("delimiter", "auto")),
         cast(Decimal, choices.get("decimal", "auto")),
         cast(Header, choices.get("header", "auto")),
+        quote=cast(Quote, choices.get("quote", "double")),
+        encoding=cast(Encoding, choices.get("encoding", "auto")),
+        missing_words=tuple(choices.get("missing_words", ())),
     )
-    found = read_rows(path, dialect, ROWS)
-    rows = [cells for _, cells in found.rows[:ROWS]]
+    found, dialect, notes = _read(path, dialect)
+    missing = dialect.missing_cells
+    sample = [cells for _, cells in found.rows]
+    rows = sample[:ROWS]
     columns = tuple(
-        Column(name, _column_kind([row[i] for row in rows], found.decimal))
+        Column(name, _column_kind([row[i] for row in rows], found.decimal, missing))
         for i, name in enumerate(found.names[:COLUMNS])
     )
-    suggested = next(
+    likely = next(
         (name for name in found.names if name.strip().lower() in _TARGETS), found.names[-1]
     )
-    target = choices.get("target") or suggested
+    target = choices.get("target") or likely
     settled = {
         "path": str(path),
         "target": target,
         "delimiter": delimiter_name(found.delimiter),
         "decimal": "point" if found.decimal == "." else "comma",
         "header": "yes" if found.has_header else "no",
+        "encoding": dialect.encoding,
         **choices,
     }
     if not found.has_header and not choices.get("target"):
-        settled["target"] = str(found.names.index(suggested) + 1)
+        settled["target"] = str(found.names.index(likely) + 1)
+    if suggest:
+        roles, further = _suggested(path, found, sample, settled, missing)
+        settled["columns"] = [*settled.get("columns", ()), *roles]
+        notes += further
     shown_rows = tuple(row[:COLUMNS] for row in rows)
-    notes = (
-        *_index_notes(found.names, rows, target, choices.get("ignore", ())),
-        *_class_notes(target, found, rows),
-    )
+    inputs = _inputs(path, found.names, settled)
+    notes += (*_index_notes(found.names, rows, inputs), *_class_notes(target, found, rows))
     return Preview(
         str(path), "csv", columns, shown_rows, None, len(found.names), target, settled, notes=notes
     )
 
 
+def _read(path: Path, dialect: Dialect) -> tuple[Rows, Dialect, tuple[str, ...]]:
+    """Return the first rows, the dialect with a likely encoding, and a note on it."""
+    try:
+        return read_rows(path, dialect, SUGGESTING_ROWS), dialect, ()
+    except InvalidInput as error:
+        if error.field != "dataset.encoding" or dialect.encoding != "auto":
+            raise
+    for name in _OTHER_ENCODINGS:
+        likely = dataclasses.replace(dialect, encoding=name)
+        try:
+            rows = read_rows(path, likely, SUGGESTING_ROWS)
+        except InvalidInput as error:
+            if error.field != "dataset.encoding":
+                raise
+            continue
+        note = f"The file is not UTF-8; it is read as {name}. Check letters with accents."
+        return rows, likely, (note,)
+    raise AssertionError("every byte is a character of latin-1")
+
+
+_OTHER_ENCODINGS: tuple[Encoding, ...] = ("windows-1252", "latin-1")
+
+
+def _suggested(
+    path: Path,
+    found: Rows,
+    sample: Sequence[Sequence[str]],
+    settled: Mapping[str, Any],
+    missing: frozenset[str],
+) -> tuple[list[str], tuple[str, ...]]:
+    """Return entries for the columns without a role that are not numbers, and notes on them."""
+    stated = {
+        column_number(path, found.names, parsed(text)[0], "columns")
+        for text in settled.get("columns", ())
+    }
+    free = _inputs(path, found.names, settled) - stated
+    roles = list(
+        suggestions(found.names, sample, found.decimal, missing, lambda number: number in free)
+    )
+    if free | stated <= {number for number, one in roles if one.role.name in NO_INPUTS}:
+        # A table needs an input, though it tells the rows apart.
+        roles = [pair for pair in roles if pair[1].role.name not in NO_INPUTS]
+    named = [found.names[number] if found.has_header else str(number + 1) for number, _ in roles]
+    return (
+        [entry(name, one.role) for name, (_, one) in zip(named, roles, strict=True)],
+        tuple(one.note for _, one in roles if one.note),
+    )
+
+
+def _inputs(path: Path, names: Sequence[str], settled: Mapping[str, Any]) -> set[int]:
+    """Return the numbers of the columns that are inputs unless a role says otherwise."""
+    left_out = [("target", settled["target"])] if settled["target"] else []
+    left_out += [("ignore", name) for name in settled.get("ignore", ())]
+    left_out += [
+        ("columns", name)
+        for name, role in map(parsed, settled.get("columns", ()))
+        if role.name in NO_INPUTS
+    ]
+    numbers = {column_number(path, names, name, field) for field, name in left_out}
+    return set(range(len(names))) - numbers
+
+
 def _index_notes(
-    names: Sequence[str], rows: Sequence[tuple[str, ...]], target: str, ignored: Sequence[str]
+    names: Sequence[str], rows: Sequence[tuple[str, ...]], inputs: set[int]
 ) -> Iterator[str]:
-    """Yield a note for each column that counts the rows and would be an input."""
-    for number, name in enumerate(names):
-        chosen = {name, str(number + 1)} & {target, *ignored}
+    """Yield a note for each column that counts the rows and is an input."""
+    for number in sorted(inputs):
+        name = names[number]
         stored = "" if name == f"column {number + 1}" else name
-        if not chosen and is_index(stored, [row[number] for row in rows]):
+        if is_index(stored, [row[number] for row in rows]):
             yield (
                 f"Column {shown(name)} counts the rows. As an input it may give the target away; "
                 f"leave it out by dataset.ignore (--ignore {shown(name)})."
@@ -228,15 +311,13 @@ def _class_notes(target: str, found: Rows, rows: Sequence[tuple[str, ...]]) -> I
         )
 
 
-def _column_kind(
-    cells: Sequence[str], decimal: str
-) -> Literal["whole", "real", "words", "missing"]:
+def _column_kind(cells: Sequence[str], decimal: str, missing: frozenset[str]) -> ColumnKind:
     """Return what the cells of a column hold, missing ones aside."""
-    present = [cell for cell in cells if cell.lower() not in MISSING]
+    present = [cell for cell in cells if cell.lower() not in missing]
     if not present:
         return "missing"
     if not all(is_number(cell, decimal) for cell in present):
-        return "words"
+        return "dates" if likely_order(present) is not None else "words"
     integers = all(float(with_point(cell, decimal)).is_integer() for cell in present)
     return "whole" if integers else "real"
 

@@ -111,7 +111,8 @@ def test_that_import_writes_an_experiment_that_runs_and_replaces_only_what_it_ma
     assert main(["run", str(written), "--no-store", "--steps", "3"]) == 0
     assert main(["import", str(path)]) == 2
     before = written.read_text(encoding="utf-8")
-    assert main(["import", str(path), "--target", "length", "--force"]) == 2
+    flags = ["--target", "length", "--column", "species=number"]
+    assert main(["import", str(path), *flags, "--force"]) == 2
     assert "'species': 'a' is not a number" in capsys.readouterr().err
     assert written.read_text(encoding="utf-8") == before
     path.write_text(
