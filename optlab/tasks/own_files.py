@@ -8,6 +8,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from optlab.catalogue.datasets.base import Dataset
+from optlab.catalogue.datasets.csv_file import CSVFile
+from optlab.core import registry
 from optlab.core.data import DataShape
 from optlab.core.errors import InvalidInput
 from optlab.outside.datafiles.preview import Preview, preview
@@ -15,33 +18,62 @@ from optlab.outside.own_models import sources
 from optlab.outside.own_models.records import Registration
 from optlab.outside.own_models.registering import USUAL, register
 from optlab.outside.own_models.sources import Source
-from optlab.tasks.preview import DatasetPreview
-from optlab.tasks.preview import preview as dataset_preview
+from optlab.tasks.preview import DatasetPreview, preview_of
+from optlab.tasks.table_report import TableReport, report
 from optlab.tasks.task import Task
-from optlab.training.control import Controls
+from optlab.training.control import Controls, Stop
+
+
+@dataclass(frozen=True)
+class ReadingShare:
+    """How far a file is read: the share ``done`` from 0 to 1."""
+
+    done: float
 
 
 @dataclass(frozen=True)
 class ImportTask(Task):
     """Preview how a data file would be read.
 
-    The first result is a :class:`~optlab.outside.datafiles.preview.Preview`, the second, once the
-    entire file was read, a :class:`~optlab.tasks.preview.DatasetPreview`.
+    The first result is a :class:`~optlab.outside.datafiles.preview.Preview`. While the entire file
+    is read, there are results :class:`ReadingShare`; then, for a table, comes a
+    :class:`~optlab.tasks.table_report.TableReport`, and last a
+    :class:`~optlab.tasks.preview.DatasetPreview`.
 
     Attributes:
         path: of the file.
         choices: fields of the data set that the user has set.
+        suggest: whether to suggest roles for the columns of a table.
     """
 
     path: str
     choices: Mapping[str, Any]
+    suggest: bool = True
 
-    def run(self, controls: Controls) -> Iterator[Preview | DatasetPreview]:
+    def run(
+        self, controls: Controls
+    ) -> Iterator[Preview | ReadingShare | TableReport | DatasetPreview]:
         """See :class:`~optlab.tasks.task.Task`."""
-        first = preview(self.path, **self.choices)
+        first = preview(self.path, suggest=self.suggest, **self.choices)
         yield first
-        if not first.problem:
-            yield dataset_preview(first.section())
+        if first.problem:
+            return
+        dataset = registry.build(Dataset, first.section())
+        told = 0.0
+        for share in dataset.prepare():
+            if any(isinstance(message, Stop) for message in controls.receive(0)):
+                return
+            if share - told >= _TOLD_SHARE:
+                told = share
+                yield ReadingShare(share)
+        data = dataset.load()
+        if isinstance(dataset, CSVFile):
+            yield report(dataset, data)
+        yield preview_of(dataset, data)
+
+
+_TOLD_SHARE = 0.01
+"""Share of a file after which its reading is reported again."""
 
 
 @dataclass(frozen=True)

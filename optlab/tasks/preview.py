@@ -13,7 +13,7 @@ from optlab.catalogue.datasets.base import Dataset
 from optlab.core import registry
 from optlab.core.data import Data, LearningTask
 from optlab.tasks.task import Task
-from optlab.training.control import Controls
+from optlab.training.control import Controls, Stop
 
 IMAGES = 20
 """Images of a sample."""
@@ -70,7 +70,11 @@ class PreviewTask(Task):
 
     def run(self, controls: Controls) -> Iterator[DatasetPreview]:
         """See :class:`~optlab.tasks.task.Task`."""
-        yield preview(self.dataset)
+        dataset = registry.build(Dataset, self.dataset)
+        for _ in dataset.prepare():
+            if any(isinstance(message, Stop) for message in controls.receive(0)):
+                return
+        yield preview_of(dataset, dataset.load())
 
 
 def preview(values: Mapping[str, Any]) -> DatasetPreview:
@@ -80,7 +84,11 @@ def preview(values: Mapping[str, Any]) -> DatasetPreview:
         InvalidInput: the section is wrong, or the data set leaves nothing to train on.
     """
     dataset = registry.build(Dataset, values)
-    data = dataset.load()
+    return preview_of(dataset, dataset.load())
+
+
+def preview_of(dataset: Dataset, data: Data) -> DatasetPreview:
+    """Return the preview of a data set that was loaded."""
     parts = {"training": data.training, "validation": data.validation, "test": data.test}
     class_counts: tuple[int, ...] = ()
     if data.shape.task == "classes":

@@ -1,4 +1,4 @@
-"""The import dialog: first rows of a data file, how it is read, and which column is the target."""
+"""The import dialog: how a data file is read, what its columns are for, and what becomes of them."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from PySide6.QtWidgets import (
     QSplitter,
     QTableWidget,
     QTableWidgetItem,
+    QTabWidget,
     QVBoxLayout,
     QWidget,
 )
@@ -27,15 +28,20 @@ from optlab.gui.bridge import TaskBridge, WorkerPrewarmer
 from optlab.gui.forms.fields_form import FieldsForm
 from optlab.gui.geometry import resize_to_screen
 from optlab.gui.manners import file_dialogs
+from optlab.gui.panels.columns_table import TARGET, ColumnsTable
 from optlab.gui.panels.data_preview import describe
 from optlab.gui.plain_text import PlainLabel
-from optlab.outside.datafiles.preview import COMPONENTS, Kind, Preview
-from optlab.tasks.own_files import ImportTask
+from optlab.outside.datafiles.preview import COLUMNS, COMPONENTS, Kind, Preview
+from optlab.tasks.own_files import ImportTask, ReadingShare
 from optlab.tasks.preview import DatasetPreview
+from optlab.tasks.table_report import TableReport
 
 FILE_KINDS = "Data (*.csv *.tsv *.txt *.npz *ubyte* *.gz);;All files (*)"
 _PATHS = ("path", "images")
 """Fields that hold the path of the file: it is entered above the form."""
+_WRITING = frozenset({"delimiter", "decimal", "header", "quote", "encoding"})
+"""Fields for how a table is written: what is suggested for its columns depends on them."""
+_ROLES = ("target", "columns", "ignore")
 _KINDS: dict[Kind, str] = {
     "csv": "Text table",
     "npz": "NumPy arrays",
@@ -58,6 +64,7 @@ class ImportDialog(QDialog):
         self._read: Preview | None = None
         self._form: FieldsForm | None = None
         self._complete = False
+        self._suggest = True
         self.tasks = TaskBridge(prewarmer.pool, self)
         self.path = QLineEdit()
         self.path.setPlaceholderText("A CSV, NPZ or IDX file, or a folder of IDX files")
@@ -70,6 +77,16 @@ class ImportDialog(QDialog):
         self.table.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
         self.table.setSelectionMode(QAbstractItemView.SelectionMode.NoSelection)
         self.table.setToolTip("Click a column's heading to make it the target")
+        self.columns = ColumnsTable()
+        self.encoded = QTableWidget()
+        self.encoded.setAccessibleName("First training examples as the model receives them")
+        self.encoded.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
+        self.encoded.setSelectionMode(QAbstractItemView.SelectionMode.NoSelection)
+        self.tabs = QTabWidget()
+        self.tabs.addTab(self.columns, "Columns")
+        self.tabs.addTab(self.table, "First rows")
+        self.tabs.addTab(self.encoded, "As the model receives them")
+        self._show_tabs(table=False)
         self.message = PlainLabel(
             "Select a file. The dialog shows how it is read; nothing in it is executed."
         )
@@ -83,13 +100,16 @@ class ImportDialog(QDialog):
         self.use_button.setObjectName("primary")
         self.use_button.setEnabled(False)
         buttons.addButton(self.use_button, QDialogButtonBox.ButtonRole.AcceptRole)
+        self.stop_button = QPushButton("Stop reading")
+        self.stop_button.hide()
+        buttons.addButton(self.stop_button, QDialogButtonBox.ButtonRole.ActionRole)
         head = QHBoxLayout()
         for widget in (self.path, file_button, folder_button):
             head.addWidget(widget)
         split = QSplitter(Qt.Orientation.Horizontal)
         split.setChildrenCollapsible(False)
         split.addWidget(self._holder)
-        split.addWidget(self.table)
+        split.addWidget(self.tabs)
         split.setSizes([380, 700])
         layout = QVBoxLayout(self)
         layout.setContentsMargins(12, 12, 12, 12)
@@ -112,6 +132,9 @@ class ImportDialog(QDialog):
         self.use_button.clicked.connect(self._use)
         self.tasks.answered.connect(self._show_result)
         self.tasks.failed.connect(self._say_problem)
+        self.tasks.finished.connect(self._reading_ended)
+        self.stop_button.clicked.connect(self._stop_reading)
+        self.columns.rolesChosen.connect(self._choose_roles)
         self.finished.connect(lambda _result: self._typing_timer.stop())
         self.finished.connect(lambda _result: self.tasks.shut_down())
 
@@ -135,11 +158,18 @@ class ImportDialog(QDialog):
     def _path_changed(self) -> None:
         """Discard the settings and rows of the file before."""
         self._form = None
+        self._suggest = True
         self._holder.takeWidget()
-        self.table.clear()
-        self.table.setRowCount(0)
-        self.table.setColumnCount(0)
+        for table in (self.table, self.encoded):
+            table.clear()
+            table.setRowCount(0)
+            table.setColumnCount(0)
+        self.columns.setRowCount(0)
         self.kind.setText("")
+        self._read_later()
+
+    def _field_edited(self, name: str) -> None:
+        self._suggest = self._suggest or name in _WRITING
         self._read_later()
 
     def _read_later(self) -> None:
@@ -152,22 +182,40 @@ class ImportDialog(QDialog):
         if not path or (self._form is not None and self._form.errors()):
             return
         self._say("Reading…", problem=False)
-        self.tasks.ask(ImportTask(path, self._choices()))
+        self.tasks.give_up()
+        self.tasks.ask(ImportTask(path, self._choices(), self._suggest))
+        self.stop_button.show()
+
+    def _stop_reading(self) -> None:
+        self.tasks.give_up()
+        self._say("Reading was stopped. Change something to read the file again.", problem=False)
+
+    def _reading_ended(self) -> None:
+        self.stop_button.hide()
 
     def _choices(self) -> dict[str, Any]:
         if self._form is None:
             return {}
-        return {name: value for name, value in self._form.values().items() if name not in _PATHS}
+        left_out = (*_PATHS, *_ROLES) if self._suggest else _PATHS
+        return {name: value for name, value in self._form.values().items() if name not in left_out}
 
     # --- results ----------------------------------------------------------------------------------
 
-    def _show_result(self, result: Preview | DatasetPreview) -> None:
-        if isinstance(result, DatasetPreview):
+    def _show_result(self, result: Preview | ReadingShare | TableReport | DatasetPreview) -> None:
+        if isinstance(result, ReadingShare):
+            self._say(f"Reading… {result.done:.0%}", problem=False)
+        elif isinstance(result, TableReport):
+            self.columns.show_report(result.columns)
+            self._show_encoded(result)
+        elif isinstance(result, DatasetPreview):
             self._complete = True
             notes = self._read.notes if self._read is not None else ()
             self._say("\n".join([describe(result), *notes]), problem=False)
             self.use_button.setEnabled(True)
-            return
+        else:
+            self._show_preview(result)
+
+    def _show_preview(self, result: Preview) -> None:
         self._read = result
         if result.problem and self._form is None and not result.choices:
             self._say_problem(result.problem)
@@ -178,22 +226,49 @@ class ImportDialog(QDialog):
         else:
             self._fill(result)
 
+    def _show_tabs(self, *, table: bool) -> None:
+        """Show the pages of a table, or that of rows alone."""
+        for page in (self.columns, self.encoded):
+            self.tabs.setTabVisible(self.tabs.indexOf(page), table)
+
+    def _show_encoded(self, report: TableReport) -> None:
+        names = [*report.names[:COLUMNS], TARGET]
+        self.encoded.setColumnCount(len(names))
+        self.encoded.setRowCount(len(report.rows))
+        self.encoded.setHorizontalHeaderLabels([printable(name) for name in names])
+        for row, (values, target) in enumerate(zip(report.rows, report.targets, strict=True)):
+            texts = [*(f"{value:.4g}" for value in values[:COLUMNS]), printable(target)]
+            for column, text in enumerate(texts):
+                self.encoded.setItem(row, column, QTableWidgetItem(text))
+        self.encoded.resizeColumnsToContents()
+
     def _show_form(self, file: Preview) -> None:
         columns = f", {file.width:,} columns" if file.width else ""
         examples = f", {file.count:,} examples" if file.count else ""
         self.kind.setText(f"{_KINDS[file.kind]}{columns}{examples}")
         if self._form is not None:
+            if self._suggest and not file.problem:
+                values = self._form.values()
+                chosen = {
+                    name: file.choices.get(name, values[name]) for name in _ROLES if name in values
+                }
+                self._form.set_values({**values, **chosen})
+                self._suggest = False
             return
         form = FieldsForm(registry.get("dataset", COMPONENTS[file.kind]), "dataset")
         form.set_values({**form.values(), **file.choices})
         for name in _PATHS:
             if name in form.editors:
                 form.editors[name].setEnabled(False)
-        form.fieldEdited.connect(lambda _name: self._read_later())
+        form.fieldEdited.connect(self._field_edited)
         self._form = form
+        self._suggest = bool(file.problem)
         self._holder.setWidget(form)
 
     def _fill(self, file: Preview) -> None:
+        self._show_tabs(table=file.kind == "csv")
+        if file.kind == "csv" and self._form is not None:
+            self.columns.show_file(file, self._form.values())
         self.table.setColumnCount(len(file.columns))
         self.table.setRowCount(len(file.rows))
         ground = self.palette().color(QPalette.ColorRole.Highlight)
@@ -219,11 +294,12 @@ class ImportDialog(QDialog):
         file, form = self._read, self._form
         if file is None or form is None or "target" not in form.editors:
             return
-        named = form.values().get("header") != "no"
-        form.set_values(
-            {**form.values(), "target": file.columns[number].name if named else str(number + 1)}
-        )
-        self._read_later()
+        self.columns.choose(number, TARGET)
+
+    def _choose_roles(self, fields: dict[str, Any]) -> None:
+        if self._form is not None:
+            self._form.set_values({**self._form.values(), **fields})
+            self._read_later()
 
     def _say_problem(self, sentence: str) -> None:
         self._say(sentence, problem=True)

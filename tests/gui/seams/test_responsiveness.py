@@ -47,11 +47,11 @@ shorter than any of the slow parts.
 SLOW_WORKER = f"""
 import time
 from optlab.outside.datafiles import csv_table
-read = csv_table.read_table
+read = csv_table.reading
 def slow(*arguments):
     time.sleep({SLOW_SECONDS})
     return read(*arguments)
-csv_table.read_table = slow
+csv_table.reading = slow
 """
 
 
@@ -95,7 +95,7 @@ class Gaps:
 def slow(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Callable[[], None]]:
     """Return a function that makes the store slow, and fails what opens it in this thread."""
     window_thread, wrong = threading.get_ident(), []
-    connect = sqlite3.connect
+    connect, read = sqlite3.connect, csv_table.reading
     (tmp_path / "site").mkdir()
     (tmp_path / "site" / "sitecustomize.py").write_text(SLOW_WORKER, encoding="utf-8")
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path / "site"), *sys.path]))
@@ -110,11 +110,12 @@ def slow(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Callable[[
         if threading.get_ident() == window_thread:
             wrong.append("the window's thread read a table")
         time.sleep(SLOW_SECONDS)
-        return csv_table.read_table(*arguments)
+        return read(*arguments)
 
     def begin() -> None:
         monkeypatch.setattr(store_database.sqlite3, "connect", slow_connect)
-        monkeypatch.setattr("optlab.catalogue.datasets.csv_file.read_table", slow_read)
+        monkeypatch.setattr(csv_table, "reading", slow_read)
+        monkeypatch.setattr("optlab.catalogue.datasets.csv_file.reading", slow_read)
 
     yield begin
     assert wrong == []
