@@ -227,9 +227,12 @@ class ImportDialog(QDialog):
             self._fill(result)
 
     def _show_tabs(self, *, table: bool) -> None:
-        """Show the pages of a table, or that of rows alone."""
+        """Show the pages of a table, that of its columns first, or that of rows alone."""
+        first = table and not self.tabs.isTabVisible(self.tabs.indexOf(self.columns))
         for page in (self.columns, self.encoded):
             self.tabs.setTabVisible(self.tabs.indexOf(page), table)
+        if first:
+            self.tabs.setCurrentWidget(self.columns)
 
     def _show_encoded(self, report: TableReport) -> None:
         names = [*report.names[:COLUMNS], TARGET]

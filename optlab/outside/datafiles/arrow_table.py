@@ -46,15 +46,18 @@ def read(plan: Plan) -> Generator[float, None, Collected | None]:
     with TableText(plan.path, plan.dialect.encoding) as text:
         source = _Watched(text, plan.delimiter, quote)
         try:
-            for batch in _batches(source, plan):
-                if source.irregular or not _add(collector, batch, plan, text.done / text.size):
+            for number, batch in enumerate(_batches(source, plan), start=1):
+                # pyarrow reads some blocks ahead of those that it hands over.
+                share = text.done / text.size * min(1.0, number * BLOCK / source.given)
+                if source.irregular or not _add(collector, batch, plan, share):
                     return None
-                yield text.done / text.size
+                yield share
         except (pyarrow.ArrowInvalid, pyarrow.ArrowKeyError):
             source.raise_error()
             return None
         if source.irregular:
             return None
+    yield 1.0
     return _checked(collector, plan)
 
 
@@ -179,6 +182,7 @@ class _Watched:
     """A file for pyarrow, which notes what the two readers would understand differently.
 
     Attributes:
+        given: bytes that were read so far.
         irregular: whether there is a carriage return without a line feed, or a quote that neither
             begins nor ends a cell nor is doubled.
     """
@@ -190,6 +194,7 @@ class _Watched:
         self._lone = re.compile(rb"[^\r\n%b%b]%b[^\r\n%b%b]" % (sign, quoted, quoted, sign, quoted))
         self._last = b"\n"
         self._error: Exception | None = None
+        self.given = 0
         self.irregular = False
         self.closed = False
 
@@ -201,6 +206,7 @@ class _Watched:
             self._error = error  # pyarrow passes on its text alone
             raise
         assert block is not None  # a regular file never has to be waited for
+        self.given += len(block)
         if not self.irregular:
             # Two bytes before this block belong to what began at its border.
             self._examine(self._last + block, last=not block)

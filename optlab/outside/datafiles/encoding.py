@@ -81,7 +81,7 @@ def is_plain(table: Table, missing: Missing) -> bool:
 
 
 def fitted(table: Table, training: NDArray[np.int64], missing: Missing) -> Encoding:
-    """Return the encoding of a table by the rows ``training`` of its training part."""
+    """Return the encoding of a table by the rows ``training`` ``[m]`` of its training part."""
     columns: list[ColumnEncoding] = []
     for number, column in enumerate(table.inputs):
         values = table.x[training, number]

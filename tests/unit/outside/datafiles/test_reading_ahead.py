@@ -29,8 +29,8 @@ def table(tmp_path: Path) -> Path:
 
 @pytest.fixture(autouse=True)
 def _small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("optlab.outside.datafiles.arrow_table.BLOCK", 1 << 14)
-    monkeypatch.setattr(table_text, "BLOCK", 1 << 14)
+    monkeypatch.setattr("optlab.outside.datafiles.arrow_table.BLOCK", 1 << 13)
+    monkeypatch.setattr(table_text, "BLOCK", 1 << 13)
 
 
 def test_that_reading_ahead_tells_its_share_and_is_not_done_again(
