@@ -224,6 +224,25 @@ class BatchObjective:
         self._count(2 * theta.shape[1])
         return _symmetric(torch.cat(rows))
 
+    def gauss_newton_product(self, theta: torch.Tensor) -> Product:
+        """Return ``v [R, P]`` → ``G v``, with the Gauss–Newton matrix at ``theta`` ``[R, P]``.
+
+        It is the Fisher matrix of the predictions plus the second derivative of weight decay.
+        """
+        fisher = self.fisher_product(theta)
+
+        def product(v: torch.Tensor) -> torch.Tensor:
+            result, decay = fisher(v), self._objective.decay_product(v)
+            return result if decay is None else result + decay
+
+        return product
+
+    def gauss_newton(self, theta: torch.Tensor) -> torch.Tensor:
+        """Return the matrices ``[R, P, P]`` of :meth:`gauss_newton_product`; for small P."""
+        matrix = self.fisher(theta)
+        decay = self._objective.decay_product(torch.ones_like(theta))
+        return matrix if decay is None else matrix + torch.diag_embed(decay)
+
     def _pulled(
         self, theta: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:

@@ -161,6 +161,21 @@ class ClosureObjective:
         matrix = dense(self.fisher_product(theta), theta)
         return 0.5 * (matrix + matrix.transpose(1, 2))
 
+    def gauss_newton_product(self, theta: torch.Tensor) -> Product:
+        """Raise an error: without outputs of the model there is no such matrix ``[1, P, P]``.
+
+        :class:`PredictingObjective` overrides this method.
+
+        Raises:
+            RuntimeError: always.
+        """
+        return self.fisher_product(theta)
+
+    def gauss_newton(self, theta: torch.Tensor) -> torch.Tensor:
+        """Return the Gauss–Newton matrix ``[1, P, P]``, for small P."""
+        matrix = dense(self.gauss_newton_product(theta), theta)
+        return 0.5 * (matrix + matrix.transpose(1, 2))
+
     def _differentiable(self, theta: torch.Tensor) -> tuple[tuple[torch.Tensor, ...], torch.Tensor]:
         """Return the gradient with its graph, and the parameters to which the graph belongs."""
         self._count[0] += 1
@@ -284,6 +299,61 @@ class PredictingObjective(ClosureObjective):
 
         return product
 
+    def gauss_newton_product(self, theta: torch.Tensor) -> Product:
+        """Return the function ``v [1, P] → G v [1, P]``.
+
+        G is the Fisher matrix plus the Hessian of what the closure adds to the loss of the outputs,
+        such as weight decay.
+        """
+        fisher = self.fisher_product(theta)
+        at = theta.detach().clone()
+        added, built_at = self._added(at)
+        if added is None:
+            return fisher
+
+        def product(v: torch.Tensor) -> torch.Tensor:
+            nonlocal added, built_at
+            if self._current is not built_at:
+                added, built_at = self._added(at)
+            assert added is not None
+            along = torch.autograd.grad(
+                added,
+                self._parameters,
+                self._parts(v),
+                retain_graph=True,
+                materialize_grads=True,
+            )
+            return self._row(along) + fisher(v)
+
+        return product
+
+    def _added(self, theta: torch.Tensor) -> tuple[tuple[torch.Tensor, ...] | None, torch.Tensor]:
+        """Return the gradient of what depends on the parameters other than through the outputs.
+
+        It has its graph, and is None where there is no such term; with it the parameters to which
+        the graph belongs.
+        """
+        self.set_parameters(theta)
+        with torch.enable_grad(), double_backward():
+            value = self._value()
+            outputs = self._outputs
+            assert outputs is not None
+            if not _reaches(value, self._parameters, outputs):
+                return None, self._current
+            total = torch.autograd.grad(
+                value, self._parameters, create_graph=True, materialize_grads=True
+            )
+            (by_outputs,) = torch.autograd.grad(value, outputs, create_graph=True)
+            through = torch.autograd.grad(
+                outputs, self._parameters, by_outputs, create_graph=True, materialize_grads=True
+            )
+            added = tuple(
+                # A term that does not depend on a tensor at all has no graph there.
+                (whole - part) + 0.0 * parameter
+                for whole, part, parameter in zip(total, through, self._parameters, strict=True)
+            )
+        return added, self._current
+
     def _pull_back(
         self, theta: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor, tuple[torch.Tensor, ...], torch.Tensor]:
@@ -314,6 +384,22 @@ class PredictingObjective(ClosureObjective):
             )
         self._outputs = outputs
         return loss
+
+
+def _reaches(value: torch.Tensor, parameters: Sequence[torch.Tensor], around: torch.Tensor) -> bool:
+    """Return whether a value depends on parameters other than through the tensor ``around``."""
+    wanted = {id(parameter) for parameter in parameters}
+    barrier = around.grad_fn
+    seen, waiting = {barrier}, [value.grad_fn]
+    while waiting:
+        node = waiting.pop()
+        if node is None or node in seen:
+            continue
+        seen.add(node)
+        if id(getattr(node, "variable", None)) in wanted:
+            return True
+        waiting += [following for following, _ in node.next_functions]
+    return False
 
 
 def _type_of(value: object) -> str:

@@ -243,6 +243,16 @@ class Objective(Protocol):
     def fisher(self, theta: torch.Tensor) -> torch.Tensor:
         """Return the Fisher matrices ``[R, P, P]`` of the model's predictions."""
 
+    def gauss_newton_product(self, theta: torch.Tensor) -> Product:
+        """Return ``v [R, P] → G v [R, P]``, G the Gauss–Newton matrix of the objective.
+
+        ``G = mean Jᵀ S J + W``: J is the Jacobian of the outputs, S the Hessian of the loss by
+        them, and W the Hessian of what does not depend on them, weight decay.
+        """
+
+    def gauss_newton(self, theta: torch.Tensor) -> torch.Tensor:
+        """Return the Gauss–Newton matrices ``[R, P, P]`` of the objective."""
+
 
 @dataclass(frozen=True)
 class Outcome:
@@ -273,7 +283,7 @@ class ObjectiveOptimizer(Optimizer):
     elementwise: ClassVar[bool] = False
     applied_to: ClassVar[Literal["tensor", "group", ""]] = "group"
     needs_predictions: ClassVar[bool] = False
-    """Whether the rule uses the Fisher matrix.
+    """Whether the rule uses the Fisher or the Gauss–Newton matrix.
 
     The loss must then be a negative log-likelihood, and a closure must return the model's outputs
     along with the loss.
