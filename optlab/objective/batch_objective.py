@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 
-from optlab.catalogue.models.base import TRAINING
+from optlab.catalogue.models.base import TRAINING, ForwardContext
 from optlab.core.lazy import torch
 from optlab.numerics.conjugate_gradients import Product
 from optlab.objective.hessian import batch_hessian, graph_hessian
@@ -129,13 +129,51 @@ class BatchObjective:
         if self.whole is None:
             return self.gradient(theta)[1]
         gradient, examples = self.whole(theta, range(len(theta)))
-        self._count(max(1, round(examples / self._size)))
+        self._count(max(1, round(examples / self.examples)))
         return gradient
 
     @property
-    def _size(self) -> int:
-        """The number of examples of the batch."""
+    def examples(self) -> int:
+        """Number of examples of the batch."""
         return self._x.shape[1]
+
+    def sampled_gradient(self, theta: torch.Tensor, purpose: str) -> torch.Tensor:
+        """Return the gradient ``[R, P]`` of the loss for targets that the model predicts.
+
+        A target is drawn for each example; weight decay is not included.
+
+        Args:
+            theta: ``[R, P]``. purpose: part of the seed of the draws.
+        """
+        self._count(1)
+        leaf = theta.detach().requires_grad_()
+        with torch.enable_grad():
+            total = self._sampled_losses(leaf, purpose).mean(dim=1)
+            (gradient,) = torch.autograd.grad(total.sum(), leaf)
+        return gradient
+
+    def _sampled_losses(
+        self, leaf: torch.Tensor, purpose: str, context: ForwardContext = TRAINING
+    ) -> torch.Tensor:
+        """Return the loss ``[R, m]`` of each example for a target drawn from its prediction."""
+        outputs = self._objective.outputs(leaf, self._x, context)
+        loss = self._objective.loss
+        drawn = loss.draw(outputs.detach(), self._uniforms(outputs.shape[2], purpose))
+        return loss.per_example(outputs, drawn)
+
+    def _uniforms(self, width: int, purpose: str) -> torch.Tensor:
+        """Return numbers for draws for the examples of each run, ``[R, m, width]`` float64."""
+        return torch.stack(
+            [
+                torch.rand(
+                    self.examples,
+                    width,
+                    generator=self.generator(run, purpose),
+                    dtype=torch.float64,
+                )
+                for run in range(len(self._seeds))
+            ]
+        )
 
     def hessian_product(self, theta: torch.Tensor) -> Product:
         """Return ``v [R, P]`` → ``H v``, with the exact Hessian at ``theta`` ``[R, P]``."""

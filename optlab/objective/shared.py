@@ -159,7 +159,7 @@ class SharedBatchObjective(BatchObjective):
         return self._as_part(alone, run)
 
     @property
-    def _size(self) -> int:
+    def examples(self) -> int:
         return self._m
 
     def loss(self, theta: torch.Tensor) -> torch.Tensor:
@@ -178,6 +178,17 @@ class SharedBatchObjective(BatchObjective):
         )
         value, gradient = self._shared.ranks.sum(*(part * self._count_here for part in own))
         return value / self._m, gradient / self._m
+
+    def sampled_gradient(self, theta: torch.Tensor, purpose: str) -> torch.Tensor:
+        if not self._count_here:
+            self._count(1)
+        return self._mean(
+            theta, lambda: super(SharedBatchObjective, self).sampled_gradient(theta, purpose)
+        )
+
+    def _uniforms(self, width: int, purpose: str) -> torch.Tensor:
+        # All ranks draw for the whole batch, so that each example has its own numbers.
+        return super()._uniforms(width, purpose)[:, self._shared.ranks.rows(self._m)]
 
     def hessian_product(self, theta: torch.Tensor) -> Product:
         return self._products(super().hessian_product, theta)

@@ -213,6 +213,10 @@ class Objective(Protocol):
     def gradients(self) -> Sequence[int]:
         """Number of gradient evaluations so far, per run; a matrix-vector product counts as two."""
 
+    @property
+    def examples(self) -> int:
+        """Number of examples of the batch; only rules that need predictions may ask."""
+
     def only(self, run: int) -> Self:
         """Return the objective of a single run."""
 
@@ -229,6 +233,13 @@ class Objective(Protocol):
         """Return the gradients ``[R, P]`` on all training examples instead of those of the batch.
 
         For rules that declare ``needs_full_gradient``.
+        """
+
+    def sampled_gradient(self, theta: torch.Tensor, purpose: str) -> torch.Tensor:
+        """Return the gradients ``[R, P]`` of the loss for targets drawn from the predictions.
+
+        Every example gets a target of its own; the purpose is part of the seed. Weight decay is not
+        included.
         """
 
     def hessian_product(self, theta: torch.Tensor) -> Product:

@@ -14,7 +14,7 @@ from optlab.core import registry
 from optlab.core.data import DataShape
 from optlab.objective.batch_objective import BatchObjective
 from optlab.objective.objective import Objective
-from optlab.optim.closure_objective import PredictingObjective
+from optlab.optim.predicting_objective import PredictingObjective
 
 
 def curve(theta: torch.Tensor) -> torch.Tensor:
