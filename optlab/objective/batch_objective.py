@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from optlab.catalogue.models.base import TRAINING, ForwardContext
 from optlab.core.lazy import torch
 from optlab.numerics.conjugate_gradients import Product
+from optlab.numerics.kronecker import LayerFactors, layer_factors, layer_shapes
 from optlab.objective.hessian import batch_hessian, graph_hessian
 from optlab.objective.objective import Objective
 from optlab.objective.second_derivatives import double_backward, explained_failure
@@ -151,6 +152,32 @@ class BatchObjective:
             total = self._sampled_losses(leaf, purpose).mean(dim=1)
             (gradient,) = torch.autograd.grad(total.sum(), leaf)
         return gradient
+
+    def layer_factors(self, theta: torch.Tensor, purpose: str) -> list[LayerFactors]:
+        """Return the Kronecker factors of each layer, for targets drawn from the predictions.
+
+        Args:
+            theta: ``[R, P]``. purpose: part of the seed of the draws.
+        """
+        self._count(1)
+        taken: list[tuple[int, torch.Tensor, torch.Tensor]] = []
+
+        def tap(weight: int, inputs: torch.Tensor, outputs: torch.Tensor) -> torch.Tensor:
+            # The gradient by what is added is that by the outputs.
+            probe = torch.zeros_like(outputs, requires_grad=True)
+            taken.append((weight, inputs.detach(), probe))
+            return outputs + probe
+
+        with torch.enable_grad():
+            losses = self._sampled_losses(
+                theta.detach(), purpose, ForwardContext(training=True, tap=tap)
+            )
+            deltas = torch.autograd.grad(losses.sum(), [probe for _, _, probe in taken])
+        shapes = {shape.weight: shape for shape in layer_shapes(self._objective.layout)}
+        return [
+            layer_factors(shapes[weight], inputs, delta)
+            for (weight, inputs, _), delta in zip(taken, deltas, strict=True)
+        ]
 
     def _sampled_losses(
         self, leaf: torch.Tensor, purpose: str, context: ForwardContext = TRAINING

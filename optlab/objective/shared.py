@@ -16,7 +16,9 @@ from optlab.catalogue.models.base import ForwardContext
 from optlab.catalogue.models.capabilities import Uniforms
 from optlab.core.data import DataShape
 from optlab.core.lazy import torch
+from optlab.numerics import kronecker
 from optlab.numerics.conjugate_gradients import Product
+from optlab.numerics.kronecker import LayerFactors
 from optlab.objective.batch_objective import BatchObjective
 from optlab.objective.objective import Objective, OwnLoss
 from optlab.objective.ranks import Ranks
@@ -185,6 +187,15 @@ class SharedBatchObjective(BatchObjective):
         return self._mean(
             theta, lambda: super(SharedBatchObjective, self).sampled_gradient(theta, purpose)
         )
+
+    def layer_factors(self, theta: torch.Tensor, purpose: str) -> list[LayerFactors]:
+        shapes = kronecker.layer_shapes(self._shared.layout)
+        if self._count_here:
+            own = kronecker.joined(super().layer_factors(theta, purpose))
+        else:
+            self._count(1)
+            own = theta.new_zeros(len(theta), kronecker.values(shapes))
+        return kronecker.split(self._mean(own, lambda: own), shapes)
 
     def _uniforms(self, width: int, purpose: str) -> torch.Tensor:
         # All ranks draw for the whole batch, so that each example has its own numbers.

@@ -13,6 +13,7 @@ from typing import Any, Self
 import torch
 
 from optlab.numerics.conjugate_gradients import Product
+from optlab.numerics.kronecker import LayerFactors
 from optlab.numerics.symmetric import dense
 from optlab.objective.second_derivatives import double_backward
 from optlab.objective.seeding import generator
@@ -172,6 +173,16 @@ class ClosureObjective:
         raise self._without_outputs("the number of examples")
 
     def sampled_gradient(self, theta: torch.Tensor, purpose: str) -> torch.Tensor:
+        """Raise an error: without outputs of the model there are no predictions ``[1, P]``.
+
+        :class:`~optlab.optim.predicting_objective.PredictingObjective` overrides this method.
+
+        Raises:
+            RuntimeError: always.
+        """
+        raise self._without_outputs("predictions")
+
+    def layer_factors(self, theta: torch.Tensor, purpose: str) -> list[LayerFactors]:
         """Raise an error: without outputs of the model there are no predictions ``[1, P]``.
 
         :class:`~optlab.optim.predicting_objective.PredictingObjective` overrides this method.

@@ -9,8 +9,10 @@ import torch
 
 from optlab.catalogue.losses.base import Loss
 from optlab.numerics.conjugate_gradients import Product
+from optlab.numerics.kronecker import LayerFactors
 from optlab.objective.second_derivatives import double_backward
 from optlab.optim.closure_objective import Closure, ClosureObjective
+from optlab.optim.layer_calls import LayerCalls
 
 
 class PredictingObjective(ClosureObjective):
@@ -56,6 +58,25 @@ class PredictingObjective(ClosureObjective):
             assert self._outputs is not None
             total = self._sampled_losses(self._outputs, purpose).mean()
         return self._row(torch.autograd.grad(total, self._parameters, materialize_grads=True))
+
+    def layer_factors(self, theta: torch.Tensor, purpose: str) -> list[LayerFactors]:
+        """Return the Kronecker factors of the layers, for targets drawn from the predictions.
+
+        The layers are the calls of ``linear`` and ``conv2d`` of ``torch.nn.functional`` in the
+        closure, with parameters of the optimizer; those that are called twice are left out.
+
+        Args:
+            theta: ``[1, P]``. purpose: part of the seed of the draws.
+        """
+        self._count[0] += 1
+        self.set_parameters(theta)
+        calls = LayerCalls(self._parameters)
+        with torch.enable_grad():
+            with calls:
+                self._value()
+            assert self._outputs is not None
+            total = self._sampled_losses(self._outputs, purpose).sum()
+            return calls.factors(total, len(self._outputs))
 
     def _sampled_losses(self, outputs: torch.Tensor, purpose: str) -> torch.Tensor:
         """Return the loss ``[m]`` of each example for a target drawn from its prediction."""

@@ -23,6 +23,7 @@ from optlab.core.lazy import torch
 if TYPE_CHECKING:
     from optlab.core.hyperparameters import Hyperparameters
     from optlab.numerics.conjugate_gradients import Product
+    from optlab.numerics.kronecker import LayerFactors
 
 State = dict[str, "torch.Tensor"]
 """The state that a rule carries from step to step: name → tensor with a leading run axis."""
@@ -242,6 +243,12 @@ class Objective(Protocol):
         included.
         """
 
+    def layer_factors(self, theta: torch.Tensor, purpose: str) -> list[LayerFactors]:
+        """Return the Kronecker factors of the layers, for targets drawn from the predictions.
+
+        See :meth:`sampled_gradient`; layers that are not affine, or used twice, are left out.
+        """
+
     def hessian_product(self, theta: torch.Tensor) -> Product:
         """Return the function ``v [R, P] → H v [R, P]``."""
 
@@ -298,6 +305,11 @@ class ObjectiveOptimizer(Optimizer):
 
     The loss must then be a negative log-likelihood, and a closure must return the model's outputs
     along with the loss.
+    """
+    needs_layers: ClassVar[bool] = False
+    """Whether the rule uses :meth:`Objective.layer_factors`.
+
+    The model must then consist of affine layers and convolutions.
     """
     needs_full_gradient: ClassVar[bool] = False
     """Whether the rule uses the gradient on all training examples now and then.
