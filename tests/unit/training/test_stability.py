@@ -11,9 +11,9 @@ from optlab.catalogue.optimizers.base import Optimizer
 from optlab.core import registry
 from optlab.core.hyperparameters import Hyperparameters
 from optlab.experiment import Experiment
-from optlab.training.session import session
 from optlab.training.control import Inbox
 from optlab.training.events import SeriesBlock
+from optlab.training.session import session
 from optlab.training.trainer import Trainer
 
 RATE = 0.01
