@@ -42,7 +42,6 @@ from optlab.training.restoring import (
     begun,
     common_step,
     remembered,
-    restore_groups,
     segment,
     stacked_parameters,
     stopping_memory,
@@ -168,7 +167,7 @@ class Trainer:
         self.follow(first.measures.chosen)
 
         follows = not (
-            self.objective.uses_surrogate_gradient
+            self.objective.steps_differ
             or any(experiment.continuation.active for experiment in experiments)
         )
         self._surroundings = Surroundings(
@@ -206,7 +205,7 @@ class Trainer:
             self._shared, self.effective, theta, continuations, step, since, whole
         )
         if snapshots is not None:
-            self.forks = restore_groups(population.groups, snapshots)
+            self.forks = population.restore(snapshots)
         return population
 
     def _clipped_until_now(self, run: int) -> dict[str, float]:
