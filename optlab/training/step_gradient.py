@@ -36,6 +36,9 @@ class StepGradient:
 
     Args:
         objective: of the runs. continuations: one a run, or (). seeds: one a run.
+
+    Attributes:
+        plain: whether it is that of the objective itself, at the point itself.
     """
 
     def __init__(
@@ -48,7 +51,7 @@ class StepGradient:
         self._continuations = list(continuations)
         self._seeds = list(seeds)
         self._all = list(range(len(self._seeds)))
-        self._plain = not (
+        self.plain = not (
             objective.uses_surrogate_gradient or any(one.active for one in continuations)
         )
 
@@ -70,13 +73,13 @@ class StepGradient:
         values = _NOTHING
         if objective.states is not None:
             seeds = self._seeds if rows is None else [self._seeds[run] for run in rows]
-            if self._plain:
+            if self.plain:
                 after: dict[str, torch.Tensor] = {}
                 objective = objective.in_step(seeds, step, after)
                 return Gradient(*objective.value_and_gradient(point, x, y), after)
             values = objective.state_after(point, x, seeds, step)
             objective = objective.in_step(seeds, step)
-        if self._plain:
+        if self.plain:
             return Gradient(*objective.value_and_gradient(point, x, y), values)
         return Gradient(*self._blurred(objective, point, step, x, y, rows), values)
 
