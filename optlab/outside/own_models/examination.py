@@ -7,6 +7,7 @@ than torch, or mixes the examples of an evaluation cannot take part, and the use
 
 from __future__ import annotations
 
+import inspect
 import math
 import random
 import warnings
@@ -74,6 +75,7 @@ def examine(make: Make, shape: DataShape, flat: bool, what: str) -> Examined:
         torch.manual_seed(0)
         module = built(make, what, 0).double()
         layout = layout_of(module, shape.outputs, what)
+        _check_inputs(module, what)
         x = torch.rand(_EXAMPLES, *((shape.width,) if flat else shape.inputs), dtype=torch.float64)
         tried = _tried(module.train(), x, shape, what)
         _check_evaluation(module.eval(), x, what)
@@ -175,6 +177,27 @@ def _parameter(name: str, shape: tuple[int, ...]) -> Parameter:
     scales = ("weight", "scale", "gain", "gamma")
     role: Role = "bias" if last == "bias" else "scale" if last in scales else "other"
     return Parameter(name, shape, role, shape[0], shape[0])
+
+
+def _check_inputs(module: torch.nn.Module, what: str) -> None:
+    """Check that the forward pass does with one input, since an example of the data is one tensor."""
+    try:
+        arguments = inspect.signature(module.forward).parameters.values()
+    except (TypeError, ValueError):
+        return  # it cannot be read: the pass itself will tell
+    various = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    required = [
+        argument.name
+        for argument in arguments
+        if argument.default is inspect.Parameter.empty and argument.kind not in various
+    ]
+    if len(required) > 1:
+        raise InvalidInput(
+            f"{what}: its forward pass takes {len(required)} inputs ({', '.join(required)}), but an "
+            "example of the data is one tensor; give the others a default, or take them out of the "
+            "first one.",
+            "model.name",
+        )
 
 
 class _Tried(NamedTuple):

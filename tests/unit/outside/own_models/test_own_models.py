@@ -663,6 +663,10 @@ UNFIT: dict[str, tuple[str, str]] = {
         net(f"{LINEAR}\nself.a.requires_grad_(False)", "return self.a(x)"),
         "not frozen",
     ),
+    "several inputs": (
+        net(LINEAR, "return self.a(x)").replace("forward(self, x)", "forward(self, x, mask, *, y)"),
+        "takes 3 inputs (x, mask, y)",
+    ),
     "a lazy layer": (net("self.a = nn.LazyLinear(outputs)", "return self.a(x)"), "lazy"),
     "cut off from its parameters": (net(LINEAR, "return self.a(x).detach()"), "differentiated"),
     "an error in forward": (net(LINEAR, "raise ValueError('no such luck')"), "no such luck"),
