@@ -24,6 +24,7 @@ from optlab.curvature.critical_points import (
 )
 from optlab.curvature.newton_steps import SearchProgress
 from optlab.experiment import Experiment
+from optlab.objective.objective import Objective
 from optlab.tasks.landscape import ESCAPE_STEPS, START_OFFSET, run_escapes
 from optlab.tasks.subject import Subject
 
@@ -140,7 +141,7 @@ def critical(
             runaway=None if found is None else found.runaway,
         )
         escapes = (
-            _escapes(experiment_of_source(source, changes or []), found)
+            _escapes(experiment_of_source(source, changes or []), found, looked_at.objective)
             if methods and found is not None
             else None
         )
@@ -198,7 +199,9 @@ def _duration(seconds: float) -> str:
     return f"{seconds:.0f} s" if seconds < 120.0 else f"{seconds / 60.0:.0f} min"
 
 
-def _escapes(experiment: Experiment, found: CriticalPointResult) -> list[dict[str, Any]]:
+def _escapes(
+    experiment: Experiment, found: CriticalPointResult, objective: Objective
+) -> list[dict[str, Any]]:
     """Return where methods end that start beside a critical point.
 
     Raises:
@@ -212,7 +215,7 @@ def _escapes(experiment: Experiment, found: CriticalPointResult) -> list[dict[st
         )
     return [
         {"method": label, "objective": objective, "distance": distance}
-        for label, objective, distance in run_escapes(experiment, found.theta)
+        for label, objective, distance in run_escapes(experiment, found.theta, objective.states)
     ]
 
 

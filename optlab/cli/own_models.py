@@ -73,7 +73,9 @@ def register_model(
 
     Its constructor may take inputs and outputs (numbers) or input_shape (a tuple), which come
     from the data; every other argument needs a default and becomes a field. Nothing is executed
-    before you confirm; a file that changes afterwards has to be confirmed again.
+    before you confirm; a file that changes afterwards has to be confirmed again. Buffers that a
+    training pass changes (batch normalization), its random numbers (dropout) and frozen parameters
+    belong to the run.
     """
     shapes = USUAL if not inputs else (_shape(inputs, outputs),)
     source = sources.find(origin)

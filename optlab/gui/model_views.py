@@ -181,6 +181,7 @@ class ModelViewController(QObject):
                 dict(newest.values),
                 views,
                 self._run_id,
+                newest.state,
             )
             self._ask((self._run_id, None, views), task)
         elif self._run_id:

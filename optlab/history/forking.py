@@ -20,13 +20,20 @@ from optlab.experiment.epochs import in_steps
 from optlab.experiment.sections import Budget, MeasurePlan
 from optlab.history.plan import Log
 from optlab.history.recomputation import Moment
+from optlab.objective.run_states import MODEL
 from optlab.training.batches import Segment, place_of
 from optlab.training.control import SHARED_PATHS, Message, SetValue
 from optlab.training.groups import Begun
 from optlab.training.restoring import begun, remembered, segment, stopping_memory
 from optlab.training.session import GRADIENT_EPOCHS
 from optlab.training.snapshot import BATCHES, BEGUN, CLIPPED, FORK, GRADIENTS, SCHEDULE, Snapshot
-from optlab.training.state_names import AVERAGING, BEST, DELAY, is_own
+from optlab.training.state_names import (
+    AVERAGING,
+    BEST,
+    BEST_MODEL,
+    DELAY,
+    is_own,
+)
 
 _BEFORE_THE_START = ("initializer", "pretraining")
 
@@ -213,9 +220,9 @@ def _state(
     for name, value in state.items():
         if name.startswith(AVERAGING):
             carried = before.averaging == after.averaging
-        elif name.startswith(DELAY):
+        elif name.startswith((DELAY, MODEL)):
             carried = True
-        elif name == BEST:
+        elif name == BEST or name.startswith(BEST_MODEL):
             carried = before.stopping == after.stopping
         else:
             meaning = before.optimizer.meaning(name)

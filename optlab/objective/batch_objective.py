@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 
 from optlab.catalogue.models.base import TRAINING, ForwardContext
+from optlab.core.errors import RunFailed
 from optlab.core.lazy import torch
 from optlab.numerics.conjugate_gradients import Product
 from optlab.numerics.kronecker import LayerFactors, layer_factors, layer_shapes
@@ -51,7 +52,8 @@ class BatchObjective:
         seeds: Sequence[int],
         step: int,
     ) -> None:
-        self._objective = objective
+        # All passes of the step see the same state of the runs, and the same random numbers.
+        self._objective = objective.in_step(seeds, step)
         self._x, self._y = x, y
         self._seeds = list(seeds)
         self._step = step
@@ -126,9 +128,20 @@ class BatchObjective:
         """Return the gradients ``[R, P]`` at ``theta`` ``[R, P]`` on all training examples.
 
         It counts as many evaluations as there are batches in the training set.
+
+        Raises:
+            RunFailed: the passes of a step are those of another function than evaluations see.
         """
         if self.whole is None:
             return self.gradient(theta)[1]
+        states = self._objective.states
+        if states is not None and states.differs:
+            raise RunFailed(
+                f"model.name is '{self._objective.model.name}', whose training passes draw random "
+                "numbers or depend on their batch (dropout, batch normalization), and the update "
+                "rule needs the gradient on all training examples, which would be that of another "
+                "function; choose another optimizer, or switch these layers off."
+            )
         gradient, examples = self.whole(theta, range(len(theta)))
         self._count(max(1, round(examples / self.examples)))
         return gradient
@@ -248,6 +261,8 @@ class BatchObjective:
     def _written_out_fisher_product(self, theta: torch.Tensor) -> Product | None:
         """Return :meth:`fisher_product` without autograd; None where the model needs it."""
         objective = self._objective
+        if objective.draws:
+            return None
         split = objective.layout.split
         with torch.no_grad():
             at_point = objective.model.linearized(split(theta.detach()), self._x)

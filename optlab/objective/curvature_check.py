@@ -34,12 +34,13 @@ def check(objective: Objective, theta: torch.Tensor, x: torch.Tensor, y: torch.T
     Raises:
         RunFailed: they disagree, or an operation has no second derivative.
     """
-    if objective.curvature_problem is None and objective.model.own_modules:
-        # Set before the check, which computes products itself.
-        objective.curvature_problem = ""
-        objective.curvature_problem = _problem(objective, theta, x, y)
-    if objective.curvature_problem:
-        raise RunFailed(objective.curvature_problem)
+    checked = objective.curvature_problems
+    if not checked and objective.model.own_modules:
+        # Noted before the check, which computes products itself.
+        checked.append("")
+        checked[0] = _problem(objective.selected([0]), theta, x, y)
+    if any(checked):
+        raise RunFailed(checked[0])
 
 
 def _problem(objective: Objective, theta: torch.Tensor, x: torch.Tensor, y: torch.Tensor) -> str:

@@ -262,7 +262,7 @@ def linearized(
         The linearized model, and the gradient of the loss by its outputs ``[R, m, outputs]``; None
             where model or loss leaves them to autograd.
     """
-    if not objective.loss.canonical:
+    if not objective.loss.canonical or objective.draws:
         return None
     with torch.no_grad():
         at_point = objective.model.linearized(objective.layout.split(theta.detach()), x)

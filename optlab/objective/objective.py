@@ -6,21 +6,22 @@ gradient.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from functools import partial
 from typing import NamedTuple
 
 from optlab.catalogue.losses.base import Loss, margin, zero_one
 from optlab.catalogue.models.base import EVALUATION, TRAINING, ForwardContext, Model
 from optlab.catalogue.models.capabilities import Layers, Moments, Symmetry, Uniforms
 from optlab.core.data import DataShape
-from optlab.core.layout import Parameter
 from optlab.core.lazy import torch
 from optlab.core.limits import CHUNK_VALUES
 from optlab.objective.dependent_inputs import dependent_inputs
+from optlab.objective.output_shifts import output_shifts
 from optlab.objective.run_examples import RunExamples
 from optlab.objective.run_losses import RunLosses
+from optlab.objective.run_states import RunStates, built_states
 from optlab.objective.switching_units import switching_units
 from optlab.objective.weight_decay import WeightDecay
 
@@ -60,10 +61,11 @@ class Objective:
         keeping: whether a gradient leaves the layers that it passed through in :attr:`kept`, with
             its parameters, for instruments; nothing is left where it passes through other than
             affine layers.
-        curvature_problem: what is wrong with the second derivatives of a model of the user's, "" if
-            nothing; None while it is not known.
+        curvature_problems: one entry, what is wrong with the second derivatives of a model of the
+            user's, "" if nothing; none while it is not known.
         uses_surrogate_gradient: whether training follows the gradient of the model's surrogate,
             which draws random numbers, in place of that of the loss.
+        states: what the runs have beside their parameters; None where they have nothing.
     """
 
     def __init__(
@@ -77,7 +79,8 @@ class Objective:
         self.sample = sample[:SAMPLE] if sample is not None and model.normalizes() else None
         self._sample = self.sample
         self.uses_surrogate_gradient = model.uses_surrogate_gradient()
-        self.curvature_problem: str | None = None
+        self.curvature_problems: list[str] = []
+        self.states: RunStates | None = None
         self.keeping = False
         self.kept: tuple[torch.Tensor, Layers] | None = None
         self._has_own_loss = model.has_own_loss()
@@ -88,7 +91,57 @@ class Objective:
 
         A run may be selected several times: each of its examples or points can be a run of its own.
         """
-        return self
+        return self if self.states is None else self._with(self.states.selected(rows))
+
+    def begin(self, seeds: Sequence[int]) -> None:
+        """Give the runs, whose seeds these are, the state that they have before their first step."""
+        self.states = built_states(self.model, self.shape, seeds)
+
+    def in_step(
+        self, seeds: Sequence[int], step: int, after: dict[str, torch.Tensor] | None = None
+    ) -> Objective:
+        """Return the objective for the passes of a step, in which the model draws random numbers.
+
+        Args:
+            seeds: of the runs. step: its number (0, 1, …). after: receives their state ``[R, …]``.
+        """
+        states = self.states
+        return self if states is None else self._with(states.in_step(seeds, step, after))
+
+    @property
+    def draws(self) -> bool:
+        """Whether passes may draw random numbers, so that nothing is written out."""
+        return self.states is not None and self.states.seeds is not None
+
+    @property
+    def steps_differ(self) -> bool:
+        """Whether a step follows another gradient than that of the losses outside of a step.
+
+        That of a surrogate, or of passes that draw random numbers or depend on their batch.
+        """
+        return self.uses_surrogate_gradient or (self.states is not None and self.states.differs)
+
+    def state_after(
+        self, theta: torch.Tensor, x: torch.Tensor, seeds: Sequence[int], step: int
+    ) -> dict[str, torch.Tensor]:
+        """Return the state of the runs after a training pass of a step.
+
+        Args:
+            theta: ``[R, P]``. x: batch ``[R, m, *inputs]``. seeds: of the runs. step: its number.
+
+        Returns:
+            Name → values ``[R, …]`` of what the pass changes; {} where it changes nothing.
+        """
+        after: dict[str, torch.Tensor] = {}
+        if self.states is not None and self.states.differs:
+            with torch.no_grad():
+                self.in_step(seeds, step, after).outputs(theta, x, TRAINING)
+        return after
+
+    def _with(self, states: RunStates) -> Objective:
+        own = copy.copy(self)
+        own.states = states
+        return own
 
     def set_losses(self, losses: Sequence[Loss]) -> None:
         """Replace the losses of the runs by others that differ in the weight-decay terms only.
@@ -101,7 +154,7 @@ class Objective:
 
     def repeated(self, count: int) -> Objective:
         """Return the objective of R · ``count`` runs: ``count`` of each run, one after another."""
-        return self
+        return self if self.states is None else self._with(self.states.repeated(count))
 
     def outputs(
         self, theta: torch.Tensor, x: torch.Tensor, context: ForwardContext = EVALUATION
@@ -109,6 +162,8 @@ class Objective:
         """Return the outputs ``[R, m, outputs]`` for inputs ``x`` ``[R, m, *inputs]``."""
         if not context.training and context.statistics is None and self.model.normalizes():
             context = replace(context, statistics=self.statistics(theta))
+        if self.states is not None:
+            context = self.states.context(context, theta)
         return self.model.forward(self.layout.split(theta), x, context)
 
     def per_example(
@@ -283,6 +338,8 @@ class Objective:
         self, theta: torch.Tensor, x: torch.Tensor, y: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor] | None:
         """Return loss and gradient by backward passes of model and loss; None without them."""
+        if self.draws:
+            return None
         # As `no_grad`, at half its cost: this runs in every step.
         with torch.set_grad_enabled(False):
             parameters = self.layout.split(theta)
@@ -417,7 +474,7 @@ class Objective:
             return {}
         found: dict[str, list[torch.Tensor]] = {}
         for symmetry in [
-            *self._output_shifts(theta),
+            *output_shifts(self.loss, self.layout, theta),
             *self._model_symmetries(theta, x),
             *([] if x is None else dependent_inputs(self.model, self.layout, x, theta)),
         ]:
@@ -437,31 +494,6 @@ class Objective:
         examples = x.reshape(-1, *self.shape.inputs)
         switching = switching_units(self.model, self.layout, examples, theta)
         return self.model.symmetries(self.layout.split(theta), switching)
-
-    def _output_shifts(self, theta: torch.Tensor) -> list[Symmetry]:
-        """Return the shift of all outputs by the same amount, for each tensor that feeds them.
-
-        It adds the same number to a bias, or to the weights of one input, of all outputs.
-        """
-        if not self.loss.ignores_shift:
-            return []
-
-        def directions(spec: Parameter, offset: int) -> torch.Tensor:
-            inputs = spec.size // spec.shape[0]
-            shifts = theta.new_zeros(inputs, theta.shape[1])
-            same = torch.eye(inputs).to(theta).repeat(1, spec.shape[0])
-            shifts[:, offset : offset + spec.size] = same
-            return shifts
-
-        return [
-            Symmetry(
-                "shift of all outputs",
-                spec.size // spec.shape[0],
-                partial(directions, spec, offset),
-            )
-            for spec, offset in zip(self.layout.parameters, self.layout.offsets, strict=True)
-            if spec.output
-        ]
 
 
 def _plus(losses: torch.Tensor, added: torch.Tensor | None) -> torch.Tensor:

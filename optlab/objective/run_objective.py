@@ -53,7 +53,8 @@ class RunObjective(Objective):
             if len(self._selections) >= _KEPT:
                 self._selections.clear()
             self._selections[key] = self._selected(key)
-        return self._selections[key]
+        some = self._selections[key]
+        return some if self.states is None else some._with(self.states.selected(key))
 
     def set_losses(self, losses: Sequence[Loss]) -> None:
         self._arrange(losses, self._of)
@@ -66,7 +67,9 @@ class RunObjective(Objective):
         losses, of = [self._losses[row] for row in rows], [self._of[row] for row in rows]
         if len(set(losses)) == len(set(of)) == 1:
             sample = None if self.sample is None else self.sample[of[0]]
-            return Objective(self.model, losses[0], self._data_shape, sample)
+            alike = Objective(self.model, losses[0], self._data_shape, sample)
+            alike.curvature_problems = self.curvature_problems
+            return alike
         some = copy.copy(self)
         some.keeping, some.kept = False, None
         some._arrange(losses, of)

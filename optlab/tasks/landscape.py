@@ -18,6 +18,7 @@ from optlab.curvature import critical_points
 from optlab.curvature.extremes import extremes
 from optlab.curvature.spectrum import convexity, density_of, full_spectrum_of, trace_of
 from optlab.experiment import Experiment
+from optlab.objective.run_states import RunStates
 from optlab.objective.seeding import generator
 from optlab.store import Store
 from optlab.studies.stability import edge_factor
@@ -347,11 +348,13 @@ class CriticalPointTask(OnStoredRun):
             and subject.theta.shape[1] <= MAX_WHOLE_SPECTRUM
             and len(subject.x) == len(experiment.dataset.load().training)
         ):
-            yield replace(result, escapes=run_escapes(experiment, search.theta))
+            yield replace(
+                result, escapes=run_escapes(experiment, search.theta, subject.objective.states)
+            )
 
 
 def run_escapes(
-    experiment: Experiment, point: torch.Tensor
+    experiment: Experiment, point: torch.Tensor, states: RunStates | None = None
 ) -> tuple[tuple[str, float, float], ...]:
     """Run gradient descent, Newton's method and saddle-free Newton from near a point.
 
@@ -360,6 +363,7 @@ def run_escapes(
     Args:
         experiment: of the run.
         point: ``[1, P]``.
+        states: what the model has beside its parameters at the point, where it has anything.
 
     Returns:
         label, objective and distance from the point after ``ESCAPE_STEPS`` steps.
@@ -393,6 +397,10 @@ def run_escapes(
     direction = torch.randn(point.shape, generator=generator(0, "onwards"), dtype=torch.float64)
     start = point.double() + START_OFFSET * direction / torch.linalg.vector_norm(direction)
     trainer.theta = start.expand(len(methods), -1).clone()
+    if states is not None:
+        # On the function that the point is critical for: nothing is drawn, and nothing changes.
+        trainer.objective.states = states.repeated(len(methods)).held()
+        trainer.population.set_values(trainer.objective.states.like(trainer.theta))
     for _ in range(ESCAPE_STEPS):
         trainer.advance()
     losses = trainer.objective.penalized(trainer.evaluate()["train_loss"], trainer.theta).tolist()

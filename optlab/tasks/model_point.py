@@ -74,6 +74,7 @@ def model_point(
     theta: NDArray[Any],
     step: int,
     values: Mapping[str, float] | None = None,
+    state: Mapping[str, NDArray[Any]] | None = None,
 ) -> ModelPoint:
     """Return the model of an experiment at weights ``theta`` ``[P]``.
 
@@ -82,6 +83,8 @@ def model_point(
         theta: parameters, in the order of the model's layout.
         step: number of steps that led to them.
         values: fields that had been changed by hand, path → value.
+        state: of a snapshot, with what the model has beside its weights; None for what it has
+            before the first step.
 
     Raises:
         InvalidInput: the data cannot be loaded, or the weights are not those of this model.
@@ -95,5 +98,7 @@ def model_point(
             f"There are {theta.size:,} weights, but the model of the experiment has "
             f"{objective.layout.total:,}; they belong to another model."
         )
+    if state and objective.states is not None:
+        objective.states = objective.states.of_snapshot(state)
     weights = torch.from_numpy(theta.copy()).double().unsqueeze(0)
     return ModelPoint(experiment, step, objective, weights, data.first)

@@ -125,7 +125,9 @@ class ViewsAtStepTask(AtStepTask):
                     yield result
                     continue
                 kept = result.snapshot
-                point = partial(model_point, result.experiment, kept.theta, found.step, kept.values)
+                point = partial(
+                    model_point, result.experiment, kept.theta, found.step, kept.values, kept.state
+                )
                 yield look(point, self.views, found.record.id, result.words)
 
 
@@ -142,6 +144,7 @@ class ViewsOfWeightsTask(Task):
         values: fields that had been changed by hand, path → value.
         views: what is asked for.
         run_id: of the run; "" where it is not stored.
+        state: of the snapshot that the weights are of.
     """
 
     experiment: str
@@ -150,6 +153,7 @@ class ViewsOfWeightsTask(Task):
     values: Mapping[str, float] = field(default_factory=dict)
     views: tuple[View, ...] = ()
     run_id: str = ""
+    state: Mapping[str, NDArray[Any]] = field(repr=False, default_factory=dict)
 
     def run(self, controls: Controls) -> Iterator[ModelViews]:
         """Look; see :class:`~optlab.tasks.task.Task`.
@@ -162,7 +166,7 @@ class ViewsOfWeightsTask(Task):
         """
         experiment = Experiment.from_toml(self.experiment, check=False)
         yield look(
-            partial(model_point, experiment, self.theta, self.step, self.values),
+            partial(model_point, experiment, self.theta, self.step, self.values, self.state),
             self.views,
             self.run_id,
         )
@@ -209,8 +213,9 @@ class ViewsOfTrainedTask(Task):
                 f"The run diverged within {self.steps:,} steps, so it has no weights to look at; "
                 "lower the learning rate or the number of steps."
             )
-        theta = trainer.theta[0].numpy()
-        yield look(partial(model_point, experiment, theta, self.steps), self.views)
+        at = trainer.snapshot(0, 0.0, "asked")
+        point = partial(model_point, experiment, at.theta, at.step, at.values, at.state)
+        yield look(point, self.views)
 
     def own_parts(self) -> tuple[str, ...]:
         """See :class:`~optlab.tasks.task.Task`."""

@@ -9,6 +9,7 @@ import numpy as np
 from optlab.core.errors import InvalidInput
 from optlab.core.files import replacing
 from optlab.experiment.data_files import experiment_of
+from optlab.objective.run_states import MODEL
 from optlab.store import RunRecord, Store
 from optlab.store.export.writing import check_target
 
@@ -19,7 +20,8 @@ def export_weights(
     """Write the latest weights of a stored run as safetensors.
 
     The names are those of the layout of its model, as ``optlab export --format python`` writes it:
-    ``layers.0.weight``, …. The file's metadata has the run, the step and the experiment.
+    ``layers.0.weight``, …, and those of frozen parameters and running statistics. The file's
+    metadata has the run, the step and the experiment.
 
     Args:
         run: its id, or a unique prefix of it. path: of the file. force: whether an existing file is
@@ -47,6 +49,11 @@ def export_weights(
     tensors = {
         spec.name: np.ascontiguousarray(part.reshape(spec.shape))
         for spec, part in zip(layout.parameters, parts, strict=True)
+    }
+    tensors |= {
+        name.removeprefix(MODEL): value
+        for name, value in snapshot.state.items()
+        if name.startswith(MODEL)
     }
     about = {"run": record.id, "step": str(snapshot.step), "experiment": record.experiment}
     with replacing(path) as temporary:

@@ -56,6 +56,14 @@ def check_shareable(experiment: Experiment, data: Data) -> None:
             "needs one gradient a step, or with a model that does not normalize over the batch.",
             "optimizer.name",
         )
+    if model.differs_in_training(data.shape):
+        raise InvalidInput(
+            f"model.name is '{model.name}', whose training passes draw random numbers or depend on "
+            "their batch (dropout, batch normalization with running statistics): on the parts of a "
+            "batch they are others than on the whole. Train without --ranks, or switch these layers "
+            "off.",
+            "model.name",
+        )
     if own_code_of(experiment.to_dict()):
         _check_parts(experiment, data)
 
@@ -69,6 +77,7 @@ def _check_parts(experiment: Experiment, data: Data) -> None:
     x = torch.from_numpy(data.training.x)[:7]
     y = torch.from_numpy(data.training.y)[:7]
     objective = Objective(experiment.model, experiment.loss, data.shape, x)
+    objective.begin([experiment.general.seed])
     source = torch.Generator().manual_seed(0)
     theta = torch.randn(1, objective.layout.total, generator=source, dtype=torch.float64)
     theta = theta / objective.layout.total**0.5

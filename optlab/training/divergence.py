@@ -147,7 +147,7 @@ class DivergenceGuard:
         for run in self.alive:
             if not bool(lasting[run]):
                 tensor_name = first_non_finite(
-                    self._objective.selected([run]),
+                    self._in_step(run, step),
                     *(
                         tensor[run : run + 1]
                         for tensor in (proposed.point, x, y, proposed.gradient, proposed.after)
@@ -194,8 +194,12 @@ class DivergenceGuard:
             proposed = alone.propose(x, y)
             alone.accept(proposed)
         return first_non_finite(
-            self._objective.selected([run]), proposed.point, x, y, proposed.gradient, proposed.after
+            self._in_step(run, step), proposed.point, x, y, proposed.gradient, proposed.after
         )
+
+    def _in_step(self, run: int, step: int) -> Objective:
+        """Return the objective of a run as its step ``step`` (0, 1, …) sees it."""
+        return self._objective.selected([run]).in_step([self._members[run].general.seed], step)
 
     def end(self, run: int, status: Status, reason: str) -> None:
         """End one run in its current state; the others continue."""

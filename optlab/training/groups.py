@@ -23,9 +23,10 @@ from optlab.core.piecewise import Piecewise
 from optlab.experiment.schedules import FieldSchedule
 from optlab.experiment.sections import General
 from optlab.objective.batch_objective import BatchObjective
+from optlab.objective.run_states import MODEL
 from optlab.objective.seeding import generators
 from optlab.training.snapshot import SCHEDULE
-from optlab.training.state_names import AVERAGING, BEST, DELAY, is_own
+from optlab.training.state_names import AVERAGING, BEST, BEST_MODEL, DELAY, is_own
 
 
 class Begun(NamedTuple):
@@ -93,11 +94,12 @@ class Group:
     Everything with a state shares one dictionary, so that freezing, keeping and restoring a run
     deal with one object: the rule's own entries have plain names, those of the average begin with
     ``averaging.``, ``delay.i`` are the parameters of i steps ago, and ``best.theta`` are those of
-    the best evaluation where the stopping rule keeps them.
+    the best evaluation where the stopping rule keeps them. Entries ``model.name`` are what the
+    model has beside its parameters.
 
     Args:
         rows: indices of the runs. experiments: all runs of the population. theta: ``[R, P]``.
-        begun: the same for all rows.
+        begun: the same for all rows. values: of the model beside its parameters, ``[R, …]``.
 
     Attributes:
         index: the rows as a tensor, or None where they are all runs in order.
@@ -115,8 +117,10 @@ class Group:
         theta: torch.Tensor,
         layout: Layout,
         begun: Begun = _AT_START,
+        values: Mapping[str, torch.Tensor] | None = None,
     ) -> None:
         self.rows = rows
+        self._model_names = tuple(values or ())
         self.begun = begun
         self._layout = layout
         all_runs = rows == list(range(len(experiments)))
@@ -130,8 +134,11 @@ class Group:
             f"{AVERAGING}{name}": value for name, value in self.averaging.start(its_theta).items()
         }
         self.state |= {f"{DELAY}{age}": its_theta for age in range(1, self._max_delay + 1)}
+        of_model = {name: self.select(value) for name, value in (values or {}).items()}
+        self.state |= {f"{MODEL}{name}": value for name, value in of_model.items()}
         if self._keeps_best:
             self.state[BEST] = its_theta
+            self.state |= {f"{BEST_MODEL}{name}": value for name, value in of_model.items()}
 
     def refresh(self, experiments: Sequence[Member], theta: torch.Tensor) -> None:
         """Read the hyperparameters again from the current experiments.
@@ -146,7 +153,9 @@ class Group:
         self.delays = [member.delay for member in members]
         self._max_delay = max(delay.longest() for delay in self.delays)
         self._keeps_best = members[0].stopping.keeps_best
-        self.simple = not self.averaging.active and self._max_delay == 0 and not self._keeps_best
+        self.simple = not (
+            self.averaging.active or self._max_delay or self._keeps_best or self._model_names
+        )
         self.h = _columns([member.optimizer for member in members], theta)
         self.h.layout = self._layout
         self.clip_h = _columns([member.clipping for member in members], theta)
@@ -288,9 +297,37 @@ class Group:
 
     def with_best(self, state: State, run: int, theta: torch.Tensor) -> State:
         """Return ``state`` with these parameters ``[P]`` as those of the run's best evaluation."""
+        row = self.rows.index(run)
         best = state[BEST].clone()
-        best[self.rows.index(run)] = theta
-        return {**state, BEST: best}
+        best[row] = theta
+        kept = {**state, BEST: best}
+        for name in self._model_names:
+            values = state[f"{BEST_MODEL}{name}"].clone()
+            values[row] = self.state[f"{MODEL}{name}"][row]
+            kept[f"{BEST_MODEL}{name}"] = values
+        return kept
+
+    def restore_best_values(self, run: int) -> None:
+        """Put what the model of a run has beside its parameters back to its best evaluation."""
+        row = self.rows.index(run)
+        for name in self._model_names:
+            values = self.state[f"{MODEL}{name}"].clone()
+            values[row] = self.state[f"{BEST_MODEL}{name}"][row]
+            self.state[f"{MODEL}{name}"] = values
+
+    def values(self) -> dict[str, torch.Tensor]:
+        """Return what the model has beside its parameters, name → values ``[len(rows), …]``."""
+        return {name: self.state[f"{MODEL}{name}"] for name in self._model_names}
+
+    def with_values(self, state: State, values: Mapping[str, torch.Tensor]) -> State:
+        """Return ``state`` with what a step changed of the model beside its parameters.
+
+        Args:
+            values: ``[len(rows), …]``, by name.
+        """
+        if not values:
+            return state
+        return {**state, **{f"{MODEL}{name}": value for name, value in values.items()}}
 
     def _hyperparameters(self, section: str) -> Hyperparameters:
         sections = {
@@ -322,6 +359,9 @@ class Group:
             state |= {f"{AVERAGING}{name}": value for name, value in averaged.items()}
         if self._keeps_best:
             state[BEST] = self.state[BEST]
+        for name in self._model_names:
+            kept = (MODEL, BEST_MODEL) if self._keeps_best else (MODEL,)
+            state |= {f"{prefix}{name}": self.state[f"{prefix}{name}"] for prefix in kept}
         if self._max_delay:
             state[f"{DELAY}1"] = theta
             state |= {
@@ -351,11 +391,13 @@ def groups(
     theta: torch.Tensor,
     layout: Layout,
     begun: Sequence[Begun] = (),
+    values: Mapping[str, torch.Tensor] | None = None,
 ) -> list[Group]:
     """Return the groups of a population with parameters ``theta`` ``[R, P]``.
 
     Args:
-        begun: of each run, where its state began; () for all at step 0.
+        begun: of each run, where its state began; () for all at step 0. values: what the model has
+            beside its parameters, ``[R, …]``.
     """
     by_key: dict[tuple[Any, ...], list[int]] = {}
     for row, experiment in enumerate(experiments):
@@ -369,7 +411,9 @@ def groups(
             begun[row] if begun else _AT_START,
         )
         by_key.setdefault(key, []).append(row)
-    return [Group(rows, experiments, theta, layout, key[-1]) for key, rows in by_key.items()]
+    return [
+        Group(rows, experiments, theta, layout, key[-1], values) for key, rows in by_key.items()
+    ]
 
 
 def _beginning(averaging: Averaging, step: int) -> Averaging:

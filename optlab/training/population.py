@@ -14,6 +14,7 @@ gained over sessions of their own, which can run at the same time.
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 from optlab.catalogue.continuation.base import Continuation
@@ -27,6 +28,8 @@ from optlab.objective.batch_objective import WholeGradient
 from optlab.objective.objective import Objective
 from optlab.training.decay_schedule import DecaySchedule, its_schedules
 from optlab.training.groups import Begun, Group, Member, groups
+from optlab.training.restoring import Carried, restore_groups
+from optlab.training.snapshot import Snapshot
 from optlab.training.stability import stability_of
 from optlab.training.stepping import ProposedStep, Stepper
 
@@ -117,15 +120,19 @@ class Population:
         self._continuations = continuations
         self.theta = theta
         self.step = step
-        self.groups = groups(members, theta, objective.layout, begun)
+        states = objective.states
+        values = {} if states is None else states.like(theta)
+        self.groups = groups(members, theta, objective.layout, begun, values)
         seeds = [member.general.seed for member in members]
         self._stepper = Stepper(objective, self.groups, continuations, seeds, whole)
         self._decay = DecaySchedule(members) if any(map(its_schedules, members)) else None
         self._set_decay()
+        self.show_values()
 
     def propose(self, x: torch.Tensor, y: torch.Tensor) -> ProposedStep:
         """Compute the next step on the batch ``x``, ``y`` ``[R, m, …]``, without taking it."""
         self._set_decay()  # another population may have used the objective since
+        self.show_values()
         return self._stepper.propose(self.theta, self.step, x, y)
 
     def propose_at(
@@ -137,12 +144,14 @@ class Population:
     def begin_step(self) -> list[float]:
         """Set what differs from step to step; return the learning rates, one a run."""
         self._set_decay()  # another population may have used the objective since
+        self.show_values()
         return self.rates()
 
     @property
     def repeats(self) -> bool:
         """Whether all steps consist of the same operations, as far as is known beforehand."""
-        return self._decay is None and self._stepper.repeats
+        nothing = self._decay is None and self._objective.states is None
+        return nothing and self._stepper.repeats
 
     def accepts(self, proposed: ProposedStep) -> torch.Tensor:
         """Return, per run, whether its rule can use the gradient of a step: ``[R]`` of type bool.
@@ -175,6 +184,36 @@ class Population:
             group.state = state
         self.step += 1
         self._set_decay()
+        self.show_values()
+
+    def show_values(self) -> None:
+        """Show the objective what the model of each run has beside its parameters."""
+        states = self._objective.states
+        if states is None:
+            return
+        values = self.groups[0].values()
+        if len(self.groups) > 1:
+            values = {
+                name: value.new_empty(len(self.theta), *value.shape[1:])
+                for name, value in values.items()
+            }
+            for group in self.groups:
+                for name, value in group.values().items():
+                    values[name][group.rows] = value
+        self._objective.states = replace(states, values=values)
+
+    def restore(self, snapshots: Sequence[Snapshot]) -> dict[int, Carried]:
+        """Give the runs the states of their snapshots; see :func:`restoring.restore_groups`."""
+        carried = restore_groups(self.groups, snapshots)
+        self.show_values()
+        return carried
+
+    def set_values(self, values: Mapping[str, torch.Tensor]) -> None:
+        """Set what the model of each run has beside its parameters, name → values ``[R, …]``."""
+        for group in self.groups:
+            its_values = {name: group.select(value) for name, value in values.items()}
+            group.state = group.with_values(group.state, its_values)
+        self.show_values()
 
     def _set_decay(self) -> None:
         """Give the objective the weight decay of the next step, where it follows a schedule."""
@@ -224,6 +263,7 @@ class Population:
         (single,) = alone.groups
         single.state = {name: value[row : row + 1] for name, value in group.state.items()}
         single.memories = [group.memories[row]]
+        alone.show_values()
         return alone
 
     @property
@@ -291,5 +331,8 @@ class Population:
     def restore_best(self, run: int) -> None:
         """Put a run back to the parameters of its best evaluation."""
         theta = self.theta.clone()
-        theta[run] = self.group_of(run)[0].best(run)
+        group, _ = self.group_of(run)
+        theta[run] = group.best(run)
         self.theta = theta
+        group.restore_best_values(run)
+        self.show_values()

@@ -99,19 +99,22 @@ class RunData:
 
 
 def objective_of(experiments: Sequence[Experiment], data: RunData) -> Objective:
-    """Return the objective of the runs."""
+    """Return the objective of the runs, as they are before their first step."""
     first = experiments[0]
     samples = [torch.from_numpy(one.training.x) for one in data.sets]
     alike = {(experiment.loss, experiment.schedules) for experiment in experiments}
     if len(samples) == 1 and len(alike) == 1:
-        return Objective(first.model, first.loss, data.first.shape, samples[0])
-    return RunObjective(
-        first.model,
-        [experiment.loss for experiment in experiments],
-        data.first.shape,
-        torch.stack(samples) if first.model.normalizes() else None,
-        data.assignment.of,
-    )
+        objective = Objective(first.model, first.loss, data.first.shape, samples[0])
+    else:
+        objective = RunObjective(
+            first.model,
+            [experiment.loss for experiment in experiments],
+            data.first.shape,
+            torch.stack(samples) if first.model.normalizes() else None,
+            data.assignment.of,
+        )
+    objective.begin([experiment.general.seed for experiment in experiments])
+    return objective
 
 
 def numbered(values: Sequence[Hashable]) -> tuple[int, ...]:

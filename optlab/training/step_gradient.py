@@ -6,12 +6,29 @@ with a width of their own each.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 from optlab.catalogue.continuation.base import Continuation
 from optlab.core.lazy import torch
 from optlab.objective.objective import Objective
 from optlab.objective.seeding import generator, random_units
+
+
+class Gradient(NamedTuple):
+    """What a step follows.
+
+    Attributes:
+        loss: ``[R]``. gradient: ``[R, P]``.
+        values: what the pass changed of the model beside its parameters, name → ``[R, …]``.
+    """
+
+    loss: torch.Tensor
+    gradient: torch.Tensor
+    values: Mapping[str, torch.Tensor]
+
+
+_NOTHING: Mapping[str, torch.Tensor] = {}
 
 
 class StepGradient:
@@ -45,16 +62,37 @@ class StepGradient:
         x: torch.Tensor,
         y: torch.Tensor,
         rows: list[int] | None = None,
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return loss ``[R]`` and gradient ``[R, P]`` at ``point`` ``[R, P]`` on a batch.
+    ) -> Gradient:
+        """Return loss and gradient at ``point`` ``[R, P]`` on a batch.
 
         Args:
             step: 0, 1, …. x, y: the batch ``[R, m, …]``. rows: the runs that these tensors have
                 rows of; all by default.
         """
         objective = self._objective if rows is None else self._objective.selected(rows)
+        values = _NOTHING
+        if objective.states is not None:
+            seeds = self._seeds if rows is None else [self._seeds[run] for run in rows]
+            if self.plain:
+                after: dict[str, torch.Tensor] = {}
+                objective = objective.in_step(seeds, step, after)
+                return Gradient(*objective.value_and_gradient(point, x, y), after)
+            values = objective.state_after(point, x, seeds, step)
+            objective = objective.in_step(seeds, step)
         if self.plain:
-            return objective.value_and_gradient(point, x, y)
+            return Gradient(*objective.value_and_gradient(point, x, y), values)
+        return Gradient(*self._blurred(objective, point, step, x, y, rows), values)
+
+    def _blurred(
+        self,
+        objective: Objective,
+        point: torch.Tensor,
+        step: int,
+        x: torch.Tensor,
+        y: torch.Tensor,
+        rows: list[int] | None,
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return loss and gradient averaged over the draws of each run, or of the surrogate."""
         runs = self._all if rows is None else rows
         widths = [self._width(run, step) for run in runs]
         draws = [

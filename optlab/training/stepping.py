@@ -5,7 +5,7 @@ It is a pure function of the parameters, the groups' states and the batch.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from optlab.catalogue.continuation.base import Continuation
@@ -93,7 +93,7 @@ class Stepper:
         point = self._joined(
             theta, [group.point(group.select(theta), step) for group in self._groups]
         )
-        loss, gradient = self._gradient.at(point, step, x, y)
+        loss, gradient, values = self._gradient.at(point, step, x, y)
         norm = torch.linalg.vector_norm(gradient, dim=1)
         used = [group.clip(group.select(gradient), group.select(norm)) for group in self._groups]
         updated = [
@@ -108,7 +108,10 @@ class Stepper:
             norm,
             used,
             after,
-            [state for _, state in updated],
+            [
+                group.with_values(state, {name: group.select(v) for name, v in values.items()})
+                for group, (_, state) in zip(self._groups, updated, strict=True)
+            ],
             rates,
             {},
             self._clipped(gradient, norm),
@@ -160,6 +163,10 @@ class Stepper:
                 on_batch = batch_objective(objective, its_x, its_y, group.seeds, step)
                 on_batch.whole = self._whole_of(group)
                 outcome = group.step_on_objective(its_theta, on_batch)
+                # Of the parameters before the step, wherever the rule has evaluated since.
+                values: Mapping[str, torch.Tensor] = objective.state_after(
+                    its_theta, its_x, group.seeds, step
+                )
                 counted: Sequence[int] = on_batch.gradients
                 point, loss, gradient = its_theta, outcome.loss, outcome.gradient
                 added = objective.added(its_theta, its_x, its_y)
@@ -172,7 +179,7 @@ class Stepper:
                 }
             else:
                 point = group.point(its_theta, step)
-                loss, gradient = self._gradient.at(point, step, its_x, its_y, group.rows)
+                loss, gradient, values = self._gradient.at(point, step, its_x, its_y, group.rows)
                 counted = self._gradient.evaluations(step, group.rows)
                 g = group.clip(gradient, torch.linalg.vector_norm(gradient, dim=1))
                 after, state = group.update(its_theta, g)
@@ -183,7 +190,7 @@ class Stepper:
             gradients.append(gradient)
             used.append(g)
             afters.append(after)
-            states.append(state)
+            states.append(group.with_values(state, values))
         loss = self._joined(theta[:, :1], losses).squeeze(1)
         gradient = self._joined(theta, gradients)
         norm = torch.linalg.vector_norm(gradient, dim=1)

@@ -43,7 +43,6 @@ from optlab.training.restoring import (
     begun,
     common_step,
     remembered,
-    restore_groups,
     segment,
     stacked_parameters,
     stopping_memory,
@@ -173,7 +172,7 @@ class Trainer:
         self.follow(first.measures.chosen)
 
         blurred = any(experiment.continuation.active for experiment in experiments)
-        follows = not (self.objective.uses_surrogate_gradient or blurred)
+        follows = not (self.objective.steps_differ or blurred)
         self._surroundings = Surroundings(
             self.objective,
             self._evaluator.training,
@@ -210,7 +209,7 @@ class Trainer:
             self._shared, self.effective, theta, continuations, step, since, whole
         )
         if snapshots is not None:
-            self.forks = restore_groups(population.groups, snapshots)
+            self.forks = population.restore(snapshots)
         return population
 
     def _clipped_until_now(self, run: int) -> dict[str, float]:

@@ -1,6 +1,7 @@
 """Component classes of registered modules.
 
 Parameters are part of the flat vector; ``torch.func.functional_call`` computes the forward pass.
+Frozen parameters and buffers that a training pass changes come with the context of the pass.
 Listing the models only reads the registrations; the user's file is executed when a model is first
 laid out for data.
 """
@@ -9,9 +10,10 @@ from __future__ import annotations
 
 import functools
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar
 
 from optlab.catalogue.models.base import ForwardContext, Model, Trace
 from optlab.core.data import DataShape
@@ -20,7 +22,8 @@ from optlab.core.fields import Sizes, flag, integer, number, sizes, text
 from optlab.core.layout import Layout
 from optlab.core.lazy import torch
 from optlab.outside.own_models import records, sources
-from optlab.outside.own_models.examination import Examined, built, examine, over_runs
+from optlab.outside.own_models.calling import Constants, Values, call, over_runs, seeded
+from optlab.outside.own_models.examination import Examined, built, examine
 from optlab.outside.own_models.records import Argument, Registration
 
 _KEPT = 32
@@ -61,12 +64,39 @@ class OwnModel(Model):
         return True
 
     def built_start(self, shape: DataShape, generator: torch.Generator) -> torch.Tensor:
+        module = self._built(shape, generator)
+        return torch.cat(
+            [
+                parameter.detach().double().cpu().reshape(-1)
+                for parameter in module.parameters()
+                if parameter.requires_grad
+            ]
+        )
+
+    def differs_in_training(self, shape: DataShape) -> bool:
+        return self._examined(shape).differs
+
+    def built_state(self, shape: DataShape, generator: torch.Generator) -> dict[str, torch.Tensor]:
+        names = self._examined(shape).state
+        if not names:
+            return {}
+        module = self._built(shape, generator)
+        values = {**dict(module.named_parameters()), **dict(module.named_buffers())}
+        found = {name: values[name].detach().cpu() for name in names}
+        return {
+            name: value.double() if value.is_floating_point() else value.clone()
+            for name, value in found.items()
+        }
+
+    def _examined(self, shape: DataShape) -> Examined:
+        cls: Any = sources.load(self.registration)
+        return _examined(self, cls, shape)
+
+    def _built(self, shape: DataShape, generator: torch.Generator) -> torch.nn.Module:
+        """Return a module whose constructor drew from the generator."""
         cls: Any = sources.load(self.registration)
         seed = int(torch.randint(2**31, (1,), generator=generator).item())
-        module = built(_constructor(self, cls, shape), _description(self), seed)
-        return torch.cat(
-            [parameter.detach().double().cpu().reshape(-1) for parameter in module.parameters()]
-        )
+        return built(_constructor(self, cls, shape), _description(self), seed)
 
     def files(self) -> tuple[Path, ...]:
         return sources.files_of(self.registration)
@@ -78,77 +108,52 @@ class OwnModel(Model):
         if key not in _laid_out:
             raise ValueError(f"{self.label} must be laid out for data before its forward pass")
         shape, examined, flat = _laid_out[key]
-        module = self._module(shape, x, context.training)
-        names = [parameter.name for parameter in examined.layout.parameters]
+        state = context.state or {}
+        if not state.keys() >= set(examined.state):
+            raise ValueError(f"{self.label} needs the state of its runs")
+        # Between steps nothing is drawn and nothing changes.
+        training = context.training and (context.seeds is not None or not examined.differs)
+        module, constants = self._module(shape, x, training, examined)
+        one = _Pass(module, examined, training)
         if flat:
             x = x.flatten(2)
+        parameters = [
+            part.squeeze(1) if spec.name in examined.scalars else part
+            for spec, part in zip(examined.layout.parameters, parameters, strict=True)
+        ]
         try:
-            if context.trace is not None:
-                return self._traced(module, names, parameters, x, context.trace)
-            if len(x) == 1:
-                return _call(
-                    module, names, [part.squeeze(0) for part in parameters], x.squeeze(0)
-                ).unsqueeze(0)
-            if examined.batched:
-                outputs: torch.Tensor = over_runs(module, names)(parameters, x)
-                return outputs
-            return torch.stack(
-                [
-                    _call(module, names, list(row[1:]), row[0])
-                    for row in zip(x, *parameters, strict=True)
-                ]
-            )
+            if context.trace is None and examined.batched and len(x) > 1:
+                outputs, after = one.together(parameters, state, x)
+            else:
+                tracer = None if context.trace is None else _Tracer(module, len(x), context.trace)
+                outputs, after = one.in_turn(parameters, state, x, context.seeds, tracer)
         except sources.USER_ERRORS as error:
             raise RunFailed(
                 f"model.name is '{self.name}': its forward pass failed with "
                 f"{sources.explained(error)}."
             ) from error
+        if training:
+            changed = constants.changed()
+            if changed:
+                raise RunFailed(
+                    f"model.name is '{self.name}': its forward pass changes its buffer {changed}, "
+                    "which it left as it was when it was tried; change a buffer in every training "
+                    "pass or in none."
+                )
+            if context.after is not None and after:
+                context.after(after)
+        return outputs
 
-    def _traced(
-        self,
-        module: torch.nn.Module,
-        names: list[str],
-        parameters: list[torch.Tensor],
-        x: torch.Tensor,
-        trace: Trace,
-    ) -> torch.Tensor:
-        """Compute one run after the other, and trace the output ``[R, m, …]`` of each layer."""
-        recorded: dict[str, list[torch.Tensor]] = {}
-        outputs: list[torch.Tensor] = []
-
-        def recorder(name: str) -> Callable[..., None]:
-            def hook(layer: Any, inputs: Any, output: Any) -> None:
-                if isinstance(output, torch.Tensor):
-                    recorded.setdefault(name, []).append(output)
-
-            return hook
-
-        layers = [
-            (name, layer)
-            for name, layer in module.named_modules()
-            if name and not any(True for _ in layer.children())
-        ]
-        hooks = [layer.register_forward_hook(recorder(name)) for name, layer in layers]
-        try:
-            for row in zip(x, *parameters, strict=True):
-                outputs.append(_call(module, names, list(row[1:]), row[0]))
-        finally:
-            for handle in hooks:
-                handle.remove()
-        for name, values in recorded.items():
-            if len(values) == len(x):  # a layer used twice in a pass has no single output
-                # Of one run the output itself, so that gradients by it are known.
-                trace(name, values[0].unsqueeze(0) if len(values) == 1 else torch.stack(values))
-        return torch.stack(outputs)
-
-    def _module(self, shape: DataShape, x: torch.Tensor, training: bool) -> torch.nn.Module:
-        """Return a module that belongs to this thread.
+    def _module(
+        self, shape: DataShape, x: torch.Tensor, training: bool, examined: Examined
+    ) -> tuple[torch.nn.Module, Constants]:
+        """Return a module that belongs to this thread, and its constants.
 
         The forward pass puts parameters into it, so two threads must not share one.
         """
         if not hasattr(_thread, "modules"):
             _thread.modules = {}
-        kept: dict[Any, torch.nn.Module] = _thread.modules
+        kept: dict[Any, tuple[torch.nn.Module, Constants]] = _thread.modules
         key = (self, shape, x.dtype, x.device, training)
         if key not in kept:
             while len(kept) >= _KEPT:
@@ -157,7 +162,8 @@ class OwnModel(Model):
             module = built(
                 _constructor(self, sources.load(self.registration), shape), _description(self), 0
             )
-            kept[key] = module.to(device=x.device, dtype=x.dtype).train(training)
+            module = module.to(device=x.device, dtype=x.dtype).train(training)
+            kept[key] = module, Constants(module, examined.state)
         return kept[key]
 
 
@@ -183,13 +189,94 @@ def _description(model: OwnModel) -> str:
     return f"The model {model.name} (class {model.registration.cls})"
 
 
-def _call(
-    module: torch.nn.Module, names: list[str], parameters: list[torch.Tensor], x: torch.Tensor
-) -> torch.Tensor:
-    return cast(
-        "torch.Tensor",
-        torch.func.functional_call(module, dict(zip(names, parameters, strict=True)), (x,)),
-    )
+class _Pass:
+    """A pass of several runs through a module.
+
+    Args:
+        module: in the mode of the pass. examined: what is known of it. training: the mode.
+    """
+
+    def __init__(self, module: torch.nn.Module, examined: Examined, training: bool) -> None:
+        self._module = module
+        self._names = [parameter.name for parameter in examined.layout.parameters]
+        self._state = examined.state
+        self._changing = examined.changing if training else ()
+        self._draws = examined.draws and training
+
+    def together(
+        self, parameters: list[torch.Tensor], state: Mapping[str, torch.Tensor], x: torch.Tensor
+    ) -> tuple[torch.Tensor, Values]:
+        """Return outputs ``[R, m, …]``, and the buffers ``[R, …]`` that the pass changes."""
+        given = {name: state[name] for name in self._state}
+        given |= {name: given[name].clone() for name in self._changing}
+        outputs, after = over_runs(self._module, self._names, self._changing)(parameters, given, x)
+        return outputs, {name: value.detach() for name, value in after.items()}
+
+    def in_turn(
+        self,
+        parameters: list[torch.Tensor],
+        state: Mapping[str, torch.Tensor],
+        x: torch.Tensor,
+        seeds: Sequence[int] | None,
+        tracer: _Tracer | None,
+    ) -> tuple[torch.Tensor, Values]:
+        """Return the same, run by run: as one pass would of each run alone."""
+        outputs: list[torch.Tensor] = []
+        after: dict[str, list[torch.Tensor]] = {name: [] for name in self._changing}
+        with tracer or nullcontext():
+            for run, row in enumerate(zip(x, *parameters, strict=True)):
+                given = dict(zip(self._names, row[1:], strict=True))
+                given |= {name: state[name][run] for name in self._state}
+                given |= {name: given[name].clone() for name in self._changing}
+                if self._draws and seeds is not None:
+                    with seeded(seeds[run], x.device):
+                        outputs.append(call(self._module, given, row[0]))
+                else:
+                    outputs.append(call(self._module, given, row[0]))
+                for name, values in after.items():
+                    values.append(given[name].detach())
+        joined = outputs[0].unsqueeze(0) if len(outputs) == 1 else torch.stack(outputs)
+        return joined, {name: torch.stack(values) for name, values in after.items()}
+
+
+class _Tracer:
+    """Traces the output ``[R, m, …]`` of each layer of a module while it is entered.
+
+    Args:
+        module: through which ``runs`` runs pass in turn. trace: called with names and values.
+    """
+
+    def __init__(self, module: torch.nn.Module, runs: int, trace: Trace) -> None:
+        self._layers = [
+            (name, layer)
+            for name, layer in module.named_modules()
+            if name and not any(True for _ in layer.children())
+        ]
+        self._runs, self._trace = runs, trace
+        self._recorded: dict[str, list[torch.Tensor]] = {}
+
+    def __enter__(self) -> None:
+        self._hooks = [
+            layer.register_forward_hook(self._recorder(name)) for name, layer in self._layers
+        ]
+
+    def __exit__(self, *exception: object) -> None:
+        for handle in self._hooks:
+            handle.remove()
+        if exception[0] is not None:
+            return
+        for name, values in self._recorded.items():
+            if len(values) == self._runs:  # a layer used twice in a pass has no single output
+                # Of one run the output itself, so that gradients by it are known.
+                alone = len(values) == 1
+                self._trace(name, values[0].unsqueeze(0) if alone else torch.stack(values))
+
+    def _recorder(self, name: str) -> Callable[..., None]:
+        def hook(layer: Any, inputs: Any, output: Any) -> None:
+            if isinstance(output, torch.Tensor):
+                self._recorded.setdefault(name, []).append(output)
+
+        return hook
 
 
 # --- from registrations to classes ----------------------------------------------------------------
@@ -234,6 +321,17 @@ def component_class(registration: Registration) -> type[OwnModel]:
         f"It is executed from {registration.origin} as long as the file is unchanged since you "
         "confirmed it. By default its parameters start as its constructor sets them, seeded by the "
         "seed of the run.",
+        "Buffers that a training pass changes, such as the running statistics of batch "
+        "normalization, frozen parameters and the random numbers of dropout belong to the run: they "
+        "are part of its snapshots, repeat from its seed, and are each run's own in a population, "
+        "whose runs pass one after the other where the module draws. All passes of a step start "
+        "from the same buffers and draw the same numbers; the buffers change once a step, by the "
+        "pass of its gradient, or by a pass at the parameters before the step where the rule "
+        "evaluates the objective itself. "
+        "Everything else sees the module in evaluation mode (eval()), with the buffers of the "
+        "step: evaluations, test error, instruments, spectra, slices, critical points and the full "
+        "gradient; svrg, which mixes the two, refuses a module whose training passes differ, and so "
+        "do several ranks. Averaged parameters are evaluated with the buffers of the iterates.",
     ]
     if fixed:
         paragraphs.append(f"These arguments keep their defaults: {', '.join(fixed)}.")

@@ -8,7 +8,7 @@ A forward pass is a pure function; what it needs beside parameters and inputs co
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -25,6 +25,7 @@ from optlab.catalogue.models.capabilities import (
     RestrictedInputs,
     SurrogateGradient,
     Symmetries,
+    TrainingPasses,
     WrittenOutGradient,
     WrittenOutHessian,
 )
@@ -59,6 +60,10 @@ class ForwardContext:
             declare it do so.
         batch_mean: maps values ``[R, m, units]`` of these examples to their means ``[R, 1, units]``
             over the batch that they are a part of; None where they are the batch.
+        state: what the runs have beside their parameters, ``[R, *shape]`` each, by name; read only.
+        seeds: one a run, of the random numbers of a pass of a step; None in every other pass, in
+            which a model that draws random numbers or changes its state evaluates.
+        after: called with the state of the runs after a pass of a step.
     """
 
     training: bool = True
@@ -67,6 +72,9 @@ class ForwardContext:
     observe: Callable[[Moments], None] | None = None
     branch: Callable[[torch.Tensor], None] | None = None
     batch_mean: Callable[[torch.Tensor], torch.Tensor] | None = None
+    state: Mapping[str, torch.Tensor] | None = None
+    seeds: Sequence[int] | None = None
+    after: Callable[[Mapping[str, torch.Tensor]], None] | None = None
     tap: Tap | None = None
 
 
@@ -82,6 +90,7 @@ class Model(
     SurrogateGradient,
     BuiltStart,
     BatchNormalization,
+    TrainingPasses,
     AuxiliaryHeads,
     LayerStack,
     LayerTaps,

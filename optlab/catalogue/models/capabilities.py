@@ -179,6 +179,32 @@ class BatchNormalization:
         return False
 
 
+class TrainingPasses:
+    """Training passes that draw random numbers, or keep state beside the parameters."""
+
+    def differs_in_training(self, shape: DataShape) -> bool:
+        """Return whether a training pass draws random numbers or changes the state of a run.
+
+        Only the passes of a step do so. Every other pass evaluates, though its context may say that
+        it is a training pass.
+
+        Args:
+            shape: of the data.
+        """
+        return False
+
+    def built_state(self, shape: DataShape, generator: torch.Generator) -> dict[str, torch.Tensor]:
+        """Return what a run has beside its parameters before its first step, by name.
+
+        Real values are float64; {} where a run has nothing beside its parameters.
+
+        Args:
+            shape: of the data.
+            generator: seeds whatever a constructor draws.
+        """
+        return {}
+
+
 class AuxiliaryHeads:
     """Heads on hidden layers, whose losses are part of the training objective."""
 

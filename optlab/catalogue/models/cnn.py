@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from optlab.catalogue.models import _activations
 from optlab.catalogue.models._activations import Activation
+from optlab.catalogue.models._dropout import dropout_field, dropping
 from optlab.catalogue.models._symmetries import HiddenSpace, of_spaces, rectified
 from optlab.catalogue.models.base import ForwardContext, Model, Tap, affine
 from optlab.catalogue.models.capabilities import RectifiedUnits, Symmetry, WrittenModule
@@ -33,9 +34,14 @@ class CNN(Model):
     rule: ClassVar[tuple[str, ...]] = (
         r"h_l = \text{pool}\left(\phi\left(K_l * h_{l-1} + b_l\right)\right)",
         r"f(x;\theta) = W h_L + b",
+        r"\text{dropout, in training:}\quad f(x;\theta) = W \left(\frac{d}{1 - p} \odot h_L\right) + b",
     )
-    symbols: ClassVar[dict[str, str]] = {"K_l": "kernels of layer l", "φ": "activation"}
-    source: ClassVar[str] = "Deep Learning, chapter 9."
+    symbols: ClassVar[dict[str, str]] = {
+        "K_l": "kernels of layer l",
+        "φ": "activation",
+        "d": "mask of zeros and ones, new at each step; each is 0 with probability p",
+    }
+    source: ClassVar[str] = "Deep Learning, chapter 9; dropout: N. Srivastava et al. (2014)."
 
     channels: Sizes = sizes(
         (8, 16),
@@ -55,6 +61,7 @@ class CNN(Model):
     activation: Activation = choice(
         "relu", "Activation", symbol="φ", help="Function applied after each convolution."
     )
+    dropout: float = dropout_field("of those that the affine map at the end reads")
 
     def layout(self, shape: DataShape) -> Layout:
         planes, height, width = _image(shape)
@@ -118,13 +125,21 @@ class CNN(Model):
                     f"convolutions.{number}.{self.activation}",
                     h.unflatten(1, (runs, -1)).transpose(0, 1),
                 )
-        flat = h.view(m, runs, -1).transpose(0, 1)
-        outputs = affine(flat, *parameters[-2:])
+        features = h.view(m, runs, -1).transpose(0, 1)
+        drop = dropping(self.dropout, context)
+        if drop is not None:
+            features = drop(features)
+            if trace is not None:
+                trace("features.dropout", features)
+        outputs = affine(features, *parameters[-2:])
         if context.tap is not None:
-            outputs = context.tap(2 * len(self.channels), flat, outputs)
+            outputs = context.tap(2 * len(self.channels), features, outputs)
         if trace is not None:
             trace("output", outputs)
         return outputs
+
+    def differs_in_training(self, shape: DataShape) -> bool:
+        return self.dropout > 0.0
 
     def taps_layers(self) -> bool:
         return True

@@ -8,6 +8,7 @@ from typing import ClassVar
 from optlab.catalogue.models import _activations, _chain
 from optlab.catalogue.models._activations import Activation
 from optlab.catalogue.models._batch_norm import moments, normalized
+from optlab.catalogue.models._dropout import dropout_field, dropping
 from optlab.catalogue.models._linearized import LinearizedLayers
 from optlab.catalogue.models._symmetries import HiddenSpace, of_chain, of_spaces, rectified_chain
 from optlab.catalogue.models.base import ForwardContext, Model, affine
@@ -51,6 +52,8 @@ class MLP(Model):
         r"\text{skip:}\quad h_l = h_{l-1} + \phi\left(W_l h_{l-1} + b_l\right)",
         r"\text{auxiliary heads:}\quad "
         r"J = \ell\left(f, y\right) + \alpha \sum_l \ell\left(V_l h_l + c_l, y\right)",
+        r"\text{dropout, in training:}\quad "
+        r"h_l = \frac{d_l}{1 - p} \odot \phi\left(W_l h_{l-1} + b_l\right)",
     )
     symbols: ClassVar[dict[str, str]] = {
         "φ": "activation",
@@ -61,11 +64,12 @@ class MLP(Model):
         "set in evaluation",
         "γ_l, β_l": "learned scale and shift of each unit; β replaces b",
         "V_l, c_l": "auxiliary head of hidden layer l",
+        "d_l": "mask of zeros and ones, new at each step; each is 0 with probability p",
     }
     source: ClassVar[str] = (
         "Deep Learning, chapter 6; batch normalization: notes, (8.35)–(8.37), S. Ioffe, C. Szegedy "
         "(2015); skip connections: K. He et al. (2016); auxiliary heads: C.-Y. Lee et al. (2014), "
-        "notes, section on models that are easier to optimize."
+        "notes, section on models that are easier to optimize; dropout: N. Srivastava et al. (2014)."
     )
     differences: ClassVar[str] = (
         "torch.nn.BatchNorm1d keeps running averages of the moments with momentum 0.1 and uses "
@@ -124,6 +128,7 @@ class MLP(Model):
         "training objective; 0 for none. Reported losses and errors are those of the last head "
         "alone.",
     )
+    dropout: float = dropout_field("of the activations of each hidden layer")
 
     def layout(self, shape: DataShape) -> Layout:
         if self._plain():
@@ -174,13 +179,17 @@ class MLP(Model):
     def normalizes(self) -> bool:
         return self.batch_norm and len(self.hidden) > 0
 
+    def differs_in_training(self, shape: DataShape) -> bool:
+        return self.dropout > 0.0 and len(self.hidden) > 0
+
     def auxiliary_weight(self) -> float:
         return self.auxiliary if len(self.hidden) > 1 else 0.0
 
     def forward(
         self, parameters: list[torch.Tensor], x: torch.Tensor, context: ForwardContext
     ) -> torch.Tensor:
-        if self._plain():
+        drop = dropping(self.dropout, context)
+        if drop is None and self._plain():
             return _chain.forward(parameters, x, self.activation, context)
         activate = _activations.forward(self.activation)
         trace, statistics = context.trace, context.statistics
@@ -207,6 +216,10 @@ class MLP(Model):
             active = activate(z)
             if trace is not None:
                 trace(f"layers.{index}.{self.activation}", active)
+            if drop is not None:
+                active = drop(active)
+                if trace is not None:
+                    trace(f"layers.{index}.dropout", active)
             if self.skip and active.shape == h.shape:
                 h = h + active
                 if trace is not None:

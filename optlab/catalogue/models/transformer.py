@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import ClassVar
 
 from optlab.catalogue.models._attention_symmetries import PER_BLOCK, of_transformer
+from optlab.catalogue.models._dropout import dropout_field, dropping
 from optlab.catalogue.models._sequences import sequence_inputs
 from optlab.catalogue.models.base import ForwardContext, Model, affine
 from optlab.catalogue.models.capabilities import (
@@ -42,6 +43,8 @@ class Transformer(Model):
         r"\text{att}(z)_t = O \sum_s \text{softmax}_s\left(\frac{q_t^\top k_s}{\sqrt{w}}\right) "
         r"v_s + o,\quad (q, k, v)_t = A z_t + a",
         r"f(x;\theta) = V\, \frac{1}{T} \sum_t \text{norm}(h)_t + c",
+        r"\text{dropout, in training:}\quad z \leftarrow \frac{d}{1 - p} \odot z\quad "
+        r"\text{for}\ z = h_t,\ \text{att},\ \text{mlp}",
     )
     symbols: ClassVar[dict[str, str]] = {
         "p_t": "learned embedding of position t",
@@ -51,13 +54,16 @@ class Transformer(Model):
         "learned scale and bias",
         "mlp": "affine map, ReLU, affine map",
         "T": "length of the sequence",
+        "d": "mask of zeros and ones, new at each step; each is 0 with probability p",
     }
     source: ClassVar[str] = (
         "A. Vaswani et al. (2017), Attention is all you need; normalization before each part: "
         "R. Xiong et al. (2020)."
     )
     differences: ClassVar[str] = (
-        "A block is torch.nn.TransformerEncoderLayer with norm_first=True and no dropout."
+        "A block is torch.nn.TransformerEncoderLayer with norm_first=True and, without dropout, the "
+        "same numbers. torch drops inside of attention and of the small network, too, and not in "
+        "the embedded sequence."
     )
 
     width: int = integer(
@@ -97,6 +103,9 @@ class Transformer(Model):
         slider=(4, 512),
         help="Width of the hidden layer of each block's small network.",
     )
+    dropout: float = dropout_field(
+        "of the embedded sequence and of what each part adds to it, as in the paper"
+    )
 
     def layout(self, shape: DataShape) -> Layout:
         inputs = sequence_inputs(shape, self.name)
@@ -133,6 +142,7 @@ class Transformer(Model):
         embedding, embedding_bias, positions, *rest = parameters
         trace = context.trace
         steps = tuple(x.shape[1:3])
+        drop = dropping(self.dropout, context)
 
         def report(name: str, value: torch.Tensor) -> None:
             if trace is not None:
@@ -142,6 +152,8 @@ class Transformer(Model):
         embedded = affine(x.flatten(1, 2), embedding, embedding_bias)
         report("embedding", embedded)
         h = (embedded.unflatten(1, steps) + positions.unsqueeze(1)).flatten(1, 2)
+        if drop is not None:
+            h = drop(h)
         for number in range(self.blocks):
             (
                 scale1,
@@ -164,14 +176,14 @@ class Transformer(Model):
                 self._attention(projected.unflatten(1, steps)).flatten(1, 2), mixing, mixing_bias
             )
             report(f"{block}.mixing", mixed)
-            h = h + mixed
+            h = h + (mixed if drop is None else drop(mixed))
             z = affine(_normalized(h, scale2, shift2), up, up_bias)
             report(f"{block}.hidden", z)
             active = torch.relu(z)
             report(f"{block}.hidden.relu", active)
             returned = affine(active, back, back_bias)
             report(f"{block}.back", returned)
-            h = h + returned
+            h = h + (returned if drop is None else drop(returned))
             report(block, h)
         scale, shift, reading, reading_bias = rest[-4:]
         pooled = _normalized(h, scale, shift).unflatten(1, steps).mean(dim=2)
@@ -179,6 +191,9 @@ class Transformer(Model):
         if trace is not None:
             trace("output", outputs)
         return outputs
+
+    def differs_in_training(self, shape: DataShape) -> bool:
+        return self.dropout > 0.0
 
     def as_module(self, shape: DataShape) -> WrittenModule:
         n = self.width

@@ -1,18 +1,19 @@
 """Check on a few made-up examples that a run can use a module of the user's.
 
-A run keeps all that changes in one flat vector of parameters, repeats itself from its seed, and
-evaluates in chunks; a module that keeps changing state of its own, draws random numbers or mixes
-the examples of a batch cannot take part, and the user learns why.
+A run keeps what changes in parameters and buffers, repeats itself from its seed, and evaluates in
+chunks, without a change. A module that keeps state elsewhere, draws random numbers from elsewhere
+than torch, or mixes the examples of an evaluation cannot take part, and the user learns why.
 """
 
 from __future__ import annotations
 
+import inspect
 import math
 import random
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 
@@ -20,6 +21,7 @@ from optlab.core.data import DataShape
 from optlab.core.errors import InvalidInput
 from optlab.core.layout import Layout, Parameter, Role
 from optlab.core.lazy import torch
+from optlab.outside.own_models.calling import call, over_runs
 from optlab.outside.own_models.sources import USER_ERRORS, explained
 
 _EXAMPLES = 4
@@ -30,10 +32,33 @@ Make = Callable[[], "torch.nn.Module"]
 
 @dataclass(frozen=True)
 class Examined:
-    """The result of an examination. ``batched``: whether vmap can carry several runs through it at once."""
+    """The result of an examination.
+
+    Attributes:
+        layout: of the parameters that are trained.
+        scalars: names of those that have no axis in the module; the layout gives them one.
+        frozen: names of the parameters that are not trained.
+        changing: names of the buffers that a training pass changes.
+        draws: whether a training pass draws random numbers.
+        batched: whether vmap can carry several runs through it at once.
+    """
 
     layout: Layout
+    scalars: frozenset[str]
+    frozen: tuple[str, ...]
+    changing: tuple[str, ...]
+    draws: bool
     batched: bool
+
+    @property
+    def state(self) -> tuple[str, ...]:
+        """Names of what belongs to a run beside its trained parameters."""
+        return (*self.frozen, *self.changing)
+
+    @property
+    def differs(self) -> bool:
+        """Whether a training pass draws random numbers or changes buffers."""
+        return self.draws or bool(self.changing)
 
 
 def examine(make: Make, shape: DataShape, flat: bool, what: str) -> Examined:
@@ -50,19 +75,28 @@ def examine(make: Make, shape: DataShape, flat: bool, what: str) -> Examined:
         torch.manual_seed(0)
         module = built(make, what, 0).double()
         layout = layout_of(module, shape.outputs, what)
+        _check_inputs(module, what)
         x = torch.rand(_EXAMPLES, *((shape.width,) if flat else shape.inputs), dtype=torch.float64)
-        outputs = _tried(module.train(), x, shape, what)
-        _check_dependence(module.eval(), x, what)
-        parameters = list(module.parameters())
+        tried = _tried(module.train(), x, shape, what)
+        _check_evaluation(module.eval(), x, what)
+        trained = [value for value in module.parameters() if value.requires_grad]
         try:
-            gradients = torch.autograd.grad(outputs.sum(), parameters, allow_unused=True)
+            outputs = module.train()(x.clone())
+            gradients = torch.autograd.grad(outputs.sum(), trained, allow_unused=True)
         except RuntimeError as error:
             raise InvalidInput(
                 f"{what} cannot be differentiated: {explained(error)}.", "model.name"
             ) from error
         if all(gradient is None for gradient in gradients):
             raise InvalidInput(f"{what}: no parameter has a part in its outputs.", "model.name")
-        return Examined(layout, _batched(module.train(), x))
+        frozen = tuple(name for name, value in module.named_parameters() if not value.requires_grad)
+        scalars = frozenset(name for name, value in module.named_parameters() if value.ndim == 0)
+        # Runs whose random numbers are their own pass one after the other.
+        batched = not tried.draws and all(
+            _batched(module.train(training), x, (*frozen, *tried.changing), tried.changing)
+            for training in (True, False)
+        )
+        return Examined(layout, scalars, frozen, tried.changing, tried.draws, batched)
 
 
 def built(make: Make, what: str, seed: int) -> torch.nn.Module:
@@ -88,9 +122,9 @@ def built(make: Make, what: str, seed: int) -> torch.nn.Module:
 def layout_of(module: torch.nn.Module, outputs: int, what: str) -> Layout:
     """Return the parameter tensors of a module.
 
-    What each is for follows from its axes and its name: two axes and more make a weight, one a bias
-    or a scale if it is called so. Whatever is no weight and no bias starts as the constructor sets
-    it.
+    Those that are frozen are not among them. What each is for follows from its axes and its name:
+    two axes and more make a weight, one a bias or a scale if it is called so. Whatever is no weight
+    and no bias starts as the constructor sets it. A parameter without an axis gets one.
 
     Raises:
         InvalidInput: it has no parameters, or one that cannot be trained here.
@@ -104,26 +138,27 @@ def layout_of(module: torch.nn.Module, outputs: int, what: str) -> Layout:
                 "model.name",
             )
         if not parameter.requires_grad:
-            raise InvalidInput(
-                f"{what}: the parameter {name} is frozen; make it a buffer (register_buffer) if "
-                "it is a constant.",
-                "model.name",
-            )
+            continue
         if not parameter.is_floating_point():
             raise InvalidInput(
                 f"{what}: the parameter {name} is of type {parameter.dtype}; only real numbers "
                 "can be trained.",
                 "model.name",
             )
-        if parameter.ndim == 0 or parameter.numel() == 0:
+        if parameter.numel() == 0:
             raise InvalidInput(
                 f"{what}: the parameter {name} has the shape {list(parameter.shape)}; give it at "
-                "least one axis and one value.",
+                "least one value.",
                 "model.name",
             )
-        found.append(_parameter(name, tuple(parameter.shape)))
+        found.append(_parameter(name, tuple(parameter.shape) or (1,)))
     if not found:
-        raise InvalidInput(f"{what} has no parameters, so there is nothing to train.", "model.name")
+        raise InvalidInput(
+            f"{what} has no parameters that are not frozen, so there is nothing to train."
+            if any(True for _ in module.parameters())
+            else f"{what} has no parameters, so there is nothing to train.",
+            "model.name",
+        )
     weights = [parameter for parameter in found if parameter.role == "weight"]
     if weights and weights[-1].shape[0] == outputs:
         last = weights[-1].name.rpartition(".")[0]
@@ -144,12 +179,48 @@ def _parameter(name: str, shape: tuple[int, ...]) -> Parameter:
     return Parameter(name, shape, role, shape[0], shape[0])
 
 
-def _tried(module: torch.nn.Module, x: torch.Tensor, shape: DataShape, what: str) -> torch.Tensor:
-    """Return the outputs of a training pass, checked: no side effects, no random draws, a shape that fits."""
+def _check_inputs(module: torch.nn.Module, what: str) -> None:
+    """Check that the forward pass does with one input, since an example of the data is one tensor."""
+    try:
+        arguments = inspect.signature(module.forward).parameters.values()
+    except (TypeError, ValueError):
+        return  # it cannot be read: the pass itself will tell
+    various = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    required = [
+        argument.name
+        for argument in arguments
+        if argument.default is inspect.Parameter.empty and argument.kind not in various
+    ]
+    if len(required) > 1:
+        raise InvalidInput(
+            f"{what}: its forward pass takes {len(required)} inputs ({', '.join(required)}), but an "
+            "example of the data is one tensor; give the others a default, or take them out of the "
+            "first one.",
+            "model.name",
+        )
+
+
+class _Tried(NamedTuple):
+    changing: tuple[str, ...]
+    draws: bool
+
+
+def _tried(module: torch.nn.Module, x: torch.Tensor, shape: DataShape, what: str) -> _Tried:
+    """Return which buffers a training pass changes, and whether it draws random numbers.
+
+    Checked: the shape fits, the inputs stay as they are, and a pass repeats itself from torch's seed
+    and the buffers it began with.
+    """
     before = {name: value.detach().clone() for name, value in _state(module).items()}
     given = x.clone()
+    random_state = torch.get_rng_state()
     try:
-        outputs, again = module(given), module(x.clone())
+        outputs = module(given)
+        draws = not torch.equal(random_state, torch.get_rng_state())
+        after = {name: value.detach().clone() for name, value in _state(module).items()}
+        _put_back(module, before)
+        torch.set_rng_state(random_state)
+        again = module(x.clone())
     except USER_ERRORS as error:
         raise InvalidInput(
             f"{what}: its forward pass failed on examples of shape {list(x.shape[1:])} with "
@@ -161,16 +232,22 @@ def _tried(module: torch.nn.Module, x: torch.Tensor, shape: DataShape, what: str
             f"{what}: its forward pass gives a {type(outputs).__name__}, but must give one tensor.",
             "model.name",
         )
-    changed = [
-        name
-        for name, value in _state(module).items()
-        if name not in before or not torch.equal(value, before[name])
-    ]
-    if changed:
+    changing = tuple(
+        name for name, value in after.items() if name not in before or _differ(value, before[name])
+    )
+    lost = [name for name in changing if name not in before or name not in _buffers(module)]
+    if lost or set(after) != set(before):
+        name = lost[0] if lost else next(iter(set(before) - set(after)))
         raise InvalidInput(
-            f"{what}: its forward pass changes its buffer {changed[0]} in place (running "
-            "statistics of batch normalization are such), and a run keeps no state "
-            "beside its parameters; use layer or group normalization.",
+            f"{what}: its forward pass changes {name}, which is no buffer that its constructor "
+            "registers (register_buffer), so a run cannot keep it.",
+            "model.name",
+        )
+    resized = [name for name in changing if after[name].shape != before[name].shape]
+    if resized:
+        raise InvalidInput(
+            f"{what}: its forward pass gives its buffer {resized[0]} another shape; give it its "
+            "full shape in the constructor.",
             "model.name",
         )
     if not torch.equal(given, x):
@@ -192,16 +269,30 @@ def _tried(module: torch.nn.Module, x: torch.Tensor, shape: DataShape, what: str
             "their type (x.dtype) in the forward pass.",
             "model.name",
         )
-    if not torch.equal(outputs, again):
+    if not torch.equal(outputs, again) or any(
+        _differ(value, after[name]) for name, value in _state(module).items()
+    ):
         raise InvalidInput(
-            f"{what}: two training passes over the same examples differ; random numbers in the "
-            "forward pass (dropout) would not repeat from the run's seed.",
+            f"{what}: two training passes over the same examples differ, though torch's seed and "
+            "all buffers are the same; draw random numbers with torch's own generators, and keep "
+            "what a pass changes in buffers (register_buffer).",
             "model.name",
         )
-    return outputs
+    return _Tried(changing, draws)
 
 
-def _check_dependence(module: torch.nn.Module, x: torch.Tensor, what: str) -> None:
+def _put_back(module: torch.nn.Module, values: Mapping[str, torch.Tensor]) -> None:
+    """Give the buffers of a module these values."""
+    with torch.no_grad():
+        for name, buffer in module.named_buffers():
+            if name in values and buffer.shape == values[name].shape:
+                buffer.copy_(values[name])
+
+
+def _check_evaluation(module: torch.nn.Module, x: torch.Tensor, what: str) -> None:
+    """Check that an evaluation draws nothing, changes nothing, and takes examples one by one."""
+    before = {name: value.detach().clone() for name, value in _state(module).items()}
+    random_state = torch.get_rng_state()
     with torch.no_grad():
         try:
             together, alone = (
@@ -213,45 +304,72 @@ def _check_dependence(module: torch.nn.Module, x: torch.Tensor, what: str) -> No
                 f"{what}: its forward pass failed outside of training with {explained(error)}.",
                 "model.name",
             ) from error
+    if not torch.equal(random_state, torch.get_rng_state()):
+        raise InvalidInput(
+            f"{what}: it draws random numbers outside of training, too, so two evaluations would "
+            "differ; draw them only where self.training is set.",
+            "model.name",
+        )
+    changed = [name for name, value in _state(module).items() if _differ(value, before[name])]
+    if changed:
+        raise InvalidInput(
+            f"{what}: its forward pass changes its buffer {changed[0]} outside of training, too, so "
+            "looking at a run would change it; change it only where self.training is set.",
+            "model.name",
+        )
     if together.shape != alone.shape or not torch.allclose(
         together, alone, rtol=1e-6, atol=1e-9, equal_nan=True
     ):
         raise InvalidInput(
-            f"{what}: what it gives for one example depends on the others of its batch (batch "
-            "normalization does), so an evaluation in parts would be wrong; "
-            "use layer or group normalization.",
+            f"{what}: outside of training, what it gives for one example depends on the others of "
+            "its batch (batch normalization without running statistics does), so an evaluation in "
+            "parts would be wrong; use running statistics, or layer or group normalization.",
             "model.name",
         )
 
 
-def _batched(module: torch.nn.Module, x: torch.Tensor) -> bool:
+def _batched(
+    module: torch.nn.Module, x: torch.Tensor, state: Sequence[str], changing: Sequence[str]
+) -> bool:
     """Whether vmap over runs works, and gives what one run after the other gives."""
-    names = [name for name, _ in module.named_parameters()]
-    rows = [[value.detach() * factor for value in module.parameters()] for factor in (1.0, 0.5)]
+    names = [name for name, value in module.named_parameters() if name not in state]
+    own = _state(module)
+    rows = [
+        (
+            [own[name].detach() * factor for name in names],
+            {name: own[name].detach().clone() for name in state},
+        )
+        for factor in (1.0, 0.5)
+    ]
     with warnings.catch_warnings(), torch.no_grad():
         # torch warns where it would run one after the other in secret
         warnings.simplefilter("error")
         try:
-            together = over_runs(module, names)(
-                [torch.stack(pair) for pair in zip(*rows, strict=True)], torch.stack([x, x])
+            together, after = over_runs(module, names, changing)(
+                [torch.stack(pair) for pair in zip(*(row for row, _ in rows), strict=True)],
+                {name: torch.stack([values[name] for _, values in rows]) for name in state},
+                torch.stack([x, x]),
             )
-            alone = [
-                torch.func.functional_call(module, dict(zip(names, row, strict=True)), (x,))
-                for row in rows
-            ]
+            given = [dict(zip(names, row, strict=True)) | values for row, values in rows]
+            alone = [call(module, one, x) for one in given]
         except Exception:  # noqa: BLE001 - vmap refuses in many ways, and one run after the other is always there
             return False
-    return bool(torch.allclose(together, torch.stack(alone), rtol=1e-9, atol=1e-12, equal_nan=True))
+    expected = [torch.stack(alone)]
+    expected += [torch.stack([one[name] for one in given]) for name in changing]
+    return all(
+        torch.allclose(one, other, rtol=1e-9, atol=1e-12, equal_nan=True)
+        for one, other in zip([together, *after.values()], expected, strict=True)
+    )
 
 
-def over_runs(module: torch.nn.Module, names: list[str]) -> Callable[..., Any]:
-    """Return a function from parameters ``[R, *shape]`` and ``x`` ``[R, m, …]`` to ``[R, m, outputs]``."""
+def _buffers(module: torch.nn.Module) -> frozenset[str]:
+    return frozenset(name for name, _ in module.named_buffers())
 
-    def one(parameters: list[torch.Tensor], x: torch.Tensor) -> Any:
-        return torch.func.functional_call(module, dict(zip(names, parameters, strict=True)), (x,))
 
-    found: Callable[..., Any] = torch.func.vmap(one)
-    return found
+def _differ(one: torch.Tensor, other: torch.Tensor) -> bool:
+    if one.shape != other.shape:
+        return True
+    return not bool(((one == other) | ((one != one) & (other != other))).all())
 
 
 def _state(module: torch.nn.Module) -> dict[str, torch.Tensor]:

@@ -615,10 +615,6 @@ def net(init: str, forward: str, signature: str = "self, inputs, outputs") -> st
 
 LINEAR = "self.a = nn.Linear(inputs, outputs)"
 UNFIT: dict[str, tuple[str, str]] = {
-    "running statistics": (
-        net(f"{LINEAR}\nself.n = nn.BatchNorm1d(outputs)", "return self.n(self.a(x))"),
-        "running",
-    ),
     "batch statistics": (
         net(
             f"{LINEAR}\nself.n = nn.BatchNorm1d(outputs, track_running_stats=False)",
@@ -626,13 +622,35 @@ UNFIT: dict[str, tuple[str, str]] = {
         ),
         "depends on the others",
     ),
-    "dropout": (net(f"{LINEAR}\nself.d = nn.Dropout(0.5)", "return self.d(self.a(x))"), "random"),
+    "random numbers in evaluations": (
+        net(LINEAR, "return self.a(x) * torch.rand(len(x), 1).to(x)"),
+        "outside of training",
+    ),
+    "random numbers from elsewhere": (
+        net(LINEAR, "import random\nreturn self.a(x) * random.random()"),
+        "torch's own generators",
+    ),
+    "state outside of buffers": (
+        net(f"{LINEAR}\nself.n = 0", "self.n += self.training\nreturn self.a(x) * self.n"),
+        "in buffers",
+    ),
+    "a parameter changed in a pass": (
+        net(LINEAR, "self.a.bias.data.add_(1)\nreturn self.a(x)"),
+        "changes a.bias",
+    ),
+    "a buffer that grows": (
+        net(
+            f"{LINEAR}\nself.register_buffer('n', torch.zeros(1))",
+            "if self.training:\n    self.n = torch.zeros(2)\nreturn self.a(x)",
+        ),
+        "another shape",
+    ),
     "input changed in place": (net(LINEAR, "x.mul_(2)\nreturn self.a(x)"), "in place"),
     "counter in a buffer": (
         net(
             f"{LINEAR}\nself.register_buffer('n', torch.zeros(1))", "self.n += 1\nreturn self.a(x)"
         ),
-        "buffer n",
+        "buffer n outside of training",
     ),
     "wrong shape": (
         net("self.a = nn.Linear(inputs, 1)", "return self.a(x).squeeze(1)"),
@@ -641,15 +659,15 @@ UNFIT: dict[str, tuple[str, str]] = {
     "a tuple": (net(LINEAR, "return self.a(x), x"), "tuple"),
     "float32": (net(LINEAR, "return self.a(x).float()"), "float64"),
     "no parameters": (net("pass", "return x"), "no parameters"),
-    "a frozen parameter": (
-        net(f"{LINEAR}\nself.a.bias.requires_grad_(False)", "return self.a(x)"),
-        "frozen",
+    "frozen parameters alone": (
+        net(f"{LINEAR}\nself.a.requires_grad_(False)", "return self.a(x)"),
+        "not frozen",
+    ),
+    "several inputs": (
+        net(LINEAR, "return self.a(x)").replace("forward(self, x)", "forward(self, x, mask, *, y)"),
+        "takes 3 inputs (x, mask, y)",
     ),
     "a lazy layer": (net("self.a = nn.LazyLinear(outputs)", "return self.a(x)"), "lazy"),
-    "a parameter without axes": (
-        net(f"{LINEAR}\nself.s = nn.Parameter(torch.tensor(1.0))", "return self.s * self.a(x)"),
-        "axis",
-    ),
     "cut off from its parameters": (net(LINEAR, "return self.a(x).detach()"), "differentiated"),
     "an error in forward": (net(LINEAR, "raise ValueError('no such luck')"), "no such luck"),
     "an error in the constructor": (
