@@ -97,7 +97,8 @@ class Group:
 
     Args:
         rows: indices of the runs. experiments: all runs of the population. theta: ``[R, P]``.
-        begun: the same for all rows.
+        begun: the same for all rows. examples: of a training set; None where a batch is all there
+            is, which then counts as one.
 
     Attributes:
         index: the rows as a tensor, or None where they are all runs in order.
@@ -114,10 +115,11 @@ class Group:
         theta: torch.Tensor,
         layout: Layout,
         begun: Begun = _AT_START,
+        examples: int | None = None,
     ) -> None:
         self.rows = rows
         self.begun = begun
-        self._layout = layout
+        self._layout, self._examples = layout, examples or 1
         all_runs = rows == list(range(len(experiments)))
         self.index = None if all_runs else torch.tensor(rows, device=theta.device)
         self.memories: list[Mapping[str, float]] = [{} for _ in rows]
@@ -147,7 +149,7 @@ class Group:
         self._keeps_best = members[0].stopping.keeps_best
         self._simple = not self.averaging.active and self._max_delay == 0 and not self._keeps_best
         self.h = _columns([member.optimizer for member in members], theta)
-        self.h.layout = self._layout
+        self.h.layout, self.h.examples = self._layout, self._examples
         self.clip_h = _columns([member.clipping for member in members], theta)
         self.averaging_h = _columns(
             [_beginning(member.averaging, self.begun.averaging) for member in members], theta
@@ -340,11 +342,13 @@ def groups(
     theta: torch.Tensor,
     layout: Layout,
     begun: Sequence[Begun] = (),
+    examples: int | None = None,
 ) -> list[Group]:
     """Return the groups of a population with parameters ``theta`` ``[R, P]``.
 
     Args:
         begun: of each run, where its state began; () for all at step 0.
+        examples: of a training set; None where a batch is all there is.
     """
     by_key: dict[tuple[Any, ...], list[int]] = {}
     for row, experiment in enumerate(experiments):
@@ -358,7 +362,9 @@ def groups(
             begun[row] if begun else _AT_START,
         )
         by_key.setdefault(key, []).append(row)
-    return [Group(rows, experiments, theta, layout, key[-1]) for key, rows in by_key.items()]
+    return [
+        Group(rows, experiments, theta, layout, key[-1], examples) for key, rows in by_key.items()
+    ]
 
 
 def _beginning(averaging: Averaging, step: int) -> Averaging:
