@@ -179,6 +179,27 @@ class Optimizer(Component):
         return theta
 
     @staticmethod
+    def largest_stable(h: Hyperparameters) -> torch.Tensor | float | None:
+        """Return the rate times the largest curvature at which the rule is stable on a quadratic.
+
+        The curvature is that of D⁻¹H, with D the :meth:`preconditioner`: 2 for gradient descent.
+
+        Returns:
+            A number, or a column ``[R, 1]``; None for a rule without such a bound, as one that
+            chooses its rate itself.
+        """
+        return None
+
+    @staticmethod
+    def preconditioner(state: State, h: Hyperparameters) -> torch.Tensor | None:
+        """Return what divides the gradient of each parameter, ``[R, P]``; None for nothing.
+
+        Args:
+            state: after a step. h: as they were in it, with ``step`` 1, 2, ….
+        """
+        return None
+
+    @staticmethod
     def average(state: State) -> torch.Tensor | None:
         """Return the average ``[R, P]`` of the iterates that the rule itself keeps, or None.
 
