@@ -29,6 +29,9 @@ MAX_DENSE = 8192
 It takes half a gigabyte in double precision, and its eigenvalues take minutes.
 """
 
+MAX_TABLE = 50_000_000
+"""Numbers of a table with a row for every training example (200 MB in float32), at most."""
+
 MAX_WAITING_ROWS = 512
 """Steps whose values an instrument buffers before it computes with them."""
 

@@ -19,7 +19,7 @@ from optlab.core import registry
 from optlab.core.data import Data
 from optlab.core.errors import InvalidInput
 from optlab.core.layout import Layout
-from optlab.core.limits import MAX_PARAMETERS
+from optlab.core.limits import MAX_PARAMETERS, MAX_TABLE
 from optlab.experiment import schedules
 
 if TYPE_CHECKING:
@@ -43,6 +43,16 @@ def data_problems(experiment: Experiment, data: Data) -> Problems:
     reason = experiment.model.refusal(low, high)
     if reason:
         yield InvalidInput(reason, "dataset.unit_range")
+    optimizer = experiment.optimizer
+    if isinstance(optimizer, ObjectiveOptimizer) and optimizer.needs_examples:
+        values = len(data.training) * experiment.layout().total
+        if values > MAX_TABLE:
+            yield InvalidInput(
+                f"optimizer.name is {optimizer.name!r}, which keeps a gradient of every training "
+                f"example: {len(data.training):,} × {experiment.layout().total:,} numbers, but at "
+                f"most {MAX_TABLE:,} are allowed; use a smaller model or data set, or svrg.",
+                "optimizer.name",
+            )
     if experiment.stopping.needs_validation and not len(data.validation):
         examples = len(data.training) + len(data.test)
         yield InvalidInput(
@@ -155,6 +165,26 @@ def _optimizer_has_predictions(experiment: Experiment) -> Problems:
             f"model.auxiliary is {model.auxiliary_weight():g}, but {optimizer.label} uses the "
             "predictions of the last head only; set it to 0, or use another optimizer.",
             "model.auxiliary",
+        )
+
+
+def _optimizer_has_examples(experiment: Experiment) -> Problems:
+    optimizer = experiment.optimizer
+    if not isinstance(optimizer, ObjectiveOptimizer) or not optimizer.needs_examples:
+        return
+    if experiment.batches.streams:
+        yield InvalidInput(
+            f"optimizer.name is {optimizer.name!r}, which keeps a gradient of every training "
+            f"example, but batches.name is {experiment.batches.name!r}, which never shows one twice; "
+            "use another sampling order, or svrg.",
+            "batches.name",
+        )
+    if experiment.model.normalizes():
+        yield InvalidInput(
+            f"optimizer.name is {optimizer.name!r}, which takes the gradients of single examples, "
+            f"but model {experiment.model.name!r} with these settings normalizes over the batch, so "
+            "that they depend on each other; use another optimizer, such as svrg.",
+            "optimizer.name",
         )
 
 
@@ -277,6 +307,7 @@ _RULES: tuple[Callable[[Experiment], Problems], ...] = (
     _objective_optimizer_has_true_gradient,
     _optimizer_has_predictions,
     _optimizer_has_layers,
+    _optimizer_has_examples,
     _pretraining_fits_model,
     _data_has_training_part,
     _streams_have_a_distribution,

@@ -8,6 +8,7 @@ gradients.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
 
 from optlab.catalogue.models.base import TRAINING, ForwardContext
 from optlab.core.errors import RunFailed
@@ -26,6 +27,19 @@ WholeGradient = Callable[["torch.Tensor", Sequence[int]], tuple["torch.Tensor", 
 """Parameters ``[R, P]`` of some runs and their numbers → gradients on all training examples of each,
 and the number of examples."""
 
+
+class BatchRows(NamedTuple):
+    """Where the examples of the batches are in the training sets.
+
+    Attributes:
+        count: number of training examples of a run.
+        at: step → the numbers ``[R, m]`` of the examples of its batch.
+    """
+
+    count: int
+    at: Callable[[int], torch.Tensor]
+
+
 _POPULATION_VALUES = 8_000_000
 """Input values or parameters that the points evaluated at once may hold."""
 
@@ -40,9 +54,12 @@ class BatchObjective:
     Attributes:
         whole: the gradient on all training examples, for rules that need it; None where the batch
             is all there is, as on a surface.
+        rows: numbers ``[R, m]`` of the examples in the training set; None where the batch is all
+            there is.
     """
 
     whole: WholeGradient | None = None
+    rows: torch.Tensor | None = None
 
     def __init__(
         self,
@@ -81,6 +98,8 @@ class BatchObjective:
         """Return the objective of one run, made one of this objective."""
         alone._part_of = (self, run)
         whole = self.whole
+        if self.rows is not None:
+            alone.rows = self.rows[run : run + 1]
         if whole is not None:
             alone.whole = lambda theta, _: whole(theta, [run])
         return alone
@@ -150,6 +169,28 @@ class BatchObjective:
     def examples(self) -> int:
         """Number of examples of the batch."""
         return self._x.shape[1]
+
+    def example_gradients(self, theta: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return the objective ``[R, m]`` of single examples and its gradients ``[R, m, P]``.
+
+        Each includes the weight decay. They count as one evaluation on the batch.
+
+        Args:
+            theta: ``[R, P]``.
+        """
+        self._count(1)
+        runs, m = self._x.shape[:2]
+        # Each example is the batch of a run.
+        leaf = theta.detach().unsqueeze(1).expand(runs, m, -1).flatten(0, 1)
+        x, y = (part.flatten(0, 1).unsqueeze(1) for part in (self._x, self._y))
+        values, gradients = self._objective.repeated(m).total_and_gradient(leaf, x, y)
+        return values.view(runs, m), gradients.view(runs, m, -1)
+
+    def example_rows(self) -> torch.Tensor:
+        """Return the numbers ``[R, m]`` of the examples of the batch in the training set."""
+        if self.rows is not None:
+            return self.rows
+        return torch.arange(self._x.shape[1], device=self._x.device).expand(len(self._seeds), -1)
 
     def sampled_gradient(self, theta: torch.Tensor, purpose: str) -> torch.Tensor:
         """Return the gradient ``[R, P]`` of the loss for targets that the model predicts.

@@ -192,6 +192,26 @@ class ClosureObjective:
         """
         raise self._without_outputs("predictions")
 
+    def example_gradients(self, theta: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Raise an error: a loss of the batch says nothing of the gradients ``[1, m, P]``.
+
+        :class:`~optlab.optim.example_objective.ExampleObjective` overrides this method.
+
+        Raises:
+            RuntimeError: always.
+        """
+        raise self._without_outputs("gradients of single examples")
+
+    def example_rows(self) -> torch.Tensor:
+        """Raise an error: the examples ``[1, m]`` are not known.
+
+        :class:`~optlab.optim.example_objective.ExampleObjective` overrides this method.
+
+        Raises:
+            RuntimeError: always.
+        """
+        raise self._without_outputs("the numbers of the examples")
+
     def gauss_newton_product(self, theta: torch.Tensor) -> Product:
         """Raise an error: without outputs of the model there is no such matrix ``[1, P, P]``.
 

@@ -32,6 +32,7 @@ from optlab.optim.arguments import (
     signature,
 )
 from optlab.optim.closure_objective import ClosureObjective
+from optlab.optim.example_objective import ExampleObjective
 from optlab.optim.groups import group_of
 from optlab.optim.layouts import layout_of
 from optlab.optim.loading import MARK, Shapes, own_state
@@ -51,13 +52,19 @@ _PREDICTING = """Predictions:
 _WHOLE = """Entire training set:
     step(closure, whole) takes a second closure, which returns the loss on all training examples. It
     is called in the steps that need its gradient only."""
+_EXAMPLES = """Examples:
+    step(closure, rows=rows) takes a function that computes and returns the losses [m] of the
+    examples of the batch, one each, and their numbers in the training set, m whole numbers from 0
+    to examples - 1. Where the batch is the entire training set, rows may be left out."""
 _EXAMPLE = """Example:
     >>> optimizer = {module}.{name}(model.parameters())
-    >>> loss = optimizer.step({closure}{whole})"""
+    >>> loss = optimizer.step({closure}{more})"""
 _LOSS_CLOSURE = "lambda: loss_function(model(x), y)"
+_EXAMPLES_CLOSURE = "lambda: cross_entropy(model(x), y, reduction='none')"
 _WHOLE_CLOSURE = ", lambda: loss_function(model(all_x), all_y)"
 _PREDICTING_CLOSURE = "lambda: (loss_function(outputs := model(x), y), outputs)"
 _SEED = """    seed (int, optional): seed of all random draws of the rule. Default: 0."""
+_COUNT = """    examples (int, optional): number of training examples. Default: 1."""
 _LIKELIHOOD = """    likelihood (str, optional): loss that defines the predicted distribution.
         Default: {!r}."""
 
@@ -91,18 +98,26 @@ class ClosureOptimizer(torch.optim.Optimizer):
         seed = _SEED
         if rule.needs_predictions:
             seed += "\n" + _LIKELIHOOD.format(_likelihoods()[0])
+        if rule.needs_examples:
+            seed += "\n" + _COUNT
         before = before.replace("\n\nRaises:", f"\n{seed}\n\nRaises:", 1)
         parts = [_CLOSURE]
         if rule.needs_predictions:
             parts.append(_PREDICTING.format(likelihoods=", ".join(_likelihoods())))
         if rule.needs_full_gradient:
             parts.append(_WHOLE)
+        if rule.needs_examples:
+            parts.append(_EXAMPLES)
         parts.append(
             _EXAMPLE.format(
                 module=module,
                 name=rule.__name__,
-                closure=_PREDICTING_CLOSURE if rule.needs_predictions else _LOSS_CLOSURE,
-                whole=_WHOLE_CLOSURE if rule.needs_full_gradient else "",
+                closure=_closure_of(rule),
+                more=_WHOLE_CLOSURE
+                if rule.needs_full_gradient
+                else ", rows=rows"
+                if rule.needs_examples
+                else "",
             )
         )
         body = {
@@ -170,6 +185,12 @@ class ClosureOptimizer(torch.optim.Optimizer):
         seed = values["seed"]
         if isinstance(seed, bool) or not isinstance(seed, numbers.Integral) or seed < 0:
             raise ValueError(f"{name}: seed is {seed!r}, but it must be a whole number at least 0.")
+        examples = values.get("examples", 1)
+        if isinstance(examples, bool) or not isinstance(examples, numbers.Integral) or examples < 1:
+            raise ValueError(
+                f"{name}: examples is {examples!r}, but it must be the number of training examples,"
+                " at least 1."
+            )
         if self.rule.needs_predictions and values["likelihood"] not in _likelihoods():
             raise ValueError(
                 f"{name}: likelihood is {values['likelihood']!r}, but it must be one of:"
@@ -206,6 +227,7 @@ class ClosureOptimizer(torch.optim.Optimizer):
             return None
         h = hyperparameters(self.rule, group)
         h.step, h.layout = 1, layout_of(parameters)
+        h.examples = int(group.get("examples", 1))
         theta = torch.cat([one.detach().reshape(-1) for one in parameters]).unsqueeze(0)
         fresh = self.rule.begin(theta, h)
         return {name: tuple(value.shape) for name, value in fresh.items()}, {}
@@ -226,6 +248,7 @@ class ClosureOptimizer(torch.optim.Optimizer):
         self,
         closure: Callable[[], Any] | None = None,
         whole: Callable[[], Any] | None = None,
+        rows: torch.Tensor | None = None,
     ) -> Any:
         """Take one step.
 
@@ -234,6 +257,8 @@ class ClosureOptimizer(torch.optim.Optimizer):
                 ``backward()``; some rules need ``(loss, outputs)``.
             whole: returns the loss on all training examples, for rules that need its gradient now
                 and then.
+            rows: numbers ``[m]`` of the examples of the batch in the training set, for rules that
+                remember something of each.
 
         Returns:
             The loss of the first evaluation, detached; for most rules it is the loss at the
@@ -255,6 +280,8 @@ class ClosureOptimizer(torch.optim.Optimizer):
             return None
         objective = self._objective(parameters, closure)
         objective.whole = whole
+        if isinstance(objective, ExampleObjective):
+            objective.rows, objective.count = rows, int(group["examples"])
         theta = objective.theta
         after = theta
         try:
@@ -277,6 +304,8 @@ class ClosureOptimizer(torch.optim.Optimizer):
         self, parameters: list[torch.Tensor], closure: Callable[[], Any]
     ) -> ClosureObjective:
         (group,) = self.param_groups
+        if self.rule.needs_examples:
+            return ExampleObjective(self.rule.__name__, parameters, closure, group)
         if not self.rule.needs_predictions:
             return ClosureObjective(self.rule.__name__, parameters, closure, group)
         return PredictingObjective(
@@ -290,7 +319,7 @@ class ClosureOptimizer(torch.optim.Optimizer):
         stored = self.state.get(group["params"][0], {})
         h = hyperparameters(self.rule, group)
         h.step = int(stored[_STEP]) + 1 if _STEP in stored else 1
-        h.layout = layout
+        h.layout, h.examples = layout, int(group.get("examples", 1))
         fresh = self.rule.begin(theta, h)
         if _STEP not in stored:
             return fresh, h
@@ -312,6 +341,10 @@ def _signature(rule: type[Rule]) -> inspect.Signature:
     """Return the signature of the rule with ``seed`` and, if it is needed, ``likelihood``."""
     accepted = signature(rule)
     extra = [inspect.Parameter("seed", inspect.Parameter.KEYWORD_ONLY, default=0, annotation=int)]
+    if rule.needs_examples:
+        extra.append(
+            inspect.Parameter("examples", inspect.Parameter.KEYWORD_ONLY, default=1, annotation=int)
+        )
     if rule.needs_predictions:
         extra.append(
             inspect.Parameter(
@@ -327,6 +360,12 @@ def _signature(rule: type[Rule]) -> inspect.Signature:
             *(parameter for parameter in extra if parameter.name not in accepted.parameters),
         ]
     )
+
+
+def _closure_of(rule: type[Rule]) -> str:
+    if rule.needs_examples:
+        return _EXAMPLES_CLOSURE
+    return _PREDICTING_CLOSURE if rule.needs_predictions else _LOSS_CLOSURE
 
 
 def _likelihoods() -> list[str]:

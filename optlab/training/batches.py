@@ -20,6 +20,7 @@ from optlab.catalogue.batches.base import Batches as Order
 from optlab.catalogue.batches.base import Examples
 from optlab.core.lazy import torch
 from optlab.core.limits import CHUNK_VALUES
+from optlab.objective.batch_objective import BatchRows
 from optlab.objective.run_examples import RunExamples
 from optlab.objective.seeding import generators
 
@@ -162,6 +163,23 @@ class BatchStream:
         if self._held != (epoch, begin):
             self._gather(epoch, begin)
         return self._parts[index]
+
+    @property
+    def rows(self) -> BatchRows:
+        """Where the examples of the batches are in the training sets."""
+        return BatchRows(self._n, self._rows_of)
+
+    def _rows_of(self, step: int) -> torch.Tensor:
+        """Return the numbers ``[R, m]`` of the examples of a batch in the training set of each run.
+
+        What a run that streams trains on is in no training set; its row says nothing.
+        """
+        self._find(step)
+        epoch, first, position = _located(step, self.segment, self._n, self._size)
+        begin = first + position * self._size
+        self._rows(epoch, begin)
+        rows = self._order[:, begin : begin + self._size] % self._n
+        return rows.expand(self._runs, -1)
 
     def _gather(self, epoch: int, begin: int) -> None:
         if self._streaming:

@@ -64,6 +64,12 @@ def check_shareable(experiment: Experiment, data: Data) -> None:
             "off.",
             "model.name",
         )
+    if isinstance(rule, ObjectiveOptimizer) and rule.needs_examples:
+        raise InvalidInput(
+            f"optimizer.name is '{rule.name}', which keeps a gradient of every training example; ranks "
+            "cannot share that. Train without --ranks.",
+            "optimizer.name",
+        )
     if own_code_of(experiment.to_dict()):
         _check_parts(experiment, data)
 

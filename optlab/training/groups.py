@@ -100,6 +100,7 @@ class Group:
     Args:
         rows: indices of the runs. experiments: all runs of the population. theta: ``[R, P]``.
         begun: the same for all rows. values: of the model beside its parameters, ``[R, …]``.
+        examples: of a training set; None where a batch is all there is, which then counts as one.
 
     Attributes:
         index: the rows as a tensor, or None where they are all runs in order.
@@ -118,11 +119,12 @@ class Group:
         layout: Layout,
         begun: Begun = _AT_START,
         values: Mapping[str, torch.Tensor] | None = None,
+        examples: int | None = None,
     ) -> None:
         self.rows = rows
         self._model_names = tuple(values or ())
         self.begun = begun
-        self._layout = layout
+        self._layout, self._examples = layout, examples or 1
         all_runs = rows == list(range(len(experiments)))
         self.index = None if all_runs else torch.tensor(rows, device=theta.device)
         self.memories: list[Mapping[str, float]] = [{} for _ in rows]
@@ -157,7 +159,7 @@ class Group:
             self.averaging.active or self._max_delay or self._keeps_best or self._model_names
         )
         self.h = _columns([member.optimizer for member in members], theta)
-        self.h.layout = self._layout
+        self.h.layout, self.h.examples = self._layout, self._examples
         self.clip_h = _columns([member.clipping for member in members], theta)
         self.averaging_h = _columns(
             [_beginning(member.averaging, self.begun.averaging) for member in members], theta
@@ -392,12 +394,14 @@ def groups(
     layout: Layout,
     begun: Sequence[Begun] = (),
     values: Mapping[str, torch.Tensor] | None = None,
+    examples: int | None = None,
 ) -> list[Group]:
     """Return the groups of a population with parameters ``theta`` ``[R, P]``.
 
     Args:
         begun: of each run, where its state began; () for all at step 0. values: what the model has
-            beside its parameters, ``[R, …]``.
+            beside its parameters, ``[R, …]``. examples: of a training set; None where a batch is
+            all there is.
     """
     by_key: dict[tuple[Any, ...], list[int]] = {}
     for row, experiment in enumerate(experiments):
@@ -412,7 +416,8 @@ def groups(
         )
         by_key.setdefault(key, []).append(row)
     return [
-        Group(rows, experiments, theta, layout, key[-1], values) for key, rows in by_key.items()
+        Group(rows, experiments, theta, layout, key[-1], values, examples)
+        for key, rows in by_key.items()
     ]
 
 

@@ -24,7 +24,7 @@ from optlab.core.errors import InvalidInput
 from optlab.core.lazy import torch
 from optlab.experiment import Experiment
 from optlab.experiment.sections import SHARED_SECTIONS
-from optlab.objective.batch_objective import WholeGradient
+from optlab.objective.batch_objective import BatchRows, WholeGradient
 from optlab.objective.objective import Objective
 from optlab.training.decay_schedule import DecaySchedule, its_schedules
 from optlab.training.groups import Begun, Group, Member, groups
@@ -100,6 +100,7 @@ class Population:
             its objective; () where nothing does. step: number of steps already taken. begun: of
             each run, where its state began; () for all at step 0.
         whole: the gradient on all training examples; None where a batch is all there is.
+        rows: where the examples of the batches are in the training sets; None likewise.
 
     Attributes:
         theta: parameters ``[R, P]`` after ``step`` steps. groups: runs that share a rule.
@@ -114,17 +115,20 @@ class Population:
         step: int = 0,
         begun: Sequence[Begun] = (),
         whole: WholeGradient | None = None,
+        rows: BatchRows | None = None,
     ) -> None:
         self._objective = objective
         self._whole = whole
+        self._rows = rows
         self._continuations = continuations
         self.theta = theta
         self.step = step
         states = objective.states
         values = {} if states is None else states.like(theta)
-        self.groups = groups(members, theta, objective.layout, begun, values)
+        count = None if rows is None else rows.count
+        self.groups = groups(members, theta, objective.layout, begun, values, count)
         seeds = [member.general.seed for member in members]
-        self._stepper = Stepper(objective, self.groups, continuations, seeds, whole)
+        self._stepper = Stepper(objective, self.groups, continuations, seeds, whole, rows)
         self._decay = DecaySchedule(members) if any(map(its_schedules, members)) else None
         self._set_decay()
         self.show_values()
@@ -250,7 +254,7 @@ class Population:
         group, row = self.group_of(run)
         theta = self.theta[run : run + 1]
         continuations = self._continuations[run : run + 1]
-        whole = self._whole
+        whole, rows = self._whole, self._rows
         alone = Population(
             self._objective.selected([run]),
             [member],
@@ -259,6 +263,9 @@ class Population:
             step,
             [group.begun],
             None if whole is None else lambda at, _: whole(at, [run]),
+            None
+            if rows is None
+            else BatchRows(rows.count, lambda step: rows.at(step)[run : run + 1]),
         )
         (single,) = alone.groups
         single.state = {name: value[row : row + 1] for name, value in group.state.items()}

@@ -11,7 +11,7 @@ from typing import NamedTuple
 from optlab.catalogue.continuation.base import Continuation
 from optlab.catalogue.optimizers.base import State
 from optlab.core.lazy import torch
-from optlab.objective.batch_objective import WholeGradient
+from optlab.objective.batch_objective import BatchRows, WholeGradient
 from optlab.objective.objective import Objective
 from optlab.objective.shared import batch_objective
 from optlab.training.groups import Group
@@ -51,7 +51,7 @@ class Stepper:
 
     Args:
         continuations, seeds: of the runs. whole: the gradient on all training examples; None where
-            a batch is all there is.
+            a batch is all there is. rows: where the examples of a batch are in the training set.
     """
 
     def __init__(
@@ -61,8 +61,10 @@ class Stepper:
         continuations: Sequence[Continuation],
         seeds: Sequence[int],
         whole: WholeGradient | None = None,
+        rows: BatchRows | None = None,
     ) -> None:
         self._objective = objective
+        self._rows = rows
         self._whole = whole
         self._groups = list(groups)
         self._gradient = StepGradient(objective, continuations, seeds)
@@ -162,6 +164,8 @@ class Stepper:
                 objective = self._objective.selected(group.rows)
                 on_batch = batch_objective(objective, its_x, its_y, group.seeds, step)
                 on_batch.whole = self._whole_of(group)
+                if self._rows is not None and group.optimizer.needs_examples:
+                    on_batch.rows = group.select(self._rows.at(step))
                 outcome = group.step_on_objective(its_theta, on_batch)
                 # Of the parameters before the step, wherever the rule has evaluated since.
                 values: Mapping[str, torch.Tensor] = objective.state_after(

@@ -204,9 +204,9 @@ class Trainer:
         theta = drawn.to(device=self.device, dtype=self.dtype)
         continuations = [experiment.continuation for experiment in self.requested]
         since = [begun(snapshot.memory) for snapshot in snapshots or ()]
-        whole = self._evaluator.full_gradient
+        whole, rows = self._evaluator.full_gradient, self._stream.rows
         population = Population(
-            self._shared, self.effective, theta, continuations, step, since, whole
+            self._shared, self.effective, theta, continuations, step, since, whole, rows
         )
         if snapshots is not None:
             self.forks = population.restore(snapshots)

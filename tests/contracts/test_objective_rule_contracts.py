@@ -75,7 +75,10 @@ class Problem:
 
     def hyper(self, rule: type[ObjectiveOptimizer], step: int, **values: Any) -> Hyperparameters:
         return Hyperparameters(
-            **{**rule().values(), **values}, step=step + 1, layout=self.objective.layout
+            **{**rule().values(), **values},
+            step=step + 1,
+            layout=self.objective.layout,
+            examples=M,
         )
 
 
@@ -238,12 +241,16 @@ def test_that_the_torch_face_is_the_engines_rule(
     trainer = Trainer([experiment])
     model = torch.nn.Linear(2, 2).double()
     torch.nn.utils.vector_to_parameters(trainer.theta[0].clone(), model.parameters())
-    optimizer = getattr(optlab.optim, rule.__name__)(model.parameters(), seed=5, **form)
     data = experiment.dataset.load().training
     x, y = torch.from_numpy(data.x), torch.from_numpy(data.y)
+    count = {"examples": len(y)} if rule.needs_examples else {}
+    optimizer = getattr(optlab.optim, rule.__name__)(model.parameters(), seed=5, **count, **form)
 
     def closure() -> Any:
         outputs = model(x)
+        if rule.needs_examples:
+            losses = torch.nn.functional.cross_entropy(outputs, y, reduction="none")
+            return losses + 0.025 * model.weight.square().sum()
         loss = torch.nn.functional.cross_entropy(outputs, y) + 0.025 * model.weight.square().sum()
         return (loss, outputs) if rule.needs_predictions else loss
 

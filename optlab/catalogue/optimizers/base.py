@@ -257,6 +257,16 @@ class Objective(Protocol):
         For rules that declare ``needs_full_gradient``.
         """
 
+    def example_gradients(self, theta: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return the values ``[R, m]`` and gradients ``[R, m, P]`` of single examples.
+
+        Each is the loss of the example plus all else that belongs to the objective, so that their
+        mean is that of the batch.
+        """
+
+    def example_rows(self) -> torch.Tensor:
+        """Return the numbers ``[R, m]`` of the examples of the batch in the training set."""
+
     def sampled_gradient(self, theta: torch.Tensor, purpose: str) -> torch.Tensor:
         """Return the gradients ``[R, P]`` of the loss for targets drawn from the predictions.
 
@@ -331,6 +341,11 @@ class ObjectiveOptimizer(Optimizer):
     """Whether the rule uses :meth:`Objective.layer_factors`.
 
     The model must then consist of affine layers and convolutions.
+    """
+    needs_examples: ClassVar[bool] = False
+    """Whether the rule uses the gradients of single examples, and remembers something of each.
+
+    ``begin`` then gets the number of training examples as ``h.examples``.
     """
     needs_full_gradient: ClassVar[bool] = False
     """Whether the rule uses the gradient on all training examples now and then.

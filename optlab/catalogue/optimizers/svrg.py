@@ -47,7 +47,7 @@ class SVRG(ObjectiveOptimizer):
     )
     differences: ClassVar[str] = (
         "torch has no SVRG. Where examples stream, the full gradient is that of 10,000 examples that"
-        " training does not use. SAGA, which keeps a gradient for every example, is not offered."
+        " training does not use. SAGA keeps a gradient for every example instead."
     )
 
     lr: float = shared.learning_rate(
