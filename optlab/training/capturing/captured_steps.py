@@ -223,7 +223,6 @@ class CapturedSteps:
             self._sides = [[torch.empty_like(tensor) for tensor in before] for _ in range(SIDES)]
         own = [tensor.clone(memory_format=torch.contiguous_format) for tensor in before]
         static = inputs._replace(rate=self._rate)
-        generator = torch.get_rng_state()
         try:
             self._put(own)
             first, numbers, measured = self._traced(static)
@@ -255,7 +254,6 @@ class CapturedSteps:
             self._refused = True
             return
         finally:
-            torch.set_rng_state(generator)
             self._put(before)
         self._programs[shape] = _Entry(
             program, len(proposed.used), len(measured.vectors), proposed.clipped is not None
