@@ -25,7 +25,8 @@ class Measured(NamedTuple):
         before: parameters ``[R, P]`` before the step. proposed: the step. row: measures ``[M, R]``
             of one number a run; total: their sum, for the check that all are finite. vectors: the
             other measures. rate: learning rates ``[R]``. evaluations: gradients evaluated until then
-            ``[R]``; None where each step evaluates one.
+            ``[R]``; None where each step evaluates one. repeated: whether later steps overwrite the
+            tensors of this one.
     """
 
     before: torch.Tensor
@@ -35,6 +36,22 @@ class Measured(NamedTuple):
     vectors: list[torch.Tensor]
     rate: torch.Tensor
     evaluations: torch.Tensor | None = None
+    repeated: bool = False
+
+    def owned(self) -> Measured:
+        """Return the step with tensors that no later step overwrites, for instruments."""
+        if not self.repeated:
+            return self
+        proposed = self.proposed
+        return self._replace(
+            before=self.before.clone(),
+            proposed=proposed._replace(
+                point=proposed.point.clone(),
+                loss=proposed.loss.clone(),
+                gradient=proposed.gradient.clone(),
+                after=proposed.after.clone(),
+            ),
+        )
 
 
 class Inputs(NamedTuple):
@@ -94,25 +111,25 @@ class MeasuredSteps:
         self.tracked = torch.tensor(indices, dtype=torch.int64, device=self._rate.device)
         self.forget()
 
-    def next(self, x: torch.Tensor, y: torch.Tensor, *, kept: bool) -> Measured:
+    def next(self, x: torch.Tensor, y: torch.Tensor, *, layers: bool) -> Measured:
         """Return the next step on the batch ``x``, ``y`` ``[R, m, …]``, and record its measures.
 
         Args:
-            kept: whether tensors of the step may be kept.
+            layers: whether the objective keeps the layers that the gradient passes through.
         """
-        measured = self._next(x, y, kept=kept)
+        measured = self._next(x, y, layers=layers)
         self._recorder.keep(self._population.step + 1, measured.row, measured.vectors)
         self.evaluations = measured.evaluations
         return measured
 
-    def _next(self, x: torch.Tensor, y: torch.Tensor, *, kept: bool) -> Measured:
+    def _next(self, x: torch.Tensor, y: torch.Tensor, *, layers: bool) -> Measured:
         rates = self._population.begin_step()
         if rates != self._rates:
             # Instruments keep it: another tensor, not other values.
             self._rates, self._rate = list(rates), self._rate.new_tensor(rates)
         inputs = Inputs(x, y, rates, self._rate)
         if self._captured is not None:
-            if not kept:
+            if not layers:
                 repeated = self._captured.step(inputs)
                 if repeated is not None:
                     return repeated

@@ -173,6 +173,7 @@ class CapturedSteps:
             total,
             [one.clone() for one in vectors],
             inputs.rate,
+            repeated=True,
         )
 
     def _check(self, shape: Shape, entry: _Entry, inputs: Inputs) -> None:
