@@ -165,6 +165,7 @@ class Trainer:
             ]
         )
         self.steps = MeasuredSteps(
+            self.objective,
             self.population,
             self.recorder,
             self.endings,
@@ -290,7 +291,7 @@ class Trainer:
         instruments = self.instrument_runner
         if instruments.on or self.objective.keeping:
             self.objective.keeping = instruments.keeps(number + 1)
-        measured = self.steps.next(x, y, layers=self.objective.keeping)
+        measured = self.steps.next(x, y)
         proposed = measured.proposed
         if self._clipped is not None and proposed.clipped is not None:
             clipped = proposed.clipped

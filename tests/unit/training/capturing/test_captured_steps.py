@@ -129,7 +129,9 @@ def test_that_instruments_read_the_same_in_captured_steps_and_after_them(build: 
     """Some of them keep tensors from one reading to the next."""
     every = {"every": 7}
     on = build(
-        instruments=dict.fromkeys(("distance", "update_ratio", "conditioning", "excess_error"), every)
+        instruments=dict.fromkeys(
+            ("distance", "update_ratio", "conditioning", "excess_error", "gradient_noise"), every
+        )
     )
     usual, captured = both([on])
     assert captured.steps.repeated > STEPS // 4
