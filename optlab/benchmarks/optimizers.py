@@ -14,7 +14,7 @@ _SHAPES = ((256, 64), (256,), (256, 256), (256,), (10, 256), (10,))
 
 
 class OptimizerStep(Benchmark):
-    """Base of the two below: steps with a fixed gradient, on the tensors of a medium network."""
+    """Base of those below: steps with a fixed gradient, on the tensors of a medium network."""
 
     target = 1.0
     tolerance = 1e-4
@@ -69,3 +69,27 @@ class AdamStep(OptimizerStep):
 
     def theirs(self) -> Timing:
         return self._stepped(lambda given: torch.optim.Adam(given, lr=1e-3, foreach=True))
+
+
+class FusedMomentumStep(MomentumStep):
+    """``optlab.optim.Momentum`` against the fused ``torch.optim.SGD``, which is one call."""
+
+    name = "optim-momentum-fused"
+    opponent = "torch.optim.SGD(momentum=0.9, fused=True)"
+    target = 1.0 / 1.5
+
+    def theirs(self) -> Timing:
+        return self._stepped(
+            lambda given: torch.optim.SGD(given, lr=1e-3, momentum=0.9, fused=True)
+        )
+
+
+class FusedAdamStep(AdamStep):
+    """``optlab.optim.Adam`` against the fused ``torch.optim.Adam``, which is one call."""
+
+    name = "optim-adam-fused"
+    opponent = "torch.optim.Adam(fused=True)"
+    target = 1.0 / 1.5
+
+    def theirs(self) -> Timing:
+        return self._stepped(lambda given: torch.optim.Adam(given, lr=1e-3, fused=True))

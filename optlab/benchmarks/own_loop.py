@@ -87,16 +87,11 @@ class OwnLoop:
         Returns:
             Steps a second, and the final training loss.
         """
-        widths = [self._x.shape[1], *self._case.hidden, int(self._y.max()) + 1]
-        layers: list[torch.nn.Module] = []
-        for inputs, outputs in zip(widths, widths[1:], strict=False):
-            layers += [torch.nn.Linear(inputs, outputs), torch.nn.ReLU()]
-        model = torch.nn.Sequential(*layers[:-1])
-        torch.nn.utils.vector_to_parameters(self._start.clone(), model.parameters())
+        model = self.model()
         optimizer = torch.optim.SGD(model.parameters(), lr=lr, momentum=MOMENTUM)
         with _writer(stores=stores) as write:
             begun = time.perf_counter()
-            for step, (x, y) in enumerate(self._loader()):
+            for step, (x, y) in enumerate(self.batches()):
                 optimizer.zero_grad()
                 loss = functional.cross_entropy(model(x), y)
                 loss.backward()
@@ -111,7 +106,18 @@ class OwnLoop:
             final = functional.cross_entropy(model(self._x), self._y).item()
         return Timing(self._case.steps / elapsed, (final,))
 
-    def _loader(self) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    def model(self) -> torch.nn.Module:
+        """Return the network at the start of OptLab's run."""
+        widths = [self._x.shape[1], *self._case.hidden, int(self._y.max()) + 1]
+        layers: list[torch.nn.Module] = []
+        for inputs, outputs in zip(widths, widths[1:], strict=False):
+            layers += [torch.nn.Linear(inputs, outputs), torch.nn.ReLU()]
+        model = torch.nn.Sequential(*layers[:-1])
+        torch.nn.utils.vector_to_parameters(self._start.clone(), model.parameters())
+        return model
+
+    def batches(self) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+        """Return the batches of OptLab's run: inputs ``[m, inputs]`` and classes ``[m]``."""
         dataset = torch.utils.data.TensorDataset(self._x, self._y)
         loader = torch.utils.data.DataLoader(dataset, batch_sampler=self._batches)
         return iter(loader)

@@ -5,7 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from optlab.benchmarks.benchmark import Benchmark
-from optlab.benchmarks.optimizers import AdamStep, MomentumStep
+from optlab.benchmarks.costs import EigenvalueCost, GradientNoiseCost, WatchCost
+from optlab.benchmarks.optimizers import (
+    AdamStep,
+    FusedAdamStep,
+    FusedMomentumStep,
+    MomentumStep,
+)
 from optlab.benchmarks.study import Study
 from optlab.benchmarks.training import ManyRuns, MediumNetwork, SmallNetwork
 from optlab.core.errors import InvalidInput
@@ -17,6 +23,11 @@ BENCHMARKS: tuple[type[Benchmark], ...] = (
     ManyRuns,
     MomentumStep,
     AdamStep,
+    FusedMomentumStep,
+    FusedAdamStep,
+    GradientNoiseCost,
+    EigenvalueCost,
+    WatchCost,
     Study,
 )
 

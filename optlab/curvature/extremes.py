@@ -8,6 +8,8 @@ among others the result that it would get alone.
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -116,7 +118,7 @@ class _Search:
         self.size = min(self.parameters, max(2 * wanted + 12, room))
         self.basis = like.new_zeros(self.runs, min(self.size, 24), self.parameters)
         self.matrix = np.zeros((self.runs, self.size, self.size))
-        self.random = generator(seed, "lanczos")
+        self.draws = _draws(seed, self.parameters)
         self.epsilon = float(torch.finfo(like.dtype).eps)
         self.extra = _EXTRA_PRODUCTS
         self.not_before = np.zeros(self.runs, dtype=int)
@@ -135,7 +137,7 @@ class _Search:
             w = self.product(v)
             products += 1
             dimension += 1
-            w, beta = self._orthogonalized(w, dimension)
+            w, length, beta = self._orthogonalized(w, dimension)
             scale = np.abs(self.matrix[:, :dimension, :dimension]).max(axis=(1, 2))
             exhausted = beta <= 100.0 * self.epsilon * np.maximum(scale, np.finfo(float).tiny)
             full = dimension == self.size
@@ -157,18 +159,15 @@ class _Search:
                     break
                 if full:
                     dimension = self._restart(values, vectors, dimension)
-            v = w / torch.as_tensor(
-                np.where(exhausted, 1.0, beta), dtype=w.dtype, device=w.device
-            ).unsqueeze(1)
+            v = w / length
             if exhausted.any():
-                v = self._renewed(v, exhausted, dimension)
+                ended = torch.as_tensor(exhausted, device=w.device).unsqueeze(1)
+                v = self._renewed(torch.where(ended, w, v), exhausted, dimension)
         return self._gathered()
 
     def _draw(self) -> torch.Tensor:
         # The same start for every run, so that a run among others begins as it would alone.
-        drawn = torch.randn(self.parameters, generator=self.random, dtype=torch.float64).to(
-            self.like
-        )
+        drawn = next(self.draws).to(self.like)
         return _unit(drawn.expand(self.runs, self.parameters))
 
     def _put(self, index: int, v: torch.Tensor) -> None:
@@ -181,8 +180,8 @@ class _Search:
 
     def _orthogonalized(
         self, w: torch.Tensor, dimension: int
-    ) -> tuple[torch.Tensor, NDArray[np.float64]]:
-        """Return ``w`` without its part in the basis, and its norm.
+    ) -> tuple[torch.Tensor, torch.Tensor, NDArray[np.float64]]:
+        """Return ``w`` without its part in the basis, and its norm ``[R, 1]`` and ``[R]``.
 
         That part becomes a column of the small matrix.
         """
@@ -198,7 +197,7 @@ class _Search:
         coefficients = torch.cat([(first + again).squeeze(2), beta], dim=1).double().cpu().numpy()
         self.matrix[:, :dimension, dimension - 1] = coefficients[:, :-1]
         self.matrix[:, dimension - 1, :dimension] = coefficients[:, :-1]
-        return w, coefficients[:, -1]
+        return w, beta, coefficients[:, -1]
 
     def _check(
         self,
@@ -334,6 +333,21 @@ class _Search:
             products=torch.tensor([row[3] for row in rows]),
             converged=torch.tensor([row[4] for row in rows]),
         )
+
+
+def _draws(seed: int, parameters: int) -> Iterator[torch.Tensor]:
+    """Yield normal numbers ``[P]``, which every search draws alike; the first are kept."""
+    yield _first_draw(seed, parameters)
+    source = generator(seed, "lanczos")
+    torch.randn(parameters, generator=source, dtype=torch.float64)
+    while True:
+        yield torch.randn(parameters, generator=source, dtype=torch.float64)
+
+
+@functools.lru_cache(maxsize=4)
+def _first_draw(seed: int, parameters: int) -> torch.Tensor:
+    # Reading an eigenvalue at every step, drawing would take as long as a product.
+    return torch.randn(parameters, generator=generator(seed, "lanczos"), dtype=torch.float64)
 
 
 def _value_errors(residuals: NDArray[Any], values: NDArray[Any], wanted: list[int]) -> NDArray[Any]:

@@ -9,7 +9,9 @@ from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from optlab.catalogue.measures.base import Step
+from optlab.catalogue.models.capabilities import Layers
 from optlab.core.lazy import torch
+from optlab.objective.objective import Objective
 from optlab.training.population import Population
 from optlab.training.recorder import Recorder
 from optlab.training.stepping import ProposedStep
@@ -25,7 +27,9 @@ class Measured(NamedTuple):
         before: parameters ``[R, P]`` before the step. proposed: the step. row: measures ``[M, R]``
             of one number a run; total: their sum, for the check that all are finite. vectors: the
             other measures. rate: learning rates ``[R]``. evaluations: gradients evaluated until then
-            ``[R]``; None where each step evaluates one.
+            ``[R]``; None where each step evaluates one. repeated: whether later steps overwrite the
+            tensors of this one. layers: those that the gradient passed through, where the objective
+            keeps them.
     """
 
     before: torch.Tensor
@@ -35,6 +39,26 @@ class Measured(NamedTuple):
     vectors: list[torch.Tensor]
     rate: torch.Tensor
     evaluations: torch.Tensor | None = None
+    repeated: bool = False
+    layers: Layers | None = None
+
+    def owned(self) -> Measured:
+        """Return the step with tensors that no later step overwrites, for instruments.
+
+        Layers are read at once, and remain as they are.
+        """
+        if not self.repeated:
+            return self
+        proposed = self.proposed
+        return self._replace(
+            before=self.before.clone(),
+            proposed=proposed._replace(
+                point=proposed.point.clone(),
+                loss=proposed.loss.clone(),
+                gradient=proposed.gradient.clone(),
+                after=proposed.after.clone(),
+            ),
+        )
 
 
 class Inputs(NamedTuple):
@@ -42,19 +66,21 @@ class Inputs(NamedTuple):
 
     Attributes:
         x, y: the batch ``[R, m, …]``. rates: learning rates that have been set, one a run; rate: the
-            same as a tensor ``[R]``.
+            same as a tensor ``[R]``. keeps: whether the layers of the gradient are kept.
     """
 
     x: torch.Tensor
     y: torch.Tensor
     rates: list[float]
     rate: torch.Tensor
+    keeps: bool
 
 
 class MeasuredSteps:
     """Computes the next step of a population and its measures.
 
     Args:
+        objective: of the population, which may keep layers.
         population: whose steps these are. recorder: of the measures. ended: the runs that have
             ended. evaluations: see below.
 
@@ -65,11 +91,13 @@ class MeasuredSteps:
 
     def __init__(
         self,
+        objective: Objective,
         population: Population,
         recorder: Recorder,
         ended: Collection[int],
         evaluations: torch.Tensor | None,
     ) -> None:
+        self._objective = objective
         self._population = population
         self._recorder = recorder
         self._ended = ended
@@ -94,28 +122,23 @@ class MeasuredSteps:
         self.tracked = torch.tensor(indices, dtype=torch.int64, device=self._rate.device)
         self.forget()
 
-    def next(self, x: torch.Tensor, y: torch.Tensor, *, kept: bool) -> Measured:
-        """Return the next step on the batch ``x``, ``y`` ``[R, m, …]``, and record its measures.
-
-        Args:
-            kept: whether tensors of the step may be kept.
-        """
-        measured = self._next(x, y, kept=kept)
+    def next(self, x: torch.Tensor, y: torch.Tensor) -> Measured:
+        """Return the next step on the batch ``x``, ``y`` ``[R, m, …]``, and record its measures."""
+        measured = self._next(x, y)
         self._recorder.keep(self._population.step + 1, measured.row, measured.vectors)
         self.evaluations = measured.evaluations
         return measured
 
-    def _next(self, x: torch.Tensor, y: torch.Tensor, *, kept: bool) -> Measured:
+    def _next(self, x: torch.Tensor, y: torch.Tensor) -> Measured:
         rates = self._population.begin_step()
         if rates != self._rates:
             # Instruments keep it: another tensor, not other values.
             self._rates, self._rate = list(rates), self._rate.new_tensor(rates)
-        inputs = Inputs(x, y, rates, self._rate)
+        inputs = Inputs(x, y, rates, self._rate, self._objective.keeping)
         if self._captured is not None:
-            if not kept:
-                repeated = self._captured.step(inputs)
-                if repeated is not None:
-                    return repeated
+            repeated = self._captured.step(inputs)
+            if repeated is not None:
+                return repeated
             self._captured.leave()
         return self._compute(self._population.theta, inputs)
 
@@ -148,6 +171,7 @@ class MeasuredSteps:
             gradient_evaluations=self._counted(proposed),
         )
         row, vectors = self._recorder.measured(seen)
+        kept = self._objective.kept if inputs.keeps else None
         return Measured(
             theta,
             proposed,
@@ -156,6 +180,7 @@ class MeasuredSteps:
             vectors,
             inputs.rate,
             seen.gradient_evaluations,
+            layers=kept[1] if kept is not None and kept[0] is proposed.point else None,
         )
 
     def _counted(self, proposed: ProposedStep) -> torch.Tensor | None:

@@ -358,7 +358,6 @@ class _Session:
     def _apply_stopping_rules(self, values: dict[str, list[float]]) -> None:
         """Apply the stopping rule of every run that has not ended."""
         trainer = self._trainer
-
         known: list[int] = []
 
         @functools.cache

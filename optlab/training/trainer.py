@@ -164,6 +164,7 @@ class Trainer:
             ]
         )
         self.steps = MeasuredSteps(
+            self.objective,
             self.population,
             self.recorder,
             self.endings,
@@ -288,8 +289,7 @@ class Trainer:
         instruments = self.instrument_runner
         if instruments.on or self.objective.keeping:
             self.objective.keeping = instruments.keeps(number + 1)
-        kept = self.objective.keeping or instruments.due(number + 1)
-        measured = self.steps.next(x, y, kept=kept)
+        measured = self.steps.next(x, y)
         proposed = measured.proposed
         if self._clipped is not None and proposed.clipped is not None:
             clipped = proposed.clipped
@@ -310,7 +310,7 @@ class Trainer:
                     number + 1,
                     measured.row,
                     lambda: TrainingStepContext.after_step(
-                        self._surroundings, number + 1, measured, x, y
+                        self._surroundings, number + 1, measured.owned(), x, y
                     ),
                 )
 
@@ -399,11 +399,10 @@ class Trainer:
 
     def context_at_rest(self) -> TrainingStepContext:
         """Return the context of the current parameters, with the batch of the next step."""
-        self.steps.release()
         # The last step is known unless something else has set the parameters since.
-        before = (
-            self.theta if self._last is None or self._last[1] is not self.theta else self._last[0]
-        )
+        known = self._last is not None and self._last[1] is self.theta
+        self.steps.release()
+        before = self._last[0].clone() if known and self._last is not None else self.theta
         return TrainingStepContext.at_rest(
             self._surroundings,
             self.step,

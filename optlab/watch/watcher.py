@@ -297,6 +297,10 @@ class Watcher:
                     f"log {name}", f"{_refused(name)}, not one of shape {tuple(value.shape)}"
                 )
                 return
+            if type(value) is torch.Tensor and value.is_cpu and value.is_floating_point():
+                # Nothing to wait for; a copy would cost more, here and in the writer's thread.
+                self._rows.append(column, step, value.item())
+                return
             copy = value.detach().clone()
             self._rows.append(column, step, copy.reshape(()) if value.ndim else copy)
         elif value is not None:

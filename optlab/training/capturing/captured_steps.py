@@ -48,6 +48,7 @@ class _Entry(NamedTuple):
     used: int
     vectors: int
     clips: bool
+    layers: int | None
 
 
 class CapturedSteps:
@@ -123,7 +124,7 @@ class CapturedSteps:
         if self._refused:
             return None
         x, y = inputs.x, inputs.y
-        shape = (x.shape, x.stride(), y.shape, y.stride())
+        shape = (x.shape, x.stride(), y.shape, y.stride(), inputs.keeps)
         entry = self._programs.get(shape)
         if entry is None:
             seen = self._seen[shape] = self._seen.get(shape, 0) + 1
@@ -157,7 +158,12 @@ class CapturedSteps:
         point, loss, gradient, norm, row, total = results[:6]
         used = list(results[6 : 6 + entry.used])
         vectors = results[6 + entry.used : 6 + entry.used + entry.vectors]
-        clipped = results[-1] if entry.clips else None
+        rest = results[6 + entry.used + entry.vectors :]
+        clipped = rest[0] if entry.clips else None
+        layers = None
+        if entry.layers is not None:
+            flat = rest[int(entry.clips) :]
+            layers = list(zip(flat[::2], flat[1::2], strict=True))
         theta, *states = self._sides[(self._source + 1) % SIDES]
         # Whoever keeps something about the parameters knows them by their tensor.
         self._given = [theta.detach(), *states]
@@ -173,6 +179,8 @@ class CapturedSteps:
             total,
             [one.clone() for one in vectors],
             inputs.rate,
+            repeated=True,
+            layers=layers,
         )
 
     def _check(self, shape: Shape, entry: _Entry, inputs: Inputs) -> None:
@@ -223,7 +231,6 @@ class CapturedSteps:
             self._sides = [[torch.empty_like(tensor) for tensor in before] for _ in range(SIDES)]
         own = [tensor.clone(memory_format=torch.contiguous_format) for tensor in before]
         static = inputs._replace(rate=self._rate)
-        generator = torch.get_rng_state()
         try:
             self._put(own)
             first, numbers, measured = self._traced(static)
@@ -246,6 +253,7 @@ class CapturedSteps:
                     *proposed.used,
                     *measured.vectors,
                     *tensors(proposed.clipped),
+                    *tensors(measured.layers),
                 ),
             )
             program = Program(recording, self._sides)
@@ -255,10 +263,13 @@ class CapturedSteps:
             self._refused = True
             return
         finally:
-            torch.set_rng_state(generator)
             self._put(before)
         self._programs[shape] = _Entry(
-            program, len(proposed.used), len(measured.vectors), proposed.clipped is not None
+            program,
+            len(proposed.used),
+            len(measured.vectors),
+            proposed.clipped is not None,
+            None if measured.layers is None else len(measured.layers),
         )
         self._checks[shape] = CHECKED
 
@@ -304,4 +315,5 @@ def _compared(measured: Measured) -> list[torch.Tensor]:
         *proposed.used,
         *(value for state in proposed.states for value in state.values()),
         *measured.vectors,
+        *tensors(measured.layers),
     ]

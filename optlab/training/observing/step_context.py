@@ -129,6 +129,8 @@ class TrainingStepContext:
             number: of the step (1, 2, …).
         """
         proposed = measured.proposed
+        if measured.layers is not None:
+            surroundings.objective.kept = proposed.point, measured.layers
         return cls(
             surroundings,
             number,

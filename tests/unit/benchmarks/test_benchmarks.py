@@ -7,7 +7,7 @@ import math
 
 import pytest
 
-from optlab.benchmarks import optimizers, own_loop, table, training
+from optlab.benchmarks import costs, optimizers, own_loop, table, training
 from optlab.benchmarks.benchmark import Benchmark, Timing, largest_difference
 from optlab.benchmarks.own_loop import Digits
 from optlab.cli.app import main
@@ -21,6 +21,8 @@ def short(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(training.ManyRuns, "case", Digits((4,), 64, 20))
     monkeypatch.setattr(training.ManyRuns, "runs", 3)
     monkeypatch.setattr(optimizers.OptimizerStep, "steps", 3)
+    for cost in (costs.GradientNoiseCost, costs.EigenvalueCost, costs.WatchCost):
+        monkeypatch.setattr(cost, "case", Digits((4,), 64, 10))
     monkeypatch.setattr(own_loop, "STORES", False)
 
 

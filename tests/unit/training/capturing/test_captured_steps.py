@@ -125,6 +125,24 @@ def test_that_a_change_during_the_run_takes_effect(build: Build) -> None:
     compare(usual, captured)
 
 
+def test_that_instruments_read_the_same_in_captured_steps_and_after_them(build: Build) -> None:
+    """Some of them keep tensors from one reading to the next."""
+    every = {"every": 7}
+    on = build(
+        instruments=dict.fromkeys(
+            ("distance", "update_ratio", "conditioning", "excess_error", "gradient_noise"), every
+        )
+    )
+    usual, captured = both([on])
+    assert captured.steps.repeated > STEPS // 4
+    for trainer in (usual, captured):
+        trainer.instrument_runner.read_all(trainer.step)
+    compare(usual, captured)
+    at_rest, other = usual.context_at_rest(), captured.context_at_rest()
+    assert torch.equal(at_rest.before, other.before)
+    assert not torch.equal(at_rest.before, at_rest.after)
+
+
 def test_that_released_parameters_are_not_overwritten(build: Build) -> None:
     _, captured = both([build(optimizer={"name": "momentum"})])
     at_rest = captured.context_at_rest()

@@ -1,0 +1,113 @@
+"""What looking costs: training with instruments against training without, and a watched loop.
+
+The ratio is that of the rates, so it is below one: 1/1.5 where a step may take half as much again.
+Both ways must come to the same loss, to the last bit: looking changes nothing.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from functools import cached_property
+from typing import Any, ClassVar
+
+from optlab.benchmarks.benchmark import Benchmark, Timing
+from optlab.benchmarks.own_loop import Digits, OwnLoop
+from optlab.benchmarks.training import one_thread
+from optlab.core.lazy import functional, torch
+from optlab.experiment import Experiment
+from optlab.training.trainer import Trainer
+
+
+class _Instrument(Benchmark):
+    """Base of instruments that are read after every step."""
+
+    opponent = "the same run without the instrument"
+    tolerance = 0.0
+    case: ClassVar[Digits] = Digits((256, 256), 128, 200)
+    instrument: ClassVar[str]
+    values: ClassVar[dict[str, Any]] = {}
+
+    def ours(self) -> Timing:
+        return self._trained(
+            self.case.experiment().with_instrument(self.instrument, {"every": 1, **self.values})
+        )
+
+    def theirs(self) -> Timing:
+        return self._trained(self.case.experiment())
+
+    def _trained(self, experiment: Experiment) -> Timing:
+        """Train without evaluations and a store, which cost the same in both."""
+        with one_thread():
+            trainer = Trainer([experiment])
+            trainer.capture_steps()
+            begun = time.process_time()
+            for _ in range(self.case.steps):
+                trainer.advance()
+            elapsed = time.process_time() - begun
+            loss = float(trainer.evaluate()["train_loss"])
+        return Timing(self.case.steps / elapsed, (loss,))
+
+
+class GradientNoiseCost(_Instrument):
+    """Gradient noise after every step."""
+
+    name = "noise"
+    work = "steps a second of a network 64-256-256-10, batches of 128, with the gradient noise"
+    target = 1.0 / 1.5
+    instrument = "gradient_noise"
+
+
+class EigenvalueCost(_Instrument):
+    """The largest eigenvalue of the Hessian after every step: at most five steps more."""
+
+    name = "eigenvalue"
+    work = (
+        "steps a second of a network 64-256-256-10, batches of 128, with the top eigenvalue of the "
+        "Hessian to 1e-5 from the one before"
+    )
+    target = 1.0 / 6.0
+    case = Digits((256, 256), 128, 16)
+    instrument = "spectrum"
+    values: ClassVar[dict[str, Any]] = {"tolerance": 1e-5}
+
+
+class WatchCost(Benchmark):
+    """A foreign loop under ``optlab.watch``; the time of all threads counts."""
+
+    name = "watch"
+    work = "steps a second of one's own loop 64-256-256-10, batches of 128, with optlab.watch"
+    opponent = "the same loop alone"
+    target = 1.0 / 1.03
+    tolerance = 0.0
+    case: ClassVar[Digits] = Digits((256, 256), 128, 800)
+
+    @cached_property
+    def _loop(self) -> OwnLoop:
+        return OwnLoop(self.case)
+
+    def ours(self) -> Timing:
+        return self._run(watched=True)
+
+    def theirs(self) -> Timing:
+        return self._run(watched=False)
+
+    def _run(self, *, watched: bool) -> Timing:
+        from optlab.watch.start import watch
+
+        with one_thread(), tempfile.TemporaryDirectory() as folder:
+            model = self._loop.model()
+            optimizer = torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.9)
+            watcher = watch(model, optimizer, folder=folder) if watched else None
+            begun = time.process_time()
+            for x, y in self._loop.batches():
+                optimizer.zero_grad()
+                loss = functional.cross_entropy(model(x), y)
+                loss.backward()
+                optimizer.step()
+                if watcher is not None:
+                    watcher.log(loss=loss)
+            elapsed = time.process_time() - begun
+            if watcher is not None:
+                watcher.detach()
+        return Timing(self.case.steps / elapsed, (loss.item(),))
