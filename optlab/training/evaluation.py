@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from optlab.catalogue.losses.base import Loss
 from optlab.catalogue.measures.base import Evaluation, EvaluationMeasure
 from optlab.core.lazy import torch
 from optlab.experiment import Experiment
 from optlab.objective.objective import Objective
 from optlab.objective.run_examples import RunExamples
-from optlab.training.fresh import FreshExamples
 from optlab.training.full_gradient import FullGradient
 from optlab.training.held_out import HeldOutPerformance, held_out_performance
 from optlab.training.run_data import PARTS, RunData
@@ -50,6 +50,7 @@ class Evaluator:
             else None
         )
         self._test = parts["test"]
+        self._losses = [experiment.loss.without_decay() for experiment in experiments]
         # Not so for a model that reconstructs its inputs, or has a loss of its own.
         self._predicts_targets = (
             objective.shape == data.first.shape and not objective.model.has_own_loss()
@@ -155,11 +156,10 @@ class Evaluator:
         for piece in zip(*pieces, strict=True):
             losses, errors, _ = self._objective.evaluate(theta, *self._assignment.examples(piece))
             loss += losses.sum(dim=1) / number
-            least = [self._least(*draw) for draw in zip(self.fresh, piece, strict=True)]
-            known = known and None not in least
-            if known:
-                each = torch.stack([one for one in least if one is not None]) / number
-                best += each[list(self._assignment.of)]
+            least = self._least(piece) if known else None
+            known = least is not None
+            if least is not None:
+                best += least / number
             if errors is not None:
                 share = errors.sum(dim=1) / number
                 error = share if error is None else error + share
@@ -167,15 +167,24 @@ class Evaluator:
         # On the same draws: near the minimum the noise of both is the same, and cancels.
         evaluation.fresh_excess = loss - best if known else None
 
-    def _least(
-        self, fresh: FreshExamples, draw: tuple[torch.Tensor, torch.Tensor]
-    ) -> torch.Tensor | None:
-        """Return the summed loss of the best possible predictions; None where they are not known."""
-        x, y = draw
-        expected = fresh.expected(x) if self._predicts_targets else None
-        if expected is None:
+    def _least(self, piece: Sequence[tuple[torch.Tensor, torch.Tensor]]) -> torch.Tensor | None:
+        """Return the summed loss ``[R]`` of the best possible predictions of a draw.
+
+        Args:
+            piece: examples of each data set.
+
+        Returns:
+            None where they are not known for every run.
+        """
+        if not self._predicts_targets:
             return None
-        best = self._objective.loss.best_outputs(expected.unsqueeze(0))
-        return (
-            None if best is None else self._objective.loss.per_example(best, y.unsqueeze(0)).sum()
-        )
+        sums: dict[tuple[int, Loss], torch.Tensor] = {}
+        pairs = list(zip(self._assignment.of, self._losses, strict=True))
+        for number, loss in dict.fromkeys(pairs):
+            x, y = piece[number]
+            expected = self.fresh[number].expected(x)
+            best = None if expected is None else loss.best_outputs(expected.unsqueeze(0))
+            if best is None:
+                return None
+            sums[number, loss] = loss.per_example(best, y.unsqueeze(0)).sum()
+        return torch.stack([sums[pair] for pair in pairs])

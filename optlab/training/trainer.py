@@ -90,8 +90,9 @@ class Trainer:
         torch.set_num_threads(first.general.threads)
         data = RunData(experiments)
         examples = len(data.first.training)
-        lengths = [one.batches.steps_per_epoch(examples) for one in experiments]
-        self._live = LiveValues(experiments, lengths)
+        self._live = LiveValues(
+            experiments, [one.batches.steps_per_epoch(examples) for one in experiments]
+        )
         experiments = self.requested = self._live.requested
         first = experiments[0]
         self.effective = self._live.effective

@@ -253,6 +253,21 @@ def test_that_runs_of_different_data_have_the_excess_of_their_own(build: Build) 
     assert alone[0] != pytest.approx(alone[1])
 
 
+def test_that_runs_of_different_losses_have_the_excess_of_their_own(build: Build) -> None:
+    runs = [
+        build(
+            dataset={"name": "gaussian_mixture", "size": 60},
+            model={"name": "linear"},
+            loss={"name": name, "l2": 0.1},
+            measures={"fresh": 500},
+        )
+        for name in ("squared_error", "cross_entropy")
+    ]
+    together = Trainer(runs).evaluate()["risk_excess"]
+    alone = [float(Trainer([run]).evaluate()["risk_excess"][0]) for run in runs]
+    assert together.tolist() == pytest.approx(alone)
+
+
 def test_that_there_is_no_excess_where_the_best_predictions_are_unknown(build: Build) -> None:
     for sections in (
         {"dataset": {"name": "moons", "size": 60}},
