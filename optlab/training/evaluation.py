@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from optlab.catalogue.losses.base import Loss
 from optlab.catalogue.measures.base import Evaluation, EvaluationMeasure
 from optlab.core.lazy import torch
 from optlab.experiment import Experiment
@@ -49,6 +50,11 @@ class Evaluator:
             else None
         )
         self._test = parts["test"]
+        self._losses = [experiment.loss.without_decay() for experiment in experiments]
+        # Not so for a model that reconstructs its inputs, or has a loss of its own.
+        self._predicts_targets = (
+            objective.shape == data.first.shape and not objective.model.has_own_loss()
+        )
         self.fresh = data.fresh(device, dtype)
         self._full_gradient = FullGradient(
             objective, self.training, [e.batches.streams for e in experiments], self._held_out
@@ -75,7 +81,7 @@ class Evaluator:
         evaluation = self._on_parts(theta)
         if gradient:
             evaluation.full_gradient_norm = self.full_gradient_norm(theta)
-        evaluation.fresh_loss, evaluation.fresh_error = self._risk(theta, step)
+        self._add_risk(evaluation, theta, step)
         if averaged is not None:
             evaluation = replace(evaluation, averaged=self._on_parts(averaged))
         if point is not None:
@@ -131,20 +137,18 @@ class Evaluator:
             ]
         )
 
-    def _risk(
-        self, theta: torch.Tensor, step: int
-    ) -> tuple[torch.Tensor | None, torch.Tensor | None]:
-        """Return mean loss and 0-1 error ``[R]`` on fresh examples.
+    def _add_risk(self, evaluation: Evaluation, theta: torch.Tensor, step: int) -> None:
+        """Add mean loss, excess loss and 0-1 error ``[R]`` on fresh examples.
 
-        Both are None where none are drawn, and the error for regression. Runs with the same data
-        see the same draws, by the data's seed and the step: alone or together, whatever their own
-        seeds.
+        All stay None where none are drawn. Runs with the same data see the same draws, by the
+        data's seed and the step: alone or together, whatever their own seeds.
         """
         number = self._fresh_examples
         if not self.fresh or number == 0:
-            return None, None
-        loss = torch.zeros_like(theta[:, 0])
+            return
+        loss, best = torch.zeros_like(theta[:, 0]), torch.zeros_like(theta[:, 0])
         error: torch.Tensor | None = None
+        known = True
         pieces = [
             fresh.pieces(seed, f"risk/{step}", number)
             for fresh, seed in zip(self.fresh, self._assignment.seeds, strict=True)
@@ -152,7 +156,35 @@ class Evaluator:
         for piece in zip(*pieces, strict=True):
             losses, errors, _ = self._objective.evaluate(theta, *self._assignment.examples(piece))
             loss += losses.sum(dim=1) / number
+            least = self._least(piece) if known else None
+            known = least is not None
+            if least is not None:
+                best += least / number
             if errors is not None:
                 share = errors.sum(dim=1) / number
                 error = share if error is None else error + share
-        return loss, error
+        evaluation.fresh_loss, evaluation.fresh_error = loss, error
+        # On the same draws: near the minimum the noise of both is the same, and cancels.
+        evaluation.fresh_excess = loss - best if known else None
+
+    def _least(self, piece: Sequence[tuple[torch.Tensor, torch.Tensor]]) -> torch.Tensor | None:
+        """Return the summed loss ``[R]`` of the best possible predictions of a draw.
+
+        Args:
+            piece: examples of each data set.
+
+        Returns:
+            None where they are not known for every run.
+        """
+        if not self._predicts_targets:
+            return None
+        sums: dict[tuple[int, Loss], torch.Tensor] = {}
+        pairs = list(zip(self._assignment.of, self._losses, strict=True))
+        for number, loss in dict.fromkeys(pairs):
+            x, y = piece[number]
+            expected = self.fresh[number].expected(x)
+            best = None if expected is None else loss.best_outputs(expected.unsqueeze(0))
+            if best is None:
+                return None
+            sums[number, loss] = loss.per_example(best, y.unsqueeze(0)).sum()
+        return torch.stack([sums[pair] for pair in pairs])

@@ -44,6 +44,15 @@ class FreshExamples:
         for begin in range(0, n, self._rows):
             yield self._tensors(source, min(self._rows, n - begin))
 
+    def expected(self, x: torch.Tensor) -> torch.Tensor | None:
+        """Return the expected targets ``[n, outputs]`` of inputs ``x`` ``[n, *inputs]`` of a draw.
+
+        Returns:
+            None where the data set does not know them.
+        """
+        values = self._dataset.expected(x.double().cpu().numpy() * self._scale + self._offset)
+        return None if values is None else torch.from_numpy(values).to(x)
+
     def _tensors(self, source: np.random.Generator, n: int) -> tuple[torch.Tensor, torch.Tensor]:
         return tensors(
             self._dataset.fresh(source, n, self._offset, self._scale), self._device, self._dtype

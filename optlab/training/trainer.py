@@ -90,8 +90,9 @@ class Trainer:
         torch.set_num_threads(first.general.threads)
         data = RunData(experiments)
         examples = len(data.first.training)
-        lengths = [one.batches.steps_per_epoch(examples) for one in experiments]
-        self._live = LiveValues(experiments, lengths)
+        self._live = LiveValues(
+            experiments, [one.batches.steps_per_epoch(examples) for one in experiments]
+        )
         experiments = self.requested = self._live.requested
         first = experiments[0]
         self.effective = self._live.effective
@@ -113,13 +114,9 @@ class Trainer:
             for measure in registry.components("measure")
             if self.objective.shape.task in cast(type[StepMeasure], measure).tasks
         ]
+        evaluated = [measure for measure in measures if isinstance(measure, EvaluationMeasure)]
         self._evaluator = Evaluator(
-            experiments,
-            self._shared,
-            data,
-            [measure for measure in measures if isinstance(measure, EvaluationMeasure)],
-            self.device,
-            self.dtype,
+            experiments, self._shared, data, evaluated, self.device, self.dtype
         )
         self._stream = BatchStream(
             self._evaluator.training,

@@ -122,6 +122,16 @@ class Dataset(Component):
             "dataset.name",
         )
 
+    def expected(self, x: NDArray[np.float64]) -> NDArray[np.float64] | None:
+        """Return the expected target at inputs ``x`` ``[n, *inputs]``, not standardized.
+
+        No prediction has a lower risk than what a loss makes of it.
+
+        Returns:
+            Values or probabilities of the classes, ``[n, outputs]``; None where it is not known.
+        """
+        return None
+
     def fresh(
         self,
         rng: np.random.Generator,

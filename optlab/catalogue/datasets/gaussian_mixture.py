@@ -64,6 +64,14 @@ class GaussianMixture(Dataset):
         directions /= np.linalg.norm(directions, axis=1, keepdims=True)
         return self.distance * directions
 
+    def expected(self, x: NDArray[np.float64]) -> NDArray[np.float64] | None:
+        centers = self.centers()
+        # The squared norm of x is common to all classes.
+        scores = x @ centers.T - 0.5 * np.square(centers).sum(axis=1)
+        scores = np.exp(scores - scores.max(axis=1, keepdims=True))
+        probabilities: NDArray[np.float64] = scores / scores.sum(axis=1, keepdims=True)
+        return probabilities
+
     def examples(self, rng: np.random.Generator) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
         return self.draw(rng, self.size)
 

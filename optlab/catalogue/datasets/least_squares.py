@@ -122,6 +122,10 @@ class LeastSquares(Dataset):
             float(np.mean((design @ solution - y[:, 0]) ** 2)),
         )
 
+    def expected(self, x: NDArray[np.float64]) -> NDArray[np.float64] | None:
+        values: NDArray[np.float64] = x @ self.weights()
+        return values[:, None]
+
     def risk(self, weights: NDArray[np.float64], bias: float) -> float:
         """Return J* (8.2): the expected squared error of a linear model on fresh examples.
 

@@ -70,6 +70,17 @@ class Loss(Component):
         """
         return ""
 
+    def best_outputs(self, expected: torch.Tensor) -> torch.Tensor | None:
+        """Return the outputs of the lowest expected loss, ``[R, m, outputs]``.
+
+        Args:
+            expected: the expected targets, values or probabilities of the classes, of that shape.
+
+        Returns:
+            None where they do not follow from the expected targets.
+        """
+        return None
+
     def without_decay(self) -> Self:
         """Return the loss of an example alone, without weight-decay terms."""
         return self.model_copy(update={"l1": 0.0, "l2": 0.0})

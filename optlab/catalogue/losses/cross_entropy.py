@@ -48,6 +48,9 @@ class CrossEntropy(Loss):
         delta.scatter_add_(1, correct, torch.full_like(correct, -1, dtype=delta.dtype))
         return loss, delta.div_(y.shape[1]).transpose(1, 2)
 
+    def best_outputs(self, expected: torch.Tensor) -> torch.Tensor | None:
+        return expected.log()
+
     def written(self, task: LearningTask) -> str:
         return 'F.cross_entropy(outputs, y, reduction="none")'
 

@@ -39,6 +39,9 @@ class SquaredError(Loss):
         m = y.shape[1]
         return residual.square().sum(dim=(1, 2)) / m, residual.mul_(2.0 / m)
 
+    def best_outputs(self, expected: torch.Tensor) -> torch.Tensor | None:
+        return expected
+
     def written(self, task: LearningTask) -> str:
         target = "F.one_hot(y, outputs.shape[1])" if task == "classes" else "y"
         return f"(outputs - {target}).square().sum(dim=1)"

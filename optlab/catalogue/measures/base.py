@@ -64,6 +64,8 @@ class Evaluation:
         fresh_loss: mean loss ``[R]`` over fresh examples of the distribution, on which no run was
             trained.
         fresh_error: mean 0-1 error ``[R]`` over the same fresh examples.
+        fresh_excess: ``fresh_loss`` minus that of the best possible predictions of the same
+            examples, ``[R]``; None where the expected targets are not known.
         penalty: the weight-decay terms ``[R]`` of the objective; None where it has none.
         weight_norm: Euclidean norm ``[R]`` of the weights, without biases.
         full_gradient_norm: norm ``[R]`` of the gradient of the objective on the entire training
@@ -80,6 +82,7 @@ class Evaluation:
     validation_margin: torch.Tensor | None = None
     fresh_loss: torch.Tensor | None = None
     fresh_error: torch.Tensor | None = None
+    fresh_excess: torch.Tensor | None = None
     penalty: torch.Tensor | None = None
     weight_norm: torch.Tensor | None = None
     full_gradient_norm: torch.Tensor | None = None

@@ -34,6 +34,37 @@ class RiskLoss(EvaluationMeasure):
         return evaluation.fresh_loss
 
 
+class RiskExcess(EvaluationMeasure):
+    """The risk minus its minimum over all predictions: what is left to learn of the distribution.
+
+    It is measured on the same fresh examples as the risk, against the best possible predictions,
+    so that their noise cancels near the minimum. With independent examples no algorithm lowers it
+    faster than 1/k in k steps (Cramér–Rao; Bottou and Bousquet), whatever becomes of the training
+    loss: a sampling order that beats 1/k on stored examples gains nothing here. A model that cannot
+    represent the best predictions keeps a remainder. For data sets whose expected targets are
+    known, where the measure plan requests fresh examples.
+    """
+
+    name: ClassVar[str] = "risk_excess"
+    label: ClassVar[str] = "Risk above its minimum"
+    sort_order: ClassVar[int] = 93
+    rule: ClassVar[tuple[str, ...]] = (
+        r"J^*(\theta) - \min_f\, \mathbb{E}_{(x, y) \sim p_{\text{data}}}\, L(f(x), y)",
+    )
+    symbols: ClassVar[dict[str, str]] = {
+        "J*": "the risk, (8.2)",
+        "p_data": "the distribution that generates the data",
+    }
+    source: ClassVar[str] = (
+        "Notes, section 8.3.1: generalization error cannot decrease faster than 1/k; L. Bottou, "
+        "O. Bousquet (2008), The tradeoffs of large scale learning."
+    )
+    log: ClassVar[bool] = True
+
+    def compute(self, evaluation: Evaluation) -> torch.Tensor | None:
+        return evaluation.fresh_excess
+
+
 class RiskError(EvaluationMeasure):
     """Share of fresh examples of the distribution whose most probable class is wrong.
 

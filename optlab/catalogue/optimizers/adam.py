@@ -75,7 +75,7 @@ class Adam(Optimizer):
 
     @staticmethod
     def preconditioner(state: State, h: Hyperparameters) -> torch.Tensor | None:
-        root = (state["r"] / (1.0 - h.beta2**h.step)).sqrt_()
+        root: torch.Tensor = (state["r"] / (1.0 - h.beta2**h.step)).sqrt_()
         return root.add_(h.eps).mul_(1.0 - h.beta1**h.step)
 
     @staticmethod

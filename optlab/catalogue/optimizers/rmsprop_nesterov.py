@@ -82,7 +82,8 @@ class RMSPropNesterov(Optimizer):
 
     @staticmethod
     def preconditioner(state: State, h: Hyperparameters) -> torch.Tensor | None:
-        return (h.eps + state["r"]).sqrt_()
+        root: torch.Tensor = (h.eps + state["r"]).sqrt_()
+        return root
 
     @staticmethod
     def update(

@@ -31,6 +31,7 @@ _LINES = (
     ),
     Line("penalty", "Penalty", 5, shown=False, optional=True),
     Line("risk_gap", "Risk minus training loss", 6, dashes=(1.0, 2.0), shown=False, optional=True),
+    Line("risk_excess", "Risk above its minimum", 7, shown=False, optional=True),
 )
 
 

@@ -14,7 +14,8 @@ def examine(history: RunHistory) -> Finding | None:
     """Return whether the loss rises (needs ``batch_loss``).
 
     Batches may become harder while the run improves, as in a curriculum or where examples are
-    sorted: an evaluation during the rise on which the training loss has not risen rules it out.
+    sorted: an evaluation during the rise on which the training loss has not risen rules it out. So
+    does a curvature that hovers at the edge of stability, while the loss is below its start.
     """
     loss = history.values("batch_loss")
     if len(loss) < _MIN_STEPS:
@@ -30,6 +31,8 @@ def examine(history: RunHistory) -> Finding | None:
     if np.log(now / best) <= 3.0 * spread:
         return None
     if _falls_on_all_examples(history, width):
+        return None
+    if history.hovering() is not None and now < loss[0]:
         return None
     clip = (
         None

@@ -27,6 +27,7 @@ RULES: list[dict[str, Any]] = [
     {"name": "nesterov", "momentum": 0.7, "form": "torch"},
     {"name": "adam", "beta1": 0.8, "beta2": STILL},
     {"name": "adamw", "beta1": 0.8, "beta2": STILL, "weight_decay": 20.0},
+    {"name": "adagrad"},
     {"name": "rmsprop", "rho": STILL},
     {"name": "rmsprop", "rho": STILL, "form": "torch"},
     {"name": "rmsprop_nesterov", "rho": STILL, "momentum": 0.7},

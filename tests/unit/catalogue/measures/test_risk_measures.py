@@ -9,11 +9,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+import scipy.stats
 import torch
 
 from optlab.catalogue.datasets.least_squares import LeastSquares
 from optlab.catalogue.datasets.teacher import Teacher
 from optlab.experiment import Experiment
+from optlab.objective.seeding import numpy_generator
 from optlab.training import fresh as module
 from optlab.training.trainer import Trainer
 
@@ -180,3 +182,125 @@ def test_that_margins_are_the_correct_output_minus_the_largest_other_one(
         ]
         assert values(trainer)[name] == pytest.approx(np.mean(by_hand), rel=1e-12)
     assert "margin" not in values(Trainer([build(dataset=LINE, model={"name": "linear"})]))
+
+
+def test_that_the_excess_of_the_risk_is_its_closed_form_without_the_noise_of_the_draws(
+    build: Build, advanced: Any
+) -> None:
+    trainer = advanced(
+        build(
+            dataset={**LINE, "noise": 0.5},
+            model={"name": "linear"},
+            optimizer={"name": "sgd", "lr": 0.1},
+            measures={"fresh": 40_000},
+        ),
+        400,
+    )
+    theta = trainer.theta[0].numpy()
+    dataset = trainer.requested[0].dataset
+    assert isinstance(dataset, LeastSquares)
+    exact = dataset.risk(theta[:4], theta[4]) - 0.25
+    assert 0.0 < exact < 0.05
+    # The risk itself is known to within 0.25 √(2/40,000) = 0.0018 only.
+    assert values(trainer)["risk_excess"] == pytest.approx(exact, abs=0.0015)
+
+
+@pytest.mark.parametrize("standardize", [True, False])
+@pytest.mark.parametrize("loss", ["cross_entropy", "squared_error"])
+def test_that_the_best_predictions_of_a_mixture_are_its_posteriors(
+    loss: str, standardize: bool, build: Build
+) -> None:
+    mixture = {
+        "name": "gaussian_mixture",
+        "classes": 3,
+        "distance": 1.5,
+        "size": 100,
+        "standardize": standardize,
+    }
+    experiment = build(
+        dataset=mixture, model={"name": "linear"}, loss={"name": loss}, measures={"fresh": 5000}
+    )
+    trainer = Trainer([experiment])
+    trainer.theta = torch.zeros_like(trainer.theta)
+    # All outputs are zero: log 3 for each example, or one.
+    constant = np.log(3.0) if loss == "cross_entropy" else 1.0
+    dataset: Any = experiment.dataset
+    x, y = dataset.draw(numpy_generator(dataset.seed, "risk/0"), 5000)
+    density = np.stack(
+        [scipy.stats.multivariate_normal(center).pdf(x) for center in dataset.centers()], axis=1
+    )
+    posterior = density / density.sum(axis=1, keepdims=True)
+    best = (
+        -np.log(posterior[np.arange(5000), y])
+        if loss == "cross_entropy"
+        else np.square(posterior - np.eye(3)[y]).sum(axis=1)
+    )
+    assert values(trainer)["risk_excess"] == pytest.approx(constant - best.mean(), rel=1e-9)
+
+
+def test_that_runs_of_different_data_have_the_excess_of_their_own(build: Build) -> None:
+    runs = [
+        build(
+            dataset={**LINE, "noise": noise, "seed": seed},
+            model={"name": "linear"},
+            measures={"fresh": 500},
+        )
+        for noise, seed in ((0.1, 0), (0.8, 1), (0.1, 0))
+    ]
+    together = Trainer(runs).evaluate()["risk_excess"]
+    alone = [float(Trainer([run]).evaluate()["risk_excess"][0]) for run in runs]
+    assert together.tolist() == pytest.approx(alone)
+    assert alone[0] != pytest.approx(alone[1])
+
+
+def test_that_runs_of_different_losses_have_the_excess_of_their_own(build: Build) -> None:
+    runs = [
+        build(
+            dataset={"name": "gaussian_mixture", "size": 60},
+            model={"name": "linear"},
+            loss={"name": name, "l2": 0.1},
+            measures={"fresh": 500},
+        )
+        for name in ("squared_error", "cross_entropy")
+    ]
+    together = Trainer(runs).evaluate()["risk_excess"]
+    alone = [float(Trainer([run]).evaluate()["risk_excess"][0]) for run in runs]
+    assert together.tolist() == pytest.approx(alone)
+
+
+def test_that_there_is_no_excess_where_the_best_predictions_are_unknown(build: Build) -> None:
+    for sections in (
+        {"dataset": {"name": "moons", "size": 60}},
+        {"dataset": {"name": "teacher", "size": 60}},
+        {"dataset": {"name": "gaussian_mixture", "size": 60}, "model": {"name": "autoencoder"}},
+    ):
+        measured = values(Trainer([build(**sections, measures={"fresh": 100})]))
+        assert "risk_loss" in measured and "risk_excess" not in measured
+
+
+def test_that_the_excess_of_the_risk_falls_as_the_inverse_of_the_steps_on_a_stream(
+    build: Build,
+) -> None:
+    # Averages over runs with examples of their own; rates proportional to 1/k.
+    trainer = Trainer(
+        [
+            build(
+                seed=seed,
+                dataset={"name": "least_squares", "size": 60, "dimension": 4, "condition": 4.0},
+                model={"name": "linear"},
+                optimizer={"name": "sgd", "lr": 0.2},
+                schedule={"name": "inverse", "tau": 20},
+                batches={"name": "streaming", "size": 1},
+                budget={"steps": 5000},
+                measures={"fresh": 2000},
+            )
+            for seed in range(24)
+        ]
+    )
+    excess = {}
+    for step in range(1, 3201):
+        trainer.advance()
+        if step in (200, 800, 3200):
+            excess[step] = float(trainer.evaluate()["risk_excess"].mean())
+    order = np.log(excess[3200] / excess[200]) / np.log(16.0)
+    assert order == pytest.approx(-1.0, abs=0.2)

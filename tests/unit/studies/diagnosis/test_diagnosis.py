@@ -617,6 +617,21 @@ def test_that_only_a_curvature_that_stays_at_the_edge_hovers(
     assert (named(diagnose(run), "at_edge") is not None) == hovers
 
 
+@pytest.mark.parametrize(("last", "rises"), [(0.4, False), (3.0, True)])
+def test_that_at_the_edge_a_loss_rises_only_beyond_its_start(last: float, rises: bool) -> None:
+    run = history(
+        batch_loss=np.concatenate([np.geomspace(1.0, 0.05, 200), np.geomspace(0.05, last, 40)]),
+        spectrum__curvature=np.full(6, 20.5),
+        spectrum__stable=np.full(6, 20.0),
+    )
+    found = diagnose(run)
+    assert (named(found, "rising") is not None) == rises
+    assert named(found, "at_edge") is not None
+    alone = {name: values for name, values in run.series.items() if name == "batch_loss"}
+    elsewhere = diagnose(dataclasses.replace(run, series=alone))
+    assert named(elsewhere, "rising") is not None
+
+
 def test_that_a_rate_that_the_rule_chooses_itself_is_above_no_edge() -> None:
     chosen = experiment_with(optimizer={"name": "polyak_step", "lr": 1.0})
     assert diagnose(history(experiment=chosen, spectrum__top=np.array([[100.0]]))) == []
