@@ -200,6 +200,7 @@ class MainWindow(WindowFrame):
         self.run_controller = parts.RunController(self, self._runner)
         self.beside = parts.BesideController(self)
         self.runs = parts.RunsController(self)
+        self.run_drops = parts.RunDrops(self)
         self.manners = parts.Manners(self)
         self.contenders = parts.Contenders(self)
 

@@ -14,7 +14,10 @@ from pytestqt.qtbot import QtBot
 from optlab.experiment import Experiment
 from optlab.gui.main_window import MainWindow
 from optlab.gui.plots.loss_plot import LossPlot
+from optlab.gui.plots.region_plot import RegionPlot
+from optlab.gui.plots.tiles import tile_key
 from optlab.gui.runs import runs_controller
+from optlab.gui.runs.run_drag import RUNS_TYPE
 from optlab.gui.runs.runs_menu import RunsMenu
 from optlab.store import Store
 from optlab.store.labels import Labels
@@ -98,6 +101,22 @@ def test_that_runs_are_labeled_shown_and_deleted_from_the_panel_to_the_plots(
     menu.of_runs["copy_command"].trigger()
     qtbot.waitUntil(lambda: "Copied" in panel.message.text(), timeout=WAIT)
     assert QGuiApplication.clipboard().text().startswith("optlab ")
+
+    # Dropped on a tile of curves its eye opens; on one that shows a model, that model is shown.
+    runs.hide_all()
+    board = window.plots.board
+    assert panel.model.mimeData([index, index]).data(RUNS_TYPE).data().decode() == first.id
+    board.tile(tile_key(LossPlot)).runsDropped.emit([first.id])
+    assert runs.shown.visible == (first.id,)
+    board.open(tile_key(RegionPlot))
+    board.tile(tile_key(RegionPlot)).runsDropped.emit([first.id])
+    qtbot.waitUntil(lambda: runs.shown.own == first.id, timeout=WAIT)
+
+    # Its small curve is read when its row is seen.
+    rows = panel.model.table.rows
+    qtbot.waitUntil(lambda: len(panel.sparklines.of(rows[first.id])) == 2, timeout=WAIT)
+    assert recorded[0] > recorded[-1]
+    assert panel.sparklines.of(rows[first.id]).tolist() == [[0.0, 1.0], [1.0, 0.0]]
 
     # Deleted, and back again.
     panel.select_run(first.id)
