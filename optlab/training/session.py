@@ -10,6 +10,7 @@ import functools
 import math
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from optlab.catalogue.measures.norms import FullGradientNorm
 from optlab.core.errors import InvalidInput
@@ -270,7 +271,7 @@ class _Session:
                 yield from self._keep("asked")
             case SetValue(path=path, value=value, run=run):
                 try:
-                    trainer.set_value(path, value, run)
+                    message = replace(message, value=trainer.set_value(path, value, run))
                     self._changed = True
                 except InvalidInput as error:
                     problem = str(error)

@@ -359,8 +359,11 @@ class Trainer:
 
     # --- changes during the run -------------------------------------------------------------------
 
-    def set_value(self, path: str, value: float, run: int | None = None) -> None:
+    def set_value(self, path: str, value: float, run: int | None = None) -> float:
         """Change a field of one run or (None) of all, from the next step on.
+
+        Returns:
+            The value as the field has it: a whole number where the field has whole numbers.
 
         Raises:
             InvalidInput: the field cannot be changed during a run, or the value is not allowed.
@@ -369,13 +372,14 @@ class Trainer:
         size = self.effective[0].batches.size
         if path in SHARED_PATHS and self.ranks.together:
             raise InvalidInput(f"{path} cannot be changed while ranks share the batches.", path)
-        self._live.set(path, value, run)
+        value = self._live.set(path, value, run)
         batches = [experiment.batches for experiment in self.effective]
         if batches[0].size != size:
             self._stream.continue_at(self._stream.place(self.step), batches)
             orders = tuple(one.expected_order(self._examples) for one in batches)
             self._surroundings = dataclasses.replace(self._surroundings, expected_orders=orders)
         self.population.refresh(self.effective)
+        return value
 
     def switch_instrument(self, name: str, values: Mapping[str, Any] | None) -> None:
         """Switch an instrument on with these fields, or off (None), from the next step on.
