@@ -17,7 +17,7 @@ from PySide6.QtCore import (
     Signal,
 )
 from PySide6.QtGui import QColor, QPainter, QPen, QPolygonF
-from PySide6.QtWidgets import QStyledItemDelegate, QStyleOptionViewItem
+from PySide6.QtWidgets import QApplication, QStyle, QStyledItemDelegate, QStyleOptionViewItem
 
 from optlab.core.errors import StoreError
 from optlab.gui import theme
@@ -35,6 +35,7 @@ SIZE = (34, 12)
 """Width and height of a curve in pixels."""
 _SERIES = ("train_loss", "batch_loss")
 _AT_ONCE = 64
+_MARGIN = 8
 _PAUSE_MILLISECONDS = 60
 ROW = 0x0101
 """Role under which a model gives the :class:`RunRow` of an index; None where it is no run."""
@@ -148,7 +149,7 @@ class Sparklines(QObject):
 
 
 class SparklineDelegate(QStyledItemDelegate):
-    """Draws the curve of a run at the end of its name.
+    """Draws the curve of a run at the end of its name, where the name leaves room for it.
 
     Args:
         sparklines: the curves. parent: the view.
@@ -164,25 +165,36 @@ class SparklineDelegate(QStyledItemDelegate):
         option: QStyleOptionViewItem,
         index: QModelIndex | QPersistentModelIndex,
     ) -> None:
+        super().paint(painter, option, index)
         row = index.data(ROW)
         points = np.empty((0, 2)) if row is None else self._sparklines.of(row)
         if len(points) < 2:
-            super().paint(painter, option, index)
             return
         whole = QRectF(option.rect)  # type: ignore[attr-defined]  # missing in Qt's stubs
-        shorter = QStyleOptionViewItem(option)
         width, height = SIZE
-        shorter.rect.setRight(option.rect.right() - width - 6)  # type: ignore[attr-defined]
-        super().paint(painter, shorter, index)
+        filled = QStyleOptionViewItem(option)
+        self.initStyleOption(filled, index)
+        text: str = filled.text  # type: ignore[attr-defined]
+        element = QStyle.SubElement.SE_ItemViewItemText
+        room = QApplication.style().subElementRect(element, filled, None)
+        name = filled.fontMetrics.horizontalAdvance(text)  # type: ignore[attr-defined]
+        if room.left() + name + _MARGIN > whole.right() - width - _MARGIN:
+            return
         box = QRectF(0, 0, width, height)
         box.moveCenter(whole.center())
-        box.moveRight(whole.right() - 3)
+        box.moveRight(whole.right() - _MARGIN / 2)
         curve = [
             QPointF(box.left() + x * box.width(), box.bottom() - y * box.height())
             for x, y in points.tolist()
         ]
         painter.save()
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        painter.setPen(QPen(QColor(theme.current().plots.curve(color_of(row))), 1.2))
+        selected = bool(filled.state & QStyle.StateFlag.State_Selected)  # type: ignore[attr-defined]
+        color = (
+            filled.palette.highlightedText().color()  # type: ignore[attr-defined]
+            if selected
+            else QColor(theme.current().plots.curve(color_of(row)))
+        )
+        painter.setPen(QPen(color, 1.2))
         painter.drawPolyline(QPolygonF(curve))
         painter.restore()
