@@ -102,9 +102,17 @@ def test_that_runs_are_labeled_shown_and_deleted_from_the_panel_to_the_plots(
     qtbot.waitUntil(lambda: "Copied" in panel.message.text(), timeout=WAIT)
     assert QGuiApplication.clipboard().text().startswith("optlab ")
 
+    # Deleted, and back again.
+    panel.select_run(first.id)
+    menu.of_runs["delete"].trigger()
+    qtbot.waitUntil(lambda: key not in plot.keys, timeout=WAIT)
+    assert first.id not in {record.id for record in stored()}
+    menu.undo.trigger()
+    in_panel(first.id, "the slow one")
+
     # Dropped on a tile of curves its eye opens; on one that shows a model, that model is shown.
     runs.hide_all()
-    board = window.plots.board
+    board, index = window.plots.board, panel.model.index_of(f"run {first.id}")
     assert panel.model.mimeData([index, index]).data(RUNS_TYPE).data().decode() == first.id
     board.tile(tile_key(LossPlot)).runsDropped.emit([first.id])
     assert runs.shown.visible == (first.id,)
@@ -117,11 +125,3 @@ def test_that_runs_are_labeled_shown_and_deleted_from_the_panel_to_the_plots(
     qtbot.waitUntil(lambda: len(panel.sparklines.of(rows[first.id])) == 2, timeout=WAIT)
     assert recorded[0] > recorded[-1]
     assert panel.sparklines.of(rows[first.id]).tolist() == [[0.0, 1.0], [1.0, 0.0]]
-
-    # Deleted, and back again.
-    panel.select_run(first.id)
-    menu.of_runs["delete"].trigger()
-    qtbot.waitUntil(lambda: key not in plot.keys, timeout=WAIT)
-    assert first.id not in {record.id for record in stored()}
-    menu.undo.trigger()
-    in_panel(first.id, "the slow one")
