@@ -286,7 +286,7 @@ class MainWindow(WindowFrame):
                 self.banner.show_sentence(
                     "A run is in progress. Stop it before editing the experiment, or let it go on "
                     "beside.",
-                    {"New run": self.beside.set_aside},
+                    {"New run": self.controls.newRunRequested.emit},
                 )
             else:
                 act(*arguments)

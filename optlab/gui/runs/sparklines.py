@@ -170,14 +170,14 @@ class SparklineDelegate(QStyledItemDelegate):
         points = np.empty((0, 2)) if row is None else self._sparklines.of(row)
         if len(points) < 2:
             return
-        whole = QRectF(option.rect)  # type: ignore[attr-defined]  # missing in Qt's stubs
+        whole = QRectF(option.rect)
         width, height = SIZE
         filled = QStyleOptionViewItem(option)
         self.initStyleOption(filled, index)
-        text: str = filled.text  # type: ignore[attr-defined]
+        text: str = filled.text
         element = QStyle.SubElement.SE_ItemViewItemText
         room = QApplication.style().subElementRect(element, filled, None)
-        name = filled.fontMetrics.horizontalAdvance(text)  # type: ignore[attr-defined]
+        name = filled.fontMetrics.horizontalAdvance(text)
         if room.left() + name + _MARGIN > whole.right() - width - _MARGIN:
             return
         box = QRectF(0, 0, width, height)
@@ -189,9 +189,9 @@ class SparklineDelegate(QStyledItemDelegate):
         ]
         painter.save()
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        selected = bool(filled.state & QStyle.StateFlag.State_Selected)  # type: ignore[attr-defined]
+        selected = bool(filled.state & QStyle.StateFlag.State_Selected)
         color = (
-            filled.palette.highlightedText().color()  # type: ignore[attr-defined]
+            filled.palette.highlightedText().color()
             if selected
             else QColor(theme.current().plots.curve(color_of(row)))
         )
