@@ -10,6 +10,7 @@ import typer
 from optlab.cli.output import say
 from optlab.core.errors import InvalidInput
 from optlab.store import Store
+from optlab.store.export import FORMATS
 from optlab.store.export import export as export_runs
 from optlab.store.names import STUDY
 
@@ -64,6 +65,14 @@ def export(
         ),
     ],
     to: Annotated[Path, typer.Option("--to", metavar="PATH", help="The file or folder to write.")],
+    series: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--series",
+            metavar="NAME",
+            help="Write this series only, of csv, parquet or tensorboard; once for each. All without it.",
+        ),
+    ] = None,
     population: Annotated[
         bool,
         typer.Option("--population", help="All runs that were trained together with RUN."),
@@ -85,6 +94,12 @@ def export(
     ] = False,
 ) -> None:
     """Run the command."""
+    names = tuple(dict.fromkeys(series or ()))
+    if names and (format not in FORMATS or any(run.startswith(STUDY) for run in runs)):
+        raise InvalidInput(
+            f"--series chooses columns of a table of runs; use it with {' or '.join(FORMATS)}.",
+            "series",
+        )
     if format in PROGRAMS:
         _export_program(runs, format, to, force=force, check=check, changed_data=changed_data)
         return
@@ -99,7 +114,7 @@ def export(
             found = [record.id for run in runs for record in store.population(run)]
             runs = list(dict.fromkeys(found))
         alone = len(runs) == 1 and not population
-        table = export_runs(store, runs[0] if alone else runs, format, to, force=force)
+        table = export_runs(store, runs[0] if alone else runs, format, to, force=force, names=names)
     of = f"run {table.about['run']}" if table.runs is None else f"{len(table.runs):,} runs"
     say(f"{to}: {len(table.steps):,} rows, {len(table.columns)} series of {of}")
 

@@ -1,4 +1,4 @@
-"""``optlab view``: a model at a step: its decision region, its mistakes, or its network."""
+"""``optlab view``: a model at a step: its decision region, mistakes, network or curvature."""
 
 from __future__ import annotations
 
@@ -19,6 +19,8 @@ from optlab.core.printable import printable
 from optlab.experiment import presets
 from optlab.experiment.named import load
 from optlab.history.plan import Plan
+from optlab.tasks.curvature_views import POINTS as PLANE_POINTS
+from optlab.tasks.curvature_views import LossPlane, LossPlaneView, SpectrumAtStep, SpectrumView
 from optlab.tasks.decision_region import POINTS, DecisionRegion, RegionView
 from optlab.tasks.hard_examples import COUNT, ExamplesView, HardExamples
 from optlab.tasks.model_view import ModelViews, View, ViewsAtStepTask, ViewsOfTrainedTask
@@ -29,6 +31,7 @@ ORDER = 77
 """Rank in the list of commands."""
 _WIDTH, _HEIGHT = 64, 22
 """Columns and rows of a decision region in characters."""
+_METAVAR = "region|examples|network|spectrum|landscape"
 _LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 
@@ -46,13 +49,14 @@ _HELP = (
     "steps.\n\n"
     "region: what it predicts over the plane of two inputs. examples: those it gets wrong, by their "
     "loss, and the confusion matrix. network: its layers with the statistics of their weights and "
-    "activations. Only training and validation examples are used, never the test part. "
+    "activations. spectrum: the eigenvalues of the Hessian. landscape: the loss on a plane of two "
+    "random directions around the weights. Only training and validation examples are used, never the test part. "
     "Try: optlab view region spirals-mlp --steps 2000."
 )
 
 
 def view(
-    what: Annotated[str, typer.Argument(metavar="region|examples|network", help="What to show.")],
+    what: Annotated[str, typer.Argument(metavar=_METAVAR, help="What to show.")],
     source: Annotated[
         str,
         typer.Argument(
@@ -152,10 +156,18 @@ def _asked(what: str, part: str, count: int, example: int | None, points: int) -
             return ExamplesView(name, count)
         case "network":
             return SketchView(name, example)
-    raise InvalidInput(f"{what!r} is no view; choose region, examples or network.", "what")
+        case "spectrum":
+            return SpectrumView()
+        case "landscape":
+            return LossPlaneView(PLANE_POINTS if points == POINTS else points)
+    names = _METAVAR.replace("|", ", ").replace(", landscape", " or landscape")
+    raise InvalidInput(f"{what!r} is no view; choose {names}.", "what")
 
 
-def document(result: DecisionRegion | HardExamples | NetworkSketch) -> dict[str, Any]:
+Result = DecisionRegion | HardExamples | NetworkSketch | SpectrumAtStep | LossPlane
+
+
+def document(result: Result) -> dict[str, Any]:
     """Return a view as it is written to JSON: its attributes, arrays as lists."""
 
     def listed(value: Any) -> Any:
@@ -171,7 +183,7 @@ def document(result: DecisionRegion | HardExamples | NetworkSketch) -> dict[str,
     return found
 
 
-def _say(result: DecisionRegion | HardExamples | NetworkSketch) -> None:
+def _say(result: Result) -> None:
     match result:
         case DecisionRegion():
             _say_region(result)
@@ -179,6 +191,36 @@ def _say(result: DecisionRegion | HardExamples | NetworkSketch) -> None:
             _say_examples(result)
         case NetworkSketch():
             _say_network(result)
+        case SpectrumAtStep():
+            _say_spectrum(result)
+        case LossPlane():
+            _say_plane(result)
+
+
+def _say_spectrum(found: SpectrumAtStep) -> None:
+    reached = "" if found.converged else ", not converged"
+    say(f"Step {found.step:,}, {found.examples:,} training examples{reached}\n")
+    rows = [(f"λ{number}", f"{value:.6g}") for number, value in enumerate(found.top, start=1)]
+    rows += [
+        (f"λ−{number}", f"{value:.6g}")
+        for number, value in reversed(list(enumerate(found.bottom, start=1)))
+    ]
+    say_table(("Eigenvalue", "Value"), rows)
+
+
+def _say_plane(plane: LossPlane) -> None:
+    say(
+        f"Step {plane.step:,}, {plane.examples:,} training examples: the loss on a plane of two "
+        "random directions, as long as the weights at 1\n"
+    )
+    chosen = np.unique(np.linspace(0, len(plane.a) - 1, 9).round().astype(int))
+    say_table(
+        ("", *(f"{plane.a[column]:.3g}" for column in chosen)),
+        [
+            (f"{plane.b[row]:.3g}", *(f"{plane.loss[column, row]:.4g}" for column in chosen))
+            for row in chosen[::-1]
+        ],
+    )
 
 
 def _say_region(region: DecisionRegion) -> None:

@@ -42,7 +42,7 @@ class BesideController(QObject):
         super().__init__(window)
         self._window = window
         self.runs = RunsBeside(window.bridge, self)
-        self.strip = LiveStrip(self._color)
+        self.strip = LiveStrip(self._look)
         self.strip.followRequested.connect(self.look_at)
         self.strip.pauseToggled.connect(lambda run: self.toggle_pause([run]))
         self.strip.stopRequested.connect(lambda run: self.stop([run]))
@@ -184,9 +184,10 @@ class BesideController(QObject):
     def _troubled(self, live: LiveRun) -> None:
         self._window.runs.panel.show_problem(f"“{printable(live.title)}”: {live.problem}")
 
-    def _color(self, run_id: str) -> int:
-        row = self._window.runs.panel.model.row_of(run_id)
-        return 0 if row is None else color_of(row)
+    def _look(self, run_id: str) -> tuple[str, int]:
+        runs = self._window.runs
+        row = runs.panel.model.row_of(run_id)
+        return runs.shown.name(run_id), 0 if row is None else color_of(row)
 
     def shut_down(self) -> None:
         """Stop all runs that go on beside, and save them."""

@@ -200,6 +200,7 @@ class MainWindow(WindowFrame):
         self.run_controller = parts.RunController(self, self._runner)
         self.beside = parts.BesideController(self)
         self.runs = parts.RunsController(self)
+        self.run_drops = parts.RunDrops(self)
         self.manners = parts.Manners(self)
         self.contenders = parts.Contenders(self)
 
@@ -285,7 +286,7 @@ class MainWindow(WindowFrame):
                 self.banner.show_sentence(
                     "A run is in progress. Stop it before editing the experiment, or let it go on "
                     "beside.",
-                    {"New run": self.beside.set_aside},
+                    {"New run": self.controls.newRunRequested.emit},
                 )
             else:
                 act(*arguments)

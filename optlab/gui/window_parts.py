@@ -23,6 +23,7 @@ from optlab.gui.panels.plots_panel import PlotsPanel
 from optlab.gui.questions import may_stop_runs
 from optlab.gui.recording_notice import RecordingNotice
 from optlab.gui.run_controller import RunController
+from optlab.gui.runs.run_drag import RunDrops
 from optlab.gui.runs.runs_controller import RunsController
 from optlab.gui.secondary_windows import SecondaryWindows
 from optlab.gui.shown_run import ShownRun
@@ -57,6 +58,7 @@ __all__ = [
     "RecordingNotice",
     "RunBridge",
     "RunController",
+    "RunDrops",
     "RunsController",
     "SecondaryWindows",
     "ShownRun",

@@ -8,6 +8,7 @@ from optlab.core.errors import InvalidInput, StoreError
 from optlab.core.lazy import numpy as np
 from optlab.store import RunRecord, SnapshotRecord, Store
 from optlab.store.controls import persistent_messages, replayable
+from optlab.training.clock import SECONDS
 from optlab.training.control import Message, SetValue
 from optlab.training.snapshot import Snapshot
 
@@ -102,7 +103,7 @@ def plan(store: Store, run: str, step: int | None = None) -> Plan:
         (at, message) for at, message in messages if begin <= at <= step
     ]
     later = tuple((at, message) for at, message in messages if at > step)
-    seconds, began = _seconds_at(record, kept, [step, begin])
+    seconds, began = _seconds_at(store, record, kept, [step, begin])
     return Plan(
         record,
         step,
@@ -147,9 +148,18 @@ def _nearest(
     return None, unusable
 
 
-def _seconds_at(record: RunRecord, kept: list[SnapshotRecord], steps: list[int]) -> list[float]:
-    """Return the training time of a run at steps, between those at which it is known."""
+def _seconds_at(
+    store: Store, record: RunRecord, kept: list[SnapshotRecord], steps: list[int]
+) -> list[float]:
+    """Return the training time of a run at steps; between those at which it is known, linearly.
+
+    A run of an older version has noted it in its snapshots alone.
+    """
     known = {0: 0.0, record.steps: record.seconds}
     known |= {one.step: one.seconds for one in kept if one.intact}
+    for step in steps:
+        noted = store.series_between(record.id, SECONDS, step, step)
+        if noted is not None and len(noted.values):
+            known[step] = float(noted.values[-1])
     at = sorted(known)
     return [float(value) for value in np.interp(steps, at, [known[step] for step in at])]

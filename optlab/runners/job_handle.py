@@ -58,6 +58,13 @@ class JobHandle:
         self._cancelled = threading.Event()
         self._killed = False
         self._started = False
+        # A task that is cancelled has nothing to save, and is not waited for.
+        self._killed_words = (
+            f"The worker did not stop within {stop_seconds:g} seconds and was killed; "
+            "the run can be resumed from its last snapshot."
+            if isinstance(job, TrainJob)
+            else "The task was cancelled, and its worker ended with it."
+        )
         self._kill_timer = threading.Timer(stop_seconds, self._kill_on_timeout)
         self._kill_timer.daemon = True
         self._kill_timer.name = "optlab-kill-timer"
@@ -168,7 +175,7 @@ class JobHandle:
                 killed = self._killed and isinstance(received, SessionFailed)
                 if killed:
                     self._interrupt()
-                event = SessionFailed(_KILLED) if killed else received
+                event = SessionFailed(self._killed_words) if killed else received
                 self._deliver(event)
                 ended = isinstance(event, SessionEnded | SessionFailed)
         except Exception as error:  # noqa: BLE001 - runners raise nothing; if one does, it is reported as a defect
@@ -193,7 +200,7 @@ class JobHandle:
     def _interrupt(self) -> None:
         if self._writer is not None:
             try:
-                self._writer.interrupt(_KILLED)
+                self._writer.interrupt(self._killed_words)
             except StoreError as error:
                 self._report(error)
 
@@ -233,12 +240,6 @@ class JobHandle:
         if self.alive:
             self._killed = True
             self._runner.kill()
-
-
-_KILLED = (
-    f"The worker did not stop within {STOP_SECONDS:g} seconds and was killed; "
-    "the run can be resumed from its last snapshot."
-)
 
 
 class NotRecorded(TaskProgress):

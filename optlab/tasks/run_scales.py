@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, get_args
@@ -12,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from optlab.core.errors import OptLabError
 from optlab.experiment import Experiment
 from optlab.store import RunRecord, SnapshotRecord, StoredSeries
+from optlab.training.clock import SECONDS
 from optlab.training.control import Message, SetValue
 
 XUnit = Literal["steps", "epochs", "evaluations", "examples", "seconds"]
@@ -84,6 +86,8 @@ class RunScale:
         batch: examples of a batch at the beginning.
         batches: step → size of the batches from there on, in order.
         seconds: steps and the seconds taken up to them, in order.
+        clock: steps ``[k]`` and seconds ``[k]`` as they were noted at every step, or at so many that
+            no screen shows the difference; ``seconds`` count before and after them only.
         evaluations: steps and the gradients evaluated up to them; empty where each step has one.
     """
 
@@ -93,11 +97,19 @@ class RunScale:
     batches: list[tuple[int, int]] = field(default_factory=list)
     seconds: list[tuple[float, float]] = field(default_factory=list)
     evaluations: list[tuple[float, float]] = field(default_factory=list)
+    clock: tuple[Floats, Floats] = field(default_factory=lambda: (np.empty(0), np.empty(0)))
+
+    def going_on(self, before: RunScale) -> RunScale:
+        """Return this scale with the clock of what was read before, whose steps come earlier."""
+        (old_steps, old), (steps, new) = before.clock, self.clock
+        kept = old_steps < steps[0] if len(steps) else np.ones(len(old_steps), dtype=bool)
+        joined = np.concatenate([old_steps[kept], steps]), np.concatenate([old[kept], new])
+        return dataclasses.replace(self, clock=_at_most(*joined))
 
     def scale(self, unit: XUnit) -> StepScale | None:
         """Return the map from steps to a unit; None where it is not known.
 
-        Seconds are known where they were recorded, and linear in between.
+        Seconds are known where they were noted, and linear in between.
         """
         match unit:
             case "steps":
@@ -105,11 +117,20 @@ class RunScale:
             case "evaluations":
                 return _scale(self.evaluations or [(0.0, 0.0), (1.0, 1.0)])
             case "seconds":
-                return _scale([(0.0, 0.0), *self.seconds])
+                return self._time()
             case "epochs" | "examples" if self.epoch_steps and self.epoch_examples:
                 return self._passes(self.epoch_examples if unit == "examples" else 1)
             case _:
                 return None
+
+    def _time(self) -> StepScale | None:
+        at, passed = self.clock
+        first, last = (at[0], at[-1]) if len(at) else (np.inf, np.inf)
+        before = [(0.0, 0.0), *(one for one in self.seconds if one[0] < first)]
+        points = np.concatenate(
+            [before, np.stack([at, passed], axis=1), _pairs(self.seconds, after=last)]
+        )
+        return _scale(points)
 
     def _passes(self, of_an_epoch: int) -> StepScale | None:
         """Return the map to passes through the training set, times a number."""
@@ -125,7 +146,21 @@ class RunScale:
         return _scale(points)
 
 
-def _scale(points: Sequence[tuple[float, float]]) -> StepScale | None:
+def _pairs(points: Sequence[tuple[float, float]], *, after: float) -> Floats:
+    """Return the points ``[n, 2]`` of later steps."""
+    return np.array([one for one in points if one[0] > after], dtype=np.float64).reshape(-1, 2)
+
+
+def _at_most(steps: Floats, values: Floats, most: int = 2**14) -> tuple[Floats, Floats]:
+    """Return evenly many of ``[n]`` steps and values, their last ones included."""
+    if len(steps) <= 2 * most:
+        return steps, values
+    every = -(-len(steps) // most)
+    chosen = np.union1d(np.arange(0, len(steps), every), [len(steps) - 1])
+    return steps[chosen], values[chosen]
+
+
+def _scale(points: Sequence[tuple[float, float]] | Floats) -> StepScale | None:
     if len(points) < 2:
         return None
     try:
@@ -143,7 +178,7 @@ def scale_of(
     """Return the scale of a stored run.
 
     Args:
-        record: of the run. series: the evaluations so far, where they were recorded.
+        record: of the run. series: the evaluations so far and the seconds, where they were recorded.
         snapshots: of the run: each knows how many seconds it took to reach it.
         log: messages that were applied, each with the steps completed before it.
     """
@@ -167,7 +202,15 @@ def scale_of(
         evaluations=[]
         if evaluated is None or not len(evaluated.steps)
         else [(0.0, 0.0), *_thinned(evaluated)],
+        clock=_clock(series.get(SECONDS)),
     )
+
+
+def _clock(noted: StoredSeries | None) -> tuple[Floats, Floats]:
+    if noted is None or noted.values.ndim != 1:
+        return np.empty(0), np.empty(0)
+    finite = np.isfinite(noted.values)
+    return _at_most(noted.steps[finite].astype(np.float64), noted.values[finite])
 
 
 def _batch_of(record: RunRecord) -> int:

@@ -10,6 +10,7 @@ from optlab.store import Store, StoredSeries
 from optlab.store.names import is_run_id
 from optlab.tasks.run_scales import EVALUATIONS, RunScale, scale_of
 from optlab.tasks.task import Task
+from optlab.training.clock import SECONDS
 from optlab.training.control import Controls
 
 _LAST_STEP = 2**62
@@ -21,7 +22,7 @@ class RunSeries:
 
     Attributes:
         series: name → values, from the step that was asked for on.
-        scale: converts its steps.
+        scale: converts its steps; its clock begins at the step that was asked for.
         problem: why the run cannot be read, or "".
     """
 
@@ -65,7 +66,7 @@ def read_series(
     Raises:
         StoreError: the store cannot be read.
     """
-    wanted = names | {EVALUATIONS}
+    wanted = names | {EVALUATIONS, SECONDS}
     records = store.runs_of([run for run in after if is_run_id(run)])
     found: dict[str, RunSeries] = {}
     for run, record in records.items():
@@ -77,12 +78,15 @@ def read_series(
                     if (values := store.series_between(run, name, after[run] + 1, _LAST_STEP))
                     is not None
                 }
-                evaluations = store.series(run, [EVALUATIONS]) if EVALUATIONS in series else {}
+                counted = store.series(run, [EVALUATIONS]) if EVALUATIONS in series else {}
             else:
-                series = evaluations = store.series(run, wanted)
-            scale = scale_of(record, evaluations, store.snapshots(run), store.controls(run))
+                series = counted = store.series(run, wanted)
+            noted = {SECONDS: series[SECONDS]} if SECONDS in series else {}
+            scale = scale_of(record, counted | noted, store.snapshots(run), store.controls(run))
         except StoreError as error:
             found[run] = RunSeries({}, RunScale(), str(error))
             continue
-        found[run] = RunSeries(series, scale)
+        # It is in the scale, and no plot draws it.
+        drawn = {name: one for name, one in series.items() if name in names or name != SECONDS}
+        found[run] = RunSeries(drawn, scale)
     return found

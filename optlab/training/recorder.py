@@ -12,11 +12,11 @@ import numpy as np
 
 from optlab.catalogue.measures.base import Step, StepMeasure
 from optlab.core.lazy import torch
+from optlab.training.clock import SECONDS
 from optlab.training.events import Series
 
 MAX_ROWS = 4096
 """Steps after which a block is sent in any case: bounds the number of waiting values."""
-
 
 _APART = frozenset({"weights", "gradient_evaluations"})
 
@@ -37,8 +37,9 @@ class Recorder:
     def __init__(self, measures: Sequence[StepMeasure], vectors: frozenset[str] = _APART) -> None:
         self._scalars = [measure for measure in measures if measure.name not in vectors]
         self._vectors = [measure for measure in measures if measure.name in vectors]
-        self.of_steps = frozenset(measure.name for measure in measures)
+        self.of_steps = frozenset(measure.name for measure in measures) | {SECONDS}
         self._rows: list[torch.Tensor] = []
+        self._seconds: list[float] = []
         self._vector_rows: dict[str, list[torch.Tensor]] = {
             measure.name: [] for measure in self._vectors
         }
@@ -73,10 +74,17 @@ class Recorder:
         self.keep(number, row, vectors)
         return row
 
+    def note_seconds(self, seconds: float) -> None:
+        """Note the training time until the step that was recorded last.
+
+        Without a time for every row of a block, the block has none.
+        """
+        self._seconds.append(seconds)
+
     def drop_after(self, number: int) -> None:
         """Drop the rows of steps after ``number``."""
         keep = max(0, number - self._first + 1)
-        del self._rows[keep:]
+        del self._rows[keep:], self._seconds[keep:]
         for rows in self._vector_rows.values():
             del rows[keep:]
 
@@ -118,7 +126,11 @@ class Recorder:
                 if values.shape[-1]:
                     series[measure.name] = Series(steps, values)
                 self._vector_rows[measure.name] = []
-            self._rows = []
+            if len(self._seconds) == len(steps):
+                # All runs of a population take their steps together.
+                passed = np.array(self._seconds)[:, None]
+                series[SECONDS] = Series(steps, np.repeat(passed, table.shape[2], axis=1))
+            self._rows, self._seconds = [], []
         for (name, columns), (numbers, kept) in self._sparse.items():
             series[name] = Series(
                 np.array(numbers, dtype=np.int64),

@@ -175,6 +175,7 @@ class _Session:
             if self._pace.holds_up(self._controls, self._clock):
                 continue
             trainer.advance()
+            trainer.recorder.note_seconds(self._clock.seconds())
             self._pace.stepped()
             yield from self._after_step()
             now = time.perf_counter()

@@ -321,3 +321,29 @@ def test_that_runs_without_a_store_says_how_to_make_one_and_makes_none(
     assert main(["runs", "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == []
     assert not (tmp_path / "optlab-home").exists()
+
+
+def test_that_chosen_series_are_the_columns_and_an_unknown_one_is_refused(
+    run: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "chosen.csv"
+    chosen = ["--series", "train_loss", "--series", "weights"]
+    command = ["export", run, "--format", "csv", "--to", str(path)]
+    assert main([*command, *chosen]) == 0
+    expected = columns_of({name: stored(run)[name] for name in ("train_loss", "weights")})
+    with path.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    read = {
+        name: {int(row["step"]): float(row[name]) for row in rows if row[name]}
+        for name in rows[0]
+        if name != "step"
+    }
+    assert read == expected and len(read) == 5
+    path.unlink()
+    capsys.readouterr()
+    assert main([*command, "--series", "train_los"]) == 2
+    said = " ".join(capsys.readouterr().err.split())
+    assert f"Run {run} has no series 'train_los'" in said and "train_loss" in said
+    assert main(["export", run, "--format", "python", "--to", str(path), *chosen]) == 2
+    assert "--series chooses columns" in " ".join(capsys.readouterr().err.split())
+    assert not path.exists()

@@ -66,7 +66,7 @@ def test_that_an_experiment_is_trained_for_its_network_and_nothing_is_stored(
     ("words", "says"),
     [
         (["region", "iris-softmax"], "two inputs"),
-        (["picture", "iris-softmax"], "choose region, examples or network"),
+        (["picture", "iris-softmax"], "choose region, examples, network, spectrum or landscape"),
         (["examples", "iris-softmax", "--part", "test"], "must be training or validation"),
         (["examples", "iris-softmax", "--count", "-1"], "--count is -1"),
         (["network", "iris-softmax", "--example", "999"], "--example is 999"),
@@ -83,3 +83,18 @@ def test_that_what_cannot_be_seen_is_refused(
     assert main(["view", *words, "--json"]) == 2
     said = capsys.readouterr()
     assert says in json.loads(said.out)["error"] and says in said.err
+
+
+def test_that_curvature_is_seen_as_the_tiles_show_it(capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["iris-softmax", "--steps", "3"]
+    spectrum = answer(capsys, "view", "spectrum", *words)
+    assert spectrum["step"] == 3 and spectrum["converged"] and spectrum["run"] is None
+    assert spectrum["top"] == sorted(spectrum["top"], reverse=True)
+    plane = answer(capsys, "view", "landscape", *words, "--points", "3")
+    assert plane["a"] == [-1.0, 0.0, 1.0] and np.array(plane["loss"]).shape == (3, 3)
+    assert main(["view", "spectrum", *words]) == 0
+    assert f"{spectrum['top'][0]:.6g}" in capsys.readouterr().out
+    assert main(["view", "landscape", *words, "--points", "3"]) == 0
+    assert f"{plane['loss'][0][2]:.4g}" in capsys.readouterr().out
+    assert main(["view", "curvature", *words]) == 2
+    assert "spectrum or landscape" in " ".join(capsys.readouterr().err.split())

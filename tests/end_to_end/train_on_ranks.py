@@ -19,6 +19,7 @@ from optlab.experiment import Experiment
 from optlab.objective.ranks import join, leave
 from optlab.runners.jobs import TrainJob, perform
 from optlab.runners.ranks.job import SharedControls, perform_shared
+from optlab.training.clock import SECONDS
 from optlab.training.control import Inbox
 from optlab.training.data_parallel import check_shareable
 from optlab.training.events import RunEnded, SeriesBlock, SessionFailed, SnapshotTaken
@@ -71,7 +72,9 @@ def compared(shared: dict[str, Any], alone: dict[str, Any]) -> dict[str, Any]:
     if "theta" not in shared or "theta" not in alone:
         return {"shared": shared["status"], "alone": alone["status"]}
     series = {
-        name: distance(values, alone["series"][name]) for name, values in shared["series"].items()
+        name: distance(values, alone["series"][name])
+        for name, values in shared["series"].items()
+        if name != SECONDS
     }
     final = {
         name: 0.0 if value == alone["final"][name] else distance(value, alone["final"][name])

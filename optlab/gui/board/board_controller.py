@@ -26,6 +26,7 @@ from optlab.gui.board.board_layout import (
 from optlab.gui.board.series_picker import SeriesTile as SeriesTileWidget
 from optlab.gui.figures.tile_menu import fill_tile_menu, open_figure_dialog
 from optlab.gui.places import WORKBENCH
+from optlab.gui.plots.tiles import DrawsSeries
 
 if TYPE_CHECKING:
     from optlab.gui.main_window import MainWindow
@@ -258,7 +259,8 @@ class BoardController(QObject):
             dock.title.text(),
             self._window,
             self._window.controls.say,
-            self._window.shown_run.run_ids,
+            self._runs_of_tiles(),
+            self._series_of(dock.plot),
         )
         menu.addSeparator()
         menu.addAction(
@@ -270,6 +272,18 @@ class BoardController(QObject):
         )
         menu.addAction("Close", lambda: self.board.close_tile(key))
         return menu
+
+    def _runs_of_tiles(self) -> list[str]:
+        """Return the ids of the runs whose curves the tiles draw."""
+        followed, shown = self._window.shown_run.run_ids, self._window.runs.shown
+        return list(dict.fromkeys([*followed, *shown.visible]))
+
+    def _series_of(self, content: QWidget) -> frozenset[str]:
+        """Return the names of the series that a tile draws and the run that is shown has."""
+        plot = content.plot if isinstance(content, SeriesTileWidget) else content
+        if not isinstance(plot, DrawsSeries):
+            return frozenset()
+        return plot.series & self._plots.values.names.keys()
 
     def _show_tile_menu(self, key: str) -> None:
         button = self.board.tile(key).menu_button

@@ -7,6 +7,7 @@ a double click lets it float, and puts it back.
 from __future__ import annotations
 
 from PySide6.QtCore import QEvent, Qt, Signal
+from PySide6.QtGui import QDragEnterEvent, QDropEvent
 from PySide6.QtWidgets import (
     QDockWidget,
     QFrame,
@@ -19,6 +20,7 @@ from PySide6.QtWidgets import (
 
 from optlab.gui.panels.elided_label import ElidedLabel
 from optlab.gui.plain_text import plain
+from optlab.gui.runs.run_drag import runs_of
 
 MIN_TILE_HEIGHT = 150
 """Pixels below which the content of a tile is not readable; the board then scrolls."""
@@ -34,8 +36,11 @@ class TileDock(QDockWidget):
         plot: the content.
         title, menu_button, enlarge_button, close_button: parts of the heading.
 
-    Signals: ``enlargeRequested()``, ``closeRequested()``, ``menuRequested()``.
+    Signals: ``enlargeRequested()``, ``closeRequested()``, ``menuRequested()``; ``runsDropped(object)``:
+    ids of runs.
     """
+
+    runsDropped = Signal(object)
 
     enlargeRequested = Signal()
     closeRequested = Signal()
@@ -73,6 +78,17 @@ class TileDock(QDockWidget):
         self._column.addWidget(content)
         self.setWidget(self._body)
         self.set_title(title)
+        self.setAcceptDrops(True)
+
+    def dragEnterEvent(self, event: QDragEnterEvent) -> None:  # Qt's name
+        """Accept runs."""
+        if runs_of(event.mimeData()):
+            event.acceptProposedAction()
+
+    def dropEvent(self, event: QDropEvent) -> None:  # Qt's name
+        """Say which runs were dropped."""
+        event.acceptProposedAction()
+        self.runsDropped.emit(runs_of(event.mimeData()))
 
     def set_title(self, title: str) -> None:
         """Set the heading."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QGuiApplication
@@ -17,17 +17,18 @@ Say = Callable[[str], object]
 """Shows a sentence."""
 
 
-def command_for(run_ids: Sequence[str]) -> str:
-    """Return the command that writes all series of runs, those of the tile among them; "" for none.
+def command_for(run_ids: Sequence[str], series: Collection[str] = ()) -> str:
+    """Return the command that writes series of runs; "" without a run.
 
     Args:
         run_ids: names of the stored runs.
+        series: names of the series; () for all.
     """
     if not run_ids:
         return ""
-    return shlex.join(
-        ["optlab", "export", *run_ids, "--format", "csv", "--to", f"{run_ids[0]}.csv"]
-    )
+    chosen = [part for name in sorted(series) for part in ("--series", name)]
+    target = ["--format", "csv", "--to", f"{run_ids[0]}.csv"]
+    return shlex.join(["optlab", "export", *run_ids, *chosen, *target])
 
 
 def fill_tile_menu(
@@ -37,19 +38,21 @@ def fill_tile_menu(
     window: QWidget,
     say: Say | None = None,
     run_ids: Sequence[str] | None = None,
+    series: Collection[str] = (),
 ) -> None:
     """Add to a menu what can be done with what a tile shows.
 
     Args:
         menu: to fill. content: of the tile. title: of the tile. window: above which dialogs open.
         say: shows a sentence about what was done. run_ids: names of the stored runs that are shown;
-            None where a tile shows something else.
+            None where a tile shows something else. series: names of those that the tile draws; ()
+            where it does not say.
     """
     part, say = drawn_part(content), say or _silently
     menu.addAction("&Copy as a picture", lambda: _copy_picture(part, say))
     menu.addAction("&Save figure…", lambda: open_figure_dialog(content, title, window, say))
     if run_ids is not None:
-        command = command_for(run_ids)
+        command = command_for(run_ids, series)
         copy = menu.addAction("Copy &command for its values", lambda: _copy_text(command, say))
         copy.setEnabled(bool(command))
     if isinstance(part, PlotFrame):

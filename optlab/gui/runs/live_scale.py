@@ -12,8 +12,11 @@ from optlab.gui.plots.linked_plot import LinkedPlot
 from optlab.tasks.run_scales import EVALUATIONS, RunScale
 from optlab.tasks.stored_runs import RunCurves
 from optlab.training import events
+from optlab.training.clock import SECONDS
 from optlab.training.control import SetValue
 
+_POINTS_OF_A_BLOCK = 8
+"""Points that a block of values adds to a scale, about."""
 _MAX_POINTS = 20_000
 """Points of a scale; beyond, every other one is dropped."""
 
@@ -60,12 +63,20 @@ class LiveScale(QObject):
                 before.batches,
                 before.seconds,
                 before.evaluations,
+                before.clock,
             )
         )
 
     def _add(self, block: events.SeriesBlock) -> None:
         scale = self._scale
-        scale.seconds.append((float(block.step), block.seconds))
+        noted = block.series.get(SECONDS)
+        if noted is not None and len(noted.steps):
+            # The last one and some before: a block is drawn over a few pixels.
+            chosen = slice(None, None, -max(1, len(noted.steps) // _POINTS_OF_A_BLOCK))
+            steps, passed = noted.steps[chosen][::-1], noted.values[chosen, 0][::-1]
+            scale.seconds.extend(zip(steps.astype(float).tolist(), passed.tolist(), strict=True))
+        else:
+            scale.seconds.append((float(block.step), block.seconds))
         evaluated = block.series.get(EVALUATIONS)
         if evaluated is not None and len(evaluated.steps):
             if not scale.evaluations:

@@ -22,7 +22,8 @@ class LiveStrip(QWidget):
     """One line for each run in progress, where there are several.
 
     Args:
-        color: returns the color of a run, an index into the palette.
+        look: returns name and color of a run by its id; the color is an index into the palette, the
+            name "" where the title says enough.
 
     Signals: ``followRequested(str)``, ``pauseToggled(str)``, ``stopRequested(str)``: id of a run.
     """
@@ -31,10 +32,12 @@ class LiveStrip(QWidget):
     pauseToggled = Signal(str)
     stopRequested = Signal(str)
 
-    def __init__(self, color: Callable[[str], int], parent: QWidget | None = None) -> None:
+    def __init__(
+        self, look: Callable[[str], tuple[str, int]], parent: QWidget | None = None
+    ) -> None:
         super().__init__(parent)
         self.setAccessibleName("Runs in progress")
-        self._color = color
+        self._look = look
         self.lines: dict[str, LiveLine] = {}
         self._layout = QVBoxLayout(self)
         self._layout.setContentsMargins(0, 0, 0, 0)
@@ -58,7 +61,10 @@ class LiveStrip(QWidget):
                 line.pause.clicked.connect(lambda _=False, run=run_id: self.pauseToggled.emit(run))
                 line.stop.clicked.connect(lambda _=False, run=run_id: self.stopRequested.emit(run))
                 self._layout.addWidget(line)
-            self.lines[run_id].show_run(live, self._color(run_id), followed=run_id == followed)
+            name, color = self._look(run_id)
+            self.lines[run_id].show_run(
+                live, name or live.title, color, followed=run_id == followed
+            )
         self.setVisible(bool(wanted))
 
 
@@ -96,6 +102,7 @@ class LiveLine(QWidget):
     def __init__(self) -> None:
         super().__init__()
         self._swatch = QLabel()
+        self._bold = False
         self.name = _NameButton()
         self.step = PlainLabel("")
         self.step.setProperty("role", "muted")
@@ -108,23 +115,31 @@ class LiveLine(QWidget):
         layout.addWidget(self.step)
         for button in (self.pause, self.stop):
             button.setAutoRaise(True)
+            button.setFixedWidth(button.fontMetrics().horizontalAdvance("❚❚") + 10)
             layout.addWidget(button)
         self.stop.setText(_STOP)
 
-    def show_run(self, live: LiveRun, color: int, *, followed: bool) -> None:
+    def show_run(self, live: LiveRun, name: str, color: int, *, followed: bool) -> None:
         """Show how far a run is.
 
         Args:
-            live: the run. color: index into the palette. followed: whether the plots follow it.
+            live: the run. name: what it is called. color: index into the palette.
+            followed: whether the plots follow it.
         """
-        title = printable(live.title)
+        title = printable(name)
         self._swatch.setPixmap(swatch(color))
-        self.name.setText(f"{title} (followed)" if followed else title)
-        self.name.setAccessibleName(f"Look at {title}")
+        if self.name.text() != title:
+            self.name.setText(title)
+            self.name.setAccessibleName(f"Look at {title}")
+            self.step.setAccessibleName(f"Progress of {title}")
+        if self._bold is not followed:
+            self._bold = followed
+            font = self.name.font()
+            font.setBold(followed)
+            self.name.setFont(font)
         endless = not live.budget or live.budget >= UNTIL_STOPPED
-        share = "" if endless else f" · {live.step / live.budget:.0%}"
-        self.step.setText(f"{live.step:,}{share}")
-        self.step.setAccessibleName(f"Step of {title}")
+        self.step.setText(f"{live.step:,}" if endless else f"{live.step / live.budget:.0%}")
+        self.step.setToolTip(f"Step {live.step:,}" + ("" if endless else f" of {live.budget:,}"))
         paused = live.activity == "paused"
         self.pause.setText(_GO if paused else _PAUSE)
         for button, word in ((self.pause, "Resume" if paused else "Pause"), (self.stop, "Stop")):

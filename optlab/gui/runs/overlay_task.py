@@ -117,8 +117,9 @@ class OverlayTask(Task):
     def _prepared(
         self, new: RunSeries, before: RunData | None, steps: int, names: frozenset[str]
     ) -> RunData:
-        series = dict(new.series)
+        series, scale = dict(new.series), new.scale
         if before is not None:
+            scale = new.scale.going_on(before.scale)
             series = {
                 name: joined(before.series.get(name), series.get(name))
                 for name in {*before.series, *series}
@@ -126,7 +127,7 @@ class OverlayTask(Task):
         samples = {
             key: _pyramid(*drawn(series[key.name], key)) for key in self.keys if _fits(series, key)
         }
-        data = RunData(series, steps, new.scale, 0.0, names, samples, {}, new.problem)
+        data = RunData(series, steps, scale, 0.0, names, samples, {}, new.problem)
         return self._smoothed(data)
 
     def _smoothed(self, data: RunData) -> RunData:

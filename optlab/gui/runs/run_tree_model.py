@@ -5,15 +5,24 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from PySide6.QtCore import QAbstractItemModel, QModelIndex, QPersistentModelIndex, Qt, Signal
+from PySide6.QtCore import (
+    QAbstractItemModel,
+    QMimeData,
+    QModelIndex,
+    QPersistentModelIndex,
+    Qt,
+    Signal,
+)
 from PySide6.QtGui import QColor, QFont, QPainter, QPixmap
 
 from optlab.core.printable import printable
 from optlab.gui import theme
 from optlab.gui.plain_text import plain
 from optlab.gui.runs.run_columns import DEFAULT, NAME, STAR, Column, column_of
+from optlab.gui.runs.run_drag import RUNS_TYPE, mime_of
 from optlab.gui.runs.run_nodes import Grouping, Node, flat, tree
 from optlab.gui.runs.shown_runs import ShownRuns, color_of
+from optlab.gui.runs.sparklines import ROW
 from optlab.tasks.run_filter import RunFilter
 from optlab.tasks.run_table import RunRow, RunTable
 
@@ -189,6 +198,7 @@ class RunTreeModel(QAbstractItemModel):
 
     def flags(self, index: Index) -> Qt.ItemFlag:
         flags = Qt.ItemFlag.ItemIsEnabled | Qt.ItemFlag.ItemIsSelectable
+        flags |= Qt.ItemFlag.ItemIsDragEnabled
         node = self.node(index)
         if node is not None and index.column() == 0:
             flags |= Qt.ItemFlag.ItemIsUserCheckable
@@ -202,6 +212,8 @@ class RunTreeModel(QAbstractItemModel):
             return None
         column = self.columns[index.column()]
         match role:
+            case _ if role == ROW:
+                return None if node.is_group else node.row
             case Qt.ItemDataRole.DisplayRole:
                 return self._text(node, column)
             case Qt.ItemDataRole.TextAlignmentRole if column.numeric:
@@ -219,6 +231,13 @@ class RunTreeModel(QAbstractItemModel):
             case Qt.ItemDataRole.DecorationRole if column.key == NAME and not node.is_group:
                 return swatch(color_of(node.row))
         return None
+
+    def mimeTypes(self) -> list[str]:
+        return [RUNS_TYPE]
+
+    def mimeData(self, indexes: Sequence[QModelIndex]) -> QMimeData:
+        nodes = [node for index in indexes if (node := self.node(index)) is not None]
+        return mime_of(list(dict.fromkeys(run for node in nodes for run in node.run_ids)))
 
     def setData(self, index: Index, value: Any, role: int = Qt.ItemDataRole.EditRole) -> bool:
         node = self.node(index)

@@ -493,5 +493,5 @@ class RunsController(QObject):
         self._closed = True
         self._poll.stop()
         self._soon.stop()
-        for part in (self.overlays, self.reading, self.writing):
+        for part in (self.overlays, self.reading, self.writing, self.panel.sparklines):
             part.shut_down()

@@ -22,6 +22,7 @@ from optlab.gui.plain_text import wrapped_label
 from optlab.gui.runs.run_nodes import Node
 from optlab.gui.runs.run_tree_model import RunTreeModel
 from optlab.gui.runs.shown_runs import ShownRuns
+from optlab.gui.runs.sparklines import SparklineDelegate, Sparklines
 from optlab.tasks.run_filter import RunFilter
 from optlab.tasks.run_table import RunTable
 
@@ -90,6 +91,7 @@ class RunsPanel(QWidget):
             )
         )
         self.tree = _RunTree()
+        self.sparklines = Sparklines(self)
         self._set_up_tree()
         self.message = wrapped_label("muted")
         self.message.hide()
@@ -127,6 +129,11 @@ class RunsPanel(QWidget):
         tree.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
         tree.setSelectionMode(QAbstractItemView.SelectionMode.ExtendedSelection)
         tree.setEditTriggers(QAbstractItemView.EditTrigger.EditKeyPressed)
+        # Onto a tile, which shows the runs then; by keys Space and Enter do the same.
+        tree.setDragEnabled(True)
+        tree.setDragDropMode(QAbstractItemView.DragDropMode.DragOnly)
+        tree.setItemDelegateForColumn(0, SparklineDelegate(self.sparklines, tree))
+        self.sparklines.read.connect(tree.viewport().update)
         tree.setContextMenuPolicy(Qt.ContextMenuPolicy.CustomContextMenu)
         tree.setTextElideMode(Qt.TextElideMode.ElideRight)
         tree.setIndentation(14)

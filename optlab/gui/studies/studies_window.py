@@ -123,8 +123,10 @@ class StudiesWindow(QMainWindow):
     def _action(self, text: str, shortcut: str, act: object) -> QAction:
         action = QAction(text, self)
         if shortcut:
+            # It acts while this place is in front of the window that is used, or in its own window:
+            # a widget that is hidden has no shortcuts.
             action.setShortcut(shortcut)
-            action.setShortcutContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
+            action.setShortcutContext(Qt.ShortcutContext.WindowShortcut)
         action.triggered.connect(lambda _checked=False: act())  # type: ignore[operator]
         self.addAction(action)
         return action

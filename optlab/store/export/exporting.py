@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 
 from optlab.core.errors import InvalidInput
 from optlab.core.fields import did_you_mean
-from optlab.store import RunRecord, Store
+from optlab.store import RunRecord, Store, StoredSeries
 from optlab.store.export import csv, parquet, tensorboard
 from optlab.store.export.table import Table, stack, tabulate
 from optlab.store.export.writing import check_target
@@ -24,7 +24,13 @@ _FOLDERS = ("tensorboard",)
 
 
 def export(
-    store: Store, runs: str | Sequence[str], format: str, path: Path, *, force: bool = False
+    store: Store,
+    runs: str | Sequence[str],
+    format: str,
+    path: Path,
+    *,
+    force: bool = False,
+    names: Collection[str] = (),
 ) -> Table:
     """Write the series of a run, or of several, to a file, completely or not at all.
 
@@ -36,12 +42,14 @@ def export(
         format: one of :data:`FORMATS`.
         path: of the file, or of the folder where the format writes one.
         force: whether an existing file is replaced.
+        names: of the series to write; () for all. One that some of the runs have is enough.
 
     Returns:
         the written table.
 
     Raises:
-        InvalidInput: there is no such run or format, a run is named twice, or ``path`` is not usable.
+        InvalidInput: there is no such run, series or format, a run is named twice, or ``path`` is not
+            usable.
         MissingPart: the format needs a library that is not installed.
         StoreError: a run cannot be read, or the file cannot be written.
     """
@@ -54,21 +62,38 @@ def export(
     check_target(path, force=force, folder=format in _FOLDERS)
     if isinstance(runs, str):
         record = store.run(runs)
-        table = tabulate(store.series(record.id), _about(record))
+        table = tabulate(_read(store, [record.id], names)[record.id], _about(record))
     else:
-        table = _table_of_runs(store, runs)
+        table = _table_of_runs(store, runs, names)
     FORMATS[format](table, path)
     return table
 
 
-def _table_of_runs(store: Store, runs: Sequence[str]) -> Table:
+def _read(
+    store: Store, run_ids: Sequence[str], names: Collection[str]
+) -> dict[str, dict[str, StoredSeries]]:
+    series = store.series_of(run_ids, names or None)
+    found = {name for one in series.values() for name in one}
+    for name in names:
+        if name not in found:
+            known = {name for one in store.series_of(run_ids).values() for name in one}
+            whose = f"Run {run_ids[0]} has" if len(run_ids) == 1 else "The runs have"
+            raise InvalidInput(
+                f"{whose} no series '{name}'{did_you_mean(name, known)}. "
+                f"There are: {', '.join(sorted(known))}.",
+                "series",
+            )
+    return series
+
+
+def _table_of_runs(store: Store, runs: Sequence[str], names: Collection[str]) -> Table:
     records: dict[str, RunRecord] = {}
     for run in runs:
         record = store.run(run)
         if record.id in records:
             raise InvalidInput(f"Run {record.id} is named twice; name each run once.", "run")
         records[record.id] = record
-    series = store.series_of(list(records))
+    series = _read(store, list(records), names)
     tables = {run: tabulate(series.pop(run), {}) for run in records}
     return stack(tables, {"runs": json.dumps([_about(record) for record in records.values()])})
 

@@ -21,6 +21,7 @@ from optlab.studies.comparison.readings import (
     order,
     when,
 )
+from optlab.training.clock import SECONDS
 
 Unit = {
     "steps_to": "steps",
@@ -30,6 +31,8 @@ Unit = {
 }
 EVALUATIONS = "gradient_evaluations"
 """Series of the gradients evaluated so far; a run without it evaluates one a step."""
+_CLOCKS = {"evaluations_to": EVALUATIONS, "seconds_to": SECONDS}
+"""What is measured until a target → series that counts it."""
 
 
 PAIRED = ("when", "agreement")
@@ -60,8 +63,8 @@ UNKNOWN = Outcome(-math.inf, math.inf)
 
 def series_of(measured: Measured) -> tuple[str, ...]:
     """Return the names of the series that an outcome is computed from."""
-    if measured.what == "evaluations_to":
-        return measured.of, EVALUATIONS
+    if measured.what in _CLOCKS:
+        return measured.of, _CLOCKS[measured.what]
     return (measured.of, measured.other) if measured.what in PAIRED else (measured.of,)
 
 
@@ -184,18 +187,19 @@ def _to_target(
         hit = int(values.steps[where[0]]) if len(where) else None
     step = steps if hit is None else hit
     if measured.what == "evaluations_to":
-        taken = _evaluations(series.get(EVALUATIONS), step)
+        taken = _counted(series.get(EVALUATIONS), step, float(step))
     elif measured.what == "seconds_to":
-        # All steps of a run that has the machine for itself take about the same time.
-        taken = seconds * step / steps if steps else 0.0
+        # A run of an older version has no time of each step; they take about the same time.
+        even = seconds * step / steps if steps else 0.0
+        taken = seconds if hit is None else _counted(series.get(SECONDS), step, even)
     else:
         taken = step / (steps_per_epoch if measured.what == "epochs_to" else 1)
     return Outcome(taken, math.inf if hit is None else taken)
 
 
-def _evaluations(counted: Values | None, step: int) -> float:
-    """Return how many gradients the first ``step`` steps evaluated."""
+def _counted(counted: Values | None, step: int, otherwise: float) -> float:
+    """Return the value of a count after the first ``step`` steps; ``otherwise`` where it is not kept."""
     if counted is None or not len(counted.values):
-        return float(step)
+        return otherwise
     before = int(np.searchsorted(counted.steps, step, side="right"))
     return float(counted.values[before - 1]) if before else 0.0

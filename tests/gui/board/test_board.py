@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import pytest
-from PySide6.QtCore import QPoint, Qt
+from PySide6.QtCore import QEvent, QMimeData, QPoint, QPointF, Qt
+from PySide6.QtGui import QDragEnterEvent, QDropEvent, QMouseEvent
+from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication, QLabel, QWidget
 from pytestqt.qtbot import QtBot
 
 from optlab.gui.board.board import Board, TileKind
 from optlab.gui.board.board_layout import BoardLayout, Column, Row
+from optlab.gui.runs.run_drag import mime_of
 
 pytestmark = pytest.mark.qt_log_ignore("does not support raise", extend=True)
 
@@ -174,3 +177,47 @@ def test_that_a_separator_that_was_moved_stays_where_it_is(board: Board, qtbot: 
     board.resize(880, 600)
     QApplication.processEvents()
     assert a.width() == pytest.approx(385, abs=8)
+
+
+@pytest.mark.qt_log_ignore("does not support (raise|grabbing the mouse)", extend=True)
+def test_that_a_tile_is_dragged_by_its_heading_beside_another_one(board: Board) -> None:
+    moved, target = board.tile("a"), board.tile("c")
+    head = moved.titleBarWidget()
+    begin = head.mapToGlobal(QPoint(30, head.height() // 2))
+    end = target.mapToGlobal(QPoint(target.width() - 10, target.height() // 2))
+    none, left = Qt.MouseButton.NoButton, Qt.MouseButton.LeftButton
+    way = [begin + (end - begin) * (part / 10) for part in range(1, 11)]
+    for kind, at, button, held in (
+        (QEvent.Type.MouseButtonPress, begin, left, left),
+        *((QEvent.Type.MouseMove, point, none, left) for point in way),
+        (QEvent.Type.MouseButtonRelease, end, left, none),
+    ):
+        at_tile, on_screen = QPointF(moved.mapFromGlobal(at)), QPointF(at)
+        event = QMouseEvent(kind, at_tile, on_screen, button, held, Qt.KeyboardModifier.NoModifier)
+        QApplication.sendEvent(moved, event)
+        # The gap for the tile opens in a moment.
+        QTest.qWait(20 if kind != QEvent.Type.MouseButtonRelease else 350)
+    rows, _ = board.arrangement()
+    assert [[column.tiles for column in row.columns] for row in rows] == [
+        [("b",)],
+        [("c", "d"), ("a",)],
+    ]
+    assert not moved.isFloating()
+
+
+def test_that_runs_are_dropped_on_a_tile_and_nothing_else_is(board: Board, qtbot: QtBot) -> None:
+    tile, dropped = board.tile("b"), []
+    board.runsDropped.connect(lambda key, runs: dropped.append((key, runs)))
+    others = QMimeData()
+    others.setText("20260101-000000-abcd")
+    runs = ["20260101-000000-aaaa", "20260101-000000-bbbb"]
+    for data, taken in ((others, False), (mime_of(runs), True)):
+        drag = (data, Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier)
+        entered = QDragEnterEvent(QPoint(9, 60), Qt.DropAction.CopyAction, *drag)
+        entered.ignore()
+        QApplication.sendEvent(tile, entered)
+        assert entered.isAccepted() is taken
+        if taken:
+            drop = QDropEvent(QPointF(9, 60), Qt.DropAction.CopyAction, *drag)
+            QApplication.sendEvent(tile, drop)
+    assert dropped == [("b", runs)]

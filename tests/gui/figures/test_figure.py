@@ -187,3 +187,6 @@ def test_that_the_dialog_saves_at_the_size_that_it_shows(
 def test_the_command_for_the_values() -> None:
     assert command_for([]) == ""
     assert command_for(["a1", "b 2"]) == "optlab export a1 'b 2' --format csv --to a1.csv"
+    assert command_for(["a1"], {"train_loss", "batch_loss"}) == (
+        "optlab export a1 --series batch_loss --series train_loss --format csv --to a1.csv"
+    )

@@ -13,10 +13,12 @@ from pytestqt.qtbot import QtBot
 from optlab.experiment import Experiment
 from optlab.gui.plots.colors import DARK, LIGHT, mixed
 from optlab.gui.plots.examples_plot import ConfusionPlot, WrongExamplesPlot
+from optlab.gui.plots.loss_plane_plot import LossPlanePlot
 from optlab.gui.plots.model_tile import NO_MODEL, ModelTile
 from optlab.gui.plots.path_plot import PathPlot
 from optlab.gui.plots.region_plot import RegionPlot, picture
 from optlab.gui.plots.sketch_plot import SketchPlot
+from optlab.gui.plots.spectrum_plot import SpectrumPlot, curve
 from optlab.gui.plots.tiles import ShowsModel, ShowsStep, at_first, tile_plots
 from optlab.tasks.model_point import ModelPoint, model_point
 from optlab.training.events import WeightPath
@@ -47,7 +49,14 @@ def shown(qtbot: QtBot, tile: ModelTile, point: ModelPoint) -> None:
 
 
 def test_that_the_tiles_of_the_model_wait_to_be_asked_for():
-    ours = (RegionPlot, WrongExamplesPlot, ConfusionPlot, SketchPlot)
+    ours = (
+        RegionPlot,
+        WrongExamplesPlot,
+        ConfusionPlot,
+        SketchPlot,
+        SpectrumPlot,
+        LossPlanePlot,
+    )
     assert set(ours) <= set(tile_plots())
     assert not any(at_first(plot) for plot in ours)
     assert any(at_first(plot) for plot in tile_plots())
@@ -249,3 +258,30 @@ def test_that_the_path_marks_the_point_nearest_to_the_step_that_is_looked_at(qtb
     plot.set_step("", None)
     plot.refresh()
     assert len(plot.step_mark.getData()[0]) == 0
+
+
+def test_that_the_curvature_at_a_step_is_drawn_as_it_was_computed(
+    qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    point = point_of()
+    spectrum, plane = SpectrumPlot(), LossPlanePlot()
+    reliefs, show = [], plane.contours.set_relief
+    monkeypatch.setattr(
+        plane.contours, "set_relief", lambda relief: (reliefs.append(relief), show(relief))
+    )
+    for tile in (spectrum, plane):
+        shown(qtbot, tile, point)
+        assert tile.caption.text().startswith("step 30 · ")
+    found = spectrum.result
+    assert f"λ₁ {found.top[0]:.4g}" in spectrum.caption.text()
+    drawn = curve(found)
+    largest, smallest = drawn.scatters
+    assert largest.x is found.top and smallest.x is found.bottom
+    (density,) = drawn.curves
+    high = found.density > 1e-3 * found.density.max()
+    np.testing.assert_array_equal(density.y[high], found.density[high])
+    assert np.nanmin(density.y) > 0.0, "the axis is logarithmic"
+    middle = plane.result.loss[10, 10]
+    assert f"loss {middle:.4g} · " in plane.caption.text()
+    height = reliefs[-1].heights_at(np.array([[0.0, 0.0], [1.0, -1.0]]))
+    np.testing.assert_allclose(height, [middle, plane.result.loss[20, 0]])

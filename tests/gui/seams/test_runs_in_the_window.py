@@ -14,7 +14,10 @@ from pytestqt.qtbot import QtBot
 from optlab.experiment import Experiment
 from optlab.gui.main_window import MainWindow
 from optlab.gui.plots.loss_plot import LossPlot
+from optlab.gui.plots.region_plot import RegionPlot
+from optlab.gui.plots.tiles import tile_key
 from optlab.gui.runs import runs_controller
+from optlab.gui.runs.run_drag import RUNS_TYPE
 from optlab.gui.runs.runs_menu import RunsMenu
 from optlab.store import Store
 from optlab.store.labels import Labels
@@ -106,3 +109,19 @@ def test_that_runs_are_labeled_shown_and_deleted_from_the_panel_to_the_plots(
     assert first.id not in {record.id for record in stored()}
     menu.undo.trigger()
     in_panel(first.id, "the slow one")
+
+    # Dropped on a tile of curves its eye opens; on one that shows a model, that model is shown.
+    runs.hide_all()
+    board, index = window.plots.board, panel.model.index_of(f"run {first.id}")
+    assert panel.model.mimeData([index, index]).data(RUNS_TYPE).data().decode() == first.id
+    board.tile(tile_key(LossPlot)).runsDropped.emit([first.id])
+    assert runs.shown.visible == (first.id,)
+    board.open(tile_key(RegionPlot))
+    board.tile(tile_key(RegionPlot)).runsDropped.emit([first.id])
+    qtbot.waitUntil(lambda: runs.shown.own == first.id, timeout=WAIT)
+
+    # Its small curve is read when its row is seen.
+    rows = panel.model.table.rows
+    qtbot.waitUntil(lambda: len(panel.sparklines.of(rows[first.id])) == 2, timeout=WAIT)
+    assert recorded[0] > recorded[-1]
+    assert panel.sparklines.of(rows[first.id]).tolist() == [[0.0, 1.0], [1.0, 0.0]]

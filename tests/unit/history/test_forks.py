@@ -8,6 +8,7 @@ import torch
 
 from optlab.core.errors import InvalidInput, StoreError
 from optlab.experiment import Experiment
+from optlab.history.plan import plan
 from optlab.objective.batch_objective import BatchObjective
 from optlab.runners.train import fork
 from optlab.training.control import Follow, SetValue, SwitchInstrument, TakeSnapshot
@@ -61,6 +62,9 @@ def test_that_a_fork_without_changes_is_its_parent_bit_for_bit(lab, name):
     record = lab.record(child)
     assert (record.parent, record.at) == (run, 52) and lab.record(run).parent == ""
     assert lab.taken[child].fresh == ()
+    # The time goes on from that of the very step.
+    noted, times = lab.store.series(run)["seconds"], lab.store.series(child)["seconds"]
+    assert plan(lab.store, run, 52).seconds == noted.values[51] < times.values[0]
     # A fork of the fork, too.
     grandchild = lab.fork(child, 61)
     lab.assert_same_course(child, grandchild, after=61)

@@ -13,6 +13,7 @@ import pytest
 from optlab.experiment import Experiment
 from optlab.runners import JobHandle, NotRecorded, ProcessRunner, RecordingHeld, resume, train
 from optlab.runners import outbox as outbox_module
+from optlab.runners.jobs import TrainJob
 from optlab.runners.outbox import Outbox
 from optlab.store import Store
 from optlab.tasks.preview import PreviewTask
@@ -132,6 +133,26 @@ def test_that_an_owner_that_was_never_started_can_be_cancelled():
     assert not job.join(0)
     job.cancel()
     assert job.join(30)
+
+
+@pytest.mark.parametrize(
+    ("job", "words"),
+    [
+        (_JOB, "The task was cancelled, and its worker ended with it."),
+        (TrainJob(("",)), "The worker did not stop within 0.01 seconds and was killed; "),
+    ],
+)
+def test_that_a_worker_that_was_killed_is_told_as_what_it_was(job, words):
+    def hanging(inbox: Inbox) -> Iterator[Event]:
+        assert runner.killed.wait(30)
+        yield SessionFailed("The pipe broke.")
+
+    runner = Scripted(hanging)
+    handle = JobHandle(job, runner, stop_seconds=0.01)
+    handle.start()
+    handle.cancel()
+    (told,) = _all(handle)
+    assert isinstance(told, SessionFailed) and told.message.startswith(words)
 
 
 @pytest.mark.expects_log("recording of .* failed")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import time
 from collections.abc import Callable, Mapping
 from types import SimpleNamespace
@@ -14,6 +15,7 @@ import pytest
 from optlab.catalogue.stopping.base import FullGradientNorm, Memory, Stopping
 from optlab.core.errors import InvalidInput
 from optlab.experiment import Experiment
+from optlab.training.clock import TrainingClock
 from optlab.training.control import Advance, Follow, Pause, Resume, SetValue, Stop, TakeSnapshot
 from optlab.training.events import (
     ActivityChanged,
@@ -75,7 +77,14 @@ def test_that_every_step_is_reported_once_and_in_order(
     monkeypatch.setattr("optlab.training.session.BLOCK_SECONDS", 0.0)
     events = play(build(measures={"evaluate_every": 7}))
     assert len(of(events, SeriesBlock)) >= 60
-    for name in ("batch_loss", "gradient_norm", "update_norm", "learning_rate", "weights"):
+    for name in (
+        "batch_loss",
+        "gradient_norm",
+        "update_norm",
+        "learning_rate",
+        "weights",
+        "seconds",
+    ):
         assert series(events, name)[0].tolist() == list(range(1, 61))
     assert series(events, "weights")[1].shape == (60, 1, 8)
     # At the start, every seventh step, and at the end.
@@ -344,6 +353,10 @@ def test_that_a_resumed_session_counts_time_and_steps_from_its_snapshot(
     assert events[0].step == 20
     assert series(events, "batch_loss")[0].tolist() == list(range(21, 61))
     assert ended(events).seconds >= snapshot.seconds > 0.0
+    steps, seconds = series(events, "seconds")
+    assert steps.tolist() == list(range(21, 61))
+    assert snapshot.seconds < seconds[0, 0] and seconds[-1, 0] <= ended(events).seconds
+    assert np.all(np.diff(seconds[:, 0]) > 0.0)
     assert not [event for event in of(events, SnapshotTaken) if event.snapshot.reason == "start"]
 
 
@@ -377,3 +390,15 @@ def test_that_warnings_that_differ_at_every_step_are_bounded(
     assert [one.words for one in warnings[MAX_NOTES:]] == [
         f"there have been {MAX_NOTES} different warnings; others are not reported"
     ]
+
+
+def test_that_the_time_of_every_step_is_that_of_the_clock_without_pauses(
+    build: Build, play: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = itertools.count()
+    monkeypatch.setattr("optlab.training.session.BLOCK_SECONDS", 1e9)
+    monkeypatch.setattr(TrainingClock, "seconds", lambda _clock: 10.0 * next(now))
+    steps, seconds = series(play([build(seed=seed) for seed in (1, 2)]), "seconds")
+    assert seconds.shape == (60, 2) and np.array_equal(seconds[:, 0], seconds[:, 1])
+    assert np.all(np.diff(seconds[:, 0]) >= 10.0), "each step is read from the clock by itself"
+    assert steps.tolist() == list(range(1, 61))

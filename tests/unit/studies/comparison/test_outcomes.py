@@ -144,6 +144,12 @@ def test_that_evaluations_and_seconds_to_a_target_are_counted() -> None:
     assert found("evaluations_to", 1.0, alone) == exactly(10.0)
     assert found("seconds_to", 1.0) == exactly(3.0)
     assert found("seconds_to", 0.1) == Outcome(6.0, math.inf)
+    # A run that notes the time of each step: the first steps were slower.
+    timed = counted | {"seconds": Stored(np.arange(1, 21), np.arange(1, 21) * 0.1 + 2.0)}
+    assert found("seconds_to", 1.0, timed) == exactly(3.0)
+    assert found("seconds_to", 4.0, timed) == exactly(0.0)
+    assert found("seconds_to", 0.5, timed) == exactly(4.0)
+    assert found("seconds_to", 0.1, timed) == Outcome(6.0, math.inf)
 
 
 def test_that_counted_series_are_read_beside_the_measure() -> None:
