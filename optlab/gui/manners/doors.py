@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from PySide6.QtCore import QSize
+from PySide6.QtGui import QIcon
 from PySide6.QtWidgets import QCommandLinkButton, QDialog, QDialogButtonBox, QVBoxLayout, QWidget
 
 from optlab.gui.plain_text import wrapped_label
@@ -64,6 +66,9 @@ class Doors(QDialog):
 
 def _door(title: str, sentence: str) -> QCommandLinkButton:
     button = QCommandLinkButton(title, sentence)
+    # The arrow of the style is black in every theme.
+    button.setIcon(QIcon())
+    button.setIconSize(QSize(0, 0))
     button.setAccessibleName(title.replace("&", ""))
     button.setAccessibleDescription(sentence)
     return button
