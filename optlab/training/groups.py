@@ -217,7 +217,7 @@ class Group:
 
     def point(self, theta: torch.Tensor, step: int) -> torch.Tensor:
         """Return the points ``[len(rows), P]`` of the group's gradients, from its ``theta``."""
-        return self.optimizer.point(self._stale(theta, step), self._own(), self.h)
+        return self.optimizer.point(self._stale(theta, step), self.own_state(), self.h)
 
     def clip(self, g: torch.Tensor, norm: torch.Tensor) -> torch.Tensor:
         """Return gradients ``g`` ``[len(rows), P]`` of norms ``[len(rows)]`` after clipping."""
@@ -229,7 +229,7 @@ class Group:
         Args:
             theta: ``[len(rows), P]``. g: gradients after clipping, of the same shape.
         """
-        after, own = self.optimizer.update(theta, g, self._own(), self.h)
+        after, own = self.optimizer.update(theta, g, self.own_state(), self.h)
         return after, self._with_strategies(theta, after, own)
 
     def clipped(self, g: torch.Tensor, norm: torch.Tensor) -> torch.Tensor:
@@ -255,7 +255,7 @@ class Group:
             theta: ``[len(rows), P]``.
         """
         assert isinstance(self.optimizer, ObjectiveOptimizer)
-        outcome = self.optimizer.step(theta, objective, self._own(), self.h)
+        outcome = self.optimizer.step(theta, objective, self.own_state(), self.h)
         return dataclasses.replace(
             outcome, state=self._with_strategies(theta, outcome.theta, outcome.state)
         )
@@ -272,12 +272,14 @@ class Group:
         """
         if self.averaging.active:
             return self.state[f"{AVERAGING}average"]
-        return self.optimizer.average(self._own())
+        return self.optimizer.average(self.own_state())
 
     def shown_point(self, theta: torch.Tensor) -> torch.Tensor | None:
         """Return where the next gradient is evaluated, if it is recorded, ``[len(rows), P]``."""
         return (
-            self.optimizer.point(theta, self._own(), self.h) if self.optimizer.shows_point else None
+            self.optimizer.point(theta, self.own_state(), self.h)
+            if self.optimizer.shows_point
+            else None
         )
 
     def best(self, run: int) -> torch.Tensor:
@@ -298,7 +300,7 @@ class Group:
         }
         return sections[section]
 
-    def _own(self) -> State:
+    def own_state(self) -> State:
         """Return the rule's own entries."""
         return (
             self.state

@@ -173,10 +173,8 @@ class Trainer:
         )
         self.follow(first.measures.chosen)
 
-        follows = not (
-            self.objective.uses_surrogate_gradient
-            or any(experiment.continuation.active for experiment in experiments)
-        )
+        blurred = any(experiment.continuation.active for experiment in experiments)
+        follows = not (self.objective.uses_surrogate_gradient or blurred)
         self._surroundings = Surroundings(
             self.objective,
             self._evaluator.training,
@@ -184,6 +182,7 @@ class Trainer:
             follows,
             tuple(e.batches.expected_order(examples) for e in experiments),
             numbered([(e.dataset, e.loss) for e in experiments]),
+            self.population.stability,
         )
         self._last: tuple[torch.Tensor, torch.Tensor] | None = None
         self.instrument_runner = InstrumentRunner(self.recorder, self.context_at_rest)
