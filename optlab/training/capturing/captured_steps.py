@@ -257,7 +257,7 @@ class CapturedSteps:
                 ),
             )
             program = Program(recording, self._sides)
-        except (NotRepeatable, RuntimeError, TypeError) as reason:
+        except (NotRepeatable, RuntimeError, TypeError, ImportError) as reason:
             # Torch has operations of many kinds; what cannot be repeated is computed as usual.
             _LOG.info("steps are not captured: %s", reason)
             self._refused = True

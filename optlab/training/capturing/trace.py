@@ -69,6 +69,10 @@ def recorded() -> Iterator[list[Call]]:
     calls: list[Call] = []
 
     class Recording(TorchDispatchMode):
+        @classmethod
+        def _should_skip_dynamo(cls) -> bool:
+            return False  # otherwise torch imports its compiler, which takes seconds
+
         def __torch_dispatch__(
             self,
             func: Any,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -22,6 +24,17 @@ LSTM = {
     "batches": {"name": "shuffled", "size": 20},
 }
 RELU = {"name": "mlp", "hidden": [5, 5], "activation": "relu"}
+SCRIPT = """
+import sys
+from optlab.experiment import Experiment
+from optlab.training.trainer import Trainer
+tables = {"dataset": {"name": "moons", "size": 600}, "model": {"name": "linear"}}
+trainer = Trainer([Experiment.from_dict({**tables, "batches": {"name": "shuffled", "size": 5}})])
+trainer.capture_steps()
+for _ in range(200):
+    trainer.advance()
+print(trainer.steps.repeated > 50, "torch._dynamo" in sys.modules)
+"""
 NORMALIZED = {"name": "mlp", "hidden": [6, 6], "batch_norm": True, "skip": True, "auxiliary": 0.3}
 
 
@@ -167,3 +180,11 @@ def test_that_a_recording_that_gives_other_numbers_is_not_used(
     monkeypatch.setattr(Program, "run", wrong)
     _, captured = both([build(optimizer={"name": "momentum"})], captured_steps.FIRST + 30)
     assert captured.steps.repeated == 0
+
+
+def test_that_capturing_does_not_import_the_compiler() -> None:
+    """Which takes longer than a short run, and is not part of the packaged program."""
+    done = subprocess.run(
+        [sys.executable, "-c", SCRIPT], capture_output=True, text=True, check=False, timeout=60
+    )
+    assert (done.stdout.strip(), done.returncode) == ("True False", 0), done.stderr
