@@ -59,12 +59,12 @@ class ImportTask(Task):
         if first.problem:
             return
         dataset = registry.build(Dataset, first.section())
-        told = 0.0
+        reported = 0.0
         for share in dataset.prepare():
             if any(isinstance(message, Stop) for message in controls.receive(0)):
                 return
-            if share - told >= _TOLD_SHARE:
-                told = share
+            if share - reported >= _REPORTED_SHARE:
+                reported = share
                 yield ReadingShare(share)
         data = dataset.load()
         if isinstance(dataset, CSVFile):
@@ -72,7 +72,7 @@ class ImportTask(Task):
         yield preview_of(dataset, data)
 
 
-_TOLD_SHARE = 0.01
+_REPORTED_SHARE = 0.01
 """Share of a file after which its reading is reported again."""
 
 
