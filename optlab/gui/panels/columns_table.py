@@ -18,7 +18,7 @@ from PySide6.QtWidgets import (
 from optlab.core.printable import printable
 from optlab.outside.datafiles.preview import Preview
 from optlab.outside.datafiles.roles import ROLES, Role, entry, parsed
-from optlab.tasks.table_report import ColumnReport
+from optlab.outside.datafiles.table_report import ColumnReport
 
 TARGET = "target"
 _HEADINGS = ("Column", "Holds", "Role", "Missing", "In the training part", "Becomes")
