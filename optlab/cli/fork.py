@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
+from optlab.cli.assignments import assignment
 from optlab.cli.follow import Outcome, follow
 from optlab.cli.output import say, say_json
 from optlab.cli.progress import view
@@ -16,7 +17,6 @@ from optlab.cli.run import (
     RUNNERS,
     ChangedData,
     SnapshotBudget,
-    assignment,
     runner_named,
     say_result,
     snapshot_bytes,

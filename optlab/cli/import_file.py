@@ -10,7 +10,6 @@ from typing import Annotated, Any
 import typer
 
 from optlab.catalogue.datasets.base import Dataset
-from optlab.catalogue.datasets.csv_file import CSVFile
 from optlab.cli.output import say, say_json, say_table
 from optlab.cli.reading_data import prepare
 from optlab.core import registry
@@ -20,8 +19,8 @@ from optlab.core.files import write_atomically
 from optlab.core.printable import printable
 from optlab.experiment import Experiment
 from optlab.outside.datafiles.preview import COMPONENTS, Kind, Preview, preview
+from optlab.outside.datafiles.table_report import TableReport
 from optlab.tasks.own_data import balanced_loss, tables_of
-from optlab.tasks.table_report import TableReport, report
 
 _SHOWN_ROWS, _SHOWN_COLUMNS, _SHOWN_CLASSES = 5, 8, 10
 _KINDS: dict[Kind, str] = {"csv": "a CSV table", "npz": "an NPZ file", "idx": "IDX files"}
@@ -183,7 +182,7 @@ def import_file(
     experiment = Experiment.from_dict(tables)
     loaded = data.load()
     experiment.check_data(loaded)
-    reported = report(data, loaded) if isinstance(data, CSVFile) else None
+    reported = data.table_report(loaded)
     write_atomically(place, experiment.to_toml().encode("utf-8"))
     if json:
         say_json(

@@ -9,17 +9,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from optlab.catalogue.datasets.base import Dataset
-from optlab.catalogue.datasets.csv_file import CSVFile
 from optlab.core import registry
 from optlab.core.data import DataShape
 from optlab.core.errors import InvalidInput
 from optlab.outside.datafiles.preview import Preview, preview
+from optlab.outside.datafiles.table_report import TableReport
 from optlab.outside.own_models import sources
 from optlab.outside.own_models.records import Registration
 from optlab.outside.own_models.registering import USUAL, register
 from optlab.outside.own_models.sources import Source
 from optlab.tasks.preview import DatasetPreview, preview_of
-from optlab.tasks.table_report import TableReport, report
 from optlab.tasks.task import Task
 from optlab.training.control import Controls, Stop
 
@@ -37,7 +36,7 @@ class ImportTask(Task):
 
     The first result is a :class:`~optlab.outside.datafiles.preview.Preview`. While the entire file
     is read, there are results :class:`ReadingShare`; then, for a table, comes a
-    :class:`~optlab.tasks.table_report.TableReport`, and last a
+    :class:`~optlab.outside.datafiles.table_report.TableReport`, and last a
     :class:`~optlab.tasks.preview.DatasetPreview`.
 
     Attributes:
@@ -59,20 +58,21 @@ class ImportTask(Task):
         if first.problem:
             return
         dataset = registry.build(Dataset, first.section())
-        told = 0.0
+        reported = 0.0
         for share in dataset.prepare():
             if any(isinstance(message, Stop) for message in controls.receive(0)):
                 return
-            if share - told >= _TOLD_SHARE:
-                told = share
+            if share - reported >= _REPORTED_SHARE:
+                reported = share
                 yield ReadingShare(share)
         data = dataset.load()
-        if isinstance(dataset, CSVFile):
-            yield report(dataset, data)
+        table = dataset.table_report(data)
+        if table is not None:
+            yield table
         yield preview_of(dataset, data)
 
 
-_TOLD_SHARE = 0.01
+_REPORTED_SHARE = 0.01
 """Share of a file after which its reading is reported again."""
 
 

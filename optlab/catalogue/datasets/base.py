@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +27,9 @@ from optlab.core.data import (
 )
 from optlab.core.errors import InvalidInput
 from optlab.core.fields import flag, integer, number
+
+if TYPE_CHECKING:
+    from optlab.outside.datafiles.table_report import TableReport
 
 
 class Dataset(Component):
@@ -193,6 +196,14 @@ class Dataset(Component):
     def class_names(self) -> Sequence[str]:
         """Return a name for each class, or an empty sequence."""
         return ()
+
+    def table_report(self, data: Data) -> TableReport | None:
+        """Return what becomes of the columns of a table; None where the data are no table.
+
+        Args:
+            data: as :meth:`load` returned them.
+        """
+        return None
 
     def short_name(self) -> str:
         """Return the name of the data set, or of the user's file, for the names of runs."""

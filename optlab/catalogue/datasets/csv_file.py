@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from optlab.catalogue.datasets.base import Dataset
-from optlab.core.data import DataShape
+from optlab.core.data import Data, DataShape
 from optlab.core.errors import InvalidInput
 from optlab.core.fields import Texts, choice, names, text
 from optlab.outside.datafiles.csv_table import Table, read_table, reading
@@ -29,6 +29,7 @@ from optlab.outside.datafiles.dialect import (
 from optlab.outside.datafiles.encoding import Encoding as InputEncoding
 from optlab.outside.datafiles.encoding import fitted, is_plain
 from optlab.outside.datafiles.roles import CODED, parsed
+from optlab.outside.datafiles.table_report import TableReport, report
 
 
 class CSVFile(Dataset):
@@ -195,6 +196,16 @@ class CSVFile(Dataset):
             return [(name,) for name in self.table().names]
         return [column.names for column in encoding.columns]
 
+    def table_report(self, data: Data) -> TableReport:
+        table = self.table()
+        return report(table, self._training(), self.column_inputs(), data)
+
+    def _training(self) -> NDArray[np.int64]:
+        """Return the rows of the training part."""
+        table = self.table()
+        classes = table.y.astype(np.int64) if table.task == "classes" else None
+        return self.split(len(table.x), classes)[0]
+
     def _encoding(self) -> InputEncoding | None:
         """Return how columns become inputs; None where each is its number."""
         table = self.table()
@@ -253,6 +264,4 @@ def _make_room(key: _Key) -> None:
 @functools.lru_cache(maxsize=2)
 def _encoding_of(dataset: CSVFile, modified: int, size: int) -> InputEncoding:
     """Return the encoding of a file's table by the training rows of a data set."""
-    table = dataset.table()
-    classes = table.y.astype(np.int64) if table.task == "classes" else None
-    return fitted(table, dataset.split(len(table.x), classes)[0], dataset.missing)
+    return fitted(dataset.table(), dataset._training(), dataset.missing)

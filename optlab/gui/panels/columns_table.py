@@ -18,11 +18,11 @@ from PySide6.QtWidgets import (
 from optlab.core.printable import printable
 from optlab.outside.datafiles.preview import Preview
 from optlab.outside.datafiles.roles import ROLES, Role, entry, parsed
-from optlab.tasks.table_report import ColumnReport
+from optlab.outside.datafiles.table_report import ColumnReport
 
 TARGET = "target"
-_HEADINGS = ("Column", "Holds", "Role", "Missing", "In the training part", "Becomes")
-_ROLE = _HEADINGS.index("Role")
+_HEADINGS = ("Column", "Holds", "Role", "Missing", "Becomes", "In the training part")
+_ROLE, _BECOMES = _HEADINGS.index("Role"), _HEADINGS.index("Becomes")
 _CHOICES = (TARGET, *ROLES[: ROLES.index("date") + 1], "date:dmy", "date:mdy")
 _CHOICES = (*_CHOICES, *ROLES[ROLES.index("date") + 1 :])
 _KINDS = {
@@ -35,6 +35,9 @@ _KINDS = {
 _LIKELY = {"words": Role("category"), "dates": Role("date")}
 """Roles of a column that is no target any more, by what it holds."""
 _MOST_NAMED = 3
+_MARGIN = 2
+_CELL_PADDING = 12
+"""Pixels that the style leaves beside the content of a cell."""
 
 
 class ColumnsTable(QTableWidget):
@@ -55,6 +58,8 @@ class ColumnsTable(QTableWidget):
         self.setSelectionMode(QAbstractItemView.SelectionMode.NoSelection)
         self.verticalHeader().hide()
         self.horizontalHeader().setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
+        # A header knows the items of its column, but not the widgets in it.
+        self.horizontalHeader().setSectionResizeMode(_ROLE, QHeaderView.ResizeMode.Interactive)
         self._file: Preview | None = None
         self._fields: Mapping[str, Any] = {}
 
@@ -63,12 +68,17 @@ class ColumnsTable(QTableWidget):
         self._file, self._fields = file, fields
         roles = self._roles()
         self.setRowCount(len(file.columns))
+        widest = 0
         for row, column in enumerate(file.columns):
             for place, text in ((0, column.name), (1, _KINDS[column.kind])):
                 self.setItem(row, place, _item(text))
             for place in range(_ROLE + 1, len(_HEADINGS)):
                 self.setItem(row, place, _item(""))
-            self.setCellWidget(row, _ROLE, self._picker(row, column.name, roles[row]))
+            picker = self._picker(row, column.name, roles[row])
+            self.setCellWidget(row, _ROLE, picker)
+            self.setRowHeight(row, picker.sizeHint().height() + 2 * _MARGIN)
+            widest = max(widest, picker.sizeHint().width())
+        self.setColumnWidth(_ROLE, widest + 2 * _CELL_PADDING)
 
     def show_report(self, columns: Sequence[ColumnReport]) -> None:
         """Add what was found out when the whole file was read."""
@@ -77,10 +87,10 @@ class ColumnsTable(QTableWidget):
             if report.name not in rows:
                 continue
             missing = f"{report.missing:,} of {report.count:,}" if report.missing else "none"
-            texts = (missing, report.distribution, _becomes(report))
+            texts = (missing, _becomes(report), report.distribution)
             for place, text in enumerate(texts, start=_ROLE + 1):
                 item = _item(text)
-                if place == len(_HEADINGS) - 1:
+                if place == _BECOMES:
                     item.setToolTip(printable("\n".join(report.inputs), lines=True))
                 self.setItem(rows[report.name], place, item)
 

@@ -32,9 +32,9 @@ from optlab.gui.panels.columns_table import TARGET, ColumnsTable
 from optlab.gui.panels.data_preview import describe
 from optlab.gui.plain_text import PlainLabel
 from optlab.outside.datafiles.preview import COLUMNS, COMPONENTS, Kind, Preview
+from optlab.outside.datafiles.table_report import TableReport
 from optlab.tasks.own_files import ImportTask, ReadingShare
 from optlab.tasks.preview import DatasetPreview
-from optlab.tasks.table_report import TableReport
 
 FILE_KINDS = "Data (*.csv *.tsv *.txt *.npz *ubyte* *.gz);;All files (*)"
 _PATHS = ("path", "images")

@@ -69,7 +69,7 @@ def days(cell: str, order: Order = "") -> float:
 def likely_order(cells: Iterable[str]) -> Order | None:
     """Return the order with which all cells are dates; None where they are not, or there are none.
 
-    Where day and month can be told from no cell, the day is taken to be first.
+    Where no cell distinguishes day and month, the day is taken to be first.
     """
     orders: list[Order] = ["", "dmy", "mdy"]
     seen = False

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from optlab.core.fields import shown
 from optlab.outside.datafiles.dates import is_ambiguous, likely_order
-from optlab.outside.datafiles.dialect import is_number
+from optlab.outside.datafiles.dialect import is_number, is_thousands
 from optlab.outside.datafiles.roles import FALSE, TRUE, Role
 
 MIN_NUMBERS = 0.8
@@ -52,7 +52,8 @@ def suggested(
         suggestion = rule(name, present)
         if suggestion is not None:
             return suggestion
-    if len(present) > numbers >= MIN_NUMBERS * len(present):
+    likely = sum(is_number(cell, decimal) or is_thousands(cell) for cell in present)
+    if len(present) > numbers and likely >= MIN_NUMBERS * len(present):
         return None
     return _words(name, present)
 

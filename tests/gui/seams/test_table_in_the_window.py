@@ -46,9 +46,9 @@ def use_customers(dialog: ImportDialog) -> Iterator[Callable[[], bool]]:
     assert isinstance(missing, QComboBox)
     missing.setCurrentText("indicator")
     yield dialog.use_button.isEnabled
-    assert shown(dialog, "city", 5).startswith("6 inputs: Bonn, Genève, Köln")
-    assert shown(dialog, "income", 5) == "2 inputs: income, (missing)"
-    assert shown(dialog, "plan", 4).startswith("basic 6")
+    assert shown(dialog, "city", 4).startswith("6 inputs: Bonn, Genève, Köln")
+    assert shown(dialog, "income", 4) == "2 inputs: income, (missing)"
+    assert shown(dialog, "plan", 5).startswith("basic 6")
     headings = [
         dialog.encoded.horizontalHeaderItem(place).text()  # type: ignore[union-attr]
         for place in range(dialog.encoded.columnCount())

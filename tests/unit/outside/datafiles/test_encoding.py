@@ -152,15 +152,16 @@ def test_that_inputs_of_words_are_not_scaled_and_all_others_are(tmp_path: Path) 
 
 def test_that_rare_words_share_an_input(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(encoding, "MAX_CATEGORIES", 2)
-    words = "a" * 12 + "b" * 9 + "cde"
+    words = [*"a" * 12, *"b" * 9, *"cde", ""]
     content = "w,x,t\n" + "".join(f"{word},{i},{i % 2}\n" for i, word in enumerate(words))
     (tmp_path / "t.csv").write_text(content, encoding="utf-8")
-    fields = {"validation": 0.0, "test": 0.0, "standardize": False, "columns": ("w=category",)}
+    fields: dict[str, Any] = {"validation": 0.0, "test": 0.0, "standardize": False}
+    fields |= {"columns": ("w=category",), "missing": "mean"}
     dataset = CSVFile.build({"path": str(tmp_path / "t.csv"), **fields}, "dataset")
-    assert dataset.column_inputs()[0] == ("w=a", "w=b", "w=(other)")
+    assert dataset.column_inputs()[0] == ("w=a", "w=b", "w=(other)", "w=(missing)")
     x = dataset.load().training.x
-    by_row = x[np.argsort(x[:, 3]), :3]
-    expected = [[word == "a", word == "b", word in "cde"] for word in words]
+    by_row = x[np.argsort(x[:, 4]), :4]
+    expected = [[word == "a", word == "b", word in ("c", "d", "e"), not word] for word in words]
     np.testing.assert_array_equal(by_row, np.array(expected, dtype=float))
 
 

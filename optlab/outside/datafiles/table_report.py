@@ -12,9 +12,8 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 from numpy.typing import NDArray
 
-from optlab.catalogue.datasets.csv_file import CSVFile
 from optlab.core.data import Data
-from optlab.outside.datafiles.csv_table import Input
+from optlab.outside.datafiles.csv_table import Input, Table
 
 ROWS = 50
 """Encoded examples that are shown."""
@@ -58,25 +57,26 @@ class TableReport:
     dropped: int
 
 
-def report(dataset: CSVFile, data: Data) -> TableReport:
+def report(
+    table: Table,
+    training: NDArray[np.int64],
+    encoded: Sequence[Sequence[str]],
+    data: Data,
+) -> TableReport:
     """Return the report of a table.
 
     Args:
-        dataset: the table. data: as it was loaded from it.
+        table: as it was read. training: rows of its training part, ``[m]``.
+        encoded: names of the inputs that each column becomes. data: as they were loaded.
     """
-    table = dataset.table()
-    classes = table.y.astype(np.int64) if table.task == "classes" else None
-    training = dataset.split(len(table.x), classes)[0]
     columns = tuple(
         _column(column, table.x[training, number], inputs)
-        for number, (column, inputs) in enumerate(
-            zip(table.inputs, dataset.column_inputs(), strict=True)
-        )
+        for number, (column, inputs) in enumerate(zip(table.inputs, encoded, strict=True))
     )
     y = data.training.y[:ROWS]
     targets = (
         tuple(table.class_names[int(number)] for number in y)
-        if classes is not None
+        if table.task == "classes"
         else tuple(f"{float(value):.6g}" for value in y[:, 0])
     )
     return TableReport(
