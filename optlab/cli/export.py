@@ -30,6 +30,8 @@ _HELP = (
     "at all. Parquet also "
     "carries the experiment and the run's end as metadata (of several runs as JSON under "
     "'optlab.runs'), and needs pyarrow.\n\n"
+    "tensorboard writes a folder for TensorBoard: in it a folder with an event file for each RUN, in "
+    "single precision, as its scalars are.\n\n"
     "In place of RUN, the name of a study (optlab studies): html writes one self-contained page "
     "with question, protocol, charts and verdict (needs: pip install 'optlab[figures]'), csv the "
     "value of each of its runs.\n\n"
@@ -57,11 +59,11 @@ def export(
         str,
         typer.Option(
             "--format",
-            metavar="csv|parquet|html|python|notebook|safetensors",
+            metavar="csv|parquet|tensorboard|html|python|notebook|safetensors",
             help="What to write.",
         ),
     ],
-    to: Annotated[Path, typer.Option("--to", metavar="PATH", help="The file to write.")],
+    to: Annotated[Path, typer.Option("--to", metavar="PATH", help="The file or folder to write.")],
     population: Annotated[
         bool,
         typer.Option("--population", help="All runs that were trained together with RUN."),

@@ -10,6 +10,7 @@ import struct
 from datetime import UTC, datetime
 from pathlib import Path
 
+from optlab.core.crc32c import masked
 from optlab.outside.foreign_runs.growing_files import (
     GIVEN_UP,
     key,
@@ -71,7 +72,7 @@ class TensorBoardSource(RunSource):
             content = read_from(path, offset)
             records, passed, sound = _records(content)
             for event, check in records:
-                if _masked(event) != check or not _add(event, found):
+                if masked(event) != check or not _add(event, found):
                     skipped += len(event)
             seen[key(path.name)] = offset + passed if sound else GIVEN_UP
             if not sound:
@@ -92,7 +93,7 @@ def _records(content: bytes) -> tuple[list[tuple[bytes, int]], int, bool]:
     at = 0
     while len(content) - at >= _HEAD:
         length, check = struct.unpack_from("<QI", content, at)
-        if _masked(content[at : at + 8]) != check:
+        if masked(content[at : at + 8]) != check:
             return records, at, False
         end = at + _HEAD + length + _TAIL
         if end > len(content):
@@ -200,24 +201,3 @@ def _created(path: Path) -> str:
     except (Malformed, OverflowError, ValueError, OSError):
         return ""
     return ""
-
-
-def _masked(content: bytes) -> int:
-    """Return the checksum of TFRecords: CRC-32C, rotated and shifted."""
-    crc = 0xFFFF_FFFF
-    for byte in content:
-        crc = _TABLE[(crc ^ byte) & 0xFF] ^ (crc >> 8)
-    crc ^= 0xFFFF_FFFF
-    return (((crc >> 15) | (crc << 17)) + 0xA282_EAD8) & 0xFFFF_FFFF
-
-
-def _crc_table() -> list[int]:
-    table = []
-    for value in range(256):
-        for _ in range(8):
-            value = (value >> 1) ^ (0x82F6_3B78 if value & 1 else 0)  # noqa: PLW2901
-        table.append(value)
-    return table
-
-
-_TABLE = _crc_table()

@@ -9,12 +9,18 @@ from pathlib import Path
 from optlab.core.errors import InvalidInput
 from optlab.core.fields import did_you_mean
 from optlab.store import RunRecord, Store
-from optlab.store.export import csv, parquet
+from optlab.store.export import csv, parquet, tensorboard
 from optlab.store.export.table import Table, stack, tabulate
 from optlab.store.export.writing import check_target
 
-FORMATS: Mapping[str, Callable[[Table, Path], None]] = {"csv": csv.write, "parquet": parquet.write}
+FORMATS: Mapping[str, Callable[[Table, Path], None]] = {
+    "csv": csv.write,
+    "parquet": parquet.write,
+    "tensorboard": tensorboard.write,
+}
 """Format → the function that writes it."""
+_FOLDERS = ("tensorboard",)
+"""Formats that write a folder."""
 
 
 def export(
@@ -28,7 +34,7 @@ def export(
         store: with the runs.
         runs: an id, or a unique prefix of it; or several, with a column for the run.
         format: one of :data:`FORMATS`.
-        path: of the file.
+        path: of the file, or of the folder where the format writes one.
         force: whether an existing file is replaced.
 
     Returns:
@@ -45,7 +51,7 @@ def export(
             f"{', '.join(FORMATS)}.",
             "format",
         )
-    check_target(path, force=force)
+    check_target(path, force=force, folder=format in _FOLDERS)
     if isinstance(runs, str):
         record = store.run(runs)
         table = tabulate(store.series(record.id), _about(record))
@@ -73,6 +79,7 @@ def _about(record: RunRecord) -> dict[str, str]:
         "title": record.title,
         "status": record.status,
         "reason": record.reason,
+        "created": record.created,
         "steps": str(record.steps),
         "theta_sha256": record.theta_sha256,
         "experiment": record.experiment,
