@@ -256,8 +256,15 @@ def forget(name: str, kind: str = MODEL) -> str:
 
 
 def _write(kind: str, tables: list[Any]) -> None:
+    content = tomli_w.dumps({"format": FORMAT, kind: tables}).encode()
+    if len(content) > LARGEST_DOCUMENT:
+        raise StoreError(
+            f"{place(kind)}, the list of your own {kind}s, would be larger than "
+            f"{LARGEST_DOCUMENT // 1024} KiB; forget some of them first, or install a package whose "
+            "files are not to be listed."
+        )
     paths.writable_home()
-    write_atomically(place(kind), tomli_w.dumps({"format": FORMAT, kind: tables}).encode())
+    write_atomically(place(kind), content)
 
 
 def document(registration: Registration) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from optlab.catalogue.optimizers._bridge import own, trial
 from optlab.catalogue.optimizers._bridge.foreign import ForeignPopulation
 from optlab.catalogue.optimizers._bridge.foreign_rules import ClosureRule
 from optlab.core import registry
-from optlab.core.errors import InvalidInput
+from optlab.core.errors import InvalidInput, StoreError
 from optlab.entry import main
 from optlab.experiment import Experiment
 from optlab.outside.own_models import records, sources
@@ -391,3 +391,14 @@ def test_that_the_command_registers_lists_and_forgets(
 def test_that_the_trial_is_of_two_different_runs() -> None:
     start = trial.Problem("float64").start
     assert start.shape[0] == 2 and not torch.equal(start[0], start[1])
+
+
+def test_that_a_list_too_large_to_be_read_again_is_not_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done = registered(tmp_path, NUMBERS)
+    size = records.place(records.OPTIMIZER).stat().st_size
+    monkeypatch.setattr(records, "LARGEST_DOCUMENT", size + 10)
+    with pytest.raises(StoreError, match=r"would be larger than .* forget some of them first"):
+        registered(tmp_path, NUMBERS, "another")
+    assert records.read(records.OPTIMIZER) == (done.registration,)
