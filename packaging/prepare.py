@@ -327,6 +327,12 @@ def prepare_environment(environment: Environment, dev: bool, choice: str) -> Non
         ["--no-build-isolation", "-c", str(held), "-e", f"{ROOT}[{'dev' if dev else 'gui'}]"],
         failed,
     )
+    # Pip compiles what it copies, but an editable install is read from here. Where the interpreter
+    # may not write bytecode, every start would compile these modules anew.
+    run(
+        [str(environment.python), "-m", "compileall", "-q", str(ROOT / "optlab")],
+        "The modules of OptLab could not be compiled",
+    )
     environment.remember(wanted)
 
 

@@ -30,6 +30,8 @@ from typing import Any
 import psutil
 import pytest
 
+from tests.forked_workers import fork_workers
+
 if os.environ.get("OPTLAB_TEST_X") != "1":
     os.environ["QT_QPA_PLATFORM"] = "offscreen"
 # As optlab.core.lazy sets it, for tests that import torch before OptLab does: spinning threads
@@ -203,6 +205,17 @@ _EXIT_STATUS = pytest.StashKey[int]()
 _LOGGERS = (logging.getLogger(), logging.getLogger("optlab"))
 """OptLab's own logger does not propagate once it writes to a file."""
 _LEFT_RUNNING: list[threading.Thread] = []
+_SPAWNING = ("tests/unit/runners/", "tests/end_to_end/", "tests/benchmarks/", "tests/soak/")
+"""The folders whose tests start workers as users do."""
+
+
+def pytest_collection_finish() -> None:
+    """Set the tests themselves, some million objects, apart from what the collector looks through.
+
+    It looks twice a test of the window for timers, and each full collection goes through them all.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
@@ -223,6 +236,14 @@ def _picture_before(request: pytest.FixtureRequest) -> None:
     if _application() is not None:
         picture.windows = set(_windows())
         picture.timers = set(_active_timers())
+
+
+@pytest.fixture(autouse=True)
+def _workers_at_once(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fork workers, but where it matters how they are started."""
+    folder = request.path.relative_to(request.config.rootpath).as_posix()
+    if sys.platform == "linux" and not folder.startswith(_SPAWNING):
+        fork_workers(monkeypatch)
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
@@ -315,9 +336,11 @@ def _stray_processes(picture: _Picture, deadline: float) -> list[str]:
         for process in _processes()
         if process not in picture.processes and not _is_ended(process)
     ]
-    # multiprocessing starts one tracker for the whole session; it ends with it.
+    # multiprocessing starts one tracker and one server for the whole session; they end with it.
     new = [
-        process for process in new if "multiprocessing.resource_tracker" not in _command(process)
+        process
+        for process in new
+        if "multiprocessing.resource_tracker" not in _command(process) and not _is_server(process)
     ]
     _, alive = psutil.wait_procs(new, timeout=max(0.0, deadline - time.monotonic()))
     found = [f"running process: {process.pid} {_command(process)}" for process in alive]
@@ -328,6 +351,11 @@ def _stray_processes(picture: _Picture, deadline: float) -> list[str]:
             continue
     psutil.wait_procs(alive, timeout=5)
     return found
+
+
+def _is_server(process: psutil.Process) -> bool:
+    """Whether workers are forked from it (:mod:`tests.forked_workers`), which have its command."""
+    return "multiprocessing.forkserver" in _command(process) and process.ppid() == os.getpid()
 
 
 def _is_ended(process: psutil.Process) -> bool:
@@ -389,6 +417,11 @@ def _windows() -> dict[int, str]:
     }
 
 
+def _with_subclasses(kind: type) -> set[type]:
+    """Return ``kind`` and all classes derived from it."""
+    return {kind}.union(*(_with_subclasses(derived) for derived in kind.__subclasses__()))
+
+
 def _active_timers() -> dict[int, str]:
     """Address of the C++ object → description, of each QTimer that runs and does not belong to a
     window that is still there.
@@ -402,10 +435,9 @@ def _active_timers() -> dict[int, str]:
         for timer in top.findChildren(core.QTimer)
     ]
     # Those that only Python holds have no owner to ask; the collector's list has them all.
+    kinds = _with_subclasses(core.QTimer)
     known = [
-        thing
-        for thing in gc.get_objects()
-        if issubclass(type(thing), core.QTimer) and shiboken6.isValid(thing)
+        thing for thing in gc.get_objects() if type(thing) in kinds and shiboken6.isValid(thing)
     ]
     held = {shiboken6.getCppPointer(timer)[0] for timer in owned}
     active = [

@@ -34,7 +34,7 @@ class Theme:
         base: background of fields, tables and plots.
         text, muted: text, and text of less weight.
         accent, on_accent: background and text of primary buttons.
-        error: error messages.
+        error, good: error messages, and what is confirmed.
         error_ground, note_ground: backgrounds of banners.
         border: separators.
         edge: outlines of what can be edited, with a contrast of 3 to 1 to the background.
@@ -49,6 +49,7 @@ class Theme:
     accent: str
     on_accent: str
     error: str
+    good: str
     error_ground: str
     note_ground: str
     border: str
@@ -65,6 +66,7 @@ LIGHT = Theme(
     accent="#0a66c2",
     on_accent="#ffffff",
     error="#b3261e",
+    good="#1a7f37",
     error_ground="#fdecea",
     note_ground="#e8f1fb",
     border="#d0d7de",
@@ -80,6 +82,7 @@ DARK = Theme(
     accent="#58a6ff",
     on_accent="#0b1520",
     error="#ff8a80",
+    good="#4cc46a",
     error_ground="#3a1d1c",
     note_ground="#18293d",
     border="#363b44",
@@ -283,6 +286,10 @@ def style_sheet(theme: Theme) -> str:
         background: {theme.note_ground}; border: 1px solid {theme.border}; border-radius: 6px;
     }}
     QFrame#banner[problem="true"] {{ background: {theme.error_ground}; }}
+    QToolButton[popupMode="2"] {{ padding-right: 14px; }}
+    QToolButton::menu-indicator {{
+        subcontrol-origin: padding; subcontrol-position: right center; right: 2px;
+    }}
     QToolButton#sectionHead {{
         font-weight: 600; border: none; padding: 6px 4px; text-align: left; color: {theme.text};
     }}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from optlab.catalogue.optimizers.base import Optimizer
+from optlab.core.hyperparameters import Hyperparameters
 
 
 def momentum_of(optimizer: Optimizer) -> float:
@@ -15,8 +16,13 @@ def looks_ahead(optimizer: Optimizer) -> bool:
     return type(optimizer).point is not Optimizer.point
 
 
-def edge_factor(optimizer: Optimizer) -> float:
-    """Return the largest stable ελ: 2(1 + α), and less by a factor of 1 + 2α when looking ahead."""
-    momentum = momentum_of(optimizer)
-    factor = 2.0 * (1.0 + momentum)
-    return factor / (1.0 + 2.0 * momentum) if looks_ahead(optimizer) else factor
+def edge_factor(optimizer: Optimizer) -> float | None:
+    """Return the largest stable ελ of a rule whose steps follow the gradient at its rate.
+
+    Returns:
+        None for any other rule, as one that scales each parameter or chooses its rate itself.
+    """
+    if not optimizer.along_gradient:
+        return None
+    factor = optimizer.largest_stable(Hyperparameters(**optimizer.values()))
+    return None if factor is None else float(factor)

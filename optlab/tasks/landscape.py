@@ -238,7 +238,8 @@ class SpectrumTask(OnStoredRun):
         )
         estimate = trace_of(hessian)
         optimizer = experiment_of(self.run_id).optimizer
-        rate = getattr(optimizer, "lr", None) if optimizer.along_gradient else None
+        factor = edge_factor(optimizer)
+        rate = None if factor is None else getattr(optimizer, "lr", None)
         empty = np.zeros(0)
         whole = full_spectrum_of(hessian) if parameters <= MAX_WHOLE_SPECTRUM else None
         first = SpectrumResult(
@@ -256,7 +257,7 @@ class SpectrumTask(OnStoredRun):
             None if whole is None else int(whole.negative[0]),
             None if whole is None else int(whole.zero[0]),
             rate,
-            edge_factor(optimizer),
+            2.0 if factor is None else factor,
             empty if whole is None else whole.values[0].numpy(),
         )
         yield first

@@ -105,6 +105,7 @@ class Group:
             ``[len(rows), 1]``.
         state: see above; every tensor has a leading run axis.
         memories: what the schedules of the rows remember of the evaluations.
+        simple: whether the state is the rule's own alone, and no gradient is stale.
     """
 
     def __init__(
@@ -145,7 +146,7 @@ class Group:
         self.delays = [member.delay for member in members]
         self._max_delay = max(delay.longest() for delay in self.delays)
         self._keeps_best = members[0].stopping.keeps_best
-        self._simple = not self.averaging.active and self._max_delay == 0 and not self._keeps_best
+        self.simple = not self.averaging.active and self._max_delay == 0 and not self._keeps_best
         self.h = _columns([member.optimizer for member in members], theta)
         self.h.layout = self._layout
         self.clip_h = _columns([member.clipping for member in members], theta)
@@ -186,6 +187,14 @@ class Group:
             setattr(self._hyperparameters(column.section), column.name, values)
         return rates
 
+    def varying(self) -> Iterator[tuple[str, Hyperparameters, str]]:
+        """Yield what :meth:`schedule` sets: section, hyperparameters, name of a field."""
+        yield "optimizer", self.h, "step"
+        if not self._constant:
+            yield "optimizer", self.h, "lr"
+        for column in self._scheduled:
+            yield column.section, self._hyperparameters(column.section), column.name
+
     def observe(self, values: Mapping[str, Sequence[float]]) -> None:
         """Show an evaluation to the schedules that watch: series → value of every run."""
         if self._watching:
@@ -208,7 +217,7 @@ class Group:
 
     def point(self, theta: torch.Tensor, step: int) -> torch.Tensor:
         """Return the points ``[len(rows), P]`` of the group's gradients, from its ``theta``."""
-        return self.optimizer.point(self._stale(theta, step), self._own(), self.h)
+        return self.optimizer.point(self._stale(theta, step), self.own_state(), self.h)
 
     def clip(self, g: torch.Tensor, norm: torch.Tensor) -> torch.Tensor:
         """Return gradients ``g`` ``[len(rows), P]`` of norms ``[len(rows)]`` after clipping."""
@@ -220,7 +229,7 @@ class Group:
         Args:
             theta: ``[len(rows), P]``. g: gradients after clipping, of the same shape.
         """
-        after, own = self.optimizer.update(theta, g, self._own(), self.h)
+        after, own = self.optimizer.update(theta, g, self.own_state(), self.h)
         return after, self._with_strategies(theta, after, own)
 
     def clipped(self, g: torch.Tensor, norm: torch.Tensor) -> torch.Tensor:
@@ -246,7 +255,7 @@ class Group:
             theta: ``[len(rows), P]``.
         """
         assert isinstance(self.optimizer, ObjectiveOptimizer)
-        outcome = self.optimizer.step(theta, objective, self._own(), self.h)
+        outcome = self.optimizer.step(theta, objective, self.own_state(), self.h)
         return dataclasses.replace(
             outcome, state=self._with_strategies(theta, outcome.theta, outcome.state)
         )
@@ -263,12 +272,14 @@ class Group:
         """
         if self.averaging.active:
             return self.state[f"{AVERAGING}average"]
-        return self.optimizer.average(self._own())
+        return self.optimizer.average(self.own_state())
 
     def shown_point(self, theta: torch.Tensor) -> torch.Tensor | None:
         """Return where the next gradient is evaluated, if it is recorded, ``[len(rows), P]``."""
         return (
-            self.optimizer.point(theta, self._own(), self.h) if self.optimizer.shows_point else None
+            self.optimizer.point(theta, self.own_state(), self.h)
+            if self.optimizer.shows_point
+            else None
         )
 
     def best(self, run: int) -> torch.Tensor:
@@ -289,16 +300,16 @@ class Group:
         }
         return sections[section]
 
-    def _own(self) -> State:
+    def own_state(self) -> State:
         """Return the rule's own entries."""
         return (
             self.state
-            if self._simple
+            if self.simple
             else {name: value for name, value in self.state.items() if is_own(name)}
         )
 
     def _with_strategies(self, theta: torch.Tensor, after: torch.Tensor, own: State) -> State:
-        if self._simple:
+        if self.simple:
             return own
         state = dict(own)
         if self.averaging.active:

@@ -38,8 +38,11 @@ class LiveValues:
         for path, value in values.items():
             self._put(run, self._changed[run].with_value(path, value))
 
-    def set(self, path: str, value: float, run: int | None) -> None:
+    def set(self, path: str, value: float, run: int | None) -> float:
         """Change a field of one run or (None) of all.
+
+        Returns:
+            The value as the field has it: a whole number where the field has whole numbers.
 
         Raises:
             InvalidInput: the field cannot be changed during a run, or the value is not allowed.
@@ -56,11 +59,11 @@ class LiveValues:
                     f"{path} cannot be changed during a run; these can: {', '.join(live)}.",
                     path,
                 )
-            changed[member] = self._changed[member].with_value(
-                path, int(value) if live[path].kind == "integer" else float(value)
-            )
+            value = int(value) if live[path].kind == "integer" else float(value)
+            changed[member] = self._changed[member].with_value(path, value)
         for member, experiment in changed.items():
             self._put(member, experiment)
+        return value
 
     def _put(self, run: int, experiment: Experiment) -> None:
         self._changed[run] = experiment

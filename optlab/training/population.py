@@ -17,7 +17,7 @@ from collections.abc import Hashable, Mapping, Sequence
 from typing import NamedTuple
 
 from optlab.catalogue.continuation.base import Continuation
-from optlab.catalogue.instruments.base import INSTRUMENTS
+from optlab.catalogue.instruments.base import INSTRUMENTS, Stability
 from optlab.catalogue.optimizers.base import State
 from optlab.core.errors import InvalidInput
 from optlab.core.lazy import torch
@@ -27,6 +27,7 @@ from optlab.objective.batch_objective import WholeGradient
 from optlab.objective.objective import Objective
 from optlab.training.decay_schedule import DecaySchedule, its_schedules
 from optlab.training.groups import Begun, Group, Member, groups
+from optlab.training.stability import stability_of
 from optlab.training.stepping import ProposedStep, Stepper
 
 _WHOLE_SECTIONS = (*SHARED_SECTIONS, INSTRUMENTS)
@@ -126,6 +127,22 @@ class Population:
         self._set_decay()  # another population may have used the objective since
         return self._stepper.propose(self.theta, self.step, x, y)
 
+    def propose_at(
+        self, theta: torch.Tensor, x: torch.Tensor, y: torch.Tensor, rates: list[float]
+    ) -> ProposedStep:
+        """Compute the next step from ``theta`` ``[R, P]``, when :meth:`rates` has set its rates."""
+        return self._stepper.propose_at(theta, self.step, x, y, rates)
+
+    def begin_step(self) -> list[float]:
+        """Set what differs from step to step; return the learning rates, one a run."""
+        self._set_decay()  # another population may have used the objective since
+        return self.rates()
+
+    @property
+    def repeats(self) -> bool:
+        """Whether all steps consist of the same operations, as far as is known beforehand."""
+        return self._decay is None and self._stepper.repeats
+
     def accepts(self, proposed: ProposedStep) -> torch.Tensor:
         """Return, per run, whether its rule can use the gradient of a step: ``[R]`` of type bool.
 
@@ -216,6 +233,10 @@ class Population:
     def rates(self) -> list[float]:
         """Return the learning rates of the next step, one a run."""
         return self._stepper.rates(self.step)
+
+    def stability(self) -> Stability | None:
+        """Return up to which curvature the rules are stable; see :func:`stability_of`."""
+        return stability_of(self.groups, self.theta, self.step)
 
     def refresh(self, members: Sequence[Member]) -> None:
         """Read the hyperparameters again from changed members."""

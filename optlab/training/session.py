@@ -10,6 +10,7 @@ import functools
 import math
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from optlab.catalogue.measures.norms import FullGradientNorm
 from optlab.core.errors import InvalidInput
@@ -92,6 +93,7 @@ def session(
     """
     keep_freed_memory()
     trainer = Trainer(experiments, snapshots, ranks=ranks)
+    trainer.capture_steps()
     yield from _Session(trainer, controls, snapshots).timed_events()
 
 
@@ -270,7 +272,7 @@ class _Session:
                 yield from self._keep("asked")
             case SetValue(path=path, value=value, run=run):
                 try:
-                    trainer.set_value(path, value, run)
+                    message = replace(message, value=trainer.set_value(path, value, run))
                     self._changed = True
                 except InvalidInput as error:
                     problem = str(error)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 from PySide6.QtCore import QRect, Qt
-from PySide6.QtGui import QColor, QImage
+from PySide6.QtGui import QColor, QImage, QPalette
 from PySide6.QtWidgets import (
     QApplication,
     QCheckBox,
@@ -25,6 +25,8 @@ from PySide6.QtWidgets import (
 from pytestqt.qtbot import QtBot
 
 from optlab.gui import theme
+from optlab.gui.studies.study_list import StudyList
+from optlab.tasks.studies import StudyEntry
 
 NEEDED = 3.0
 """Contrast of what shows a control and its state: WCAG 2.2, success criterion 1.4.11."""
@@ -143,3 +145,31 @@ def test_that_a_box_is_seen(
         image, area = box_alone(button)
     assert area.width() > 8
     assert contrast(image, area) >= NEEDED
+
+
+@pytest.mark.parametrize("choice", ["light", "dark"])
+def test_that_verdicts_are_read_and_told_apart_after_a_change_of_the_theme(
+    qtbot: QtBot, themed: None, choice: theme.ThemeName
+) -> None:
+    titles = {"supported": "good", "contradicted": "error", "undecided": "muted"}
+    listed = StudyList()
+    qtbot.addWidget(listed)
+    listed.show_entries([StudyEntry("claim", key, key, verdict=key) for key in titles])
+    theme.choose(choice)
+    colors = theme.current()
+    ground = luminance(QColor(colors.base))
+    delegate = listed.tree.itemDelegate()
+    seen = set()
+    for group in range(listed.tree.topLevelItemCount()):
+        parent = listed.tree.topLevelItem(group)
+        assert parent is not None
+        for row in range(parent.childCount()):
+            index = listed.tree.indexFromItem(parent.child(row), 1)
+            option = QStyleOptionViewItem()
+            delegate.initStyleOption(option, index)
+            color = option.palette.color(QPalette.ColorRole.Text)
+            assert color == QColor(getattr(colors, titles[index.data()]))
+            one, two = sorted((ground, luminance(color)))
+            assert (two + 0.05) / (one + 0.05) >= 4.5, "contrast of text: WCAG 2.2, 1.4.3"
+            seen.add(color.name())
+    assert len(seen) == len(titles)

@@ -100,6 +100,19 @@ class Ends:
 
 
 @dataclass(frozen=True)
+class Stability:
+    """Up to which curvature the rules that run are stable on a quadratic, at their present rates.
+
+    Attributes:
+        largest: the largest stable eigenvalue ``[R]`` of D⁻¹H; NaN for a rule without a bound.
+        preconditioner: D, ``[R, P]``, one where a rule has none; None where no rule has one.
+    """
+
+    largest: torch.Tensor
+    preconditioner: torch.Tensor | None
+
+
+@dataclass(frozen=True)
 class Setting:
     """Properties of an experiment that are known before it starts, for :meth:`Instrument.refusal`.
 
@@ -162,6 +175,10 @@ class StepContext(Protocol):
         """Return for each run a number that it shares with the runs of the same data and loss."""
 
     @property
+    def stability(self) -> Stability | None:
+        """Return where the rules are stable; None before the first step, or without any bound."""
+
+    @property
     def gradient(self) -> torch.Tensor:
         """Return the gradient ``[R, P]`` of the objective on the batch at ``theta``."""
 
@@ -187,6 +204,7 @@ class StepContext(Protocol):
         tolerance: float,
         most: int,
         examples: int,
+        preconditioner: torch.Tensor | None = None,
     ) -> Ends:
         """Compute extreme eigenvalues of the Hessian at ``theta``.
 
@@ -198,6 +216,8 @@ class StepContext(Protocol):
             most: Hessian products to compute at most.
             examples: how many of the first training examples the Hessian is computed on; 0 for the
                 batch.
+            preconditioner: D ``[R, P]``, positive; then the eigenvalues are those of D⁻¹H, and the
+                vectors those of D^−½HD^−½, which has the same ones.
         """
 
     def eigenvalues(self, examples: int) -> torch.Tensor:

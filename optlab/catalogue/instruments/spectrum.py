@@ -17,6 +17,7 @@ from optlab.core.lazy import torch
 
 _MAX_EXACT_PARAMETERS = 600
 """P up to which a reading computes all eigenvalues."""
+_STABILITY = "Edge of stability"
 _MAX_PRODUCTS = 300
 """Hessian products that a reading may compute."""
 
@@ -32,6 +33,11 @@ class Spectrum(Instrument):
 
     For models of up to 600 parameters the share of negative eigenvalues is reported, too; it shows
     whether a critical point is a minimum, a saddle or a maximum.
+
+    For rules with a bound of stability, the curvature that the bound is for is recorded beside it:
+    2/ε for gradient descent, (2 + 2α)/ε with momentum, less by a factor of 1 + 2α with Nesterov's,
+    and 38/ε for Adam's default, there for the Hessian preconditioned as its steps are. Training on
+    all examples tends to raise the curvature until it hovers at the bound.
     """
 
     name: ClassVar[str] = "spectrum"
@@ -41,12 +47,14 @@ class Spectrum(Instrument):
     rule: ClassVar[tuple[str, ...]] = (
         r"H v_i = \lambda_i v_i,\quad \lambda_1 \geq \lambda_2 \geq \dots \geq \lambda_P,\quad "
         r"\epsilon_\text{max} = \frac{2}{\lambda_1}",
+        r"D^{-1} H v = \lambda v,\quad \lambda \leq \frac{2}{\epsilon}\ \text{without momentum}",
         r"\text{trace:}\quad \text{tr}\, H \approx \text{mean}\ z^\top H z,\quad "
         r"z \in \left\{ -1, 1 \right\}^P",
     )
     symbols: ClassVar[dict[str, str]] = {
         "H": "Hessian of the objective, including weight decay",
         "z": "random signs",
+        "D": "what the rule divides the gradient of each parameter by, as Adam does; else 1",
         "P": "number of parameters",
     }
     source: ClassVar[str] = (
@@ -57,6 +65,8 @@ class Spectrum(Instrument):
         Quantity("top", "Largest eigenvalues", vector=True),
         Quantity("bottom", "Smallest eigenvalues", vector=True),
         Quantity("largest_rate", "Rate limit 2/λ₁", log=True),
+        Quantity("curvature", "Largest eigenvalue of D⁻¹H", axis=_STABILITY),
+        Quantity("stable", "Largest stable one", axis=_STABILITY),
         Quantity("trace", "Trace"),
         Quantity("trace_error", "Standard error of the trace"),
         Quantity("negative_share", "Share of negative eigenvalues"),
@@ -141,7 +151,31 @@ class Spectrum(Instrument):
             )
         if context.layout.total <= _MAX_EXACT_PARAMETERS:
             series["negative_share"] = self._negative(context.eigenvalues(self.examples))
+        series |= self._edge(context, largest, memory)
         return Reading(series)
+
+    def _edge(
+        self, context: StepContext, largest: torch.Tensor, memory: dict[str, Any]
+    ) -> dict[str, torch.Tensor | Named]:
+        """Return the curvature that limits the rule, and the largest stable one, both ``[R]``."""
+        stability = context.stability
+        if stability is None:
+            return {}
+        curvature = largest
+        if stability.preconditioner is not None:
+            ends = context.ends(
+                1,
+                0,
+                start=memory.get("preconditioned"),
+                tolerance=self.tolerance,
+                most=_MAX_PRODUCTS,
+                examples=self.examples,
+                preconditioner=stability.preconditioner,
+            )
+            if bool(torch.isfinite(ends.vectors).all()):
+                memory["preconditioned"] = ends.vectors
+            curvature = ends.top[:, 0]
+        return {"curvature": curvature, "stable": stability.largest}
 
     def cost(self) -> str:
         count = self.top + self.bottom
@@ -149,7 +183,8 @@ class Spectrum(Instrument):
         low, high = 5 + 5 * count, 20 + 20 * count
         return (
             f"{low} to {high} plain steps on batches of the training's size{more}, depending on "
-            "how far apart the eigenvalues lie"
+            "how far apart the eigenvalues lie, and 10 to 40 more for a rule that divides the "
+            "gradient of each parameter"
         )
 
     @staticmethod

@@ -63,6 +63,14 @@ class AdaGrad(Optimizer):
         return {"r": torch.zeros_like(theta)}
 
     @staticmethod
+    def largest_stable(h: Hyperparameters) -> torch.Tensor | float | None:
+        return 2.0
+
+    @staticmethod
+    def preconditioner(state: State, h: Hyperparameters) -> torch.Tensor | None:
+        return state["r"].sqrt().add_(h.eps)
+
+    @staticmethod
     def update(
         theta: torch.Tensor, g: torch.Tensor, state: State, h: Hyperparameters
     ) -> tuple[torch.Tensor, State]:

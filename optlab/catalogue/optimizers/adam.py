@@ -69,6 +69,16 @@ class Adam(Optimizer):
         return {"s": torch.zeros_like(theta), "r": torch.zeros_like(theta)}
 
     @staticmethod
+    def largest_stable(h: Hyperparameters) -> torch.Tensor | float | None:
+        largest: torch.Tensor | float = (2.0 + 2.0 * h.beta1) / (1.0 - h.beta1)
+        return largest
+
+    @staticmethod
+    def preconditioner(state: State, h: Hyperparameters) -> torch.Tensor | None:
+        root = (state["r"] / (1.0 - h.beta2**h.step)).sqrt_()
+        return root.add_(h.eps).mul_(1.0 - h.beta1**h.step)
+
+    @staticmethod
     def update(
         theta: torch.Tensor, g: torch.Tensor, state: State, h: Hyperparameters
     ) -> tuple[torch.Tensor, State]:

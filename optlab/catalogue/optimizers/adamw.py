@@ -74,6 +74,18 @@ class AdamW(Optimizer):
         return {"s": torch.zeros_like(theta), "r": torch.zeros_like(theta)}
 
     @staticmethod
+    def largest_stable(h: Hyperparameters) -> torch.Tensor | float | None:
+        # The decay takes a part of the step of 2 that a sign change needs.
+        left = 2.0 - h.lr * h.weight_decay
+        largest: torch.Tensor | float = left * (1.0 + h.beta1) / (1.0 - h.beta1)
+        return largest
+
+    @staticmethod
+    def preconditioner(state: State, h: Hyperparameters) -> torch.Tensor | None:
+        root = (state["r"] / (1.0 - h.beta2**h.step)).sqrt_()
+        return root.add_(h.eps).mul_(1.0 - h.beta1**h.step)
+
+    @staticmethod
     def update(
         theta: torch.Tensor, g: torch.Tensor, state: State, h: Hyperparameters
     ) -> tuple[torch.Tensor, State]:

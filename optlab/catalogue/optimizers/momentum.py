@@ -92,6 +92,11 @@ class Momentum(Optimizer):
         return {"v": torch.zeros_like(theta)}
 
     @staticmethod
+    def largest_stable(h: Hyperparameters) -> torch.Tensor | float | None:
+        largest: torch.Tensor | float = 2.0 + 2.0 * h.momentum
+        return largest
+
+    @staticmethod
     def update(
         theta: torch.Tensor, g: torch.Tensor, state: State, h: Hyperparameters
     ) -> tuple[torch.Tensor, State]:

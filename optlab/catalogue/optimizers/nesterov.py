@@ -94,6 +94,11 @@ class Nesterov(Optimizer):
         return theta if h.form == "torch" else theta + h.momentum * state["v"]
 
     @staticmethod
+    def largest_stable(h: Hyperparameters) -> torch.Tensor | float | None:
+        largest: torch.Tensor | float = (2.0 + 2.0 * h.momentum) / (1.0 + 2.0 * h.momentum)
+        return largest
+
+    @staticmethod
     def update(
         theta: torch.Tensor, g: torch.Tensor, state: State, h: Hyperparameters
     ) -> tuple[torch.Tensor, State]:

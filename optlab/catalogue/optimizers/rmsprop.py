@@ -84,6 +84,15 @@ class RMSProp(Optimizer):
         return {"r": torch.zeros_like(theta)}
 
     @staticmethod
+    def largest_stable(h: Hyperparameters) -> torch.Tensor | float | None:
+        return 2.0
+
+    @staticmethod
+    def preconditioner(state: State, h: Hyperparameters) -> torch.Tensor | None:
+        r = state["r"]
+        return r.sqrt().add_(h.eps) if h.form == "torch" else (h.eps + r).sqrt_()
+
+    @staticmethod
     def update(
         theta: torch.Tensor, g: torch.Tensor, state: State, h: Hyperparameters
     ) -> tuple[torch.Tensor, State]:

@@ -76,6 +76,15 @@ class RMSPropNesterov(Optimizer):
         return theta + ahead
 
     @staticmethod
+    def largest_stable(h: Hyperparameters) -> torch.Tensor | float | None:
+        largest: torch.Tensor | float = (2.0 + 2.0 * h.momentum) / (1.0 + 2.0 * h.momentum)
+        return largest
+
+    @staticmethod
+    def preconditioner(state: State, h: Hyperparameters) -> torch.Tensor | None:
+        return (h.eps + state["r"]).sqrt_()
+
+    @staticmethod
     def update(
         theta: torch.Tensor, g: torch.Tensor, state: State, h: Hyperparameters
     ) -> tuple[torch.Tensor, State]:

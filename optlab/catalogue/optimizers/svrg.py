@@ -71,6 +71,10 @@ class SVRG(ObjectiveOptimizer):
         return {"anchor": theta.clone(), "mean": torch.zeros_like(theta)}
 
     @staticmethod
+    def largest_stable(h: Hyperparameters) -> torch.Tensor | float | None:
+        return 2.0
+
+    @staticmethod
     def step(
         theta: torch.Tensor, objective: Objective, state: State, h: Hyperparameters
     ) -> Outcome:

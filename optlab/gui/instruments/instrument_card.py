@@ -39,6 +39,15 @@ _UNBOUNDED = 2**24 - 1
 """Qt's largest height."""
 
 
+def _invitation(instrument: type[Instrument]) -> PlainLabel:
+    label = PlainLabel(f"{sentence(instrument)} Tick the box to measure it.")
+    label.setProperty("role", "muted")
+    label.setWordWrap(True)
+    label.setContentsMargins(10, 0, 10, 0)
+    label.hide()
+    return label
+
+
 class InstrumentCard(QFrame):
     """An editor and display of one instrument.
 
@@ -73,6 +82,8 @@ class InstrumentCard(QFrame):
         self.problem.setProperty("role", "problem")
         self.problem.setWordWrap(True)
         self.problem.hide()
+        self.about = _invitation(instrument)
+        self._own = False
         self.tabs = QTabWidget()
         self.tabs.setDocumentMode(True)
         self.tabs.setFixedHeight(_PLOT_HEIGHT)
@@ -91,7 +102,7 @@ class InstrumentCard(QFrame):
         layout.setContentsMargins(1, 1, 1, 6)
         layout.setSpacing(4)
         layout.addLayout(head)
-        for widget in (self.form, self.problem, self.tabs):
+        for widget in (self.form, self.problem, self.about, self.tabs):
             layout.addWidget(widget)
         self._column = layout
         self._room = QSpacerItem(0, 0, vData=QSizePolicy.Policy.Expanding)
@@ -144,7 +155,9 @@ class InstrumentCard(QFrame):
     def set_own_tile(self, own: bool) -> None:
         """Fill a tile of the board, without the frame that it has among other cards."""
         self.setObjectName("card" if own else "tile")
+        self._own = own
         self.tile_button.setVisible(not own)
+        self.about.setVisible(own and not self.on)
         if own:
             self.tabs.setMinimumHeight(_MIN_PLOT_HEIGHT)
             self.tabs.setMaximumHeight(_UNBOUNDED)
@@ -245,6 +258,7 @@ class InstrumentCard(QFrame):
         if self.on:
             self.plots  # noqa: B018 - builds the plots
         self.tabs.setVisible(self.on)
+        self.about.setVisible(self._own and not self.on)
 
     def _edited(self) -> None:
         self._show_schedule()

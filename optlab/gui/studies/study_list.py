@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from PySide6.QtCore import Qt, Signal
-from PySide6.QtGui import QBrush, QColor
 from PySide6.QtWidgets import (
     QHeaderView,
     QLineEdit,
@@ -16,8 +15,8 @@ from PySide6.QtWidgets import (
 )
 
 from optlab.core.printable import printable
-from optlab.gui import theme
 from optlab.gui.plain_text import plain
+from optlab.gui.studies.verdict_delegate import VerdictDelegate
 from optlab.tasks.studies import EntryKind, StudyEntry
 
 GROUPS: dict[EntryKind, str] = {
@@ -48,6 +47,7 @@ class StudyList(QWidget):
         self.tree.setHeaderLabels(["What is asked or stated", "Verdict"])
         self.tree.setRootIsDecorated(True)
         self.tree.setUniformRowHeights(True)
+        self.tree.setItemDelegate(VerdictDelegate(self.tree))
         self.tree.setIndentation(14)
         header = self.tree.header()
         header.setStretchLastSection(False)
@@ -138,6 +138,4 @@ def _item(entry: StudyEntry) -> QTreeWidgetItem:
     item = QTreeWidgetItem([printable(title), printable(verdict)])
     item.setToolTip(0, plain(printable("\n".join(filter(None, (title, entry.note))), lines=True)))
     item.setData(0, _ENTRY, entry)
-    if not entry.verdict:
-        item.setForeground(1, QBrush(QColor(theme.current().muted)))
     return item

@@ -14,6 +14,7 @@ from optlab.studies.demonstrations._critical import Reached, reached, small_netw
 from optlab.studies.demonstrations._fits import rank_correlation, resampled
 from optlab.studies.demonstrations.base import (
     NO_PROGRESS,
+    Array,
     Axis,
     Cell,
     Demonstration,
@@ -173,7 +174,7 @@ class IndexAgainstCost(Demonstration):
                 lambda some: float(np.nan_to_num(rank_correlation(some[:, 0], some[:, 1]))),
                 rng,
             )
-            figures |= {"low": low, "high": high}
+            figures |= {"low": low, "high": high, "by_chance": self._by_chance(share, cost)}
             sentence += (
                 " The rank correlation of cost and share of negative eigenvalues is "
                 f"{correlation:.2f} (95% interval {low:.2f} to {high:.2f})."
@@ -201,6 +202,11 @@ class IndexAgainstCost(Demonstration):
             "Critical points", Axis("share of negative eigenvalues"), Axis("J"), scatters=scatters
         )
         return DemonstrationResult(table(headings, rows), (plot,), sentence, figures, done)
+
+    def _by_chance(self, share: Array, cost: Array) -> float:
+        """Return the rank correlation where each point gets the cost of one drawn at random."""
+        rng = numpy_generator(self.seed, stream("index_against_cost/shuffled"))
+        return rank_correlation(share, rng.permutation(cost))
 
 
 def different(found: list[Reached]) -> list[Reached]:

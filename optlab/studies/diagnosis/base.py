@@ -15,6 +15,11 @@ from optlab.studies.stability import edge_factor
 Floats = NDArray[np.float64]
 MIN_READINGS = 3
 """Number of readings that a rule needs to say anything."""
+_HOVERING_READINGS = 5
+_HOVERING = 0.1
+"""How far from the edge, relative to it, the mean of the last readings of a hovering curvature is."""
+_SPREAD = 0.25
+"""How far single readings of a hovering curvature are at most."""
 
 
 @dataclass(frozen=True)
@@ -86,6 +91,20 @@ class StabilityEdge:
 
 
 @dataclass(frozen=True)
+class Hovering:
+    """A curvature that stays at the largest stable one.
+
+    Attributes:
+        ratio: mean of curvature over largest stable curvature. curvature: mean of it.
+        readings: how many were averaged.
+    """
+
+    ratio: float
+    curvature: float
+    readings: int
+
+
+@dataclass(frozen=True)
 class RunHistory:
     """The measurements of one run so far.
 
@@ -141,13 +160,34 @@ class RunHistory:
         Without λ₁ the curvature along the gradient, gᵀHg/gᵀg, bounds it from below. None if neither
         was measured, or if the optimizer's step is not a multiple of the gradient.
         """
-        optimizer, top = self.experiment.optimizer, self.last("spectrum.top")
-        if not optimizer.along_gradient:
+        factor, top = edge_factor(self.experiment.optimizer), self.last("spectrum.top")
+        if factor is None:
             return None
         curvature = float(top[0]) if len(top) else self._curvature_along_gradient()
         if not curvature > 0.0:
             return None
-        return StabilityEdge(edge_factor(optimizer) / curvature, curvature, bool(len(top)))
+        return StabilityEdge(factor / curvature, curvature, bool(len(top)))
+
+    def hovering(self) -> Hovering | None:
+        """Return the curvature if it hovers at the edge of stability (needs ``spectrum``).
+
+        It does where the last readings scatter around the edge. A curvature that passes it is on
+        one side of it before and after, and a run whose curvature stays beyond diverges.
+        """
+        names = ("spectrum.curvature", "spectrum.stable")
+        readings = [self.series.get(name, (None, np.zeros(0)))[1] for name in names]
+        count = min(len(one) for one in readings)
+        share = max(_HOVERING_READINGS, count // 5)
+        curvature, stable = (one[len(one) - min(share, count) :] for one in readings)
+        if len(curvature) < _HOVERING_READINGS or not (stable > 0.0).all():
+            return None
+        ratios = curvature / stable
+        if not np.isfinite(ratios).all() or not (np.abs(ratios - 1.0) <= _SPREAD).all():
+            return None
+        mean = float(ratios.mean())
+        if abs(mean - 1.0) > _HOVERING:
+            return None
+        return Hovering(mean, float(curvature.mean()), len(curvature))
 
     def _curvature_along_gradient(self) -> float:
         """Return the median of the last 20 readings, NaN if there are too few."""

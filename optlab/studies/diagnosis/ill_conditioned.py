@@ -14,8 +14,8 @@ _RECENT = 20
 def examine(history: RunHistory) -> Finding | None:
     """Return whether steps go uphill by their second-order estimate (needs ``conditioning``).
 
-    A rate above the edge of stability is the finding of ``rate_above_edge`` instead: it goes uphill
-    on a well-conditioned Hessian, too.
+    A rate above the edge of stability is the finding of ``rate_above_edge`` instead, and one at the
+    edge that of ``at_edge``: it goes uphill on a well-conditioned Hessian, too.
     """
     trouble, ghg, gg = (history.values(f"conditioning.{name}") for name in ("trouble", "ghg", "gg"))
     if len(trouble) < MIN_READINGS or not len(ghg) or not len(gg):
@@ -28,7 +28,7 @@ def examine(history: RunHistory) -> Finding | None:
     if of_gradient and not history.experiment.optimizer.along_gradient:
         return None
     rate, edge = history.rate or 0.0, history.stability_edge()
-    if edge is not None and rate > edge.rate:
+    if (edge is not None and rate > edge.rate) or history.hovering() is not None:
         return None
     first, second = rate * float(gg[-1]), 0.5 * rate**2 * float(ghg[-1])
     condition, spectrum = _condition(history)

@@ -8,10 +8,13 @@ from optlab.studies.diagnosis.base import Finding, Remedy, RunHistory, available
 def examine(history: RunHistory) -> Finding | None:
     """Return whether the rate is above the edge (needs ``spectrum`` or ``conditioning``).
 
-    It applies to optimizers whose step is a multiple of the gradient, with or without momentum.
+    It applies to optimizers whose step is a multiple of the gradient, with or without momentum. A
+    run that hovers at the edge is the finding of ``at_edge`` instead.
     """
     edge, rate = history.stability_edge(), history.rate
     if edge is None or rate is None or rate <= edge.rate:
+        return None
+    if history.hovering() is not None:
         return None
     safe = float(f"{0.5 * edge.rate:.2g}")
     live = history.is_live("optimizer.lr")

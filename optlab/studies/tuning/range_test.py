@@ -250,7 +250,8 @@ def _edge_by_growth(
     multiplies its component by −p, and the loss by p². On a quadratic p determines ελ, and λ the
     edge.
     """
-    if not optimizer.along_gradient or len(losses) < 2 or not losses[-1] > losses[-2] > 0.0:
+    factor = edge_factor(optimizer)
+    if factor is None or len(losses) < 2 or not losses[-1] > losses[-2] > 0.0:
         return math.inf
     p, rate = math.sqrt(losses[-1] / losses[-2]), float(rates[-2])
     momentum = momentum_of(optimizer)
@@ -258,7 +259,7 @@ def _edge_by_growth(
         product = 1.0 + p * p / ((1.0 + momentum) * p + momentum)
     else:
         product = 1.0 + momentum + p + momentum / p
-    return rate * edge_factor(optimizer) / product
+    return rate * factor / product
 
 
 def _steepest(log_rates: NDArray[np.float64], smooth: NDArray[np.float64], lowest: int) -> int:

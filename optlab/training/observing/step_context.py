@@ -7,11 +7,10 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from optlab.catalogue.instruments.base import Ends, PartName
-from optlab.catalogue.measures.base import Step
+from optlab.catalogue.instruments.base import Ends, PartName, Stability
 from optlab.catalogue.models.base import EVALUATION, TRAINING, ForwardContext
 from optlab.core.layout import Layout
 from optlab.core.lazy import torch
@@ -22,8 +21,8 @@ from optlab.curvature.spectrum import density_of, trace_of
 from optlab.objective.hessian import Hessian
 from optlab.objective.objective import Objective
 from optlab.objective.run_examples import RunExamples
+from optlab.training.measured_steps import Measured
 from optlab.training.observing.example_gradients import example_gradients
-from optlab.training.stepping import ProposedStep
 
 Examples = tuple["torch.Tensor", "torch.Tensor"]
 _STATE = re.compile(r"state\.(\d+)")
@@ -39,6 +38,7 @@ class Surroundings:
         expected_orders: of each run, the order in which the excess error falls with rates
             proportional to 1/k, by its sampling order; None where there is none.
         objectives: of each run, a number that it shares with the runs of the same data and loss.
+        stability: returns that of the rules after the last step; None where it is not known.
     """
 
     objective: Objective
@@ -47,6 +47,7 @@ class Surroundings:
     follows: bool = True
     expected_orders: tuple[float | None, ...] = ()
     objectives: tuple[int, ...] = ()
+    stability: Callable[[], Stability | None] = lambda: None
 
     def part(self, name: PartName) -> RunExamples | None:
         """Return the examples of a part; None where it is empty."""
@@ -108,13 +109,17 @@ class TrainingStepContext:
         """See :class:`optlab.catalogue.instruments.base.StepContext`."""
         return self._surroundings.objectives
 
+    @functools.cached_property
+    def stability(self) -> Stability | None:
+        """See :class:`optlab.catalogue.instruments.base.StepContext`."""
+        return self._surroundings.stability()
+
     @classmethod
     def after_step(
         cls,
         surroundings: Surroundings,
         number: int,
-        proposed: ProposedStep,
-        step: Step,
+        measured: Measured,
         x: torch.Tensor,
         y: torch.Tensor,
     ) -> TrainingStepContext:
@@ -123,14 +128,15 @@ class TrainingStepContext:
         Args:
             number: of the step (1, 2, …).
         """
+        proposed = measured.proposed
         return cls(
             surroundings,
             number,
             proposed.point,
             (x, y),
-            before=step.before,
-            after=step.after,
-            rate=step.rate,
+            before=measured.before,
+            after=proposed.after,
+            rate=measured.rate,
             stepped=True,
             loss=proposed.loss if surroundings.follows else None,
             gradient=proposed.gradient if surroundings.follows else None,
@@ -231,10 +237,15 @@ class TrainingStepContext:
         tolerance: float,
         most: int,
         examples: int,
+        preconditioner: torch.Tensor | None = None,
     ) -> Ends:
         hessian = self._hessian(examples)
+        product = hessian.product
+        if preconditioner is not None:
+            root = preconditioner.rsqrt()
+            product = lambda v: root * hessian.product(root * v)  # noqa: E731 - as short as it is
         ends = extremes(
-            hessian.product,
+            product,
             hessian.theta,
             top=top,
             bottom=bottom,

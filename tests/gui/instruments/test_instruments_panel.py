@@ -210,6 +210,20 @@ def test_that_an_instrument_can_be_switched_while_a_run_goes(
     }
 
 
+def test_that_a_tile_of_an_instrument_that_is_off_says_what_it_measures_and_how_to_begin(
+    qtbot: QtBot, window: MainWindow
+) -> None:
+    window.board.open_tile("instrument.spectrum")
+    card = window.instruments.cards["spectrum"]
+    assert card.about.isVisibleTo(card) and "Tick the box" in card.about.text()
+    card.box.setChecked(True)
+    assert card.on and not card.about.isVisibleTo(card)
+    card.box.setChecked(False)
+    assert card.about.isVisibleTo(card)
+    among_others = window.instruments.cards["margins"]
+    assert not among_others.about.isVisibleTo(among_others)
+
+
 def test_that_one_that_does_not_exist_here_says_why_and_stays_off(window: MainWindow) -> None:
     card = window.instruments.cards["clipped_steps"]
     card.box.setChecked(True)

@@ -98,6 +98,21 @@ def test_that_every_number_can_be_changed_and_resuming_after_it_is_exact(kind, n
     assert all(event.problem.endswith(".") for event in applied if event.problem)
 
 
+@pytest.mark.parametrize(
+    ("path", "asked"), [("batches.size", 5.0), ("schedule.tau", 3.0), ("optimizer.lr", 1)]
+)
+def test_that_a_change_is_reported_as_its_field_has_it(path, asked):
+    """A slider sends 5.0 for a batch size, which an experiment does not take as a whole number."""
+    given = experiment(
+        optimizer={"name": "sgd", "lr": 0.1}, schedule={"name": "cosine", "tau": 20, "last": 0.1}
+    )
+    (applied,) = of(list(session([given], Replay([(2, SetValue(path, asked))]))), MessageApplied)
+    assert not applied.problem and applied.message.value == asked
+    changed = given.with_values({path: applied.message.value}, check=False)
+    section, _, field = path.partition(".")
+    assert type(getattr(getattr(changed, section), field)) is type(applied.message.value)
+
+
 def test_that_a_schedule_follows_its_new_numbers():
     given = experiment(
         optimizer={"name": "sgd", "lr": 0.1},

@@ -131,6 +131,32 @@ CASES: dict[str, tuple[str, tuple[str, str]]] = {
         + "[control.arms.one]\noptimizer.lr = 0.003\n",
         ("lr = 0.3", "lr = 0.003"),
     ),
+    "two comparisons": (
+        PROBES
+        + "[study.arms.three]\nprobe.steps = 1\n"
+        + decided("one < two, three > two", "ratio", 1.2)
+        + SAME_STEPS,
+        # One part is turned; the other still holds.
+        ("three > two", "three < two"),
+    ),
+    "a tuned rate": (
+        # Each at its best rate, so the number of steps alone can decide.
+        RUNS.replace("optimizer.lr = 0.3", "budget.steps = 30").replace(
+            "optimizer.lr = 0.003", "budget.steps = 2"
+        )
+        + '[study.tune]\n"optimizer.lr" = [0.003, 0.3]\nby = "validation_loss"\nseeds = 1\n'
+        + '[study.measure]\nof = "train_loss"\n'
+        + decided("one < two", margin=0.05)
+        + "[control.arms.one]\nbudget.steps = 2\n",
+        ("steps = 30\n", "steps = 2\n"),
+    ),
+    "a mean over the steps": (
+        RUNS
+        + '[study.measure]\nwhat = "mean"\nof = "train_loss"\n'
+        + decided("one < two", margin=0.05)
+        + "[control.arms.one]\noptimizer.lr = 0.003\n",
+        ("lr = 0.3", "lr = 0.003"),
+    ),
     "two moments of a run": (
         RUNS.replace("lr = 0.003", "lr = 0.3")
         + MOMENTS

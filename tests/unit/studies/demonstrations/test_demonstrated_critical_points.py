@@ -32,6 +32,7 @@ from optlab.studies.demonstrations._fits import (
 from optlab.studies.demonstrations._networks import network
 from optlab.studies.demonstrations._trigonometric import drawn, expected_kinds, waves
 from optlab.studies.demonstrations.base import Column, DemonstrationResult
+from optlab.studies.demonstrations.index_against_cost import IndexAgainstCost
 from optlab.studies.demonstrations.linear_autoencoder_starts import levels, reproducing
 
 
@@ -370,6 +371,14 @@ def test_that_critical_points_are_critical_and_rise_with_their_index() -> None:
     kinds = list(zip(found.table.column("kind"), found.table.column("index"), strict=True))
     assert all((index > 0) == (kind == "saddle") for kind, index in kinds)
     assert found.numbers["rank_correlation"] > 0.5
+    assert abs(found.numbers["by_chance"]) < found.numbers["rank_correlation"]
+
+
+def test_that_costs_of_other_points_are_correlated_by_chance_alone() -> None:
+    share, cost = np.arange(20.0), np.arange(20.0) ** 2
+    chance = [IndexAgainstCost(seed=seed)._by_chance(share, cost) for seed in range(400)]
+    assert np.mean(chance) == pytest.approx(0.0, abs=4.0 / math.sqrt(19 * 400))
+    assert np.var(chance) == pytest.approx(1.0 / 19.0, rel=0.3)  # of ranks in a random order
 
 
 def test_that_newton_is_drawn_to_a_saddle_that_the_others_leave() -> None:

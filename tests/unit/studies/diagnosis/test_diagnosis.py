@@ -558,4 +558,65 @@ def test_that_a_run_that_circles_around_a_minimum_is_told_so() -> None:
 
 
 def test_that_a_file_is_a_rule() -> None:
-    assert len(walk.modules(diagnosis.__name__)) == 10
+    assert len(walk.modules(diagnosis.__name__)) == 11
+
+
+@pytest.mark.parametrize(
+    ("rate", "hovers"), [(0.2, True), (0.02, False)], ids=["claim P1", "a tenth of its rate"]
+)
+def test_that_a_run_at_the_edge_of_stability_is_told_that_rises_are_normal(
+    rate: float, hovers: bool
+) -> None:
+    # The setting of claim P1: the curvature rises up to 2/ε = 10, and would go on to about 30.
+    run = measured(
+        Experiment.from_dict(
+            {
+                "device": "cpu",
+                "precision": "float64",
+                "dataset": {"name": "chebyshev", "validation": 0.0, "test": 0.0},
+                "model": {"name": "mlp", "hidden": [30, 20], "activation": "tanh"},
+                "optimizer": {"name": "sgd", "lr": rate},
+                "batches": {"name": "never_shuffled", "size": 0},
+                "budget": {"steps": 1200},
+                "measures": {"evaluate_every": 600, "weights": 0},
+                "instruments": {
+                    "spectrum": {"every": 50},
+                    "conditioning": {"every": 50},
+                },
+            }
+        )
+    )
+    finding = named(diagnose(run), "at_edge")
+    assert (finding is not None) == hovers
+    if finding is not None:
+        assert "this is normal" in finding.sentence and "the largest stable one (10)" in (
+            finding.evidence
+        )
+        assert {one.name for one in diagnose(run)} == {"at_edge"}, "nothing is called a problem"
+
+
+@pytest.mark.parametrize(
+    ("ratios", "hovers"),
+    [
+        ([0.3, 0.9, 1.05, 0.96, 1.02, 0.99, 1.0], True),
+        ([0.9, 0.93, 0.97, 1.0], False),
+        ([0.8, 0.82, 0.84, 0.86, 0.88, 0.9], False),
+        ([1.2, 1.2, 1.18, 1.22, 1.2], False),
+        ([1.0, 1.0, 3.0, 1.0, 1.0], False),
+        ([1.0, 1.0, 1.0, 1.0, float("nan")], False),
+    ],
+    ids=["hovers", "too few", "below", "above", "explodes", "unknown"],
+)
+def test_that_only_a_curvature_that_stays_at_the_edge_hovers(
+    ratios: list[float], hovers: bool
+) -> None:
+    run = history(
+        spectrum__curvature=20.0 * np.array(ratios), spectrum__stable=np.full(len(ratios), 20.0)
+    )
+    assert (run.hovering() is not None) == hovers
+    assert (named(diagnose(run), "at_edge") is not None) == hovers
+
+
+def test_that_a_rate_that_the_rule_chooses_itself_is_above_no_edge() -> None:
+    chosen = experiment_with(optimizer={"name": "polyak_step", "lr": 1.0})
+    assert diagnose(history(experiment=chosen, spectrum__top=np.array([[100.0]]))) == []
