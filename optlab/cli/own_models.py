@@ -11,12 +11,12 @@ from typing import Annotated
 
 import typer
 
-from optlab.cli.output import say, say_json, say_table
+from optlab.cli.output import say, say_json
+from optlab.cli.own_text import confirmed, forget_registered, list_registered, show_source
 from optlab.core.data import DataShape
 from optlab.core.errors import InvalidInput
 from optlab.outside.own_models import records, sources
 from optlab.outside.own_models.registering import USUAL
-from optlab.outside.own_models.sources import Source
 from optlab.runners.answer import answer
 from optlab.tasks.own_files import RegisterTask
 
@@ -80,8 +80,8 @@ def register_model(
     shapes = USUAL if not inputs else (_shape(inputs, outputs),)
     source = sources.find(origin)
     bare = records.checked_name(name or records.name_of(source.cls))
-    _show(source, bare)
-    if not yes and not _confirmed():
+    show_source(source, bare)
+    if not yes and not confirmed(records.MODEL):
         print("Nothing was executed and nothing registered.", file=sys.stderr)
         return 1
     task = RegisterTask(f"{source.origin}:{source.cls}", source.fingerprint, bare, tuple(shapes))
@@ -112,41 +112,7 @@ def list_models(
     ] = False,
 ) -> None:
     """List the models you have registered; none of them is executed."""
-    entries = records.read_entries()
-    found = sorted(
-        (entry.registration for entry in entries if entry.registration is not None),
-        key=lambda registration: registration.name,
-    )
-    problems = {
-        f"{records.PREFIX}{entry.label}": entry.problem
-        for entry in entries
-        if entry.registration is None
-    }
-    for registration in found:
-        try:
-            sources.confirmed(registration)
-        except InvalidInput as error:
-            problems[f"{records.PREFIX}{registration.name}"] = str(error)
-    if json:
-        say_json(
-            [
-                {
-                    **records.document(registration),
-                    "name": f"{records.PREFIX}{registration.name}",
-                    "problem": problems.pop(f"{records.PREFIX}{registration.name}", ""),
-                }
-                for registration in found
-            ]
-            + [{"name": name, "problem": problem} for name, problem in problems.items()]
-        )
-        return
-    if not entries:
-        say("No model of your own is registered; see optlab model register --help.")
-    if found:
-        rows = [(f"{records.PREFIX}{r.name}", r.cls, r.origin, r.sha256[:16]) for r in found]
-        say_table(("Name", "Class", "From", "SHA-256"), rows)
-    for name, problem in problems.items():
-        say(f"{name} is not available: {problem}")
+    list_registered(records.MODEL, json)
 
 
 @_group.command("forget", short_help="Take the registration of a model back.")
@@ -157,35 +123,7 @@ def forget_model(
     ] = False,
 ) -> None:
     """Take the registration of a model back; its file is left alone."""
-    origin = records.forget(name)
-    full = f"{records.PREFIX}{name.removeprefix(records.PREFIX)}"
-    if json:
-        say_json({"forgotten": full})
-    else:
-        say(f"{full} is forgotten; {origin or 'its file'} is left alone.")
-
-
-def _show(source: Source, name: str) -> None:
-    """What will be executed, on standard error."""
-    beside = "".join(f"imports  {path}\n" for path in source.files[1:])
-    how = f"module   {source.origin} (with the packages around it)\n" if source.imported else ""
-    print(
-        "This will be executed, now and whenever an experiment on this machine names "
-        f"{records.PREFIX}{name}:\n"
-        f"{how}file     {source.path}\nSHA-256  {source.sha256}\nclass    {source.cls}\n{beside}It can do "
-        "whatever you can do on this machine.",
-        file=sys.stderr,
-    )
-
-
-def _confirmed() -> bool:
-    if not sys.stdin.isatty():
-        raise InvalidInput(
-            "A model is registered only after you have confirmed it, and there is no terminal to "
-            "ask on; pass --yes once you have read the file.",
-            "yes",
-        )
-    return typer.confirm("Execute and register it?", err=True)
+    forget_registered(name, records.MODEL, json)
 
 
 def _shape(inputs: str, outputs: int) -> DataShape:

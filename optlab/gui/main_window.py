@@ -228,7 +228,7 @@ class MainWindow(WindowFrame):
         others.presetPicked.connect(self._open_preset)
         others.componentPicked.connect(self.when_editable(panel.pick))
         others.dataPicked.connect(lambda section: panel.set_section("dataset", section))
-        others.modelRegistered.connect(self._model_registered)
+        others.registered.connect(self._component_registered)
         others.runPicked.connect(self.show_stored)
         self.instruments.pageRequested.connect(others.show_page)
         self.time.connect_editor(panel)
@@ -305,10 +305,10 @@ class MainWindow(WindowFrame):
         if self.files.load(path) and start:
             self.start()
 
-    def _model_registered(self, name: str) -> None:
-        self.experiment_panel.components["model"].refresh_choices()
-        self.experiment_panel.pick("model", name)
-        self.controls.say(f"Registered the model {name}, here and for the command line.")
+    def _component_registered(self, kind: str, name: str) -> None:
+        self.experiment_panel.components[kind].refresh_choices()
+        self.experiment_panel.pick(kind, name)
+        self.controls.say(f"Registered the {kind} {name}, here and for the command line.")
 
     def _edit_fork(self, document: str, changes: dict[str, Any]) -> None:
         if self.files.load_document(document) and changes:

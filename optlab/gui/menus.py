@@ -63,6 +63,8 @@ def _build_file_menu(window: MainWindow) -> PresetsMenu:
     menu.addMenu(presets)
     _add(menu, "&Import data…", editable(lambda: window.secondary_windows.import_data), "Ctrl+I")
     _add(menu, "Register a &model…", editable(lambda: window.secondary_windows.register_model))
+    register = editable(lambda: window.secondary_windows.register_optimizer)
+    _add(menu, "Register an optimi&zer…", register)
     _add(menu, "&Save experiment as…", built(lambda: window.files.save), keys.Save)
     _add(menu, "&Copy as command", built(lambda: window.copied.copy_command))
     _add(menu, "Copy as P&ython", built(lambda: window.copied.copy_script))

@@ -45,14 +45,14 @@ class SecondaryWindows(QObject):
         runner: where the main window trains; studies train in workers unless it is ``thread``.
 
     Signals: ``presetPicked(object, bool)``: file, and whether to start it; ``componentPicked(str,
-    str)``: kind and name; ``dataPicked(object)``: a dataset section; ``modelRegistered(str)``: its
-    name; ``runPicked(str)``: id of a run to show; ``studyWanted()``: the user asked for a new study.
+    str)``: kind and name; ``dataPicked(object)``: a dataset section; ``registered(str, str)``:
+    kind and name of a component of the user's; ``runPicked(str)``: id of a run to show; ``studyWanted()``: the user asked for a new study.
     """
 
     presetPicked = Signal(object, bool)
     componentPicked = Signal(str, str)
     dataPicked = Signal(object)
-    modelRegistered = Signal(str)
+    registered = Signal(str, str)
     runPicked = Signal(str)
     studyWanted = Signal()
 
@@ -193,10 +193,17 @@ class SecondaryWindows(QObject):
 
     def register_model(self) -> None:
         """Open the dialog that registers a model of the user's own."""
+        self._register("model")
+
+    def register_optimizer(self) -> None:
+        """Open the dialog that registers an optimizer of the user's own."""
+        self._register("optimizer")
+
+    def _register(self, kind: str) -> None:
         from optlab.gui.panels.register_dialog import RegisterDialog
 
-        dialog = RegisterDialog(self._prewarmer, self._window)
-        dialog.registered.connect(self.modelRegistered)
+        dialog = RegisterDialog(self._prewarmer, self._window, kind)
+        dialog.registered.connect(lambda name: self.registered.emit(kind, name))
         dialog.exec()
         dialog.deleteLater()
 

@@ -312,7 +312,7 @@ class _Rewriter(ast.NodeTransformer):
         assert isinstance(rule, ast.Name) and isinstance(fields, ast.Name)
         given = Hyperparameters(**{one: one for one in outer.names})
         found, h = inner_rule(str(name.value), given)
-        values = {one: value for one, value in vars(h).items() if one != "layout"}
+        values = {one: value for one, value in vars(h).items() if one not in ("layout", "seeds")}
         shared = {one: outer.names[one] for one in values if values[one] == one}
         constants = {one: value for one, value in values.items() if one not in shared}
         self._rules[rule.id] = found

@@ -15,7 +15,7 @@ from optlab.core.errors import InvalidInput
 from optlab.outside.datafiles.preview import Preview, preview
 from optlab.outside.datafiles.table_report import TableReport
 from optlab.outside.own_models import sources
-from optlab.outside.own_models.records import Registration
+from optlab.outside.own_models.records import MODEL, Registration
 from optlab.outside.own_models.registering import USUAL, register
 from optlab.outside.own_models.sources import Source
 from optlab.tasks.preview import DatasetPreview, preview_of
@@ -78,15 +78,19 @@ _REPORTED_SHARE = 0.01
 
 @dataclass(frozen=True)
 class SourceTask(Task):
-    """Read the source of a model; the result is a :class:`~optlab.outside.own_models.sources.Source`.
+    """Read the source of a model or an optimizer.
+
+    The result is a :class:`~optlab.outside.own_models.sources.Source`.
 
     The class is not executed, but looking for a module may import its parent packages.
 
     Attributes:
         what: path or dotted name, and ``:Class`` where the source has several.
+        kind: ``"model"`` or ``"optimizer"``.
     """
 
     what: str
+    kind: str = MODEL
 
     def run(self, controls: Controls) -> Iterator[Source]:
         """Read the source; see :class:`~optlab.tasks.task.Task`.
@@ -98,7 +102,7 @@ class SourceTask(Task):
             InvalidInput: there is no such file, module or class.
         """
         with contextlib.redirect_stdout(sys.stderr):
-            yield sources.find(self.what)
+            yield sources.find(self.what, kind=self.kind)
 
 
 @dataclass(frozen=True)

@@ -164,7 +164,7 @@ class Group:
         self.averaging_h = _columns(
             [_beginning(member.averaging, self.begun.averaging) for member in members], theta
         )
-        self.seeds = [member.general.seed for member in members]
+        self.seeds = self.h.seeds = [member.general.seed for member in members]
         self._schedules = [member.schedule for member in members]
         self._watching = any(schedule.watches for schedule in self._schedules)
         self._rates = [float(getattr(member.optimizer, "lr", 0.0)) for member in members]

@@ -1,6 +1,6 @@
-"""The dialog that registers a model of the user's own.
+"""The dialog that registers a model or an optimizer of the user's own.
 
-It shows the source of the model, and executes nothing before the user confirms.
+It shows the source, and executes nothing before the user confirms.
 """
 
 from __future__ import annotations
@@ -27,25 +27,40 @@ from optlab.gui.plain_text import PlainLabel
 from optlab.outside.own_models import records
 from optlab.outside.own_models.sources import Source
 from optlab.tasks.own_files import Registered, RegisterTask, SourceTask
+from optlab.tasks.own_optimizer import RegisteredOptimizer, RegisterOptimizerTask
 
 _WARNING = (
     "Registering executes this file, now and whenever an experiment on this machine names the "
-    "model. It can do whatever you can do on this machine. An experiment file can name a "
-    "registered model, but it can never contain one."
+    "{kind}. It can do whatever you can do on this machine. An experiment file can name a "
+    "registered {kind}, but it can never contain one."
 )
+_A = {records.MODEL: "a model", records.OPTIMIZER: "an optimizer"}
+_TRYING = {
+    records.MODEL: "Testing the model on data of common shapes…",
+    records.OPTIMIZER: "Comparing its steps with those of a loop of its own…",
+}
 
 
 class RegisterDialog(QDialog):
-    """Asks for a file and a name, shows the source, and registers the model when confirmed.
+    """Asks for a file and a name, shows the source, and registers it when confirmed.
 
-    Signals: ``registered(str)``: the name under which the model can be selected.
+    Args:
+        kind: ``"model"`` or ``"optimizer"``.
+
+    Signals: ``registered(str)``: the name under which it can be selected.
     """
 
     registered = Signal(str)
 
-    def __init__(self, prewarmer: WorkerPrewarmer, parent: QWidget | None = None) -> None:
+    def __init__(
+        self,
+        prewarmer: WorkerPrewarmer,
+        parent: QWidget | None = None,
+        kind: str = records.MODEL,
+    ) -> None:
         super().__init__(parent)
-        self.setWindowTitle("Register a model of your own")
+        self._kind = kind
+        self.setWindowTitle(f"Register {_A[kind]} of your own")
         resize_to_screen(self, 820, 680)
         self._source: Source | None = None
         self._origin = ""
@@ -66,7 +81,7 @@ class RegisterDialog(QDialog):
         self.code.setAccessibleName("Source")
         self.code.setFont(QFontDatabase.systemFont(QFontDatabase.SystemFont.FixedFont))
         self.code.setLineWrapMode(QPlainTextEdit.LineWrapMode.NoWrap)
-        self.warning = PlainLabel(_WARNING)
+        self.warning = PlainLabel(_WARNING.format(kind=kind))
         self.warning.setWordWrap(True)
         self.message = PlainLabel("")
         self.message.setWordWrap(True)
@@ -110,7 +125,7 @@ class RegisterDialog(QDialog):
 
     def _choose(self) -> None:
         name = file_dialogs.open_file(
-            self, "Select a model", "Python (*.py);;All files (*)", self.path.text()
+            self, f"Select {_A[self._kind]}", "Python (*.py);;All files (*)", self.path.text()
         )
         if name:
             self.open_path(name)
@@ -123,7 +138,7 @@ class RegisterDialog(QDialog):
         self._say("")
         if origin:
             self._say("Reading the source…")
-            self.tasks.ask(SourceTask(origin))
+            self.tasks.ask(SourceTask(origin, self._kind))
         self._enable()
 
     def _show_other_source(self) -> None:
@@ -144,7 +159,7 @@ class RegisterDialog(QDialog):
 
     def _name_problem(self) -> str:
         try:
-            records.checked_name(self.name.text().strip())
+            records.checked_name(self.name.text().strip(), self._kind)
         except OptLabError as error:
             return str(error)
         return ""
@@ -163,10 +178,11 @@ class RegisterDialog(QDialog):
     def _confirm(self) -> None:
         if self._source is not None:
             self._set_fixed(True)
-            self._say("Testing the model on data of common shapes…")
+            self._say(_TRYING[self._kind])
             origin = self._source.origin if self._source.imported else str(self._source.path)
+            register = RegisterTask if self._kind == records.MODEL else RegisterOptimizerTask
             self.tasks.ask(
-                RegisterTask(
+                register(
                     f"{origin}:{self._source.cls}",
                     self._source.fingerprint,
                     self.name.text().strip(),
@@ -175,11 +191,11 @@ class RegisterDialog(QDialog):
             self._enable()
 
     def _set_fixed(self, fixed: bool) -> None:
-        """Lock the fields while the model that they name is being registered."""
+        """Lock the fields while what they name is being registered."""
         for widget in (self.path, self.file_button, self.name):
             widget.setEnabled(not fixed)
 
-    def _answered(self, result: Source | Registered) -> None:
+    def _answered(self, result: Source | Registered | RegisteredOptimizer) -> None:
         if isinstance(result, Source):
             self._show(result)
             return

@@ -1,7 +1,7 @@
-"""Which models are registered.
+"""Which models and which optimizers of the user's own are registered.
 
-A TOML file in the user's data folder, read again at every query, since a confirmation may be
-taken back.
+A TOML file of each kind in the user's data folder, read again at every query, since a confirmation
+may be taken back.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from optlab.core.toml import LARGEST_DOCUMENT
 
 FORMAT = 1
 PREFIX = "own."
-"""What names of registered models begin with, so that none can stand in for a model of the
-catalogue.
-"""
+"""What registered names begin with, so that none can stand in for a component of the catalogue."""
+MODEL = "model"
+OPTIMIZER = "optimizer"
 
 ArgumentKind = Literal["whole", "real", "switch", "text", "sizes"]
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,59}")
@@ -42,7 +42,7 @@ class Argument:
 
 @dataclass(frozen=True)
 class Registration:
-    """A model that the user has confirmed.
+    """A model or an optimizer that the user has confirmed.
 
     Attributes:
         name: without the prefix. origin: path of a Python file, or dotted name of a module.
@@ -50,6 +50,7 @@ class Registration:
         sha256: of the source file that was confirmed. arguments: those that become fields. fixed:
             those that stay at their defaults. beside: path and SHA-256 of each file that it imports
             from beside it, see :func:`optlab.outside.own_models.imports.beside`.
+        kind: which of the two. details: what else is known of an optimizer, as TOML.
     """
 
     name: str
@@ -60,16 +61,18 @@ class Registration:
     arguments: tuple[Argument, ...] = ()
     fixed: tuple[str, ...] = ()
     beside: Mapping[str, str] = field(default_factory=dict, hash=False)
+    kind: str = MODEL
+    details: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
 
-def place() -> Path:
-    """Return the file of registrations; it need not be there."""
-    return paths.home() / "own_models.toml"
+def place(kind: str = MODEL) -> Path:
+    """Return the file of the registrations of a kind; it need not be there."""
+    return paths.home() / f"own_{kind}s.toml"
 
 
-def stamp() -> tuple[str, int, int]:
-    """Changes whenever the registrations may have changed."""
-    path = place()
+def stamp(kind: str = MODEL) -> tuple[str, int, int]:
+    """Return a value that changes whenever the registrations of a kind may have changed."""
+    path = place(kind)
     try:
         state = path.stat()
     except OSError:
@@ -77,7 +80,7 @@ def stamp() -> tuple[str, int, int]:
     return str(path), state.st_mtime_ns, state.st_size
 
 
-def checked_name(name: str) -> str:
+def checked_name(name: str, kind: str = MODEL) -> str:
     """Return ``name`` without its prefix.
 
     Raises:
@@ -86,11 +89,14 @@ def checked_name(name: str) -> str:
     bare = name.removeprefix(PREFIX)
     if not _NAME.fullmatch(bare):
         raise InvalidInput(
-            f"{shown(name)} cannot be the name of a model; use small letters, digits and "
-            "underscores, such as my_net.",
+            f"{shown(name)} cannot be the name of {_A[kind]}; use small letters, digits and "
+            f"underscores, such as {'my_net' if kind == MODEL else 'my_rule'}.",
             "name",
         )
     return bare
+
+
+_A = {MODEL: "a model", OPTIMIZER: "an optimizer"}
 
 
 def name_of(cls: str) -> str:
@@ -115,13 +121,13 @@ class Entry:
     problem: str = ""
 
 
-def read() -> tuple[Registration, ...]:
-    """Return all registrations, by name, without damaged entries.
+def read(kind: str = MODEL) -> tuple[Registration, ...]:
+    """Return all registrations of a kind, by name, without damaged entries.
 
     Raises:
         StoreError: the file is damaged as a whole, or of a newer OptLab.
     """
-    found = [entry.registration for entry in read_entries()]
+    found = [entry.registration for entry in read_entries(kind)]
     return tuple(
         sorted(
             (registration for registration in found if registration is not None),
@@ -130,13 +136,13 @@ def read() -> tuple[Registration, ...]:
     )
 
 
-def read_entries() -> tuple[Entry, ...]:
+def read_entries(kind: str = MODEL) -> tuple[Entry, ...]:
     """Return all entries, in the order of the file; one that is damaged does not affect the others.
 
     Raises:
         StoreError: the file is damaged as a whole, or of a newer OptLab.
     """
-    path = place()
+    path = place(kind)
     try:
         content = read_at_most(path, LARGEST_DOCUMENT)
     except FileNotFoundError:
@@ -145,41 +151,41 @@ def read_entries() -> tuple[Entry, ...]:
         raise StoreError(f"{path} cannot be read: {error.strerror or error}.") from None
     if content is None:
         raise StoreError(
-            f"{path}, the list of your own models, is larger than {LARGEST_DOCUMENT // 1024} KiB; "
+            f"{path}, the list of your own {kind}s, is larger than {LARGEST_DOCUMENT // 1024} KiB; "
             "move it away and register them again."
         )
     try:
         tables = toml.parse(content.decode("utf-8"))
     except ValueError as error:
         words = " ".join(str(error).split()) or type(error).__name__
-        raise _damaged(words) from None
+        raise _damaged(kind, words) from None
     if tables.get("format") != FORMAT:
         raise StoreError(
             f"{path} has the format {shown(tables.get('format'))}, but this OptLab reads "
             f"format {FORMAT}; move it away or update OptLab."
         )
-    models = tables.get("model", [])
-    if not isinstance(models, list):
-        raise _damaged("model is no list of tables")
+    own = tables.get(kind, [])
+    if not isinstance(own, list):
+        raise _damaged(kind, f"{kind} is no list of tables")
     entries: list[Entry] = []
-    for number, table in enumerate(models, start=1):
-        entries.append(_entry(number, table, [entry.label for entry in entries]))
+    for number, table in enumerate(own, start=1):
+        entries.append(_entry(kind, number, table, [entry.label for entry in entries]))
     return tuple(entries)
 
 
-def _damaged(words: str) -> StoreError:
+def _damaged(kind: str, words: str) -> StoreError:
     return StoreError(
-        f"{place()}, the list of your own models, is damaged ({words}); move it away and "
+        f"{place(kind)}, the list of your own {kind}s, is damaged ({words}); move it away and "
         "register them again."
     )
 
 
-def _entry(number: int, table: Any, before: list[str]) -> Entry:
+def _entry(kind: str, number: int, table: Any, before: list[str]) -> Entry:
     name = table.get("name") if isinstance(table, dict) else None
     named = isinstance(name, str) and _NAME.fullmatch(name) is not None
     label = str(name) if named and name not in before else f"entry {number}"
     try:
-        registration = _registration(table)
+        registration = _registration(kind, table)
         if label != registration.name:
             raise ValueError(f"the name {registration.name} is used by an earlier entry")
     except KeyError as error:
@@ -188,33 +194,34 @@ def _entry(number: int, table: Any, before: list[str]) -> Entry:
         problem = " ".join(str(error).split()) or type(error).__name__
     else:
         return Entry(label, table, registration)
-    advice = f"optlab model forget {label}" if label == name else "remove it from the file"
+    advice = f"optlab {kind} forget {label}" if label == name else "remove it from the file"
     return Entry(
         label,
         table,
         None,
-        f"Entry {number} of {place()} is damaged: {problem}; register the model again or {advice}.",
+        f"Entry {number} of {place(kind)} is damaged: {problem}; register the {kind} again or "
+        f"{advice}.",
     )
 
 
-def get(name: str) -> Registration:
-    """Return the registration called ``name``, with or without the prefix.
+def get(name: str, kind: str = MODEL) -> Registration:
+    """Return the registration of a kind called ``name``, with or without the prefix.
 
     Raises:
         InvalidInput: there is none.
     """
-    entries = read_entries()
+    entries = read_entries(kind)
     known = {entry.label: entry.registration for entry in entries if entry.registration is not None}
     bare = name.removeprefix(PREFIX)
     if bare not in known:
         for entry in entries:
             if entry.label == bare:
-                raise InvalidInput(entry.problem, "model.name")
+                raise InvalidInput(entry.problem, f"{kind}.name")
         listing = ", ".join(known) if known else "none"
         raise InvalidInput(
-            f"No model {shown(bare)} is registered on this machine{did_you_mean(bare, known)}; "
+            f"No {kind} {shown(bare)} is registered on this machine{did_you_mean(bare, known)}; "
             f"registered are: {listing}.",
-            "model.name",
+            f"{kind}.name",
         )
     return known[bare]
 
@@ -225,30 +232,39 @@ def keep(registration: Registration) -> None:
     Raises:
         StoreError: it cannot be written.
     """
-    others = [entry.table for entry in read_entries() if entry.label != registration.name]
-    _write([*others, document(registration)])
+    others = [
+        entry.table for entry in read_entries(registration.kind) if entry.label != registration.name
+    ]
+    _write(registration.kind, [*others, document(registration)])
 
 
-def forget(name: str) -> str:
-    """Take a registration back, or drop a damaged entry; the file of the model is left alone.
+def forget(name: str, kind: str = MODEL) -> str:
+    """Take a registration back, or drop a damaged entry; the source file is left alone.
 
     Returns:
-        Where the model is, or "" where that is damaged.
+        Where the source is, or "" where that is damaged.
 
     Raises:
         InvalidInput: there is none of this name.
     """
     bare = name.removeprefix(PREFIX)
-    entries = read_entries()
+    entries = read_entries(kind)
     gone = next((entry for entry in entries if entry.label == bare), None)
-    origin = get(name).origin if gone is None or gone.registration is not None else ""
-    _write([entry.table for entry in entries if entry is not gone])
+    origin = get(name, kind).origin if gone is None or gone.registration is not None else ""
+    _write(kind, [entry.table for entry in entries if entry is not gone])
     return origin
 
 
-def _write(tables: list[Any]) -> None:
+def _write(kind: str, tables: list[Any]) -> None:
+    content = tomli_w.dumps({"format": FORMAT, kind: tables}).encode()
+    if len(content) > LARGEST_DOCUMENT:
+        raise StoreError(
+            f"{place(kind)}, the list of your own {kind}s, would be larger than "
+            f"{LARGEST_DOCUMENT // 1024} KiB; forget some of them first, or install a package whose "
+            "files are not to be listed."
+        )
     paths.writable_home()
-    write_atomically(place(), tomli_w.dumps({"format": FORMAT, "model": tables}).encode())
+    write_atomically(place(kind), content)
 
 
 def document(registration: Registration) -> dict[str, Any]:
@@ -269,10 +285,11 @@ def document(registration: Registration) -> dict[str, Any]:
         ],
         "fixed": list(registration.fixed),
         "beside": dict(registration.beside),
+        **({"details": dict(registration.details)} if registration.details else {}),
     }
 
 
-def _registration(table: Any) -> Registration:
+def _registration(kind: str, table: Any) -> Registration:
     if not isinstance(table, dict):
         raise TypeError("it is no table")
     texts = [table[key] for key in ("name", "origin", "class", "sha256")]
@@ -289,6 +306,9 @@ def _registration(table: Any) -> Registration:
     beside = table.get("beside", {})
     if not isinstance(beside, dict) or not all(isinstance(item, str) for item in beside.values()):
         raise ValueError("one of its values is of the wrong kind")
+    details = table.get("details", {})
+    if not isinstance(details, dict):
+        raise ValueError("one of its values is of the wrong kind")
     return Registration(
         name,
         origin,
@@ -298,6 +318,8 @@ def _registration(table: Any) -> Registration:
         _arguments(table["arguments"]),
         tuple(fixed),
         beside,
+        kind,
+        details,
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from optlab.core.data import DataShape
 from optlab.core.errors import InvalidInput
@@ -43,7 +44,7 @@ def register(source: Source, name: str, shapes: Sequence[DataShape] = USUAL) -> 
         StoreError: it cannot be kept.
     """
     bare = records.checked_name(name)
-    cls = sources.execute(source)
+    cls: Any = sources.execute(source)
     fields, fixed = sources.arguments(cls, str(source.path))
     registration = Registration(
         bare,

@@ -1,4 +1,4 @@
-"""Finding a model's source, and executing it: two steps, with the user's confirmation between them.
+"""Finding the source of a model or an optimizer, and executing it, once the user has confirmed it.
 
 The first reads the file as text (its classes are found in its syntax tree) and never executes; the
 second executes exactly the bytes whose checksum was confirmed, or, for a module of an installed
@@ -32,6 +32,8 @@ from optlab.outside.own_models.deferral import refuse_here
 from optlab.outside.own_models.imports import LARGEST_SOURCE
 from optlab.outside.own_models.records import Argument, Registration, kind_of
 
+BASES = {records.MODEL: "torch.nn.Module", records.OPTIMIZER: "torch.optim.Optimizer"}
+"""Kind → the class from which those of it derive."""
 GIVEN = ("inputs", "outputs", "input_shape")
 """Arguments of the constructor that OptLab fills in from the data."""
 
@@ -74,14 +76,15 @@ class Source:
         return (self.path, *(folder / path for path in self.beside))
 
 
-def find(what: str, cls: str = "") -> Source:
+def find(what: str, cls: str = "", kind: str = records.MODEL) -> Source:
     """Return the source that ``what`` names.
 
     A Python file, a module of an installed package, or either with ``:Class`` behind it. Nothing is
     executed.
 
     Args:
-        cls: name of the class; "" for the only one that looks like a model.
+        cls: name of the class; "" for the only one that looks like one of the kind.
+        kind: what is looked for; see :mod:`records`.
 
     Raises:
         InvalidInput: there is no such file, module or class, or it is not clear which class is
@@ -92,7 +95,7 @@ def find(what: str, cls: str = "") -> Source:
         what, cls = head, tail
     if what.endswith(".py") or Path(what).expanduser().exists():
         path = Path(what).expanduser().resolve()
-        return _source(str(path), False, path, cls)
+        return _source(str(path), False, path, cls, kind)
     if not all(part.isidentifier() for part in what.split(".")):
         raise InvalidInput(
             f"{shown(what)} is neither a Python file that is there nor the dotted name of a module.",
@@ -110,7 +113,7 @@ def find(what: str, cls: str = "") -> Source:
             "package installed?).",
             "origin",
         )
-    return _source(what, True, found, cls)
+    return _source(what, True, found, cls, kind)
 
 
 def file_of(registration: Registration) -> Path | None:
@@ -137,14 +140,14 @@ def files_of(registration: Registration) -> tuple[Path, ...]:
     return (path, *(folder / relative for relative in found))
 
 
-def load(registration: Registration) -> type[torch.nn.Module]:
+def load(registration: Registration) -> type[Any]:
     """Return the class of a registered model, executed if it is still what was confirmed.
 
     Raises:
         InvalidInput: it is not registered any more, its file has changed or gone, or executing it
             fails.
     """
-    return execute(confirmed(registration))
+    return execute(confirmed(registration), registration.kind)
 
 
 def confirmed(registration: Registration) -> Source:
@@ -153,15 +156,20 @@ def confirmed(registration: Registration) -> Source:
     Raises:
         InvalidInput: it is not registered any more, or its file has changed or gone.
     """
-    where = f"model.name is '{records.PREFIX}{registration.name}'"
-    current = records.get(registration.name)
-    again = f"look at it and confirm it again: optlab model register {registration.origin} --name {registration.name}"
+    kind = registration.kind
+    path_of_name = f"{kind}.name"
+    where = f"{path_of_name} is '{records.PREFIX}{registration.name}'"
+    current = records.get(registration.name, kind)
+    again = (
+        f"look at it and confirm it again: optlab {kind} register {registration.origin} --name "
+        f"{registration.name}"
+    )
     path = file_of(registration)
     if path is None:
         raise InvalidInput(
             f"{where}, but the module {registration.origin} cannot be found; install its package "
-            "or register the model again.",
-            "model.name",
+            "or register it again.",
+            path_of_name,
         )
     content = _read(path, where)
     sha256 = hashlib.sha256(content).hexdigest()
@@ -171,7 +179,7 @@ def confirmed(registration: Registration) -> Source:
         sha256,
     ):
         raise InvalidInput(
-            f"{where}, but {path} has changed since it was confirmed; {again}.", "model.name"
+            f"{where}, but {path} has changed since it was confirmed; {again}.", path_of_name
         )
     module = registration.origin if registration.imported else ""
     beside = imports.beside(path, content, module)
@@ -181,7 +189,7 @@ def confirmed(registration: Registration) -> Source:
         raise InvalidInput(
             f"{where}, but {folder / different[0]}, which it imports, has changed since it was "
             f"confirmed; {again}.",
-            "model.name",
+            path_of_name,
         )
     return Source(
         registration.origin, registration.imported, path, content, registration.cls, beside
@@ -193,28 +201,29 @@ USER_ERRORS = (Exception, SystemExit, GeneratorExit)
 
 
 _executing = threading.Lock()
-_executed: dict[tuple[str, str, str], type[torch.nn.Module]] = {}
+_executed: dict[tuple[str, str, str, str], type[Any]] = {}
 
 
-def execute(source: Source) -> type[torch.nn.Module]:
+def execute(source: Source, kind: str = records.MODEL) -> type[Any]:
     """Return the class of a source, by executing it; once a process for the same bytes.
 
     Raises:
-        InvalidInput: it fails, or the class is not there or no ``torch.nn.Module``.
+        InvalidInput: it fails, or the class is not there or not of the kind.
         ForWorker: see :func:`optlab.outside.own_models.deferral.left_to_worker`.
     """
     refuse_here(f"{source.path}:{source.cls}")
-    key = (source.origin, source.fingerprint, source.cls)
+    key = (source.origin, source.fingerprint, source.cls, kind)
     with _executing:
         if key not in _executed:
-            module = _run(source)
-            cls = getattr(module, source.cls, None)
-            if not inspect.isclass(cls) or not issubclass(cls, torch.nn.Module):
+            module = _run(source, kind)
+            found = getattr(module, source.cls, None)
+            base = torch.nn.Module if kind == records.MODEL else torch.optim.Optimizer
+            if not inspect.isclass(found) or not issubclass(found, base):
                 raise InvalidInput(
-                    f"{source.path}: {source.cls} is no class derived from torch.nn.Module.",
-                    "model.name",
+                    f"{source.path}: {source.cls} is no class derived from {BASES[kind]}.",
+                    f"{kind}.name",
                 )
-            _executed[key] = cls
+            _executed[key] = found
         return _executed[key]
 
 
@@ -292,7 +301,7 @@ def from_data(cls: type[torch.nn.Module], shape: DataShape) -> dict[str, Any]:
 # --- reading -------------------------------------------------------------------------------------------------------------------
 
 
-def _source(origin: str, imported: bool, path: Path, cls: str) -> Source:
+def _source(origin: str, imported: bool, path: Path, cls: str, kind: str) -> Source:
     content = _read(path, "origin")
     try:
         tree = ast.parse(content, str(path))
@@ -305,22 +314,25 @@ def _source(origin: str, imported: bool, path: Path, cls: str) -> Source:
     classes = [node for node in tree.body if isinstance(node, ast.ClassDef)]
     names = [node.name for node in classes]
     if not cls:
-        models: set[str] = set()
+        base = BASES[kind]
+        last = base.rpartition(".")[2]
+        ours: set[str] = set()
         for node in classes:
-            bases = {ast.unparse(base).rpartition(".")[2] for base in node.bases}
-            if "Module" in bases or bases & models:
-                models.add(node.name)
-        if len(models) != 1:
+            parents = {ast.unparse(parent).rpartition(".")[2] for parent in node.bases}
+            if last in parents or parents & ours:
+                ours.add(node.name)
+        if len(ours) != 1:
             which = (
-                "no class derived from torch.nn.Module"
-                if not models
-                else f"several models ({', '.join(sorted(models))})"
+                f"no class derived from {base}"
+                if not ours
+                else f"several {kind}s ({', '.join(sorted(ours))})"
             )
+            example = "MyNet" if kind == records.MODEL else "MyRule"
             raise InvalidInput(
-                f"{path} has {which}; name the class after a colon: {path.name}:MyNet.",
+                f"{path} has {which}; name the class after a colon: {path.name}:{example}.",
                 "origin",
             )
-        (cls,) = models
+        (cls,) = ours
     elif cls not in names and not imported:
         listing = ", ".join(names) or "none"
         raise InvalidInput(
@@ -343,8 +355,8 @@ def _read(path: Path, where: str) -> bytes:
         ) from None
     if len(content) > LARGEST_SOURCE:
         raise InvalidInput(
-            f"{where}: {path} is larger than {LARGEST_SOURCE // 1024} KiB, so it is no model's "
-            "source.",
+            f"{where}: {path} is larger than {LARGEST_SOURCE // 1024} KiB, too large for a "
+            "source file.",
             "model.name",
         )
     return content
@@ -402,7 +414,7 @@ def module_name(origin: str, sha256: str, *, imported: bool) -> str:
     return origin if imported else f"_optlab_own_{sha256[:16]}"
 
 
-def _run(source: Source) -> ModuleType:
+def _run(source: Source, kind: str) -> ModuleType:
     name = module_name(source.origin, source.sha256, imported=source.imported)
     _forget_modules(source)
     try:
@@ -417,7 +429,7 @@ def _run(source: Source) -> ModuleType:
     except USER_ERRORS as error:
         sys.modules.pop(name, None)
         raise InvalidInput(
-            f"Executing {source.path} failed with {explained(error)}.", "model.name"
+            f"Executing {source.path} failed with {explained(error)}.", f"{kind}.name"
         ) from error
     return module
 

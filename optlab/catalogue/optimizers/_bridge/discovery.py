@@ -26,6 +26,8 @@ from pathlib import Path
 from typing import Any, cast
 
 from optlab.catalogue.optimizers._bridge import descriptions
+from optlab.catalogue.optimizers._bridge.calls import has_modes
+from optlab.catalogue.optimizers._bridge.foreign_rules import foreign_rule, needs_closure
 from optlab.catalogue.optimizers._bridge.rules import (
     TorchRule,
     UnsupportedOptimizer,
@@ -33,8 +35,6 @@ from optlab.catalogue.optimizers._bridge.rules import (
 )
 from optlab.catalogue.optimizers._bridge.signatures import Signature, read, read_source
 from optlab.catalogue.optimizers._bridge.table import KNOWN
-from optlab.core.errors import InvalidInput
-from optlab.core.fields import shown
 
 ENTRY_POINTS = "optlab.optimizers"
 """The entry-point group of third-party optimizers."""
@@ -125,7 +125,9 @@ def _torch_rule(signature: Signature, name: str) -> type[TorchRule]:
 def _package_rule(cls: Any, signature: Signature, name: str, package: str) -> type[TorchRule]:
     """Return the component class of an optimizer of ``package`` (its name and version)."""
     label = f"{cls.__name__} ({name.partition('.')[0]})"
-    rule = build_rule(signature, name, label, package, 600, None)
+    rule = foreign_rule(
+        signature, name, label, package, 600, closure=needs_closure(cls), modes=has_modes(cls)
+    )
     rule.loaded = cls
     rule.own_modules = (cls.__module__.rpartition(".")[0] or cls.__module__,)
     return rule
@@ -146,34 +148,13 @@ def _registered_rule(point: importlib.metadata.EntryPoint) -> type[TorchRule]:
         raise UnsupportedOptimizer(
             f"{point.value} is not a class derived from torch.optim.Optimizer."
         )
-    step = inspect.signature(cls.step).parameters
-    if "closure" in step and step["closure"].default is inspect.Parameter.empty:
-        raise UnsupportedOptimizer(
-            f"the step() of {point.value} needs a closure, but a registered optimizer gets one"
-            " gradient per step."
-        )
     try:
         signature = read(cls)
     except (TypeError, ValueError) as error:
         raise UnsupportedOptimizer(
             f"the arguments of the constructor of {point.value} cannot be read ({error})."
         ) from None
-    rule = _package_rule(cast(Any, cls), signature, point.name, _package(point))
-    _check_defaults(rule)
-    return rule
-
-
-def _check_defaults(rule: type[TorchRule]) -> None:
-    """Refuse a rule with a default that an experiment file cannot hold."""
-    try:
-        rule.build({}, "")
-    except InvalidInput as error:
-        field = rule.field(error.field)
-        argument = next(b.argument for b in rule.bindings if field.name in b.fields)
-        raise UnsupportedOptimizer(
-            f"the default of its argument '{argument}' is {shown(field.default)}, but it must be"
-            f" a finite value ({field.allowed})."
-        ) from None
+    return _package_rule(cast(Any, cls), signature, point.name, _package(point))
 
 
 def _package(point: importlib.metadata.EntryPoint) -> str:

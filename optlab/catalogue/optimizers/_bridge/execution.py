@@ -101,7 +101,7 @@ class Population:
         self._title, self._build, self._assign, self._ignored = title, build, assign, ignored
         self._layout = Layout(layout.parameters)  # a copy, so that the original can be released
         self._theta, self._g = theta.clone(), torch.zeros_like(theta)
-        self._values = [dict(own) for own in values]
+        self._values: list[dict[str, Any]] = [dict(own) for own in values]
         self._parameters = [self._split(run) for run in range(len(values))]
         self._optimizers = [
             self._built(parameters, own)

@@ -7,6 +7,8 @@ and those that select an implementation (``foreach``) keep their defaults and ar
 
 from __future__ import annotations
 
+import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -298,8 +300,8 @@ def declare(cls: str, argument: Argument, reserved: frozenset[str], known: bool)
     default = argument.default
     if argument.name in FIXED or argument.name.startswith("_"):
         return unused
-    if default == NO_DEFAULT and argument.name == "lr":
-        default = 0.01
+    if default == NO_DEFAULT:
+        default = _guessed(argument)
     bundled = isinstance(default, tuple)
     parts = list(default) if bundled else [default]
     stem = argument.name if argument.name == "eps" else argument.name.removesuffix("s")
@@ -313,13 +315,13 @@ def declare(cls: str, argument: Argument, reserved: frozenset[str], known: bool)
     declarations: dict[str, Any] = {}
     none: set[str] = set()
     for name, value in zip(names, parts, strict=True):
-        choices = _CHOICES.get((cls, name), ()) if known else ()
+        choices = _CHOICES.get((cls, name), ()) if known else literals(argument.annotation)
         part = value
         if known and (cls, name) in _ZERO_FOR_NONE:
             none.add(name)
             part = value or 0.0
         label, extra = _described(cls, argument.name, name, known)
-        if choices:
+        if choices and (known or part in choices):
             annotations[name] = Literal[choices]
             declarations[name] = choice(part or choices[0], label, **extra)
         elif isinstance(part, bool):
@@ -333,7 +335,7 @@ def declare(cls: str, argument: Argument, reserved: frozenset[str], known: bool)
         ):
             annotations[name] = int
             declarations[name] = integer(part, label, **_allowed(extra, part))
-        elif isinstance(part, int | float):
+        elif isinstance(part, int | float) and not math.isinf(part):
             annotations[name] = float
             declarations[name] = number(float(part), label, **_allowed(extra, part))
         else:
@@ -343,6 +345,25 @@ def declare(cls: str, argument: Argument, reserved: frozenset[str], known: bool)
     return Declared(
         annotations, declarations, Binding(argument.name, tuple(names), bundled, frozenset(none))
     )
+
+
+def literals(annotation: str) -> tuple[str, ...]:
+    """Return the texts among which an annotation allows to choose: those of a ``Literal``."""
+    inside = re.search(r"Literal\[([^\]]*)\]", annotation)
+    found = re.findall(r"'([^']*)'|\"([^\"]*)\"", inside.group(1)) if inside else []
+    return tuple(one or other for one, other in found)
+
+
+_STEPS = ("num_iterations", "num_steps", "total_steps", "max_steps", "num_training_steps")
+
+
+def _guessed(argument: Argument) -> Any:
+    """Return a default for an argument that has none, if its name or its annotation suggest one."""
+    if argument.name == "lr":
+        return 0.01
+    if argument.name in _STEPS:
+        return 1000
+    return {"int": 1, "float": 0.1, "bool": False}.get(argument.annotation, argument.default)
 
 
 def _is_real(name: str) -> bool:

@@ -12,7 +12,7 @@ import importlib
 import importlib.metadata
 import threading
 import weakref
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Hashable, Sequence
 from typing import Any, ClassVar, Literal
 
 from optlab.catalogue.optimizers._bridge.descriptions import Description
@@ -54,14 +54,26 @@ class TorchRule(Optimizer):
 
     @classmethod
     def begin(cls, theta: torch.Tensor, h: Hyperparameters) -> State:
-        return cls._population(theta, h, _rows(cls, theta, h), fresh=True).state()
+        return cls._population(theta, h, cls.rows(theta, h), fresh=True).state()
 
     @classmethod
     def update(
         cls, theta: torch.Tensor, g: torch.Tensor, state: State, h: Hyperparameters
     ) -> tuple[torch.Tensor, State]:
-        values = _rows(cls, theta, h)
+        values = cls.rows(theta, h)
         return cls._population(theta, h, values).step(theta, g, state, values)
+
+    @classmethod
+    def rows(cls, theta: torch.Tensor, h: Hyperparameters) -> list[dict[str, Any]]:
+        """Return the values of the fields, one dictionary per row of ``theta`` ``[R, P]``."""
+        runs = theta.shape[0]
+        rows: list[dict[str, Any]] = [{} for _ in range(runs)]
+        for field in cls.fields():
+            value = getattr(h, field.name)
+            column = value.flatten().tolist() if isinstance(value, torch.Tensor) else [value] * runs
+            for row, own in zip(rows, column, strict=True):
+                row[field.name] = round(own) if field.kind == "integer" else own
+        return rows
 
     def torch_call(self, changing: Collection[str] = ()) -> TorchCall | None:
         groups = {
@@ -138,13 +150,10 @@ class TorchRule(Optimizer):
     ) -> Population:
         layout: Layout = getattr(h, "layout", None) or _one_tensor(theta.shape[1])
         discrete = tuple(value for value in values[0].values() if isinstance(value, bool | str))
-        key = (cls, id(layout), tuple(theta.shape), theta.dtype, theta.device, discrete)
+        key = (cls, id(layout), tuple(theta.shape), theta.dtype, theta.device, discrete, cls.key(h))
         cache = _cache()
         if fresh or key not in cache:
-            ignored = frozenset(argument.name for argument in cls.signature.arguments) | FIXED
-            population = Population(
-                cls.label, cls.create, cls.assign, ignored, layout, theta, values
-            )
+            population = cls.make_population(layout, theta, h, values)
             while len(cache) >= _CACHE_SIZE:
                 cache.pop(next(iter(cache)), None)
             # The layout belongs to a trainer; the optimizers are released together with it.
@@ -153,6 +162,27 @@ class TorchRule(Optimizer):
                 population,
             )
         return cache[key][1]
+
+    @classmethod
+    def key(cls, h: Hyperparameters) -> Hashable:
+        """Return what else distinguishes populations of its optimizers."""
+        return ()
+
+    @classmethod
+    def make_population(
+        cls,
+        layout: Layout,
+        theta: torch.Tensor,
+        h: Hyperparameters,
+        values: Sequence[Values],
+    ) -> Population:
+        """Return new optimizers, one for each row of ``theta`` ``[R, P]``."""
+        return Population(cls.label, cls.create, cls.assign, cls.ignored(), layout, theta, values)
+
+    @classmethod
+    def ignored(cls) -> frozenset[str]:
+        """Return the keys of parameter groups that are settings."""
+        return frozenset(argument.name for argument in cls.signature.arguments) | FIXED
 
 
 class MuonRule(TorchRule):
@@ -236,6 +266,7 @@ def build_rule(
     group: str,
     order: int,
     description: Description | None,
+    base: type[TorchRule] = TorchRule,
 ) -> type[TorchRule]:
     """Build the component class of an optimizer.
 
@@ -246,13 +277,14 @@ def build_rule(
         group: heading in the picker.
         order: rank in the picker.
         description: texts of its page; None for optimizers of other packages.
+        base: its base class; one of torch may have another.
 
     Raises:
         UnsupportedOptimizer: an argument without a default cannot be a field.
     """
     known = signature.module.startswith("torch.optim")
-    base = _BASES.get(signature.cls, TorchRule) if known else TorchRule
-    reserved = frozenset(dir(TorchRule))
+    base = _BASES.get(signature.cls, base) if known else base
+    reserved = frozenset(dir(base))
     annotations: dict[str, Any] = {}
     declarations: dict[str, Any] = {}
     bindings: list[Binding] = []
@@ -269,8 +301,9 @@ def build_rule(
             )
         else:
             fixed.append(argument.name)
-    annotations |= {field: annotation for field, (annotation, _) in base.extra.items()}
-    declarations |= {field: declaration for field, (_, declaration) in base.extra.items()}
+    extra = {field: both for field, both in base.extra.items() if field not in annotations}
+    annotations |= {field: annotation for field, (annotation, _) in extra.items()}
+    declarations |= {field: declaration for field, (_, declaration) in extra.items()}
     body: dict[str, Any] = {
         "__module__": __name__,
         "__qualname__": f"Torch{signature.cls}",
@@ -316,18 +349,6 @@ def _docstring(
     return "\n\n".join([*(part for part in paragraphs if part), execution])
 
 
-def _rows(cls: type[TorchRule], theta: torch.Tensor, h: Hyperparameters) -> list[dict[str, Any]]:
-    """Return the values of the fields, one dictionary per run."""
-    runs = theta.shape[0]
-    rows: list[dict[str, Any]] = [{} for _ in range(runs)]
-    for field in cls.fields():
-        value = getattr(h, field.name)
-        column = value.flatten().tolist() if isinstance(value, torch.Tensor) else [value] * runs
-        for row, own in zip(rows, column, strict=True):
-            row[field.name] = round(own) if field.kind == "integer" else own
-    return rows
-
-
 @functools.lru_cache(maxsize=8)
 def _one_tensor(size: int) -> Layout:
     """Return a layout of a single tensor, for parameters of which only the number is known."""
@@ -343,3 +364,10 @@ def _cache() -> dict[tuple[Any, ...], tuple[Any, Population]]:
         _thread.cache = {}
     cache: dict[tuple[Any, ...], tuple[Any, Population]] = _thread.cache
     return cache
+
+
+def forget(cls: type[TorchRule]) -> None:
+    """Release the optimizers of a rule that this thread keeps for the next step."""
+    cache = _cache()
+    for key in [key for key in cache if key[0] is cls]:
+        del cache[key]

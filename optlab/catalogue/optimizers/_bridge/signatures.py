@@ -15,6 +15,10 @@ NO_DEFAULT = "<no default>"
 """Marks a required argument."""
 OPAQUE = "<opaque>"
 """Marks a default that a field cannot have."""
+FIRST = "<first>"
+"""Marks an optimizer that is made of another one alone."""
+_WRAPPED = ("optimizer", "base_optimizer", "inner_optimizer", "opt")
+_MODEL = ("model", "module", "net")
 
 
 @dataclass(frozen=True)
@@ -40,31 +44,45 @@ class Signature:
         module: module of the class.
         cls: name of the class.
         arguments: arguments after the parameters, in order.
+        wraps: the argument that is another optimizer, made before it; "" where there is none, and
+            :data:`FIRST` where it stands in place of the parameters.
+        open: whether it takes further arguments by name.
     """
 
     module: str
     cls: str
     arguments: tuple[Argument, ...]
+    wraps: str = ""
+    open: bool = False
 
 
 def read(cls: type) -> Signature:
     """Return the signature of a class.
 
     Raises:
-        ValueError: its signature cannot be read.
+        ValueError: its signature cannot be read, or it takes a model instead of parameters.
         TypeError: it is not callable.
     """
-    parameters = list(inspect.signature(cls).parameters.values())[1:]
+    first, *parameters = inspect.signature(cls).parameters.values()
+    named = [p for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
+    required = [p.name for p in named if p.default is p.empty]
+    if first.name in _MODEL or set(required) & set(_MODEL):
+        raise ValueError("it takes a model, but an optimizer of a run gets parameters alone")
+    wraps = FIRST if first.name in _WRAPPED else ""
+    for name in required:
+        if not wraps and name in _WRAPPED:
+            wraps = name
     arguments = [
         Argument(
             p.name,
             NO_DEFAULT if p.default is p.empty else plain(p.default),
             _annotation(p.annotation),
         )
-        for p in parameters
-        if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)
+        for p in named
+        if p.name != wraps
     ]
-    return Signature(cls.__module__, cls.__name__, tuple(arguments))
+    more = any(p.kind is p.VAR_KEYWORD for p in parameters)
+    return Signature(cls.__module__, cls.__name__, tuple(arguments), wraps, more)
 
 
 def read_source(text: str, module: str, cls: str) -> Signature | None:

@@ -50,14 +50,6 @@ class Toy(torch.optim.Optimizer):
                     p.sub_(state["sum"], alpha=group["lr"] * scale)
 
 
-class Greedy(torch.optim.Optimizer):
-    def __init__(self, params, lr=0.1):
-        super().__init__(params, dict(lr=lr))
-
-    def step(self, closure):
-        closure()
-
-
 class Hoarder(torch.optim.Optimizer):
     def __init__(self, params, lr=0.1):
         super().__init__(params, dict(lr=lr))
@@ -74,7 +66,7 @@ class Grower(torch.optim.Optimizer):
 
     def step(self, closure=None):
         self.t += 1
-        if self.t > 5:
+        if self.t > 20:
             self.state[self.param_groups[0]["params"][0]]["late"] = torch.ones(1)
 
 
@@ -311,7 +303,6 @@ def test_that_it_is_gone_when_the_package_is() -> None:
             "acme_toy:OUTSIDE",
             r"acme_toy:OUTSIDE is not a class derived from torch\.optim\.Optimizer\.",
         ),
-        ("acme_toy:Greedy", "needs a closure"),
         ("acme_toy:Demanding", "its argument 'table' has no default that a form could show"),
     ],
 )
@@ -366,7 +357,7 @@ def test_that_what_cannot_be_kept_in_a_snapshot_is_refused_before_training(
     register(acme__hoarder="acme_toy:Hoarder")
     with pytest.raises(
         InvalidInput,
-        match=r"Hoarder \(acme\) has 'past', a list, in its state, which cannot be stored in a "
+        match=r"Hoarder \(acme\) has a state that grows at every step, which cannot be stored in a "
         r"snapshot",
     ):
         Trainer([experiment("acme.hoarder")])
@@ -375,7 +366,7 @@ def test_that_what_cannot_be_kept_in_a_snapshot_is_refused_before_training(
 def test_that_memory_that_appears_later_stops_the_run_in_words(register: Register) -> None:
     register(acme__grower="acme_toy:Grower")
     trainer = Trainer([experiment("acme.grower")])
-    for _ in range(5):
+    for _ in range(20):
         trainer.advance()
     with pytest.raises(RunFailed, match="added 'late' to its state during a run"):
         trainer.advance()
@@ -396,18 +387,8 @@ class Base(torch.optim.Optimizer):
         pass
 
 
-class Infinite(Base):
-    def __init__(self, params, lr=0.1, growth_rate=float("inf")):
-        super().__init__(params, dict(lr=lr))
-
-
 class NotANumber(Base):
     def __init__(self, params, lr=float("nan")):
-        super().__init__(params, dict(lr=lr))
-
-
-class Bundled(Base):
-    def __init__(self, params, lr=0.1, betas=(0.9, float("inf"))):
         super().__init__(params, dict(lr=lr))
 
 
@@ -434,9 +415,7 @@ class Sound(Base):
         super().__init__(params, dict(lr=lr))
 """
 ODDITIES = {
-    "acme_odd:Infinite": "the default of its argument 'growth_rate' is inf",
     "acme_odd:NotANumber": "the default of its argument 'lr' is nan",
-    "acme_odd:Bundled": "the default of its argument 'betas' is inf",
     "acme_odd:Enormous": "failed with OverflowError",
     "acme_odd:Demanding": "its argument 'table' has no default",
     "acme_odd:Nameless": "RuntimeError: no signature here",
