@@ -119,7 +119,7 @@ class Population:
         self._continuations = continuations
         self.theta = theta
         self.step = step
-        count = None if rows is None else rows.count
+        count = None if rows is None else rows.examples
         self.groups = groups(members, theta, objective.layout, begun, count)
         seeds = [member.general.seed for member in members]
         self._stepper = Stepper(objective, self.groups, continuations, seeds, whole, rows)
@@ -225,7 +225,7 @@ class Population:
             None if whole is None else lambda at, _: whole(at, [run]),
             None
             if rows is None
-            else BatchRows(rows.count, lambda step: rows.at(step)[run : run + 1]),
+            else BatchRows(rows.examples, lambda step: rows.at(step)[run : run + 1]),
         )
         (single,) = alone.groups
         single.state = {name: value[row : row + 1] for name, value in group.state.items()}
