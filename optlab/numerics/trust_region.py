@@ -116,7 +116,8 @@ class DampedSteps:
 
     def at(self, alpha: float) -> torch.Tensor:
         """Return ``q(α)`` ``[1, n]``."""
-        return (self._vectors @ -self._divided(self._b, alpha)).unsqueeze(0)
+        q: torch.Tensor = self._vectors @ -self._divided(self._b, alpha)
+        return q.unsqueeze(0)
 
     def within(self, radius: float, alpha: float) -> tuple[torch.Tensor, float]:
         """Return the step ``[1, n]`` whose length is about the radius, and its damping.
@@ -164,5 +165,6 @@ class DampedSteps:
     def _divided(self, b: torch.Tensor, alpha: float) -> torch.Tensor:
         """Return ``(B + αI)⁻¹ b`` in the basis of eigenvectors."""
         if alpha > 0.0:
-            return b / (self._values + alpha)
+            damped: torch.Tensor = b / (self._values + alpha)
+            return damped
         return torch.where(self._kept, b / torch.where(self._kept, self._values, 1.0), 0.0)

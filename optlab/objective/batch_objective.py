@@ -32,11 +32,11 @@ class BatchRows(NamedTuple):
     """Where the examples of the batches are in the training sets.
 
     Attributes:
-        count: number of training examples of a run.
+        examples: number of training examples of a run.
         at: step → the numbers ``[R, m]`` of the examples of its batch.
     """
 
-    count: int
+    examples: int
     at: Callable[[int], torch.Tensor]
 
 

@@ -18,7 +18,7 @@ class LayerCalls(TorchFunctionMode):
     It changes no value: zeros are added to the outputs, whose gradients are those by the outputs.
 
     Args:
-        parameters: of the module.
+        parameters: of the module, of any shapes ``[…]``.
     """
 
     def __init__(self, parameters: Sequence[torch.Tensor]) -> None:
@@ -60,7 +60,7 @@ class LayerCalls(TorchFunctionMode):
         """Return the factors of the layers that were called once with all examples.
 
         Args:
-            total: sum of the losses of the examples. examples: their number m.
+            total: sum ``[]`` of the losses of the examples. examples: their number m.
         """
         deltas = torch.autograd.grad(
             total, [probe for _, _, probe in self._taken], materialize_grads=True

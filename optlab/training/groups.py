@@ -272,6 +272,11 @@ class Group:
         )
 
     @property
+    def needs_examples(self) -> bool:
+        """Whether the rule remembers something of each example."""
+        return isinstance(self.optimizer, ObjectiveOptimizer) and self.optimizer.needs_examples
+
+    @property
     def needs_objective(self) -> bool:
         """Whether the rule evaluates the objective itself."""
         return isinstance(self.optimizer, ObjectiveOptimizer)

@@ -125,7 +125,7 @@ class Population:
         self.step = step
         states = objective.states
         values = {} if states is None else states.like(theta)
-        count = None if rows is None else rows.count
+        count = None if rows is None else rows.examples
         self.groups = groups(members, theta, objective.layout, begun, values, count)
         seeds = [member.general.seed for member in members]
         self._stepper = Stepper(objective, self.groups, continuations, seeds, whole, rows)
@@ -265,7 +265,7 @@ class Population:
             None if whole is None else lambda at, _: whole(at, [run]),
             None
             if rows is None
-            else BatchRows(rows.count, lambda step: rows.at(step)[run : run + 1]),
+            else BatchRows(rows.examples, lambda step: rows.at(step)[run : run + 1]),
         )
         (single,) = alone.groups
         single.state = {name: value[row : row + 1] for name, value in group.state.items()}

@@ -164,7 +164,7 @@ class Stepper:
                 objective = self._objective.selected(group.rows)
                 on_batch = batch_objective(objective, its_x, its_y, group.seeds, step)
                 on_batch.whole = self._whole_of(group)
-                if self._rows is not None and group.optimizer.needs_examples:
+                if self._rows is not None and group.needs_examples:
                     on_batch.rows = group.select(self._rows.at(step))
                 outcome = group.step_on_objective(its_theta, on_batch)
                 # Of the parameters before the step, wherever the rule has evaluated since.

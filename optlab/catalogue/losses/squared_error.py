@@ -53,7 +53,8 @@ class SquaredError(Loss):
     def draw(self, outputs: torch.Tensor, uniforms: torch.Tensor) -> torch.Tensor:
         # The least number that is drawn, 0, would be infinitely far out.
         normal = torch.special.ndtri(uniforms.clamp(min=2.0**-60))
-        return outputs + (0.5**0.5 * normal).to(outputs)
+        drawn: torch.Tensor = outputs + (0.5**0.5 * normal).to(outputs)
+        return drawn
 
 
 def _target(outputs: torch.Tensor, y: torch.Tensor) -> torch.Tensor:

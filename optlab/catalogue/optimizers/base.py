@@ -277,7 +277,7 @@ class Objective(Protocol):
     def layer_factors(self, theta: torch.Tensor, purpose: str) -> list[LayerFactors]:
         """Return the Kronecker factors of the layers, for targets drawn from the predictions.
 
-        See :meth:`sampled_gradient`; layers that are not affine, or used twice, are left out.
+        ``theta`` is ``[R, P]``. See :meth:`sampled_gradient`; layers that are not affine, or used twice, are left out.
         """
 
     def hessian_product(self, theta: torch.Tensor) -> Product:

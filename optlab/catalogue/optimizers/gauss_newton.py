@@ -25,8 +25,11 @@ class GaussNewton(ObjectiveOptimizer):
     Hessian. For a model that is linear in its parameters the method is Newton's.
 
     Beside the squared error it serves any loss of this program that is convex in the outputs (the
-    generalized Gauss–Newton matrix). That matrix is then the Fisher matrix of the natural gradient,
-    with the curvature of weight decay, which the natural gradient leaves out.
+    generalized Gauss–Newton matrix). On the digits in batches of 512, 200 gradients and their
+    equivalents lower the loss of softmax regression, the multilayer perceptron, the CNN and the LSTM
+    below that of momentum, and that of the deep linear network, the autoencoder and the transformer,
+    where a step costs many products, less. The matrix is the Fisher matrix of the natural gradient, with the
+    curvature of weight decay, which the natural gradient leaves out.
     """
 
     name: ClassVar[str] = "gauss_newton"
@@ -59,11 +62,11 @@ class GaussNewton(ObjectiveOptimizer):
 
     lr: float = second_order.rate("Share of the Gauss–Newton step; 1 is the full step.")
     damping: float = second_order.damping(
-        1e-3,
+        1e-4,
         "Added to every eigenvalue of the Gauss–Newton matrix; bounds the step in directions that"
         " hardly change the outputs.",
         "A network has many such directions, and along them the quadratic model is valid only for"
-        " short steps.",
+        " short steps; with more of it softmax regression learns more slowly.",
     )
     solver: Solver = second_order.solver(
         "uses conjugate gradients on products with the Gauss–Newton matrix"

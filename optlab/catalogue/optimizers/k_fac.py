@@ -38,7 +38,9 @@ class KFAC(ObjectiveOptimizer):
     the objective badly; a step that does not lower it on its batch is repeated with more.
 
     It is for models made of affine layers and convolutions. A convolution counts as an affine layer
-    that is used at many places. A step costs about eight gradients and its matrices.
+    that is used at many places. A step costs about six gradients and its matrices. On the digits in
+    batches of 512, 200 gradients and their equivalents lower the loss of every such model below that
+    of momentum but for the autoencoder, where they are about equal.
     """
 
     name: ClassVar[str] = "k_fac"
@@ -81,15 +83,15 @@ class KFAC(ObjectiveOptimizer):
     needs_layers: ClassVar[bool] = True
 
     damping: float = number(
-        0.3,
+        0.03,
         "First damping",
         symbol="λ",
         gt=0.0,
         log=True,
         slider=(1e-4, 100.0),
         help="Damping of the first step; it adapts from there.",
-        why="Early steps have to be short. The paper begins at 150 with losses that are sums over"
-        " hundreds of pixels.",
+        why="Of 0.003 to 1, it trains all models that it takes well on the digits. The paper begins at"
+        " 150 with losses that are sums over hundreds of pixels.",
     )
     decay: float = shared.decay(
         0.95,

@@ -41,7 +41,9 @@ class LevenbergMarquardt(ObjectiveOptimizer):
     The method is made for least squares with all examples in a batch and few parameters, where
     nothing converges faster. Beside the squared error it serves any loss of this program that is
     convex in the outputs. For many parameters conjugate gradients find the step in the region, with
-    memory O(P).
+    memory O(P). On the digits in batches of 512, 200 gradients and their equivalents then lower the
+    loss of most models below that of momentum; that of the autoencoder, where a product tells least
+    and few steps are left, stays a little above.
     """
 
     name: ClassVar[str] = "levenberg_marquardt"
@@ -82,13 +84,15 @@ class LevenbergMarquardt(ObjectiveOptimizer):
     needs_predictions: ClassVar[bool] = True
 
     factor: float = number(
-        100.0,
+        0.1,
         "First radius",
         gt=0.0,
         log=True,
         slider=(1e-3, 100.0),
         help="Radius of the first trust region in units of ‖Dθ‖.",
-        why="The default of MINPACK: the first step is the Gauss–Newton step unless it fails.",
+        why="The least that MINPACK advises: for networks longer first steps cost more products than"
+        " they are worth. MINPACK's default is 100, with which the first step is the Gauss–Newton step"
+        " unless it fails.",
     )
     scaling: Scaling = choice(
         "none",
@@ -131,6 +135,7 @@ def _step(theta: torch.Tensor, objective: Objective, state: State, h: Hyperparam
     first = radius == 0.0
     if first:
         radius = h.factor * size or h.factor
+    began = radius, damping
     before, least = value.item(), float(rounding(value))
     after, accepted, ratio, attempt = theta, False, 0.0, 0
     while not accepted and attempt < ATTEMPTS:
@@ -146,9 +151,10 @@ def _step(theta: torch.Tensor, objective: Objective, state: State, h: Hyperparam
         predicted = -(slope + 0.5 * curvature)
         if predicted <= least and decrease >= -least:
             # Near a minimum both are rounding errors, and their ratio says nothing.
-            ratio = 1.0
-        else:
-            ratio = decrease / predicted if math.isfinite(reached) and predicted > 0.0 else -1.0
+            accepted, ratio = True, 1.0
+            radius, damping = began
+            break
+        ratio = decrease / predicted if math.isfinite(reached) and predicted > 0.0 else -1.0
         accepted = ratio >= ACCEPTED
         if ratio <= 0.25:
             share = _shrunk(before, reached, slope)

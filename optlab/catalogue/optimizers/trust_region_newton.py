@@ -32,7 +32,9 @@ class TrustRegionNewton(ObjectiveOptimizer):
     does not.
 
     A trial that does not lower the objective enough is repeated in a smaller ball. A step fits its
-    batch, so larger batches suit it.
+    batch, so larger batches suit it: on the digits in batches of 512, 200 gradients and their
+    equivalents lower the loss of every model below that of momentum but for the autoencoder, whose
+    steps stay short.
     """
 
     name: ClassVar[str] = "trust_region_newton"

@@ -177,3 +177,12 @@ def test_that_a_step_that_nothing_makes_a_descent_is_refused_and_said(
     assert first.notes[0].startswith("the step was refused: no length of it")
     assert not first.state["direction"].any()
     assert float(second.state["damping"]) == pytest.approx(0.1 * 1.5**2)
+
+
+def test_that_it_rests_at_the_minimum_where_changes_are_rounding_errors() -> None:
+    trainer = trained(damping=1e-3)
+    for _ in range(60):
+        trainer.advance()
+        damping = float(trainer.population.groups[0].state["damping"])
+    assert not trainer.notes
+    assert 1e-12 < damping < 1e-2

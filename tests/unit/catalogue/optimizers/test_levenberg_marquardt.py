@@ -7,11 +7,13 @@ from typing import Any
 import numpy as np
 import pytest
 import scipy.optimize
+import scipy.sparse.linalg
 import torch
 
 from optlab.catalogue.optimizers.levenberg_marquardt import LevenbergMarquardt
 from optlab.experiment import Experiment
-from optlab.numerics.trust_region import DampedSteps
+from optlab.numerics.trust_region import DampedSteps, steihaug
+from optlab.objective.batch_objective import BatchObjective
 from optlab.training.trainer import Trainer
 
 T = torch.linspace(0.0, 4.0, 21, dtype=torch.float64)
@@ -35,9 +37,15 @@ def helix(theta: torch.Tensor) -> torch.Tensor:
     return torch.stack([10.0 * (z - 10.0 * turn), 10.0 * ((x * x + y * y).sqrt() - 1.0), z], dim=1)
 
 
+def idle(theta: torch.Tensor) -> torch.Tensor:
+    """Rosenbrock's function, and a parameter without effect: its column is zero."""
+    return torch.cat([rosenbrock(theta[:, :2]), 0.0 * theta[:, 2:]], dim=1)
+
+
 PROBLEMS = {
     "rosenbrock": (rosenbrock, [-1.2, 1.0]),
     "decay": (decay, [3.0, 0.2, -2.0]),
+    "idle": (idle, [-1.2, 1.0, 0.7]),
     "helix": (helix, [-1.0, 0.1, 0.5]),
 }
 
@@ -68,7 +76,7 @@ def test_that_the_accepted_points_are_those_of_minpack(
     assert len(theirs) >= 5
     # The last steps are sizes of rounding errors.
     steps = min(len(theirs) - 1, 25)
-    outcomes = walk(LevenbergMarquardt, objective, theta, steps, scaling=scaling)
+    outcomes = walk(LevenbergMarquardt, objective, theta, steps, scaling=scaling, factor=100.0)
     ours = np.stack([outcome.theta[0].numpy() for outcome in outcomes])
     np.testing.assert_allclose(ours, theirs[:steps], rtol=1e-6, atol=1e-6)
     assert not any(note for outcome in outcomes for note in outcome.notes)
@@ -156,3 +164,68 @@ def test_that_products_and_the_matrix_take_the_same_steps_within_the_region(
     ]
     for end in ends:
         np.testing.assert_allclose(end[0].numpy(), [1.0, 1.0], atol=1e-7)
+
+
+def test_that_it_rests_at_the_minimum_where_changes_are_rounding_errors(
+    least_squares: Any, walk: Any
+) -> None:
+    theta = torch.tensor([PROBLEMS["decay"][1]], dtype=torch.float64)
+    outcomes = walk(
+        LevenbergMarquardt, least_squares(decay), theta, 40, scaling="columns", factor=100.0
+    )
+    best = scipy.optimize.least_squares(
+        lambda flat: decay(torch.tensor(flat).unsqueeze(0))[0].numpy(),
+        [400.0, 1.0, 0.0],
+        xtol=1e-15,
+        ftol=1e-15,
+        gtol=1e-15,
+    ).x
+    np.testing.assert_allclose(outcomes[-1].theta[0].numpy(), best, rtol=1e-7)
+    assert not any(note for outcome in outcomes for note in outcome.notes)
+    assert 1e-9 < float(outcomes[-1].state["radius"]) < 1e6, "what says nothing changes nothing"
+
+
+def test_that_products_end_at_the_tolerance() -> None:
+    """As SciPy's conjugate gradients do, where the region does not bind."""
+    trainer = regression(solver="products", tolerance=0.3, factor=1e9)
+    objective = trainer.population._objective
+    theta = trainer.theta
+    x, y = trainer.batch_of(0)
+    on_batch = BatchObjective(objective, x, y, [0], 0)
+    g, matrix = on_batch.gradient(theta)[1][0].numpy(), on_batch.gauss_newton(theta)[0].numpy()
+    theirs, _ = scipy.sparse.linalg.cg(matrix, -g, rtol=0.3, atol=0.0)
+    trainer.advance()
+    step = (trainer.theta - theta)[0].numpy()
+    np.testing.assert_allclose(step, theirs, rtol=1e-8, atol=1e-10)
+    assert np.linalg.norm(matrix @ step + g) > 0.01 * np.linalg.norm(g), "it is not exact"
+
+
+def test_that_products_change_the_region_by_the_ratio(least_squares: Any, walk: Any) -> None:
+    objective = least_squares(rosenbrock)
+    theta = torch.tensor([[-1.2, 1.0]], dtype=torch.float64)
+    outcomes = walk(
+        LevenbergMarquardt, objective, theta, 12, solver="products", tolerance=1e-12, factor=0.2
+    )
+    at, radius, seen = theta, 0.2 * float(theta.norm()), set()
+    for outcome in outcomes:
+        (value, g), matrix = objective.gradient(at), objective.gauss_newton(at)[0]
+        for _ in range(12):
+            p = steihaug(lambda v, m=matrix: v @ m, g, radius, iterations=50, tolerance=1e-12).p
+            radius = min(radius, float(p.norm())) if not seen else radius
+            predicted = -float((g * p).sum() + 0.5 * (p @ matrix * p).sum())
+            ratio = float(value - objective.loss(at + p)) / predicted
+            if ratio <= 0.25:
+                slope, decrease = float((g * p).sum()), ratio * predicted
+                share = 0.5 if decrease >= 0 else max(0.5 * slope / (slope + decrease), 0.1)
+                if float(objective.loss(at + p)) ** 0.5 * 0.1 >= float(value) ** 0.5:
+                    share = 0.1
+                radius = share * min(radius, 10.0 * float(p.norm()))
+            else:
+                radius = 2.0 * float(p.norm())
+            seen.add(ratio <= 0.25)
+            if ratio >= 1e-4:
+                at = at + p
+                break
+        torch.testing.assert_close(outcome.theta, at, rtol=1e-8, atol=1e-10)
+        assert float(outcome.state["radius"]) == pytest.approx(radius, rel=1e-8)
+    assert seen == {True, False}

@@ -66,7 +66,8 @@ def test_that_the_steps_are_those_of_the_paper(order: str) -> None:
     np.testing.assert_allclose(trainer.theta[0].numpy(), w, rtol=1e-10, atol=1e-12)
     stored = trainer.population.groups[0].state["table"].view(len(y), 11).numpy()
     np.testing.assert_allclose(stored, table, rtol=1e-9, atol=1e-11)
-    assert list(trainer._evaluations or []) == [40.0]
+    counted = trainer.steps.evaluations
+    assert counted is not None and counted.tolist() == [40.0]
 
 
 def test_that_it_converges_to_the_solution_with_a_constant_rate() -> None:

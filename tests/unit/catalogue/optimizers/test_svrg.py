@@ -87,7 +87,7 @@ def test_that_runs_with_other_periods_and_data_are_the_runs_alone_and_count_thei
     passes = round(len(data(runs[0])[1]) / 20)
     expected = [8 + 5 + 3 * passes, 8, 8 + 6 + 2 * passes]
     assert together.population.counts_gradients
-    counted = together._evaluations
+    counted = together.steps.evaluations
     assert counted is not None and counted.tolist() == expected
 
 

@@ -122,3 +122,14 @@ def test_that_the_region_does_not_grow_beyond_its_bound(least_squares: Any, walk
         [[300.0, -200.0], *[outcome.theta[0].tolist() for outcome in outcomes]], axis=0
     )
     np.testing.assert_allclose(np.linalg.norm(lengths, axis=1), [1.0, 2.0, 4.0, 8.0, 8.0, 8.0])
+
+
+def test_that_it_rests_at_the_minimum_where_changes_are_rounding_errors(
+    least_squares: Any, walk: Any
+) -> None:
+    residuals, start = STARTS["waves"]
+    theta = torch.tensor([start], dtype=torch.float64)
+    outcomes = walk(TrustRegionNewton, least_squares(residuals), theta, 40)
+    assert float(outcomes[-1].gradient.norm()) < 1e-9
+    assert not any(note for outcome in outcomes for note in outcome.notes)
+    assert 1e-3 < float(outcomes[-1].state["ball"]) < 1e3
