@@ -28,13 +28,20 @@ import scipy.optimize  # noqa: F401 - imported before children are forked, so th
 import torch
 
 ROOT = Path(__file__).resolve().parent.parent
-RULES = ROOT / "optlab" / "optimizers"
+RULES = ROOT / "optlab" / "catalogue" / "optimizers"
+NUMERICS = ROOT / "optlab" / "numerics"
 SHARED = {
     "_second_order": ("newton", "saddle_free_newton", "natural_gradient", "hessian_diagonal"),
     "_runs": ("conjugate_gradient", "bfgs", "lbfgs", "runs_of_asking_rules"),
     "_population": ("cma_es", "evolution_strategy"),
+    "_damped_steps": ("damped_steps",),
+    "_sophia": ("sophia", "sophia_g"),
+    "trust_region": ("trust_region_newton", "levenberg_marquardt"),
+    "kronecker": ("k_fac",),
 }
 """Parts that rules share → the rules whose tests are to notice."""
+PARTS = ("trust_region", "kronecker")
+"""Those of them that are among the numerics."""
 SECONDS = 240
 """After which a test run counts as failed: a change may make a loop endless."""
 
@@ -110,7 +117,7 @@ def mutants(source: str) -> Iterator[tuple[int, str, str]]:
         for node in ast.walk(tree)
         if isinstance(node, ast.Call)
         and isinstance(node.func, ast.Name)
-        and node.func.id in ("real", "whole")
+        and node.func.id in ("number", "integer")
     )
     inside -= {id(part) for call in fields for part in ast.walk(call)}
 
@@ -134,7 +141,7 @@ def mutants(source: str) -> Iterator[tuple[int, str, str]]:
 def tests_of(rule: str, tests: Path) -> list[str]:
     """Test files that name the rule, its own first."""
     cls = "".join(part.capitalize() for part in rule.split("_"))
-    folders = [tests / "unit" / "optimizers", tests / "unit" / "optim"]
+    folders = [tests / "unit" / "catalogue" / "optimizers", tests / "unit" / "optim"]
     found = [
         path
         for folder in folders
@@ -197,6 +204,7 @@ def main() -> int:
     torch.set_num_threads(1)
     os.environ["QT_QPA_PLATFORM"] = "offscreen"
     files = [path for path in sorted(RULES.glob("*.py")) if path.stem not in ("__init__", "base")]
+    files += [NUMERICS / f"{part}.py" for part in PARTS]
     rules = [path for path in files if not asked.rules or path.stem in asked.rules]
     survivors: list[dict[str, object]] = []
     count = 0

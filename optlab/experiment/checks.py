@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from optlab.catalogue.datasets.base import Dataset
 from optlab.catalogue.instruments.base import INSTRUMENTS, Setting
 from optlab.catalogue.losses.base import Loss
+from optlab.catalogue.models.base import Model
 from optlab.catalogue.optimizers.base import ObjectiveOptimizer
 from optlab.core import registry
 from optlab.core.data import Data
@@ -155,6 +156,24 @@ def _optimizer_has_predictions(experiment: Experiment) -> Problems:
         )
 
 
+def _optimizer_has_layers(experiment: Experiment) -> Problems:
+    optimizer, model = experiment.optimizer, experiment.model
+    if not isinstance(optimizer, ObjectiveOptimizer) or not optimizer.needs_layers:
+        return
+    if not model.taps_layers():
+        able = ", ".join(
+            one.name
+            for one in registry.components(Model)
+            if one.taps_layers is not Model.taps_layers
+        )
+        yield InvalidInput(
+            f"optimizer.name is {optimizer.name!r}, which takes a model apart into affine layers and "
+            f"convolutions, but model {experiment.model.name!r} with these settings has others; use "
+            f"hessian_free, which takes any model, or a plain one of: {able}.",
+            "optimizer.name",
+        )
+
+
 def _pretraining_fits_model(experiment: Experiment) -> Problems:
     if not experiment.pretraining.active:
         return
@@ -255,6 +274,7 @@ _RULES: tuple[Callable[[Experiment], Problems], ...] = (
     _objective_optimizer_stands_alone,
     _objective_optimizer_has_true_gradient,
     _optimizer_has_predictions,
+    _optimizer_has_layers,
     _pretraining_fits_model,
     _data_has_training_part,
     _streams_have_a_distribution,

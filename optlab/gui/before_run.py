@@ -12,10 +12,11 @@ from PySide6.QtCore import QObject
 
 from optlab.core.errors import OptLabError
 from optlab.experiment import Experiment
-from optlab.gui.bridge import TaskBridge, Turn, WorkerPrewarmer
+from optlab.gui.bridge import TaskBridge, WorkerPrewarmer
 from optlab.gui.panels.experiment_panel import ExperimentPanel
 from optlab.gui.panels.plots_panel import PlotsPanel
 from optlab.gui.plots.tiles import AsksOfExperiment
+from optlab.gui.turn import Turn
 from optlab.tasks.task import Task
 
 

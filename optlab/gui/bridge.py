@@ -19,6 +19,8 @@ from PySide6.QtCore import QObject, Qt, QTimer, Signal
 from optlab.core import paths
 from optlab.core.errors import OptLabError
 from optlab.experiment import Experiment
+from optlab.gui.live_run import LiveRun
+from optlab.gui.turn import Turn
 from optlab.history.forking import Fork
 from optlab.runners.choice import choose
 from optlab.runners.job_handle import JobHandle
@@ -102,7 +104,7 @@ class _Opening:
 
 
 class RunBridge(QObject):
-    """Executes at most one run at a time on behalf of the window.
+    """Executes the run that the window follows; others go on beside (:meth:`release`).
 
     Attributes:
         snapshot_bytes: bytes of snapshots that a run keeps, None for the default.
@@ -111,7 +113,8 @@ class RunBridge(QObject):
     :meth:`on` registered for their type.
 
     Signals: ``frameBegan()`` and ``frameEnded()``: before the events of a frame are delivered, and
-    after, when it is time to draw; ``sessionEnded()``: all events of the run have been delivered.
+    after, when it is time to draw; ``sessionEnded()``: all events of the run have been delivered, or
+    it goes on without the bridge.
     """
 
     sessionEnded = Signal()
@@ -121,7 +124,7 @@ class RunBridge(QObject):
     def __init__(self, pool: WorkerPool, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self._pool = pool
-        self._job: JobHandle | None = None
+        self._live: LiveRun | None = None
         self._opening: _Opening | None = None
         self._early: list[Message] = []
         self._channels: dict[type[object], _Channel] = {}
@@ -143,18 +146,23 @@ class RunBridge(QObject):
 
     @property
     def active(self) -> bool:
-        """Whether a run is being started, is in progress, or has events to be delivered."""
-        return self._job is not None or self._opening is not None
+        """Whether a run is being started, is in progress, or has events that wait."""
+        return self._live is not None or self._opening is not None
+
+    @property
+    def live(self) -> LiveRun | None:
+        """The run in progress, once it has been started."""
+        return self._live
 
     @property
     def runner(self) -> str:
         """``thread`` or ``process``, or "" while no run is in progress."""
-        return self._job.runner if self._job is not None else ""
+        return self._live.job.runner if self._live is not None else ""
 
     @property
     def run_ids(self) -> Sequence[str]:
         """Ids under which the runs in progress are stored."""
-        return self._job.run_ids if self._job is not None else ()
+        return self._live.job.run_ids if self._live is not None else ()
 
     def start(
         self,
@@ -213,15 +221,39 @@ class RunBridge(QObject):
 
     def send(self, message: Message) -> None:
         """Send a message to the run; without a run in progress, do nothing."""
-        if self._job is not None:
-            self._job.send(message)
+        if self._live is not None:
+            self._live.send(message)
         elif self._opening is not None:
             self._early.append(message)
 
     def end(self) -> None:
         """End the run, by force where it does not stop by itself within two seconds."""
-        if self._job is not None:
-            self._job.cancel()
+        if self._live is not None:
+            self._live.job.cancel()
+
+    def release(self) -> LiveRun | None:
+        """Give the run in progress away, to be drained elsewhere; None where none has begun."""
+        live = self._live
+        if live is None or live.started is None:
+            return None
+        self._live = None
+        self._timer.stop()
+        self.sessionEnded.emit()
+        return live
+
+    def adopt(self, live: LiveRun, step: int, tracked: tuple[str, ...]) -> None:
+        """Deliver the events of a run that was given away.
+
+        Args:
+            live: the run, while this bridge has none. step: up to which its values are known.
+            tracked: names of the followed weights.
+        """
+        self._live = live
+        self.frameBegan.emit()
+        for event in live.catch_up(step, tracked):
+            self._emit(event)
+        self.frameEnded.emit()
+        self._timer.start()
 
     def shut_down(self) -> bool:
         """Stop the run, save what it has reached, and return whether it ended in time.
@@ -229,8 +261,9 @@ class RunBridge(QObject):
         Called once, when the window closes.
         """
         self._timer.stop()
-        job, self._job = self._job, None
+        live, self._live = self._live, None
         opening, self._opening = self._opening, None
+        job = None if live is None else live.job
         if opening is not None:
             opening.abandon(CLOSE_SECONDS)
             if opening.alive:
@@ -254,7 +287,7 @@ class RunBridge(QObject):
         self._timer.start()
 
     def _begin(self, job: JobHandle) -> None:
-        self._job = job
+        self._live = LiveRun(job)
         self._timer.start()
 
     def _opened(self, opening: _Opening) -> None:
@@ -279,49 +312,25 @@ class RunBridge(QObject):
     def _frame(self) -> None:
         if self._opening is not None and not self._opening.alive:
             self._opened(self._opening)
-        job = self._job
-        if job is None:
+        live = self._live
+        if live is None:
             if self._opening is None:
                 self._timer.stop()
             return
         self.frameBegan.emit()
         # Read before draining: a job that ends in between is drained once more at the next frame.
-        alive = job.alive
-        for event in job.drain():
+        alive = live.job.alive
+        for event in live.drain():
             self._emit(event)
         begun = time.perf_counter()
         self.frameEnded.emit()
         spent = (time.perf_counter() - begun) / (FRAME_MILLISECONDS / 1000.0)
         self._draw_share += 0.1 * (min(spent, 1.0) - self._draw_share)
-        if not alive and self._job is job:
-            job.join(CLOSE_SECONDS)
-            self._job = None
+        if not alive and self._live is live:
+            live.job.join(CLOSE_SECONDS)
+            self._live = None
             self._timer.stop()
             self.sessionEnded.emit()
-
-
-class Turn(QObject):
-    """Lets several task bridges work one after another, so that one worker serves them all.
-
-    Signals: ``freed()``: a bridge has given the turn back.
-    """
-
-    freed = Signal()
-
-    def __init__(self, parent: QObject | None = None) -> None:
-        super().__init__(parent)
-        self._taken = False
-
-    def acquire(self) -> bool:
-        """Take the turn, and return whether it was free."""
-        was_free = not self._taken
-        self._taken = True
-        return was_free
-
-    def give_back(self) -> None:
-        """Let the next bridge have the turn."""
-        self._taken = False
-        self.freed.emit()
 
 
 class TaskBridge(QObject):

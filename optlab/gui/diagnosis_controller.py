@@ -54,6 +54,12 @@ class DiagnosisController(QObject):
         self._diagnosis.clear()
         self._timer.start()
 
+    def clear(self) -> None:
+        """Diagnose no run."""
+        self._timer.stop()
+        self._experiment = None
+        self._diagnosis.clear()
+
     def update(self) -> None:
         """Diagnose the run from what was measured so far."""
         if self._experiment is not None:

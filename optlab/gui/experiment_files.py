@@ -102,13 +102,20 @@ class ExperimentFiles(QObject):
             return experiment
         return experiment.with_values({"threads": threads}, check=not experiment.reads_outside())
 
-    def load_document(self, document: str) -> bool:
-        """Show the experiment of a stored run, given as TOML, and return whether it is shown."""
+    def load_document(self, document: str, *, ask: bool = True) -> bool:
+        """Show the experiment of a stored run, given as TOML, and return whether it is shown.
+
+        Args:
+            document: the experiment. ask: whether edits may be lost.
+        """
         return self.show(
-            lambda: _checked_inside(lambda check: Experiment.from_toml(document, check=check))
+            lambda: _checked_inside(lambda check: Experiment.from_toml(document, check=check)),
+            ask=ask,
         )
 
-    def show(self, read: Callable[[], Experiment], file: Path | None = None) -> bool:
+    def show(
+        self, read: Callable[[], Experiment], file: Path | None = None, *, ask: bool = True
+    ) -> bool:
         """Show the experiment that ``read`` returns, and return whether it is shown.
 
         It is not shown if it cannot be read, or if the user cancels to keep the edits.
@@ -116,10 +123,11 @@ class ExperimentFiles(QObject):
         Args:
             read: may raise an OptLabError, which the banner shows.
             file: where the experiment is saved, None where it is not.
+            ask: whether edits may be lost.
         """
         try:
             experiment = read()
-            if not self.may_discard_edits("opening another one"):
+            if ask and not self.may_discard_edits("opening another one"):
                 return False
             self.discarded = False
             self.file_before_opening = self.file

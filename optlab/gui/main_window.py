@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     from optlab.gui import window_parts as parts
     from optlab.runners.train import RunnerChoice
     from optlab.store import RunRecord
-    from optlab.tasks.stored_runs import RunCurves
     from optlab.training import control
 else:
     control = LazyModule("optlab.training.control")
@@ -199,6 +198,7 @@ class MainWindow(WindowFrame):
             self,
         )
         self.run_controller = parts.RunController(self, self._runner)
+        self.beside = parts.BesideController(self)
         self.runs = parts.RunsController(self)
         self.manners = parts.Manners(self)
         self.contenders = parts.Contenders(self)
@@ -262,11 +262,11 @@ class MainWindow(WindowFrame):
     # --- experiments and stored runs --------------------------------------------------------------
 
     def show_stored(self, run_id: str) -> None:
-        """Draw the curves of a stored run, as soon as they have been read."""
-        self.stored_runs.read(run_id, self._show_curves)
+        """Draw the curves of a stored run, as soon as they have been read.
 
-    def _show_curves(self, curves: RunCurves) -> None:
-        parts.show_curves(self, curves)
+        A run in progress goes on beside; one that goes on beside is followed again.
+        """
+        self.beside.look_at(run_id)
 
     def show_problem(self, sentence: str) -> None:
         """Show in the banner why something cannot be done."""
@@ -283,7 +283,9 @@ class MainWindow(WindowFrame):
         def call(*arguments: object) -> None:
             if self.bridge.active:
                 self.banner.show_sentence(
-                    "A run is in progress. Stop it before editing the experiment."
+                    "A run is in progress. Stop it before editing the experiment, or let it go on "
+                    "beside.",
+                    {"New run": self.beside.set_aside},
                 )
             else:
                 act(*arguments)
@@ -380,7 +382,7 @@ class MainWindow(WindowFrame):
             return
         asks = self.session.preferences.ask_before_closing and not self._close_confirmed
         if asks and not (
-            (not self.bridge.active or parts.may_stop_run(self))
+            parts.may_stop_runs(self, self.bridge.active + len(self.beside.runs.runs))
             and self.secondary_windows.may_close()
             and self.files.may_discard_edits("closing")
         ):
@@ -392,6 +394,7 @@ class MainWindow(WindowFrame):
         self.manners.shut_down()
         self.contenders.shut_down()
         self.secondary_windows.close_all()
+        self.beside.shut_down()
         self.bridge.shut_down()
         self.stored_runs.shut_down()
         self.runs.shut_down()

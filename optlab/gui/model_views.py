@@ -116,6 +116,10 @@ class ModelViewController(QObject):
         self._show(record.id, record.experiment)
         self._schedule()
 
+    def clear(self) -> None:
+        """Show no run."""
+        self._show("", "")
+
     def _show(self, run_id: str, experiment: str) -> None:
         self._run_id, self._experiment = run_id, experiment
         self._newest, self._step, self._asked = None, None, None

@@ -16,9 +16,15 @@ CONTINUE = "Continue with the changed data"
 """Text of the buttons that do."""
 
 
-def may_stop_run(parent: QWidget) -> bool:
-    """Ask whether the run in progress may be stopped, and return the answer."""
-    return _may_stop(parent, "A run is in progress", "It is saved and can be resumed later.")
+def may_stop_runs(parent: QWidget, count: int) -> bool:
+    """Ask whether the runs in progress may be stopped, and return the answer; yes without any."""
+    if count > 1:
+        return _may_stop(
+            parent, f"{count} runs are in progress", "They are saved and can be resumed later."
+        )
+    return count == 0 or _may_stop(
+        parent, "A run is in progress", "It is saved and can be resumed later."
+    )
 
 
 def may_stop_study(parent: QWidget) -> bool:
@@ -28,7 +34,7 @@ def may_stop_study(parent: QWidget) -> bool:
 
 
 def _may_stop(parent: QWidget, what: str, kept: str) -> bool:
-    text = f"{what}. Stop it and close? {kept}"
+    text = f"{what}. Stop {'them' if 'They' in kept else 'it'} and close? {kept}"
     box = QMessageBox(
         QMessageBox.Icon.Question, what, text, QMessageBox.StandardButton.Cancel, parent
     )

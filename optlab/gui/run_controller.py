@@ -78,7 +78,7 @@ class RunController(QObject):
             return
         show_curves(self._window, curves)
         self._window.shown_run.resume(record)
-        self._window.bridge.resume(record.id, self._runner, changed_data=changed_data)
+        self._window.bridge.resume(record.id, self._where(), changed_data=changed_data)
         self._window.failures.resuming(partial(self.resume, record.id, changed_data=True))
         experiment = Experiment.from_toml(record.experiment, check=False)
         self._window.diagnosis_controller.begin(experiment)
@@ -113,7 +113,7 @@ class RunController(QObject):
         self._window.shown_run.begin(experiment.title())
         self._window.time.begin(experiment.title())
         self._window.bridge.start(
-            experiment, self._runner, (*self._window.time.first_messages, *first)
+            experiment, self._where(), (*self._window.time.first_messages, *first)
         )
         self._window.diagnosis_controller.begin(experiment)
         self._window.model_views.begin(experiment)
@@ -124,10 +124,15 @@ class RunController(QObject):
         experiment = Experiment.from_toml(made.experiment, check=False)
         show_curves(self._window, until(curves, made.at))
         self._window.shown_run.begin(prepared.title)
-        self._window.bridge.start(experiment, self._runner, self._window.time.first_messages, made)
+        self._window.bridge.start(experiment, self._where(), self._window.time.first_messages, made)
         self._window.diagnosis_controller.begin(experiment)
         self._window.model_views.begin(experiment)
         self._show_starting()
+
+    def _where(self) -> RunnerChoice:
+        """Return where the next run executes: several in threads would wait for one lock."""
+        beside = self._window.beside.runs.active
+        return "process" if self._runner == "auto" and beside else self._runner
 
     def _show_starting(self) -> None:
         self._window.recording.begin()

@@ -68,6 +68,16 @@ class ShownRun(QObject):
         self._name, self._live = title, "live"
         self._show("starting")
 
+    def clear(self) -> None:
+        """Show no run."""
+        self._name = ""
+        self._ids = ()
+        for caption in self._captions:
+            caption.show_run("", "")
+        for holder in self._holders:
+            set_subject(holder, "")
+        self.identified.emit("", "", False)
+
     def resume(self, record: RunRecord) -> None:
         """Show a stored run that is being resumed."""
         self._name, self._live = record.title, f"live, resumed from step {record.steps:,}"

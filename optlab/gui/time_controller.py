@@ -128,6 +128,15 @@ class TimeController(QObject):
         self._panel.set_idle(False)
         self.stepChanged.emit(None)
 
+    def clear(self) -> None:
+        """Show that there is no run."""
+        self.begin("")
+        self._panel.set_idle(True)
+
+    def set_first(self, step: int) -> None:
+        """Let the timeline begin at an earlier step than the session of the run did."""
+        self._panel.set_first(step)
+
     def show_stored(self, curves: RunCurves) -> None:
         """Show a stored run."""
         record = curves.record

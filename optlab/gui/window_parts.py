@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from optlab.experiment import Experiment
 from optlab.gui.before_run import BeforeRunController
+from optlab.gui.beside_controller import BesideController
 from optlab.gui.board.board_controller import BoardController
-from optlab.gui.bridge import RunBridge, TaskBridge, Turn, WorkerPrewarmer
+from optlab.gui.bridge import RunBridge, TaskBridge, WorkerPrewarmer
 from optlab.gui.copied_experiment import CopiedExperiment
 from optlab.gui.diagnosis_controller import DiagnosisController
 from optlab.gui.dropped_files import DroppedFiles
@@ -19,21 +20,22 @@ from optlab.gui.model_views import ModelViewController
 from optlab.gui.panels.diagnosis_panel import DiagnosisPanel
 from optlab.gui.panels.experiment_panel import ExperimentPanel
 from optlab.gui.panels.plots_panel import PlotsPanel
-from optlab.gui.questions import may_stop_run
+from optlab.gui.questions import may_stop_runs
 from optlab.gui.recording_notice import RecordingNotice
 from optlab.gui.run_controller import RunController
 from optlab.gui.runs.runs_controller import RunsController
 from optlab.gui.secondary_windows import SecondaryWindows
 from optlab.gui.shown_run import ShownRun
-from optlab.gui.stored_curves import show_curves
 from optlab.gui.stored_runs import StoredRuns
 from optlab.gui.studies.contenders import Contenders
 from optlab.gui.time_controller import TimeController
+from optlab.gui.turn import Turn
 from optlab.tasks.checking import CheckTask
 from optlab.tasks.preview import PreviewTask
 
 __all__ = [
     "BeforeRunController",
+    "BesideController",
     "BoardController",
     "CheckTask",
     "Contenders",
@@ -63,6 +65,5 @@ __all__ = [
     "TimeController",
     "Turn",
     "WorkerPrewarmer",
-    "may_stop_run",
-    "show_curves",
+    "may_stop_runs",
 ]

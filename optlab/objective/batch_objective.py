@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 
-from optlab.catalogue.models.base import TRAINING
+from optlab.catalogue.models.base import TRAINING, ForwardContext
 from optlab.core.lazy import torch
 from optlab.numerics.conjugate_gradients import Product
+from optlab.numerics.kronecker import LayerFactors, layer_factors, layer_shapes
 from optlab.objective.hessian import batch_hessian, graph_hessian
 from optlab.objective.objective import Objective
 from optlab.objective.second_derivatives import double_backward, explained_failure
@@ -129,13 +130,77 @@ class BatchObjective:
         if self.whole is None:
             return self.gradient(theta)[1]
         gradient, examples = self.whole(theta, range(len(theta)))
-        self._count(max(1, round(examples / self._size)))
+        self._count(max(1, round(examples / self.examples)))
         return gradient
 
     @property
-    def _size(self) -> int:
-        """The number of examples of the batch."""
+    def examples(self) -> int:
+        """Number of examples of the batch."""
         return self._x.shape[1]
+
+    def sampled_gradient(self, theta: torch.Tensor, purpose: str) -> torch.Tensor:
+        """Return the gradient ``[R, P]`` of the loss for targets that the model predicts.
+
+        A target is drawn for each example; weight decay is not included.
+
+        Args:
+            theta: ``[R, P]``. purpose: part of the seed of the draws.
+        """
+        self._count(1)
+        leaf = theta.detach().requires_grad_()
+        with torch.enable_grad():
+            total = self._sampled_losses(leaf, purpose).mean(dim=1)
+            (gradient,) = torch.autograd.grad(total.sum(), leaf)
+        return gradient
+
+    def layer_factors(self, theta: torch.Tensor, purpose: str) -> list[LayerFactors]:
+        """Return the Kronecker factors of each layer, for targets drawn from the predictions.
+
+        Args:
+            theta: ``[R, P]``. purpose: part of the seed of the draws.
+        """
+        self._count(1)
+        taken: list[tuple[int, torch.Tensor, torch.Tensor]] = []
+
+        def tap(weight: int, inputs: torch.Tensor, outputs: torch.Tensor) -> torch.Tensor:
+            # The gradient by what is added is that by the outputs.
+            probe = torch.zeros_like(outputs, requires_grad=True)
+            taken.append((weight, inputs.detach(), probe))
+            return outputs + probe
+
+        with torch.enable_grad():
+            losses = self._sampled_losses(
+                theta.detach(), purpose, ForwardContext(training=True, tap=tap)
+            )
+            deltas = torch.autograd.grad(losses.sum(), [probe for _, _, probe in taken])
+        shapes = {shape.weight: shape for shape in layer_shapes(self._objective.layout)}
+        return [
+            layer_factors(shapes[weight], inputs, delta)
+            for (weight, inputs, _), delta in zip(taken, deltas, strict=True)
+        ]
+
+    def _sampled_losses(
+        self, leaf: torch.Tensor, purpose: str, context: ForwardContext = TRAINING
+    ) -> torch.Tensor:
+        """Return the loss ``[R, m]`` of each example for a target drawn from its prediction."""
+        outputs = self._objective.outputs(leaf, self._x, context)
+        loss = self._objective.loss
+        drawn = loss.draw(outputs.detach(), self._uniforms(outputs.shape[2], purpose))
+        return loss.per_example(outputs, drawn)
+
+    def _uniforms(self, width: int, purpose: str) -> torch.Tensor:
+        """Return numbers for draws for the examples of each run, ``[R, m, width]`` float64."""
+        return torch.stack(
+            [
+                torch.rand(
+                    self.examples,
+                    width,
+                    generator=self.generator(run, purpose),
+                    dtype=torch.float64,
+                )
+                for run in range(len(self._seeds))
+            ]
+        )
 
     def hessian_product(self, theta: torch.Tensor) -> Product:
         """Return ``v [R, P]`` → ``H v``, with the exact Hessian at ``theta`` ``[R, P]``."""
@@ -223,6 +288,25 @@ class BatchObjective:
             )
         self._count(2 * theta.shape[1])
         return _symmetric(torch.cat(rows))
+
+    def gauss_newton_product(self, theta: torch.Tensor) -> Product:
+        """Return ``v [R, P]`` → ``G v``, with the Gauss–Newton matrix at ``theta`` ``[R, P]``.
+
+        It is the Fisher matrix of the predictions plus the second derivative of weight decay.
+        """
+        fisher = self.fisher_product(theta)
+
+        def product(v: torch.Tensor) -> torch.Tensor:
+            result, decay = fisher(v), self._objective.decay_product(v)
+            return result if decay is None else result + decay
+
+        return product
+
+    def gauss_newton(self, theta: torch.Tensor) -> torch.Tensor:
+        """Return the matrices ``[R, P, P]`` of :meth:`gauss_newton_product`; for small P."""
+        matrix = self.fisher(theta)
+        decay = self._objective.decay_product(torch.ones_like(theta))
+        return matrix if decay is None else matrix + torch.diag_embed(decay)
 
     def _pulled(
         self, theta: torch.Tensor

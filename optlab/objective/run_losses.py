@@ -73,6 +73,24 @@ class RunLosses:
             [loss.fisher_product(*own) for loss, own in self._divided(outputs, u)], outputs
         )
 
+    def draw(self, outputs: torch.Tensor, uniforms: torch.Tensor) -> torch.Tensor:
+        """Return targets drawn from what outputs ``[R, m, outputs]`` predict.
+
+        Args:
+            uniforms: numbers that decide the draws, of the same shape.
+
+        Returns:
+            See :meth:`optlab.catalogue.losses.base.Loss.draw`.
+
+        Raises:
+            InvalidInput: the loss of a run is not a negative log-likelihood.
+        """
+        parts = []
+        for loss, rows in zip(self._losses, self._rows, strict=True):
+            own = slice(None) if len(self._losses) == 1 else rows
+            parts.append(loss.draw(outputs[own], uniforms[own]))
+        return self._joined(parts, outputs)
+
     def _divided(self, *tensors: torch.Tensor) -> list[tuple[Loss, tuple[torch.Tensor, ...]]]:
         """Return each loss with its rows of tensors ``[R, …]``."""
         if len(self._losses) == 1:

@@ -16,7 +16,9 @@ from optlab.catalogue.models.base import ForwardContext
 from optlab.catalogue.models.capabilities import Uniforms
 from optlab.core.data import DataShape
 from optlab.core.lazy import torch
+from optlab.numerics import kronecker
 from optlab.numerics.conjugate_gradients import Product
+from optlab.numerics.kronecker import LayerFactors
 from optlab.objective.batch_objective import BatchObjective
 from optlab.objective.objective import Objective, OwnLoss
 from optlab.objective.ranks import Ranks
@@ -159,7 +161,7 @@ class SharedBatchObjective(BatchObjective):
         return self._as_part(alone, run)
 
     @property
-    def _size(self) -> int:
+    def examples(self) -> int:
         return self._m
 
     def loss(self, theta: torch.Tensor) -> torch.Tensor:
@@ -178,6 +180,26 @@ class SharedBatchObjective(BatchObjective):
         )
         value, gradient = self._shared.ranks.sum(*(part * self._count_here for part in own))
         return value / self._m, gradient / self._m
+
+    def sampled_gradient(self, theta: torch.Tensor, purpose: str) -> torch.Tensor:
+        if not self._count_here:
+            self._count(1)
+        return self._mean(
+            theta, lambda: super(SharedBatchObjective, self).sampled_gradient(theta, purpose)
+        )
+
+    def layer_factors(self, theta: torch.Tensor, purpose: str) -> list[LayerFactors]:
+        shapes = kronecker.layer_shapes(self._shared.layout)
+        if self._count_here:
+            own = kronecker.joined(super().layer_factors(theta, purpose))
+        else:
+            self._count(1)
+            own = theta.new_zeros(len(theta), kronecker.values(shapes))
+        return kronecker.split(self._mean(own, lambda: own), shapes)
+
+    def _uniforms(self, width: int, purpose: str) -> torch.Tensor:
+        # All ranks draw for the whole batch, so that each example has its own numbers.
+        return super()._uniforms(width, purpose)[:, self._shared.ranks.rows(self._m)]
 
     def hessian_product(self, theta: torch.Tensor) -> Product:
         return self._products(super().hessian_product, theta)

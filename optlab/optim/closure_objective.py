@@ -1,8 +1,8 @@
 """A closure over the parameters of a module as the objective of a closure-based optimizer.
 
-The module holds the parameters; ``theta`` is written into it before the closure is called. A rule
-that needs the predictions of the model (natural gradients) gets them from a closure that returns
-the outputs together with the loss.
+The module holds the parameters; ``theta`` is written into it before the closure is called.
+Rules that need the predictions of the model use
+:class:`optlab.optim.predicting_objective.PredictingObjective`.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from typing import Any, Self
 
 import torch
 
-from optlab.catalogue.losses.base import Loss
 from optlab.numerics.conjugate_gradients import Product
+from optlab.numerics.kronecker import LayerFactors
 from optlab.numerics.symmetric import dense
 from optlab.objective.second_derivatives import double_backward
 from optlab.objective.seeding import generator
@@ -145,20 +145,66 @@ class ClosureObjective:
     def fisher_product(self, theta: torch.Tensor) -> Product:
         """Raise an error: without outputs of the model there is no Fisher matrix ``[1, P, P]``.
 
-        :class:`PredictingObjective` overrides this method.
+        :class:`~optlab.optim.predicting_objective.PredictingObjective` overrides this method.
 
         Raises:
             RuntimeError: always.
         """
-        raise RuntimeError(
-            f"{self._name}: the Fisher matrix depends on the predictions of the model, so the"
-            " closure"
-            " must return the outputs together with the loss."
-        )
+        raise self._without_outputs("the Fisher matrix")
 
     def fisher(self, theta: torch.Tensor) -> torch.Tensor:
         """Return the Fisher matrix ``[1, P, P]``, for small P."""
         matrix = dense(self.fisher_product(theta), theta)
+        return 0.5 * (matrix + matrix.transpose(1, 2))
+
+    def _without_outputs(self, what: str) -> RuntimeError:
+        return RuntimeError(
+            f"{self._name}: {what} cannot be had without the outputs of the model, so the closure"
+            " must return them together with the loss."
+        )
+
+    @property
+    def examples(self) -> int:
+        """Number of examples of the batch; unknown without outputs of the model.
+
+        Raises:
+            RuntimeError: always; :class:`~optlab.optim.predicting_objective.PredictingObjective` knows it.
+        """
+        raise self._without_outputs("the number of examples")
+
+    def sampled_gradient(self, theta: torch.Tensor, purpose: str) -> torch.Tensor:
+        """Raise an error: without outputs of the model there are no predictions ``[1, P]``.
+
+        :class:`~optlab.optim.predicting_objective.PredictingObjective` overrides this method.
+
+        Raises:
+            RuntimeError: always.
+        """
+        raise self._without_outputs("predictions")
+
+    def layer_factors(self, theta: torch.Tensor, purpose: str) -> list[LayerFactors]:
+        """Raise an error: without outputs of the model there are no predictions ``[1, P]``.
+
+        :class:`~optlab.optim.predicting_objective.PredictingObjective` overrides this method.
+
+        Raises:
+            RuntimeError: always.
+        """
+        raise self._without_outputs("predictions")
+
+    def gauss_newton_product(self, theta: torch.Tensor) -> Product:
+        """Raise an error: without outputs of the model there is no such matrix ``[1, P, P]``.
+
+        :class:`~optlab.optim.predicting_objective.PredictingObjective` overrides this method.
+
+        Raises:
+            RuntimeError: always.
+        """
+        return self.fisher_product(theta)
+
+    def gauss_newton(self, theta: torch.Tensor) -> torch.Tensor:
+        """Return the Gauss–Newton matrix ``[1, P, P]``, for small P."""
+        matrix = dense(self.gauss_newton_product(theta), theta)
         return 0.5 * (matrix + matrix.transpose(1, 2))
 
     def _differentiable(self, theta: torch.Tensor) -> tuple[tuple[torch.Tensor, ...], torch.Tensor]:
@@ -223,97 +269,6 @@ class ClosureObjective:
     def _row(tensors: Sequence[torch.Tensor]) -> torch.Tensor:
         """Return a copy of the values of tensors as a row ``[1, P]``."""
         return torch.cat([tensor.detach().reshape(-1) for tensor in tensors]).unsqueeze(0)
-
-
-class PredictingObjective(ClosureObjective):
-    """The objective of a closure that returns ``(loss, outputs)``, with its Fisher matrix.
-
-    Args:
-        name: name of the optimizer, for messages.
-        parameters: parameters of the module, P values in total.
-        closure: returns the loss and the outputs ``[m, outputs]`` for m examples.
-        group: parameter group with ``seed``, ``weight_decay`` and ``maximize``.
-        likelihood: loss that defines the predicted distribution; the closure's loss is its mean
-            over the m examples.
-    """
-
-    def __init__(
-        self,
-        name: str,
-        parameters: list[torch.Tensor],
-        closure: Closure,
-        group: dict[str, Any],
-        likelihood: Loss,
-    ) -> None:
-        super().__init__(name, parameters, closure, group)
-        self._likelihood = likelihood
-        self._outputs: torch.Tensor | None = None
-
-    def fisher_product(self, theta: torch.Tensor) -> Product:
-        """Return the function ``v [1, P] → F v [1, P]``.
-
-        ``F = mean Jᵀ S J``, with J the Jacobian of the outputs and S the Fisher matrix of the
-        predicted distribution with respect to them.
-        """
-        at = theta.detach().clone()
-        outputs, probe, pulled, built_at = self._pull_back(at)
-
-        def product(v: torch.Tensor) -> torch.Tensor:
-            nonlocal outputs, probe, pulled, built_at
-            if self._current is not built_at:
-                outputs, probe, pulled, built_at = self._pull_back(at)
-            self._count[0] += 2
-            # Jᵀu is linear in u, so its derivative with respect to u along v is Jv. Tensors on
-            # which the outputs do not depend contribute nothing.
-            pairs = [
-                (part, along)
-                for part, along in zip(pulled, self._parts(v), strict=True)
-                if part.requires_grad
-            ]
-            (pushed,) = torch.autograd.grad(
-                [part for part, _ in pairs], probe, [along for _, along in pairs], retain_graph=True
-            )
-            weighted = self._likelihood.fisher_product(
-                outputs.detach().unsqueeze(0), pushed.unsqueeze(0)
-            )[0] / len(outputs)
-            return self._row(
-                torch.autograd.grad(
-                    outputs, self._parameters, weighted, retain_graph=True, materialize_grads=True
-                )
-            )
-
-        return product
-
-    def _pull_back(
-        self, theta: torch.Tensor
-    ) -> tuple[torch.Tensor, torch.Tensor, tuple[torch.Tensor, ...], torch.Tensor]:
-        """Return outputs, a probe u, ``Jᵀu`` as a function of u, and the graph's parameters."""
-        self.set_parameters(theta)
-        with double_backward():
-            self._value()
-        outputs = self._outputs
-        assert outputs is not None
-        with torch.enable_grad():
-            probe = torch.zeros_like(outputs, requires_grad=True)
-            pulled = torch.autograd.grad(
-                outputs, self._parameters, probe, create_graph=True, materialize_grads=True
-            )
-        return outputs, probe, pulled, self._current
-
-    def _loss(self, result: Any) -> Any:
-        if not isinstance(result, tuple) or len(result) != 2:
-            raise RuntimeError(
-                f"{self._name}: the closure must return the loss and the outputs of the model,"
-                f" (loss, outputs), but it returned {type(result).__name__}."
-            )
-        loss, outputs = result
-        if not isinstance(outputs, torch.Tensor) or outputs.dim() != 2 or not outputs.requires_grad:
-            raise RuntimeError(
-                f"{self._name}: the outputs that the closure returns must be a tensor"
-                " [examples, outputs] with its graph."
-            )
-        self._outputs = outputs
-        return loss
 
 
 def _type_of(value: object) -> str:

@@ -31,11 +31,12 @@ from optlab.optim.arguments import (
     hyperparameters,
     signature,
 )
-from optlab.optim.closure_objective import ClosureObjective, PredictingObjective
+from optlab.optim.closure_objective import ClosureObjective
 from optlab.optim.groups import group_of
 from optlab.optim.layouts import layout_of
 from optlab.optim.loading import MARK, Shapes, own_state
 from optlab.optim.loading import STEP as _STEP
+from optlab.optim.predicting_objective import PredictingObjective
 
 _CLOSURE = """Closure:
     step(closure) takes a function that computes and returns the loss, without calling backward()

@@ -84,12 +84,18 @@ class DivergenceGuard:
         return [run for run in range(len(self._members)) if run not in self.endings]
 
     def accept(
-        self, proposed: ProposedStep, row: torch.Tensor, x: torch.Tensor, y: torch.Tensor
+        self,
+        proposed: ProposedStep,
+        row: torch.Tensor,
+        total: torch.Tensor,
+        x: torch.Tensor,
+        y: torch.Tensor,
     ) -> None:
         """Accept a step in every run that has not ended and stays finite.
 
         Args:
-            row: the step measures ``[M, R]``; not finite where a run may have diverged.
+            row: the step measures ``[M, R]``; not finite where a run may have diverged. total:
+                their sum.
             x, y: the batch ``[R, m, …]`` of the step.
         """
         if self._deferred:
@@ -99,7 +105,7 @@ class DivergenceGuard:
                 self._pending_from = step
             self._pending.append(torch.stack([loss_finite, lasting]))
         elif not self.endings:
-            if math.isfinite(row.sum().item()):
+            if math.isfinite(total.item()):
                 self._safe = self._population.state
                 self._population.accept(proposed)
             else:

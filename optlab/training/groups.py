@@ -105,6 +105,7 @@ class Group:
             ``[len(rows), 1]``.
         state: see above; every tensor has a leading run axis.
         memories: what the schedules of the rows remember of the evaluations.
+        simple: whether the state is the rule's own alone, and no gradient is stale.
     """
 
     def __init__(
@@ -145,7 +146,7 @@ class Group:
         self.delays = [member.delay for member in members]
         self._max_delay = max(delay.longest() for delay in self.delays)
         self._keeps_best = members[0].stopping.keeps_best
-        self._simple = not self.averaging.active and self._max_delay == 0 and not self._keeps_best
+        self.simple = not self.averaging.active and self._max_delay == 0 and not self._keeps_best
         self.h = _columns([member.optimizer for member in members], theta)
         self.h.layout = self._layout
         self.clip_h = _columns([member.clipping for member in members], theta)
@@ -185,6 +186,14 @@ class Group:
             values = _number_or_column(column.at(step), self._theta)
             setattr(self._hyperparameters(column.section), column.name, values)
         return rates
+
+    def varying(self) -> Iterator[tuple[str, Hyperparameters, str]]:
+        """Yield what :meth:`schedule` sets: section, hyperparameters, name of a field."""
+        yield "optimizer", self.h, "step"
+        if not self._constant:
+            yield "optimizer", self.h, "lr"
+        for column in self._scheduled:
+            yield column.section, self._hyperparameters(column.section), column.name
 
     def observe(self, values: Mapping[str, Sequence[float]]) -> None:
         """Show an evaluation to the schedules that watch: series → value of every run."""
@@ -295,12 +304,12 @@ class Group:
         """Return the rule's own entries."""
         return (
             self.state
-            if self._simple
+            if self.simple
             else {name: value for name, value in self.state.items() if is_own(name)}
         )
 
     def _with_strategies(self, theta: torch.Tensor, after: torch.Tensor, own: State) -> State:
-        if self._simple:
+        if self.simple:
             return own
         state = dict(own)
         if self.averaging.active:

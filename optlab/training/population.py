@@ -127,6 +127,22 @@ class Population:
         self._set_decay()  # another population may have used the objective since
         return self._stepper.propose(self.theta, self.step, x, y)
 
+    def propose_at(
+        self, theta: torch.Tensor, x: torch.Tensor, y: torch.Tensor, rates: list[float]
+    ) -> ProposedStep:
+        """Compute the next step from ``theta`` ``[R, P]``, when :meth:`rates` has set its rates."""
+        return self._stepper.propose_at(theta, self.step, x, y, rates)
+
+    def begin_step(self) -> list[float]:
+        """Set what differs from step to step; return the learning rates, one a run."""
+        self._set_decay()  # another population may have used the objective since
+        return self.rates()
+
+    @property
+    def repeats(self) -> bool:
+        """Whether all steps consist of the same operations, as far as is known beforehand."""
+        return self._decay is None and self._stepper.repeats
+
     def accepts(self, proposed: ProposedStep) -> torch.Tensor:
         """Return, per run, whether its rule can use the gradient of a step: ``[R]`` of type bool.
 

@@ -48,14 +48,29 @@ class Recorder:
     def __len__(self) -> int:
         return len(self._rows)
 
-    def record(self, number: int, step: Step) -> torch.Tensor:
-        """Measure step ``number`` (1, 2, …; without gaps) and return its scalars ``[M, R]``."""
+    def measured(self, step: Step) -> tuple[torch.Tensor, list[torch.Tensor]]:
+        """Return the measures of a step: scalars ``[M, R]``, and those that are kept apart."""
+        return (
+            torch.stack([measure.compute(step) for measure in self._scalars]),
+            [measure.compute(step) for measure in self._vectors],
+        )
+
+    def keep(self, number: int, row: torch.Tensor, vectors: Sequence[torch.Tensor]) -> None:
+        """Keep what :meth:`measured` has found of step ``number`` (1, 2, …; without gaps).
+
+        Args:
+            row: ``[M, R]``. vectors: ``[R, K]`` each.
+        """
         if not self._rows:
             self._first = number
-        row = torch.stack([measure.compute(step) for measure in self._scalars])
         self._rows.append(row)
-        for measure in self._vectors:
-            self._vector_rows[measure.name].append(measure.compute(step))
+        for measure, values in zip(self._vectors, vectors, strict=True):
+            self._vector_rows[measure.name].append(values)
+
+    def record(self, number: int, step: Step) -> torch.Tensor:
+        """Measure step ``number`` and keep it; return its scalars ``[M, R]``."""
+        row, vectors = self.measured(step)
+        self.keep(number, row, vectors)
         return row
 
     def drop_after(self, number: int) -> None:

@@ -93,6 +93,7 @@ def session(
     """
     keep_freed_memory()
     trainer = Trainer(experiments, snapshots, ranks=ranks)
+    trainer.capture_steps()
     yield from _Session(trainer, controls, snapshots).timed_events()
 
 

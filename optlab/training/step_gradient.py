@@ -19,6 +19,9 @@ class StepGradient:
 
     Args:
         objective: of the runs. continuations: one a run, or (). seeds: one a run.
+
+    Attributes:
+        plain: whether it is that of the objective itself, at the point itself.
     """
 
     def __init__(
@@ -31,7 +34,7 @@ class StepGradient:
         self._continuations = list(continuations)
         self._seeds = list(seeds)
         self._all = list(range(len(self._seeds)))
-        self._plain = not (
+        self.plain = not (
             objective.uses_surrogate_gradient or any(one.active for one in continuations)
         )
 
@@ -50,7 +53,7 @@ class StepGradient:
                 rows of; all by default.
         """
         objective = self._objective if rows is None else self._objective.selected(rows)
-        if self._plain:
+        if self.plain:
             return objective.value_and_gradient(point, x, y)
         runs = self._all if rows is None else rows
         widths = [self._width(run, step) for run in runs]

@@ -78,7 +78,16 @@ class Stepper:
 
         The groups' states are read, not written.
         """
-        rates = self.rates(step)
+        return self.propose_at(theta, step, x, y, self.rates(step))
+
+    def propose_at(
+        self, theta: torch.Tensor, step: int, x: torch.Tensor, y: torch.Tensor, rates: list[float]
+    ) -> ProposedStep:
+        """Compute a step from ``theta`` ``[R, P]`` as :meth:`propose` does, its rates being set.
+
+        Args:
+            x, y: the batch ``[R, m, …]``. rates: those that have been set, one a run.
+        """
         if self._needs_objective:
             return self._mixed(theta, step, x, y, rates)
         point = self._joined(
@@ -115,6 +124,15 @@ class Stepper:
             for row, rate in zip(group.rows, group.schedule(step), strict=True):
                 rates[row] = rate
         return rates
+
+    @property
+    def repeats(self) -> bool:
+        """Whether all steps consist of the same operations, as far as is known beforehand."""
+        return (
+            not self._needs_objective
+            and self._gradient.plain
+            and all(group.simple for group in self._groups)
+        )
 
     @property
     def counts(self) -> bool:

@@ -12,7 +12,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
-from optlab.catalogue.measures.base import EvaluationMeasure, Step, StepMeasure
+from optlab.catalogue.measures.base import EvaluationMeasure, StepMeasure
 from optlab.core import registry
 from optlab.core.errors import InvalidInput
 from optlab.core.lazy import torch
@@ -33,6 +33,7 @@ from optlab.training.events import Status
 from optlab.training.held_out import HeldOutPerformance
 from optlab.training.initialization import starts
 from optlab.training.live_values import LiveValues
+from optlab.training.measured_steps import MeasuredSteps
 from optlab.training.observing.instrument_runner import InstrumentRunner
 from optlab.training.observing.step_context import Surroundings, TrainingStepContext
 from optlab.training.population import Population, check_compatible
@@ -70,7 +71,7 @@ class Trainer:
     Attributes:
         requested: the experiments as they were requested, epochs converted to steps. effective:
             the same with the changes made during the run. ranks: see above.
-        population: the runs, with their parameters and groups.
+        population: the runs, with their parameters and groups. steps: computes their steps.
         forks: run → what it took over, of those that begin as forks.
         norms_at_start: one a run, the norm of the full gradient before step 1, None if unknown.
         endings: run → how it ended. notes: run → what to report about its start, or why its last
@@ -142,7 +143,6 @@ class Trainer:
         clips = any(e.clipping.active for e in experiments)
         self._clipped = self._clipped_before(snapshots) if clips else None
         counts = self.population.counts_gradients
-        self._evaluations = self._evaluated_before(snapshots) if counts else None
         self._guard = DivergenceGuard(
             self.objective,
             self.population,
@@ -161,7 +161,12 @@ class Trainer:
                 and (counts or not measure.of_evaluations)
             ]
         )
-        self._rates: list[float] = []
+        self.steps = MeasuredSteps(
+            self.population,
+            self.recorder,
+            self.endings,
+            self._evaluated_before(snapshots) if counts else None,
+        )
         self.follow(first.measures.chosen)
 
         blurred = any(experiment.continuation.active for experiment in experiments)
@@ -217,8 +222,9 @@ class Trainer:
 
     def _evaluated_until_now(self, run: int) -> dict[str, float]:
         """Return the number of a run's gradients as an entry of a snapshot's memory."""
-        count = math.nan if self._evaluations is None else float(self._evaluations[run])
-        return {GRADIENTS: count} if math.isfinite(count) else {}
+        counts = self.steps.evaluations
+        known = counts is not None and math.isfinite(counts[run])
+        return {GRADIENTS: float(counts[run])} if counts is not None and known else {}
 
     def _evaluated_before(self, snapshots: Sequence[Snapshot] | None) -> torch.Tensor:
         """Return the numbers ``[R]`` of gradients so far; NaN where a snapshot has none."""
@@ -269,63 +275,51 @@ class Trainer:
             self.requested[0].measures.weights
         )
         self.tracked = tuple(self.layout.weight_name(index) for index in indices)
-        self._tracked: torch.Tensor = torch.tensor(indices, dtype=torch.int64, device=self.device)
+        self.steps.follow(indices)
 
     # --- training ---------------------------------------------------------------------------------
 
     def advance(self) -> None:
         """Take one step in every run that has not ended."""
-        theta, number = self.theta, self.step
+        number = self.step
         x, y = self._stream.at(number)
-        if self.instrument_runner.on or self.objective.keeping:
-            self.objective.keeping = self.instrument_runner.keeps(number + 1)
-        proposed = self.population.propose(x, y)
-        if self._evaluations is not None:
-            self._evaluations = self._evaluations + torch.tensor(
-                [
-                    0 if run in self.endings else count
-                    for run, count in enumerate(proposed.evaluations)
-                ]
-            )
-        if proposed.rates != self._rates:
-            self._rates = proposed.rates
-            self._rate: torch.Tensor = torch.tensor(
-                proposed.rates, dtype=self.dtype, device=self.device
-            )
-        step = Step(
-            proposed.loss,
-            proposed.gradient,
-            proposed.norm,
-            before=theta,
-            after=proposed.after,
-            rate=self._rate,
-            tracked=self._tracked,
-            clipped=proposed.clipped,
-            gradient_evaluations=self._evaluations,
-        )
-        row = self.recorder.record(number + 1, step)
+        instruments = self.instrument_runner
+        if instruments.on or self.objective.keeping:
+            self.objective.keeping = instruments.keeps(number + 1)
+        kept = self.objective.keeping or instruments.due(number + 1)
+        measured = self.steps.next(x, y, kept=kept)
+        proposed = measured.proposed
         if self._clipped is not None and proposed.clipped is not None:
             clipped = proposed.clipped
             if self.endings:
                 clipped = clipped.clone()
                 clipped[list(self.endings)] = 0.0
             self._clipped += clipped
-        self._guard.accept(proposed, row, x, y)
+        self._guard.accept(proposed, measured.row, measured.total, x, y)
         compare_parameters(self.ranks, self.theta, number + 1, self.requested[0].budget.steps)
         if proposed.notes:
             self.notes.update(
                 (run, note) for run, note in proposed.notes.items() if run not in self.endings
             )
-        if self.instrument_runner.on:
-            self._last = (theta, self.theta)
+        if instruments.on:
+            self._last = (measured.before, self.theta)
             if not self.endings or self.alive:
-                self.instrument_runner.after(
+                instruments.after(
                     number + 1,
-                    row,
+                    measured.row,
                     lambda: TrainingStepContext.after_step(
-                        self._surroundings, number + 1, proposed, step, x, y
+                        self._surroundings, number + 1, measured, x, y
                     ),
                 )
+
+    def capture_steps(self) -> None:
+        """Repeat recorded operations from now on, where that gives the same steps.
+
+        For those who keep no tensor of the population over steps (:mod:`.capturing`).
+        """
+        own = any(one.model.own_modules or one.optimizer.own_modules for one in self.requested)
+        if self.device == "cpu" and not (self.deferred or self.ranks.together or own):
+            self.steps.capture()
 
     def sync_divergence(self) -> None:
         """End the runs that were frozen on the device since the last call.
@@ -375,6 +369,7 @@ class Trainer:
             orders = tuple(one.expected_order(self._examples) for one in batches)
             self._surroundings = dataclasses.replace(self._surroundings, expected_orders=orders)
         self.population.refresh(self.effective)
+        self.steps.forget()
         return value
 
     def switch_instrument(self, name: str, values: Mapping[str, Any] | None) -> None:
@@ -402,6 +397,7 @@ class Trainer:
 
     def context_at_rest(self) -> TrainingStepContext:
         """Return the context of the current parameters, with the batch of the next step."""
+        self.steps.release()
         # The last step is known unless something else has set the parameters since.
         before = (
             self.theta if self._last is None or self._last[1] is not self.theta else self._last[0]

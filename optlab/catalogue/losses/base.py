@@ -146,6 +146,26 @@ class Loss(Component):
             "loss.name",
         )
 
+    def draw(self, outputs: torch.Tensor, uniforms: torch.Tensor) -> torch.Tensor:
+        """Return targets drawn from the predicted distribution, example by example.
+
+        Args:
+            outputs: ``[R, m, outputs]``.
+            uniforms: independent numbers in [0, 1) that decide the draws, ``[R, m, outputs]``
+                float64 on the CPU.
+
+        Returns:
+            Class numbers ``[R, m]`` or values ``[R, m, outputs]``, as the loss takes them.
+
+        Raises:
+            InvalidInput: the loss is not a negative log-likelihood.
+        """
+        raise InvalidInput(
+            f"loss.name is {self.name!r}, which is not a negative log-likelihood, so it predicts no "
+            "distribution to draw from.",
+            "loss.name",
+        )
+
 
 def zero_one(outputs: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
     """Return the 0-1 loss ``[R, m]``: 1.0 where the most probable class is not ``y`` ``[R, m]``."""

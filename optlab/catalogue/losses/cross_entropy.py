@@ -61,3 +61,8 @@ class CrossEntropy(Loss):
         p = outputs.softmax(dim=2)
         weighted = p * u
         return weighted - p * weighted.sum(dim=2, keepdim=True)
+
+    def draw(self, outputs: torch.Tensor, uniforms: torch.Tensor) -> torch.Tensor:
+        # The first class at which the cumulated probability exceeds the number.
+        below = outputs.softmax(dim=2).cumsum(dim=2) <= uniforms[:, :, :1].to(outputs)
+        return below.sum(dim=2).clamp(max=outputs.shape[2] - 1)

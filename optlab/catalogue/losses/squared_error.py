@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 from optlab.catalogue.losses.base import Loss
 from optlab.core.data import LearningTask
-from optlab.core.lazy import functional
-
-if TYPE_CHECKING:
-    import torch
+from optlab.core.lazy import functional, torch
 
 
 class SquaredError(Loss):
@@ -52,6 +49,11 @@ class SquaredError(Loss):
     def fisher_product(self, outputs: torch.Tensor, u: torch.Tensor) -> torch.Tensor:
         # ‖f − y‖² is the negative log-likelihood of a Gaussian with variance ½.
         return 2.0 * u
+
+    def draw(self, outputs: torch.Tensor, uniforms: torch.Tensor) -> torch.Tensor:
+        # The least number that is drawn, 0, would be infinitely far out.
+        normal = torch.special.ndtri(uniforms.clamp(min=2.0**-60))
+        return outputs + (0.5**0.5 * normal).to(outputs)
 
 
 def _target(outputs: torch.Tensor, y: torch.Tensor) -> torch.Tensor:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from optlab.catalogue.models import _activations
 from optlab.catalogue.models._activations import Activation
-from optlab.catalogue.models.base import Trace, affine, affine_backward
+from optlab.catalogue.models.base import ForwardContext, affine, affine_backward
 from optlab.catalogue.models.capabilities import Layers, Tape
 from optlab.core.layout import Layout, Parameter, layout, linear
 
@@ -25,14 +25,16 @@ def chain(widths: Sequence[int]) -> Layout:
 
 
 def forward(
-    parameters: list[torch.Tensor], x: torch.Tensor, activation: Activation, trace: Trace | None
+    parameters: list[torch.Tensor], x: torch.Tensor, activation: Activation, context: ForwardContext
 ) -> torch.Tensor:
     """Compute outputs ``[R, m, outputs]`` for inputs ``[R, m, *inputs]``."""
     activate = _activations.forward(activation)
+    trace, tap = context.trace, context.tap
     h = x.flatten(2)
     last = len(parameters) // 2 - 1
     for number in range(last + 1):
-        h = affine(h, parameters[2 * number], parameters[2 * number + 1])
+        z = affine(h, parameters[2 * number], parameters[2 * number + 1])
+        h = z if tap is None else tap(2 * number, h, z)
         if trace is not None:
             trace(f"layers.{number}", h)
         if number < last:

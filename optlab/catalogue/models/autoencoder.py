@@ -86,6 +86,9 @@ class Autoencoder(Model):
         widths = [shape.width, *self.hidden, self.code, *reversed(self.hidden), shape.width]
         return WrittenModule(_chain.written(widths, self.activation), targets="x.flatten(1)")
 
+    def taps_layers(self) -> bool:
+        return True
+
     def target_shape(self, shape: DataShape) -> DataShape:
         return dataclasses.replace(shape, outputs=shape.width, task="regression")
 
@@ -95,7 +98,7 @@ class Autoencoder(Model):
     def forward(
         self, parameters: list[torch.Tensor], x: torch.Tensor, context: ForwardContext
     ) -> torch.Tensor:
-        return _chain.forward(parameters, x, self.activation, context.trace)
+        return _chain.forward(parameters, x, self.activation, context)
 
     def record(self, parameters: list[torch.Tensor], x: torch.Tensor) -> tuple[torch.Tensor, Tape]:
         return _chain.record(parameters, x, self.activation)

@@ -18,6 +18,7 @@ from optlab.catalogue.models.capabilities import (
     BatchNormalization,
     BuiltStart,
     LayerStack,
+    LayerTaps,
     Moments,
     OwnLoss,
     OwnTargets,
@@ -36,6 +37,11 @@ Trace = Callable[[str, "torch.Tensor"], None]
 """Receives the name and value ``[R, m, …]`` of an intermediate result."""
 
 
+Tap = Callable[[int, "torch.Tensor", "torch.Tensor"], "torch.Tensor"]
+"""Index of a layer's weight in the layout, inputs ``[R, m, in]`` and outputs ``[R, m, out]`` →
+outputs with which the pass goes on; those of a convolution are ``[R, m, places, …]``."""
+
+
 @dataclass(frozen=True)
 class ForwardContext:
     """Settings of one forward pass.
@@ -49,6 +55,8 @@ class ForwardContext:
         observe: called with the moments that each normalization over the batch uses.
         branch: called with the outputs ``[R, m, outputs]`` of each auxiliary head; None not to
             compute them.
+        tap: called with each affine layer or convolution, see :data:`Tap`; only models that
+            declare it do so.
         batch_mean: maps values ``[R, m, units]`` of these examples to their means ``[R, 1, units]``
             over the batch that they are a part of; None where they are the batch.
     """
@@ -59,6 +67,7 @@ class ForwardContext:
     observe: Callable[[Moments], None] | None = None
     branch: Callable[[torch.Tensor], None] | None = None
     batch_mean: Callable[[torch.Tensor], torch.Tensor] | None = None
+    tap: Tap | None = None
 
 
 TRAINING = ForwardContext(training=True)
@@ -75,6 +84,7 @@ class Model(
     BatchNormalization,
     AuxiliaryHeads,
     LayerStack,
+    LayerTaps,
     Symmetries,
     AsModule,
     WrittenOutGradient,

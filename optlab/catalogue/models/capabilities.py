@@ -215,6 +215,18 @@ class LayerStack:
         return None
 
 
+class LayerTaps:
+    """Affine layers and convolutions whose inputs and outputs a forward pass can show."""
+
+    def taps_layers(self) -> bool:
+        """Return whether all parameters belong to such layers, each used once.
+
+        A forward pass then calls ``context.tap`` with each of them. In the layout a weight is
+        followed by its bias, where it has one.
+        """
+        return False
+
+
 class Symmetries:
     """Continuous changes of the parameters that change no output."""
 

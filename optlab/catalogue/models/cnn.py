@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 from optlab.catalogue.models import _activations
 from optlab.catalogue.models._activations import Activation
 from optlab.catalogue.models._symmetries import HiddenSpace, of_spaces, rectified
-from optlab.catalogue.models.base import ForwardContext, Model, affine
+from optlab.catalogue.models.base import ForwardContext, Model, Tap, affine
 from optlab.catalogue.models.capabilities import RectifiedUnits, Symmetry, WrittenModule
 from optlab.core.data import DataShape
 from optlab.core.errors import InvalidInput
@@ -102,9 +102,12 @@ class CNN(Model):
         h = images.transpose(0, 1).flatten(1, 2)
         for number in range(len(self.channels)):
             weight, bias = parameters[2 * number], parameters[2 * number + 1]
+            below = h
             h = functional.conv2d(
                 h, weight.flatten(0, 1), bias.flatten(), padding=self.kernel // 2, groups=runs
             )
+            if context.tap is not None:
+                h = _tapped(context.tap, 2 * number, below, h, runs, self.kernel)
             if trace is not None:
                 trace(f"convolutions.{number}", h.unflatten(1, (runs, -1)).transpose(0, 1))
             h = activate(h)
@@ -115,10 +118,16 @@ class CNN(Model):
                     f"convolutions.{number}.{self.activation}",
                     h.unflatten(1, (runs, -1)).transpose(0, 1),
                 )
-        outputs = affine(h.view(m, runs, -1).transpose(0, 1), *parameters[-2:])
+        flat = h.view(m, runs, -1).transpose(0, 1)
+        outputs = affine(flat, *parameters[-2:])
+        if context.tap is not None:
+            outputs = context.tap(2 * len(self.channels), flat, outputs)
         if trace is not None:
             trace("output", outputs)
         return outputs
+
+    def taps_layers(self) -> bool:
+        return True
 
     def as_module(self, shape: DataShape) -> WrittenModule:
         planes, height, width = _image(shape)
@@ -169,6 +178,21 @@ class CNN(Model):
     def rectified(self) -> list[RectifiedUnits]:
         traces = [f"convolutions.{number}" for number in range(len(self.channels))]
         return rectified(traces, self.activation, axis=2)
+
+
+def _tapped(
+    tap: Tap, index: int, images: torch.Tensor, outputs: torch.Tensor, runs: int, kernel: int
+) -> torch.Tensor:
+    """Show a convolution as an affine layer of the patch of each place; return its outputs.
+
+    Args:
+        images: ``[m, R * planes, height, width]``. outputs: ``[m, R * channels, height, width]``.
+    """
+    patches = functional.unfold(images, kernel, padding=kernel // 2)
+    patches = patches.unflatten(1, (runs, -1)).permute(1, 0, 3, 2)
+    places = outputs.unflatten(1, (runs, -1)).flatten(3).permute(1, 0, 3, 2)
+    shown = tap(index, patches, places)
+    return shown.permute(1, 0, 3, 2).reshape(outputs.shape)
 
 
 def _image(shape: DataShape) -> tuple[int, int, int]:

@@ -73,10 +73,14 @@ class DeepLinear(Model):
     ) -> torch.Tensor:
         h = x.flatten(2)
         for number, weight in enumerate(parameters):
-            h = torch.bmm(weight, h.transpose(1, 2)).transpose(1, 2)
+            z = torch.bmm(weight, h.transpose(1, 2)).transpose(1, 2)
+            h = z if context.tap is None else context.tap(number, h, z)
             if context.trace is not None:
                 context.trace(f"layers.{number}", h)
         return h
+
+    def taps_layers(self) -> bool:
+        return True
 
     def as_module(self, shape: DataShape) -> WrittenModule:
         widths = [shape.width, *[self.width] * (self.depth - 1), shape.outputs]

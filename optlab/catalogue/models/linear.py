@@ -34,10 +34,16 @@ class Linear(Model):
     def forward(
         self, parameters: list[torch.Tensor], x: torch.Tensor, context: ForwardContext
     ) -> torch.Tensor:
-        outputs = affine(x.flatten(2), *parameters)
+        flat = x.flatten(2)
+        outputs = affine(flat, *parameters)
+        if context.tap is not None:
+            outputs = context.tap(0, flat, outputs)
         if context.trace is not None:
             context.trace("layers.0", outputs)
         return outputs
+
+    def taps_layers(self) -> bool:
+        return True
 
     def as_module(self, shape: DataShape) -> WrittenModule:
         return WrittenModule(

@@ -168,6 +168,9 @@ class MLP(Model):
             )
         return WrittenModule(_written(self, shape))
 
+    def taps_layers(self) -> bool:
+        return not (self.normalizes() or self.auxiliary_weight())
+
     def normalizes(self) -> bool:
         return self.batch_norm and len(self.hidden) > 0
 
@@ -178,7 +181,7 @@ class MLP(Model):
         self, parameters: list[torch.Tensor], x: torch.Tensor, context: ForwardContext
     ) -> torch.Tensor:
         if self._plain():
-            return _chain.forward(parameters, x, self.activation, context.trace)
+            return _chain.forward(parameters, x, self.activation, context)
         activate = _activations.forward(self.activation)
         trace, statistics = context.trace, context.statistics
         rest = iter(parameters)
@@ -197,6 +200,8 @@ class MLP(Model):
                     trace(f"norms.{index}", z)
             else:
                 z = affine(h, next(rest), next(rest))
+                if context.tap is not None:
+                    z = context.tap(2 * index, h, z)
                 if trace is not None:
                     trace(f"layers.{index}", z)
             active = activate(z)
@@ -210,6 +215,8 @@ class MLP(Model):
                 h = active
             layers.append(h)
         outputs = affine(h, next(rest), next(rest))
+        if context.tap is not None:
+            outputs = context.tap(2 * len(self.hidden), h, outputs)
         if trace is not None:
             trace(f"layers.{len(self.hidden)}", outputs)
         if context.branch is not None and self.auxiliary_weight():

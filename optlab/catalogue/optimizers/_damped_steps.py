@@ -119,7 +119,7 @@ def controlled_step(
         )
         factor = torch.where(accepted, factor, FACTOR**2)
         # Near a minimum both changes are rounding errors, and their ratio says nothing.
-        factor = torch.where(accepted & (predicted.abs() <= _rounding(loss)), 1.0, factor)
+        factor = torch.where(accepted & (predicted.abs() <= rounding(loss)), 1.0, factor)
         damping = torch.where(pending.unsqueeze(1), damping * factor.unsqueeze(1), damping)
         damping = damping.clamp(max=MOST).maximum(least)
         notes = [
@@ -161,7 +161,7 @@ def _shortened(
     # An ascent direction has no length that lowers the objective to first order.
     searching = pending & (slope < 0.0)
     for _ in range(HALVINGS):
-        enough = searching & (value <= loss + SUFFICIENT * share * slope + _rounding(loss))
+        enough = searching & (value <= loss + SUFFICIENT * share * slope + rounding(loss))
         found = torch.where(enough, share, found)
         reached = torch.where(enough, value, reached)
         searching = searching & ~enough
@@ -172,6 +172,6 @@ def _shortened(
     return found, reached
 
 
-def _rounding(loss: torch.Tensor) -> torch.Tensor:
+def rounding(loss: torch.Tensor) -> torch.Tensor:
     """Return the size ``[R]`` of differences of the objective that are rounding errors."""
     return 8.0 * torch.finfo(loss.dtype).eps * loss.abs()

@@ -23,6 +23,7 @@ from optlab.core.lazy import torch
 if TYPE_CHECKING:
     from optlab.core.hyperparameters import Hyperparameters
     from optlab.numerics.conjugate_gradients import Product
+    from optlab.numerics.kronecker import LayerFactors
 
 State = dict[str, "torch.Tensor"]
 """The state that a rule carries from step to step: name → tensor with a leading run axis."""
@@ -234,6 +235,10 @@ class Objective(Protocol):
     def gradients(self) -> Sequence[int]:
         """Number of gradient evaluations so far, per run; a matrix-vector product counts as two."""
 
+    @property
+    def examples(self) -> int:
+        """Number of examples of the batch; only rules that need predictions may ask."""
+
     def only(self, run: int) -> Self:
         """Return the objective of a single run."""
 
@@ -252,6 +257,19 @@ class Objective(Protocol):
         For rules that declare ``needs_full_gradient``.
         """
 
+    def sampled_gradient(self, theta: torch.Tensor, purpose: str) -> torch.Tensor:
+        """Return the gradients ``[R, P]`` of the loss for targets drawn from the predictions.
+
+        Every example gets a target of its own; the purpose is part of the seed. Weight decay is not
+        included.
+        """
+
+    def layer_factors(self, theta: torch.Tensor, purpose: str) -> list[LayerFactors]:
+        """Return the Kronecker factors of the layers, for targets drawn from the predictions.
+
+        See :meth:`sampled_gradient`; layers that are not affine, or used twice, are left out.
+        """
+
     def hessian_product(self, theta: torch.Tensor) -> Product:
         """Return the function ``v [R, P] → H v [R, P]``."""
 
@@ -263,6 +281,16 @@ class Objective(Protocol):
 
     def fisher(self, theta: torch.Tensor) -> torch.Tensor:
         """Return the Fisher matrices ``[R, P, P]`` of the model's predictions."""
+
+    def gauss_newton_product(self, theta: torch.Tensor) -> Product:
+        """Return ``v [R, P] → G v [R, P]``, G the Gauss–Newton matrix of the objective.
+
+        ``G = mean Jᵀ S J + W``: J is the Jacobian of the outputs, S the Hessian of the loss by
+        them, and W the Hessian of what does not depend on them, weight decay.
+        """
+
+    def gauss_newton(self, theta: torch.Tensor) -> torch.Tensor:
+        """Return the Gauss–Newton matrices ``[R, P, P]`` of the objective."""
 
 
 @dataclass(frozen=True)
@@ -294,10 +322,15 @@ class ObjectiveOptimizer(Optimizer):
     elementwise: ClassVar[bool] = False
     applied_to: ClassVar[Literal["tensor", "group", ""]] = "group"
     needs_predictions: ClassVar[bool] = False
-    """Whether the rule uses the Fisher matrix.
+    """Whether the rule uses the Fisher or the Gauss–Newton matrix.
 
     The loss must then be a negative log-likelihood, and a closure must return the model's outputs
     along with the loss.
+    """
+    needs_layers: ClassVar[bool] = False
+    """Whether the rule uses :meth:`Objective.layer_factors`.
+
+    The model must then consist of affine layers and convolutions.
     """
     needs_full_gradient: ClassVar[bool] = False
     """Whether the rule uses the gradient on all training examples now and then.

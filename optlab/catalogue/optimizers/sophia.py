@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from optlab.catalogue.optimizers import _shared_fields as shared
+from optlab.catalogue.optimizers import _sophia as sophia
 from optlab.catalogue.optimizers.base import Objective, ObjectiveOptimizer, Outcome, State
-from optlab.core.fields import choice, integer, number
+from optlab.core.fields import choice
 from optlab.core.lazy import torch
 
 if TYPE_CHECKING:
@@ -41,60 +41,30 @@ class Sophia(ObjectiveOptimizer):
         "u": "random vector, drawn again for each estimate",
         "h": "average of the estimates of the diagonal, initially 0",
     }
+    traced: ClassVar[tuple[str, ...]] = ("state.m", "state.h", "after")
     fixed: ClassVar[tuple[str, ...]] = ("period",)
     source: ClassVar[str] = (
         "H. Liu et al., Sophia: A Scalable Stochastic Second-order Optimizer (2024), algorithm 3"
         " with the estimator of Hutchinson (algorithm 1); not in the notes."
     )
     differences: ClassVar[str] = (
-        "This is Sophia-H. Sophia-G estimates the diagonal from gradients on labels drawn from the"
-        " model, which only a closure for them could give. Some implementations write the step as"
+        "This is Sophia-H; Sophia-G, which estimates the diagonal from targets drawn from the model,"
+        " is a rule of its own. Some implementations write the step as"
         " ε′ clip(m / max(h, δ′), γ) with ε = ε′ γ and δ = γ δ′."
     )
     torch_arguments: ClassVar[dict[str, tuple[str, ...]]] = {"betas": ("beta1", "beta2")}
 
-    lr: float = shared.learning_rate(
-        0.001,
-        help="Length of the step of each parameter whose step is clipped.",
-        why="The authors advise 0.8 times the rate of AdamW, whose default this is.",
-    )
-    beta1: float = shared.first_moment_decay(0.96, why="The default of the authors.")
-    beta2: float = shared.second_moment_decay(
-        0.99,
-        help="Share of the running mean of the diagonal that an estimate keeps.",
-        why="The default of the authors.",
-    )
-    gamma: float = number(
+    lr: float = sophia.lr()
+    beta1: float = sophia.beta1()
+    beta2: float = sophia.beta2()
+    gamma: float = sophia.gamma(
         0.01,
-        "Factor of the curvature",
-        symbol="γ",
-        gt=0.0,
-        log=True,
-        slider=(1e-4, 1.0),
-        help="Multiplies the curvature: smaller values clip more steps.",
-        why="The value of the authors for Hutchinson's estimator; a good one leaves 10 to 50% of the"
+        "The value of the authors for Hutchinson's estimator; a good one leaves 10 to 50% of the"
         " steps unclipped.",
     )
-    eps: float = shared.small_constant(
-        1e-12,
-        slider=(1e-15, 1e-6),
-        help="Smallest divisor; where γh is below, the step is clipped.",
-        why="The default of the authors.",
-    )
-    weight_decay: float = shared.weight_decay(
-        0.0, why="The authors use 0.2. Set the L2 penalty of the loss to zero, or both act."
-    )
-    period: int = integer(
-        10,
-        "Steps per estimate",
-        symbol="k",
-        unit="steps",
-        ge=1,
-        log=True,
-        slider=(1, 100),
-        help="The diagonal is estimated in the first of every k steps.",
-        why="The default of the authors: the curvature changes slowly.",
-    )
+    eps: float = sophia.eps()
+    weight_decay: float = sophia.weight_decay()
+    period: int = sophia.period()
     draws: Literal["normal", "signs"] = choice(
         "normal",
         "Random vectors",
@@ -104,25 +74,17 @@ class Sophia(ObjectiveOptimizer):
 
     @staticmethod
     def start(theta: torch.Tensor) -> State:
-        return {"m": torch.zeros_like(theta), "h": torch.zeros_like(theta)}
+        return sophia.start(theta)
 
     @staticmethod
     def step(
         theta: torch.Tensor, objective: Objective, state: State, h: Hyperparameters
     ) -> Outcome:
-        loss, g = objective.gradient(theta)
-        m = h.beta1 * state["m"] + (1.0 - h.beta1) * g
-        curvature = state["h"]
-        if (h.step - 1) % h.period == 0:
+        def estimate() -> torch.Tensor:
             u = _drawn(theta, objective, h.draws)
-            estimate = u * objective.hessian_product(theta)(u)
-            curvature = h.beta2 * curvature + (1.0 - h.beta2) * estimate
-        divisor = torch.maximum(
-            h.gamma * curvature, torch.as_tensor(h.eps, dtype=theta.dtype, device=theta.device)
-        )
-        step = (m / divisor).clamp(-1.0, 1.0)
-        after = (1.0 - h.lr * h.weight_decay) * theta - h.lr * step
-        return Outcome(after, {"m": m, "h": curvature}, loss, g)
+            return u * objective.hessian_product(theta)(u)
+
+        return sophia.step(theta, objective, state, h, estimate)
 
 
 def _drawn(theta: torch.Tensor, objective: Objective, draws: str) -> torch.Tensor:

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 Call = Callable[..., object]
 Built = Callable[[Callable[[], Call]], Call]
 """Makes of a function that finds what to call one that builds the panels before, and calls it."""
+CHANGE_ALL = "actionChangeAllRuns"
+"""Name of the action that lets live changes go to all runs in progress."""
 ADD_CONTENDER = "actionAddContender"
 """Name of the action that adds a second optimizer to a comparison."""
 _SHORT = 60
@@ -69,6 +71,15 @@ def add_run_menu(window: MainWindow) -> QMenu:
     """Add the menu *Run*, whose entries press the buttons of the control bar."""
     menu = window.menuBar().addMenu("&Run")
     menu.addActions(window.controls.run_actions())
+    menu.addSeparator()
+    change_all = QAction("C&hange all runs in progress", menu)
+    change_all.setObjectName(CHANGE_ALL)
+    change_all.setCheckable(True)
+    change_all.setStatusTip(
+        "Let a live change of the experiment go to every run in progress, not only to the one that "
+        "the plots follow"
+    )
+    menu.addAction(change_all)
     return menu
 
 

@@ -25,6 +25,12 @@ _NATIVE = QKeySequence.SequenceFormat.NativeText
 _RATE_SECONDS = 1.0
 """Window of the moving average of steps per second: readable, and still quick to follow changes."""
 
+NEW_RUN = "New run"
+"""Text of the button that lets the run in progress go on beside."""
+_START_KEYS, _NEW_RUN_KEYS = "Ctrl+Return", "Ctrl+Shift+Return"
+_START_TIP = "Start training (Ctrl+Return)"
+_NEW_RUN_TIP = "Let this run go on beside, and edit and start another one (Ctrl+Shift+Return)"
+
 
 class ControlBar(QWidget):
     """Buttons and progress of the run.
@@ -38,19 +44,21 @@ class ControlBar(QWidget):
     stepRequested = Signal()
     stopRequested = Signal()
     contenderRequested = Signal()
+    newRunRequested = Signal()
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._state: State = "idle"
         self._startable = True
+        self._forking = False
+        self._problem = ""
         self._recent: list[tuple[float, int]] = []
         self._budget = 0
         self._device = ""
 
         self._actions: dict[QPushButton, QAction] = {}
-        self.start_button = self._button(
-            "Start", "Start", "Ctrl+Return", "Start training (Ctrl+Return)"
-        )
+        self.start_button = self._button("Start", "Start", _START_KEYS, _START_TIP)
+        _reserve_width(self.start_button, NEW_RUN)
         self.start_button.setObjectName("primary")
         self.pause_button = self._button(
             "Pause", "Pause or resume", "Ctrl+P", "Pause before the next step, or resume (Ctrl+P)"
@@ -73,7 +81,7 @@ class ControlBar(QWidget):
             "(Ctrl+Shift+N)"
         )
         self.contender_button.clicked.connect(lambda _checked=False: self.contenderRequested.emit())
-        self.start_button.clicked.connect(self.startRequested)
+        self.start_button.clicked.connect(self._start_clicked)
         self.pause_button.clicked.connect(self._pause_clicked)
         self.step_button.clicked.connect(self.stepRequested)
         self.stop_button.clicked.connect(self.stopRequested)
@@ -125,15 +133,12 @@ class ControlBar(QWidget):
 
     def set_startable(self, startable: bool, problem: str = "") -> None:
         """Set whether the experiment can be started, and if not, why."""
-        self._startable = startable
-        self.start_button.setToolTip(
-            "Start training (Ctrl+Return)" if startable else plain(problem)
-        )
+        self._startable, self._problem = startable, problem
         self._refresh_buttons()
 
     def set_forking(self, forking: bool) -> None:
         """Set whether the next start begins a fork."""
-        self.start_button.setText("Start fork" if forking else "Start")
+        self._forking = forking
         self._refresh_buttons()
 
     def say(self, sentence: str, *, problem: bool = False) -> None:
@@ -174,9 +179,25 @@ class ControlBar(QWidget):
     def _pause_clicked(self) -> None:
         (self.resumeRequested if self._state == "paused" else self.pauseRequested).emit()
 
+    def _start_clicked(self) -> None:
+        (self.startRequested if self._state == "idle" else self.newRunRequested).emit()
+
+    def _refresh_start(self, in_progress: bool) -> None:
+        """Show what the first button does: it starts a run, or makes room for another one."""
+        button = self.start_button
+        button.setEnabled(in_progress or (self._state == "idle" and self._startable))
+        if in_progress:
+            text, keys, tip = NEW_RUN, _NEW_RUN_KEYS, _NEW_RUN_TIP
+        else:
+            text, keys = "Start fork" if self._forking else "Start", _START_KEYS
+            tip = _START_TIP if self._startable else plain(self._problem)
+        button.setText(text)
+        button.setToolTip(tip)
+        self._actions[button].setData(keys)
+
     def _refresh_buttons(self) -> None:
         in_progress = self._state in ("running", "paused")
-        self.start_button.setEnabled(self._state == "idle" and self._startable)
+        self._refresh_start(in_progress)
         self.pause_button.setEnabled(in_progress)
         self.pause_button.setText("Resume" if self._state == "paused" else "Pause")
         self.step_button.setEnabled(in_progress or (self._state == "idle" and self._startable))

@@ -154,6 +154,11 @@ class TimePanel(QWidget):
         self.track.set_marks((), ())
         self._show()
 
+    def set_first(self, first: int) -> None:
+        """Show that the run has earlier steps, too."""
+        self._first = min(first, self._last)
+        self._show()
+
     def set_last(self, last: int) -> None:
         """Show that the run has come to a step."""
         self._last = max(last, self._first)

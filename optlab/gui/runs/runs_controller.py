@@ -67,13 +67,15 @@ class RunsController(QObject):
         self.shown = ShownRuns(self)
         self.link = PlotLink(window)
         self.panel = RunsPanel(self.shown)
+        self.panel.add_above(window.beside.strip)
         window.place_runs(self.panel)
         self._table: RunTable | None = None
         self._opened = records.now()
         self._linked: set[int] = set()
         self._undo: list[tuple[str, Task]] = []
+        self._closed = False
         self._writes: list[tuple[Task, Callable[[Any], object]]] = []
-        self._done: Callable[[Any], object] = _nothing
+        self._done: Callable[[Any], object] = lambda _result: None
         self.reading, self.writing = TaskBridge(None, self), TaskBridge(None, self)
         self.reading.answered.connect(self._read)
         self.reading.failed.connect(self.panel.show_problem)
@@ -84,7 +86,6 @@ class RunsController(QObject):
         self.overlays = OverlayController(self.shown, self.link, self._plots, self)
         self.overlays.failed.connect(self.panel.show_problem)
         self.shown.refused.connect(self.panel.show_problem)
-        self._closed = False
         self._soon = QTimer(self, singleShot=True, interval=_SOON_MILLISECONDS)
         self._soon.timeout.connect(self.look)
         self._poll = QTimer(self, interval=POLL_MILLISECONDS)
@@ -109,6 +110,7 @@ class RunsController(QObject):
         )
         window.shown_run.identified.connect(self._followed)
         window.bridge.sessionEnded.connect(self._selection_changed)
+        window.beside.runs.ended.connect(self._selection_changed)
         window.plots.plotAdded.connect(lambda _plot: self.overlays.update())
         window.instruments.switched.connect(lambda _name, _values: self.overlays.update())
         theme.notifier().themeChanged.connect(panel.tree.viewport().update)
@@ -202,7 +204,7 @@ class RunsController(QObject):
     def open_curves(self) -> None:
         """Let the plots follow the selected run, with its timeline and diagnosis."""
         record = self._selected()
-        if record is not None and not self._window.bridge.active:
+        if record is not None:
             self._window.show_stored(record.id)
 
     def open_experiment(self) -> None:
@@ -458,10 +460,10 @@ class RunsController(QObject):
             names.add("compare")
         if record is not None:
             names |= {"rename", "edit_note", "export", "copy_command", "add_contender"}
-            names |= {"open_curves", "open_experiment"} if idle else set()
+            names |= {"open_curves"} | ({"open_experiment"} if idle else set())
             names |= {"resume"} if idle and record.resumable else set()
             names |= set() if record.going else {"show_test_part"}
-        self._menu.enable(names)
+        self._menu.enable(names | self._window.beside.acts_on(runs))
 
     # --- the session ----------------------------------------------------------------------------
 
@@ -493,7 +495,3 @@ class RunsController(QObject):
         self._soon.stop()
         for part in (self.overlays, self.reading, self.writing):
             part.shut_down()
-
-
-def _nothing(_result: object) -> None:
-    """Do nothing with a result."""

@@ -39,6 +39,8 @@ class RunsMenu(QMenu):
         self._add("&Hide all", "hide_all")
         self.addSeparator()
         self._of_runs("&Look at this run", "open_curves")
+        self._of_runs("Pause or go on", "pause_selected", of="beside")
+        self._of_runs("Stop this run", "stop_selected", of="beside")
         self._of_runs("Open the &experiment", "open_experiment")
         self._of_runs("&Resume", "resume")
         self._of_runs("&Test part…", "show_test_part")
@@ -67,20 +69,20 @@ class RunsMenu(QMenu):
             action.setEnabled(name in names)
         self.colors.setEnabled("rename" in names or "star" in names)
 
-    def _of_runs(self, text: str, name: str, shortcut: str = "") -> None:
-        action = self._add(text, name, shortcut)
+    def _of_runs(self, text: str, name: str, *, of: str = "runs") -> None:
+        action = self._add(text, name, of=of)
         action.setEnabled(False)
         self.of_runs[name] = action
 
-    def _add(self, text: str, name: str, shortcut: str = "") -> QAction:
+    def _add(self, text: str, name: str, shortcut: str = "", *, of: str = "runs") -> QAction:
         action = QAction(text, self)
         if shortcut:
             action.setShortcut(QKeySequence(shortcut))
-        action.triggered.connect(partial(self._do, name))
+        action.triggered.connect(partial(self._do, of, name))
         self.addAction(action)
         return action
 
-    def _do(self, name: str, *_checked: bool) -> None:
+    def _do(self, of: str, name: str, *_checked: bool) -> None:
         self._window.complete()
-        act: Callable[[], object] = getattr(self._window.runs, name)
+        act: Callable[[], object] = getattr(getattr(self._window, of), name)
         act()

@@ -110,7 +110,7 @@ class RunsPanel(QWidget):
         below = QHBoxLayout()
         below.addWidget(self.message, 1)
         below.addWidget(self.undo_button, 0, Qt.AlignmentFlag.AlignTop)
-        layout = QVBoxLayout(self)
+        layout = self._column = QVBoxLayout(self)
         layout.setContentsMargins(0, 8, 0, 0)
         layout.setSpacing(4)
         layout.addLayout(above)
@@ -151,6 +151,10 @@ class RunsPanel(QWidget):
         self._chosen: list[str] = []
         self._current = ""
         self._fit_columns()
+
+    def add_above(self, widget: QWidget) -> None:
+        """Show a widget between the filter and the tree."""
+        self._column.insertWidget(1, widget)
 
     # --- what is shown --------------------------------------------------------------------------
 

@@ -151,6 +151,12 @@ class InstrumentRunner:
         """Return whether an instrument due after this step can use the layers of its gradient."""
         return bool(self._of_examples) and any(step % every == 0 for every in self._of_examples)
 
+    def due(self, step: int) -> bool:
+        """Return whether an instrument is read after this step."""
+        if not self._scheduled or step < self._next:
+            return False
+        return any(step % entry.instrument.every == 0 for entry in self._scheduled)
+
     def after(
         self, step: int, row: torch.Tensor, context: Callable[[], TrainingStepContext]
     ) -> None:

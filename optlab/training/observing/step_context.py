@@ -11,7 +11,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from optlab.catalogue.instruments.base import Ends, PartName, Stability
-from optlab.catalogue.measures.base import Step
 from optlab.catalogue.models.base import EVALUATION, TRAINING, ForwardContext
 from optlab.core.layout import Layout
 from optlab.core.lazy import torch
@@ -22,8 +21,8 @@ from optlab.curvature.spectrum import density_of, trace_of
 from optlab.objective.hessian import Hessian
 from optlab.objective.objective import Objective
 from optlab.objective.run_examples import RunExamples
+from optlab.training.measured_steps import Measured
 from optlab.training.observing.example_gradients import example_gradients
-from optlab.training.stepping import ProposedStep
 
 Examples = tuple["torch.Tensor", "torch.Tensor"]
 _STATE = re.compile(r"state\.(\d+)")
@@ -120,8 +119,7 @@ class TrainingStepContext:
         cls,
         surroundings: Surroundings,
         number: int,
-        proposed: ProposedStep,
-        step: Step,
+        measured: Measured,
         x: torch.Tensor,
         y: torch.Tensor,
     ) -> TrainingStepContext:
@@ -130,14 +128,15 @@ class TrainingStepContext:
         Args:
             number: of the step (1, 2, …).
         """
+        proposed = measured.proposed
         return cls(
             surroundings,
             number,
             proposed.point,
             (x, y),
-            before=step.before,
-            after=step.after,
-            rate=step.rate,
+            before=measured.before,
+            after=proposed.after,
+            rate=measured.rate,
             stepped=True,
             loss=proposed.loss if surroundings.follows else None,
             gradient=proposed.gradient if surroundings.follows else None,

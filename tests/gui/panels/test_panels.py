@@ -56,8 +56,8 @@ def test_that_buttons_that_would_do_nothing_are_closed(qtbot: QtBot) -> None:
     table = {
         "idle": (True, False, True, False),
         "starting": (False, False, False, False),
-        "running": (False, True, True, True),
-        "paused": (False, True, True, True),
+        "running": (True, True, True, True),
+        "paused": (True, True, True, True),
         "stopping": (False, False, False, False),
     }
     for state, opened in table.items():

@@ -138,7 +138,7 @@ def test_that_a_defect_of_optlab_is_not_blamed_on_the_model(
     def broken(*arguments: object) -> object:
         raise ValueError("a defect")
 
-    monkeypatch.setattr("optlab.training.stepping.Stepper.propose", broken)
+    monkeypatch.setattr("optlab.training.stepping.Stepper.propose_at", broken)
     failed = failure(list(ThreadRunner().events(job(tmp_path), Inbox())))
     assert failed.message.startswith("An unexpected error occurred (ValueError: a defect)")
 

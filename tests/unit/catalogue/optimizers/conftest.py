@@ -57,6 +57,65 @@ class Formula:
         return value.detach(), torch.autograd.grad(value.sum(), leaf)[0]
 
 
+class LeastSquares(Formula):
+    """The mean ``[K]`` of squared residuals ``[K, n]`` of points ``[K, P]``, with its derivatives."""
+
+    def only(self, run: int) -> LeastSquares:
+        return self
+
+    def __init__(self, residuals: Function, runs: int = 1, step: int = 0) -> None:
+        super().__init__(lambda theta: residuals(theta).square().mean(dim=1), runs, step)
+        self.residuals = residuals
+        self.products = 0
+
+    def jacobian(self, theta: torch.Tensor) -> torch.Tensor:
+        """Return ``[n, P]`` at a point ``[1, P]``."""
+
+        def of_one(flat: torch.Tensor) -> torch.Tensor:
+            return self.residuals(flat.unsqueeze(0))[0]
+
+        with torch.enable_grad():
+            return torch.autograd.functional.jacobian(of_one, theta[0])
+
+    def gauss_newton(self, theta: torch.Tensor) -> torch.Tensor:
+        jacobian = self.jacobian(theta)
+        return (2.0 / len(jacobian) * jacobian.T @ jacobian).unsqueeze(0)
+
+    def hessian(self, theta: torch.Tensor) -> torch.Tensor:
+        def of_one(flat: torch.Tensor) -> torch.Tensor:
+            return self.function(flat.unsqueeze(0))[0]
+
+        with torch.enable_grad():
+            return torch.autograd.functional.hessian(of_one, theta[0]).unsqueeze(0)
+
+    def _times(self, matrix: torch.Tensor) -> Callable[[torch.Tensor], torch.Tensor]:
+        def product(v: torch.Tensor) -> torch.Tensor:
+            self.products += 1
+            return v @ matrix[0]
+
+        return product
+
+    def gauss_newton_product(self, theta: torch.Tensor) -> Callable[[torch.Tensor], torch.Tensor]:
+        return self._times(self.gauss_newton(theta))
+
+    def hessian_product(self, theta: torch.Tensor) -> Callable[[torch.Tensor], torch.Tensor]:
+        return self._times(self.hessian(theta))
+
+
+def walk(
+    rule: type[ObjectiveOptimizer], objective: Any, theta: torch.Tensor, steps: int, **fields: Any
+) -> list[Outcome]:
+    """Return the outcomes of some steps from ``theta`` ``[R, P]`` on one objective."""
+    h = Hyperparameters(**{**rule().values(), **fields}, step=1)
+    state: State = rule.begin(theta, h)
+    outcomes: list[Outcome] = []
+    for step in range(steps):
+        h.step = step + 1
+        outcomes.append(rule.step(theta, objective, state, h))
+        theta, state = outcomes[-1].theta, outcomes[-1].state
+    return outcomes
+
+
 def descend(
     rule: type[ObjectiveOptimizer],
     function: Function,
@@ -116,6 +175,16 @@ def rosenbrock(theta: torch.Tensor) -> torch.Tensor:
 @pytest.fixture(name="formula")
 def _formula() -> type[Formula]:
     return Formula
+
+
+@pytest.fixture(name="least_squares")
+def _least_squares() -> type[LeastSquares]:
+    return LeastSquares
+
+
+@pytest.fixture(name="walk")
+def _walk() -> Callable[..., list[Outcome]]:
+    return walk
 
 
 @pytest.fixture(name="descend")

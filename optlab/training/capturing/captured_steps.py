@@ -1,0 +1,307 @@
+"""Steps of a population that repeat a recording, where there is one.
+
+A population begins with ordinary steps. The second time that batches of one shape have been seen
+often enough, a step is recorded; the next ones are taken both ways and compared bit by bit, and only
+what agrees is used from then on. So a captured step is an ordinary step, and what cannot be
+captured (rules that look at values, random numbers, decisions by the number of the step) is simply
+not.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from optlab.catalogue.optimizers.base import State
+from optlab.core.hyperparameters import Hyperparameters
+from optlab.core.lazy import torch
+from optlab.training.capturing.program import SIDES, Program, Recording
+from optlab.training.capturing.trace import Call, recorded, tensors
+from optlab.training.capturing.traced_number import NotRepeatable, Numbers
+from optlab.training.measured_steps import Inputs, Measured
+from optlab.training.population import Population
+from optlab.training.stepping import ProposedStep
+
+_LOG = logging.getLogger(__name__)
+
+FIRST = 24
+"""Ordinary steps on batches of one shape before a step is recorded."""
+CHECKED = 2
+"""Steps that are taken both ways before a recording is used."""
+_PROGRAMS = 6
+"""Shapes of batches whose steps are recorded, at most."""
+_VALUES = 16_000_000
+"""Values of parameters and states of all runs, at most: the time of larger ones is arithmetic."""
+
+Shape = tuple[Any, ...]
+
+
+Compute = Callable[["torch.Tensor", Inputs], Measured]
+"""Parameters ``[R, P]`` and what else a step depends on → the step."""
+
+
+class _Entry(NamedTuple):
+    """A recorded step, and how many results it has of each kind."""
+
+    program: Program
+    used: int
+    vectors: int
+    clips: bool
+
+
+class CapturedSteps:
+    """Takes the steps of a population by recordings of its operations.
+
+    Args:
+        population: whose steps repeat themselves (:attr:`Population.repeats`). compute: a step.
+
+    Attributes:
+        repeated: number of steps that were taken by a recording.
+    """
+
+    def __init__(self, population: Population, compute: Compute) -> None:
+        self._population = population
+        self._rate: torch.Tensor = torch.zeros_like(population.theta[:, 0])
+        self._rate_of: torch.Tensor | None = None
+        self._compute = compute
+        self.repeated = 0
+        self._names = [list(group.state) for group in population.groups]
+        self._sides: list[list[torch.Tensor]] = []
+        self._source = 0
+        self._given: list[torch.Tensor] = []
+        self._seen: dict[Shape, int] = {}
+        self._programs: dict[Shape, _Entry] = {}
+        self._checks: dict[Shape, int] = {}
+        self._columns: dict[str, torch.Tensor] = {}
+        self._refused = self._size() > _VALUES
+
+    def _size(self) -> int:
+        return sum(tensor.numel() for tensor in self._tensors())
+
+    def _tensors(self) -> list[torch.Tensor]:
+        """Return the parameters and the states of the population, as they are."""
+        return [
+            self._population.theta,
+            *(
+                group.state[name]
+                for group, names in zip(self._population.groups, self._names, strict=True)
+                for name in names
+            ),
+        ]
+
+    def forget(self) -> None:
+        """Drop all recordings: a hyperparameter or what is measured has changed."""
+        self.leave()
+        self._seen, self._programs, self._checks, self._columns = {}, {}, {}, {}
+
+    def leave(self) -> None:
+        """Give the population tensors of its own, which the next steps do not overwrite."""
+        if any(mine is its for mine, its in zip(self._tensors(), self._given, strict=False)):
+            self._put([tensor.clone() for tensor in self._tensors()])
+
+    def _put(self, tensors_: Sequence[torch.Tensor]) -> None:
+        """Give the population other tensors of the same values."""
+        theta, states = self._arranged(tensors_)
+        self._population.theta = theta
+        for group, state in zip(self._population.groups, states, strict=True):
+            group.state = state
+
+    def _arranged(self, given: Sequence[torch.Tensor]) -> tuple[torch.Tensor, list[State]]:
+        rest = iter(given)
+        theta = next(rest)
+        return theta, [{name: next(rest) for name in names} for names in self._names]
+
+    def step(self, inputs: Inputs) -> Measured | None:
+        """Return the next step on a batch, when the rates have been set.
+
+        Parameters and states are overwritten two steps later, other tensors by the next step.
+
+        Returns:
+            None where the step has to be computed as usual.
+        """
+        if self._refused:
+            return None
+        x, y = inputs.x, inputs.y
+        shape = (x.shape, x.stride(), y.shape, y.stride())
+        entry = self._programs.get(shape)
+        if entry is None:
+            seen = self._seen[shape] = self._seen.get(shape, 0) + 1
+            if seen > FIRST and len(self._programs) < _PROGRAMS:
+                self._record(shape, inputs)
+            return None
+        if self._checks[shape]:
+            self._check(shape, entry, inputs)
+            return None
+        measured = self._repeated(entry, inputs)
+        if measured is not None:
+            self._source = (self._source + 1) % SIDES
+            self.repeated += 1
+        return measured
+
+    # --- repeating --------------------------------------------------------------------------------
+
+    def _repeated(self, entry: _Entry, inputs: Inputs) -> Measured | None:
+        """Return a step by its recording, from this side to the other; None where it diverges."""
+        side = self._sides[self._source]
+        given = self._given or side
+        for mine, last, its in zip(self._tensors(), given, side, strict=True):
+            if mine is not last:
+                its.copy_(mine)
+        if inputs.rate is not self._rate_of:
+            self._rate_of = inputs.rate
+            self._rate.copy_(inputs.rate)
+        results = entry.program.run(self._source, (inputs.x, inputs.y), self._leaves())
+        if results is None:
+            return None
+        point, loss, gradient, norm, row, total = results[:6]
+        used = list(results[6 : 6 + entry.used])
+        vectors = results[6 + entry.used : 6 + entry.used + entry.vectors]
+        clipped = results[-1] if entry.clips else None
+        theta, *states = self._sides[(self._source + 1) % SIDES]
+        # Whoever keeps something about the parameters knows them by their tensor.
+        self._given = [theta.detach(), *states]
+        after, arranged = self._arranged(self._given)
+        proposed = ProposedStep(
+            point, loss, gradient, norm, used, after, arranged, inputs.rates, {}, clipped
+        )
+        # Values that are kept until a block is due.
+        return Measured(
+            self._population.theta,
+            proposed,
+            row.clone(),
+            total,
+            [one.clone() for one in vectors],
+            inputs.rate,
+        )
+
+    def _check(self, shape: Shape, entry: _Entry, inputs: Inputs) -> None:
+        """Take the step both ways, and repeat none from now on unless they agree."""
+        given = self._given
+        self._checks[shape] -= 1
+        try:
+            repeated = self._repeated(entry, inputs)
+            usual = self._compute(self._population.theta, inputs)
+            agree = repeated is None or all(
+                torch.allclose(one, other, rtol=0.0, atol=0.0, equal_nan=True)
+                for one, other in zip(_compared(usual), _compared(repeated), strict=True)
+            )
+        except RuntimeError as reason:
+            _LOG.info("steps are not captured: %s", reason)
+            agree = False
+        self._given = given
+        if not agree:
+            _LOG.info("steps are not captured: a repeated step has other values")
+            self.leave()
+            self._refused = True
+
+    def _leaves(self) -> Mapping[str, float]:
+        """Return name → value of the numbers that differ from step to step; fill the columns."""
+        leaves: dict[str, float] = {}
+        for name, h, field in self._varying():
+            value = getattr(h, field)
+            if isinstance(value, torch.Tensor):
+                self._columns[name].copy_(value)
+            else:
+                leaves[name] = value
+        return leaves
+
+    def _varying(self) -> list[tuple[str, Hyperparameters, str]]:
+        """Return a name, and where it is, of each hyperparameter that differs from step to step."""
+        return [
+            (f"{number}.{section}.{field}", h, field)
+            for number, group in enumerate(self._population.groups)
+            for section, h, field in group.varying()
+        ]
+
+    # --- recording --------------------------------------------------------------------------------
+
+    def _record(self, shape: Shape, inputs: Inputs) -> None:
+        """Record a step; the population is as it was before."""
+        before = self._tensors()
+        if not self._sides:
+            self._sides = [[torch.empty_like(tensor) for tensor in before] for _ in range(SIDES)]
+        own = [tensor.clone(memory_format=torch.contiguous_format) for tensor in before]
+        static = inputs._replace(rate=self._rate)
+        generator = torch.get_rng_state()
+        try:
+            self._put(own)
+            first, numbers, measured = self._traced(static)
+            second, others, _ = self._traced(static, other=True)
+            proposed = measured.proposed
+            after = [proposed.after]
+            for state, names in zip(proposed.states, self._names, strict=True):
+                after += [state[name] for name in names]
+            recording = Recording(
+                first,
+                second,
+                (numbers, others),
+                tuple(own),
+                tuple(after),
+                (inputs.x, inputs.y),
+                proposed.loss,
+                (
+                    *(proposed.point, proposed.loss, proposed.gradient, proposed.norm),
+                    *(measured.row, measured.total),
+                    *proposed.used,
+                    *measured.vectors,
+                    *tensors(proposed.clipped),
+                ),
+            )
+            program = Program(recording, self._sides)
+        except (NotRepeatable, RuntimeError, TypeError) as reason:
+            # Torch has operations of many kinds; what cannot be repeated is computed as usual.
+            _LOG.info("steps are not captured: %s", reason)
+            self._refused = True
+            return
+        finally:
+            torch.set_rng_state(generator)
+            self._put(before)
+        self._programs[shape] = _Entry(
+            program, len(proposed.used), len(measured.vectors), proposed.clipped is not None
+        )
+        self._checks[shape] = CHECKED
+
+    def _traced(
+        self,
+        inputs: Inputs,
+        *,
+        other: bool = False,
+    ) -> tuple[list[Call], Numbers, Measured]:
+        """Return the operations of a step.
+
+        Args:
+            other: whether the hyperparameters that differ from step to step get other values.
+
+        Raises:
+            NotRepeatable: they cannot be repeated.
+        """
+        numbers, varying = Numbers(), self._varying()
+        values = [getattr(h, field) for _, h, field in varying]
+        try:
+            for (name, h, field), value in zip(varying, values, strict=True):
+                setattr(h, field, self._leaf(numbers, name, value, other=other))
+            with recorded() as calls:
+                measured = self._compute(self._population.theta, inputs)
+        finally:
+            for (_, h, field), value in zip(varying, values, strict=True):
+                setattr(h, field, value)
+        return calls, numbers, measured
+
+    def _leaf(self, numbers: Numbers, name: str, value: Any, *, other: bool) -> Any:
+        if isinstance(value, torch.Tensor):
+            return self._columns.setdefault(name, value.clone())
+        if other:
+            value = value + 1 if isinstance(value, int) else value * 1.25 + 1e-9
+        return numbers.leaf(name, value)
+
+
+def _compared(measured: Measured) -> list[torch.Tensor]:
+    """Return what must agree of a step that was taken in two ways."""
+    proposed = measured.proposed
+    return [
+        *(proposed.loss, proposed.gradient, proposed.norm, proposed.after, measured.row),
+        *proposed.used,
+        *(value for state in proposed.states for value in state.values()),
+        *measured.vectors,
+    ]

@@ -1,0 +1,167 @@
+"""Steps of a population together with what is measured of them, computed or repeated.
+
+The measures are recorded; the step is not accepted here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+from optlab.catalogue.measures.base import Step
+from optlab.core.lazy import torch
+from optlab.training.population import Population
+from optlab.training.recorder import Recorder
+from optlab.training.stepping import ProposedStep
+
+if TYPE_CHECKING:
+    from optlab.training.capturing.captured_steps import CapturedSteps
+
+
+class Measured(NamedTuple):
+    """A step and what is measured of it.
+
+    Attributes:
+        before: parameters ``[R, P]`` before the step. proposed: the step. row: measures ``[M, R]``
+            of one number a run; total: their sum, for the check that all are finite. vectors: the
+            other measures. rate: learning rates ``[R]``. evaluations: gradients evaluated until then
+            ``[R]``; None where each step evaluates one.
+    """
+
+    before: torch.Tensor
+    proposed: ProposedStep
+    row: torch.Tensor
+    total: torch.Tensor
+    vectors: list[torch.Tensor]
+    rate: torch.Tensor
+    evaluations: torch.Tensor | None = None
+
+
+class Inputs(NamedTuple):
+    """What a step depends on beside parameters and states.
+
+    Attributes:
+        x, y: the batch ``[R, m, …]``. rates: learning rates that have been set, one a run; rate: the
+            same as a tensor ``[R]``.
+    """
+
+    x: torch.Tensor
+    y: torch.Tensor
+    rates: list[float]
+    rate: torch.Tensor
+
+
+class MeasuredSteps:
+    """Computes the next step of a population and its measures.
+
+    Args:
+        population: whose steps these are. recorder: of the measures. ended: the runs that have
+            ended. evaluations: see below.
+
+    Attributes:
+        tracked: flat indices ``[K]`` of the tracked weights. evaluations: gradients evaluated so
+            far ``[R]``, a run that has ended excepted; None where each step evaluates one.
+    """
+
+    def __init__(
+        self,
+        population: Population,
+        recorder: Recorder,
+        ended: Collection[int],
+        evaluations: torch.Tensor | None,
+    ) -> None:
+        self._population = population
+        self._recorder = recorder
+        self._ended = ended
+        self.evaluations = evaluations
+        self._rates: list[float] = []
+        self._rate: torch.Tensor = torch.zeros_like(population.theta[:, 0])
+        self.tracked: torch.Tensor = torch.empty(0, dtype=torch.int64)
+        self._captured: CapturedSteps | None = None
+
+    def capture(self) -> None:
+        """Repeat recorded operations from now on, where that gives the same.
+
+        Tensors of the population are then overwritten after some steps: for those who keep none.
+        """
+        if self._captured is None and self._population.repeats:
+            from optlab.training.capturing.captured_steps import CapturedSteps
+
+            self._captured = CapturedSteps(self._population, self._compute)
+
+    def follow(self, indices: Sequence[int]) -> None:
+        """Measure the weights of these flat indices from now on."""
+        self.tracked = torch.tensor(indices, dtype=torch.int64, device=self._rate.device)
+        self.forget()
+
+    def next(self, x: torch.Tensor, y: torch.Tensor, *, kept: bool) -> Measured:
+        """Return the next step on the batch ``x``, ``y`` ``[R, m, …]``, and record its measures.
+
+        Args:
+            kept: whether tensors of the step may be kept.
+        """
+        measured = self._next(x, y, kept=kept)
+        self._recorder.keep(self._population.step + 1, measured.row, measured.vectors)
+        self.evaluations = measured.evaluations
+        return measured
+
+    def _next(self, x: torch.Tensor, y: torch.Tensor, *, kept: bool) -> Measured:
+        rates = self._population.begin_step()
+        if rates != self._rates:
+            # Instruments keep it: another tensor, not other values.
+            self._rates, self._rate = list(rates), self._rate.new_tensor(rates)
+        inputs = Inputs(x, y, rates, self._rate)
+        if self._captured is not None:
+            if not kept:
+                repeated = self._captured.step(inputs)
+                if repeated is not None:
+                    return repeated
+            self._captured.leave()
+        return self._compute(self._population.theta, inputs)
+
+    @property
+    def repeated(self) -> int:
+        """Number of steps that repeated recorded operations."""
+        return 0 if self._captured is None else self._captured.repeated
+
+    def release(self) -> None:
+        """Give the population tensors that no later step overwrites."""
+        if self._captured is not None:
+            self._captured.leave()
+
+    def forget(self) -> None:
+        """Record no longer what has been recorded: something of a step has changed."""
+        if self._captured is not None:
+            self._captured.forget()
+
+    def _compute(self, theta: torch.Tensor, inputs: Inputs) -> Measured:
+        proposed = self._population.propose_at(theta, inputs.x, inputs.y, inputs.rates)
+        seen = Step(
+            proposed.loss,
+            proposed.gradient,
+            proposed.norm,
+            before=theta,
+            after=proposed.after,
+            rate=inputs.rate,
+            tracked=self.tracked,
+            clipped=proposed.clipped,
+            gradient_evaluations=self._counted(proposed),
+        )
+        row, vectors = self._recorder.measured(seen)
+        return Measured(
+            theta,
+            proposed,
+            row,
+            row.sum(dim=(0, 1)),
+            vectors,
+            inputs.rate,
+            seen.gradient_evaluations,
+        )
+
+    def _counted(self, proposed: ProposedStep) -> torch.Tensor | None:
+        """Return the gradients evaluated until after a step ``[R]``."""
+        if self.evaluations is None:
+            return None
+        return self.evaluations + torch.tensor(
+            [0 if run in self._ended else count for run, count in enumerate(proposed.evaluations)]
+        )

@@ -1,0 +1,151 @@
+"""Captured steps give the same bits as ordinary ones, or are not captured at all."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from optlab.experiment import Experiment
+from optlab.training.capturing import captured_steps
+from optlab.training.capturing.program import Program
+from optlab.training.trainer import Trainer
+
+Build = Callable[..., Experiment]
+STEPS = 90
+LSTM = {
+    "dataset": {"name": "copy_task", "size": 60, "delay": 2},
+    "model": {"name": "lstm", "units": 5},
+    "batches": {"name": "shuffled", "size": 20},
+}
+RELU = {"name": "mlp", "hidden": [5, 5], "activation": "relu"}
+NORMALIZED = {"name": "mlp", "hidden": [6, 6], "batch_norm": True, "skip": True, "auxiliary": 0.3}
+
+
+def both(experiments: list[Experiment], steps: int = STEPS) -> tuple[Trainer, Trainer]:
+    """Train with ordinary and with captured steps, and compare all bits."""
+    usual, captured = Trainer(experiments), Trainer(experiments)
+    captured.capture_steps()
+    for _ in range(steps):
+        usual.advance()
+        captured.advance()
+    compare(usual, captured)
+    return usual, captured
+
+
+def compare(usual: Trainer, captured: Trainer) -> None:
+    assert torch.equal(usual.theta, captured.theta)
+    for group, other in zip(usual.population.groups, captured.population.groups, strict=True):
+        assert all(torch.equal(value, other.state[name]) for name, value in group.state.items())
+    series, others = usual.recorder.flush(), captured.recorder.flush()
+    assert series.keys() == others.keys()
+    for name, values in series.items():
+        np.testing.assert_array_equal(values.values, others[name].values, err_msg=name)
+
+
+@pytest.mark.parametrize(
+    "tables",
+    [
+        {"optimizer": {"name": "momentum"}},
+        {"optimizer": {"name": "adam"}, "schedule": {"name": "cosine"}},
+        {"optimizer": {"name": "rmsprop"}, "clipping": {"name": "norm", "threshold": 0.1}},
+        {"optimizer": {"name": "nesterov"}, "loss": {"name": "cross_entropy", "l2": 1e-2}},
+        {"optimizer": {"name": "adamw"}, "model": NORMALIZED},
+        {"optimizer": {"name": "schedule_free_sgd"}, "precision": "float64"},
+        {"optimizer": {"name": "adam"}, **LSTM},
+    ],
+    ids=lambda tables: f"{tables['optimizer']['name']}-{len(tables)}",
+)
+def test_that_captured_steps_have_the_bits_of_ordinary_ones(
+    build: Build, tables: dict[str, Any]
+) -> None:
+    _, captured = both([build(**tables)])
+    assert captured.steps.repeated > STEPS // 4
+
+
+def test_that_the_runs_of_a_population_keep_their_own_rates_and_rules(build: Build) -> None:
+    members = [
+        build(seed=seed, optimizer={"name": name, "lr": 0.01 * (seed + 1)})
+        for seed, name in enumerate(["sgd", "adam", "adam"])
+    ]
+    _, captured = both(members)
+    assert captured.steps.repeated > STEPS // 4
+
+
+@pytest.mark.parametrize("rule", ["adan", "lookahead", "soap", "lbfgs"])
+def test_that_a_rule_that_decides_by_the_step_is_computed_as_usual(build: Build, rule: str) -> None:
+    _, captured = both([build(optimizer={"name": rule})], 40)
+    assert captured.steps.repeated == 0
+
+
+def test_that_runs_diverge_in_the_same_step_and_keep_the_same_state(build: Build) -> None:
+    members = [build(optimizer={"name": "momentum", "lr": lr}, model=RELU) for lr in (0.01, 0.02)]
+    usual, captured = both(members)
+    for trainer in (usual, captured):
+        trainer.set_value("optimizer.lr", 1e300, 1)
+        for _ in range(60):
+            trainer.advance()
+    compare(usual, captured)
+    assert usual.endings == captured.endings
+    assert usual.endings[1].status == "diverged"
+
+
+@pytest.mark.parametrize("bad", ["theta", "v"])
+def test_that_the_last_finite_state_is_kept_when_a_repeated_step_is_not(
+    build: Build, bad: str
+) -> None:
+    """Too large parameters make the loss of the next step infinite, a velocity the step itself."""
+    usual, captured = both([build(optimizer={"name": "momentum"}, model=RELU)])
+    for trainer in (usual, captured):
+        for _ in range(3):
+            trainer.advance()
+        if bad == "theta":
+            trainer.theta = torch.full_like(trainer.theta, 1e300)
+        else:
+            (group,) = trainer.population.groups
+            group.state = {"v": torch.full_like(group.state["v"], 1.7e308)}
+        for _ in range(3):
+            if not trainer.endings:
+                trainer.advance()
+    assert usual.endings == captured.endings
+    assert usual.endings[0].status == "diverged"
+    assert torch.equal(usual.theta, captured.theta)
+
+
+def test_that_a_change_during_the_run_takes_effect(build: Build) -> None:
+    usual, captured = both([build(optimizer={"name": "momentum"})])
+    for trainer in (usual, captured):
+        trainer.set_value("optimizer.momentum", 0.3)
+        trainer.follow(["layers.0.weight[0,0]"])
+        for _ in range(STEPS):
+            trainer.advance()
+    compare(usual, captured)
+
+
+def test_that_released_parameters_are_not_overwritten(build: Build) -> None:
+    _, captured = both([build(optimizer={"name": "momentum"})])
+    at_rest = captured.context_at_rest()
+    before = at_rest.theta.clone()
+    for _ in range(5):
+        captured.advance()
+    assert torch.equal(at_rest.theta, before)
+    assert not torch.equal(captured.theta, before)
+
+
+def test_that_a_recording_that_gives_other_numbers_is_not_used(
+    build: Build, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = Program.run
+
+    def wrong(self: Program, *given: Any) -> Any:
+        results = run(self, *given)
+        assert results is not None
+        results[1].add_(1e-3)
+        return results
+
+    monkeypatch.setattr(Program, "run", wrong)
+    _, captured = both([build(optimizer={"name": "momentum"})], captured_steps.FIRST + 30)
+    assert captured.steps.repeated == 0
