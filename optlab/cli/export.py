@@ -93,7 +93,11 @@ def export(
         ),
     ] = False,
 ) -> None:
-    """Run the command."""
+    """Run the command.
+
+    Raises:
+        InvalidInput: ``--series`` is given for something else than a table of runs.
+    """
     names = tuple(dict.fromkeys(series or ()))
     if names and (format not in FORMATS or any(run.startswith(STUDY) for run in runs)):
         raise InvalidInput(

@@ -83,7 +83,7 @@ class BesideController(QObject):
         window.model_views.clear()
         window.time.clear()
         window.shown_run.clear()
-        self.runs.take(live)
+        self.runs.add(live)
         window.runs.shown.set_visible([live.run_id], True)
         window.controls.say(
             f"“{printable(live.title)}” goes on beside. Edit the experiment and press Start."

@@ -29,7 +29,7 @@ class LiveRun:
         job: that trains; only this object drains it.
 
     Attributes:
-        title: of the experiment, "" where it was not told.
+        title: of the experiment, "" where it is not known.
         started: the beginning of the session; None before it.
         activity: what it does. step: the last that is known.
         ended: how it ended, or None. problem: why it failed, hangs or is not recorded, or "".
@@ -64,7 +64,7 @@ class LiveRun:
         self.job.send(message)
 
     def drain(self) -> list[events.Event]:
-        """Return the events that wait, without values that :meth:`catch_up` was told of."""
+        """Return the events that wait, without values that :meth:`catch_up` left out as known."""
         found = []
         for event in self.job.drain():
             news = event

@@ -58,7 +58,7 @@ class RunsBeside(QObject):
         followed = self._bridge.live
         return (*((followed,) if followed is not None else ()), *self.runs)
 
-    def take(self, live: LiveRun) -> None:
+    def add(self, live: LiveRun) -> None:
         """Let a run go on here, which the bridge has released."""
         self._runs[live.run_id] = live
         self._timer.start()

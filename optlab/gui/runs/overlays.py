@@ -43,11 +43,13 @@ class OverlayController(QObject):
         self._shown, self._link, self._plots = shown, link, plots
         self._table = RunTable()
         self._data = _NOTHING
-        self._asked: object = None
+        self._asked: tuple[dict[str, int], *tuple[object, ...]] | None = None
+        self._grown = False
         self._laid: frozenset[SeriesKey] = frozenset()
         self.work = TaskBridge(None, self)
         self.work.answered.connect(self._answered)
         self.work.failed.connect(self._work_failed)
+        self.work.finished.connect(self._read_on)
         shown.changed.connect(self.update)
         link.changed.connect(self.update)
 
@@ -67,9 +69,22 @@ class OverlayController(QObject):
         if not steps:
             self._data, self._asked = _NOTHING, None
             self.work.give_up()
+        elif wanted != self._asked and self.work.active and self._only_grown(wanted):
+            # What is being read counts: runs that grow faster than they are read would never show.
+            self._grown = True
         elif wanted != self._asked:
-            self._asked = wanted
+            self._asked, self._grown = wanted, False
             self.work.ask(OverlayTask(steps, self._data, *wanted[1:]))
+
+    def _only_grown(self, wanted: tuple[dict[str, int], *tuple[object, ...]]) -> bool:
+        """Return whether the same is wanted as before, of the same runs."""
+        asked = self._asked
+        return asked is not None and (wanted[0].keys(), wanted[1:]) == (asked[0].keys(), asked[1:])
+
+    def _read_on(self) -> None:
+        if self._grown:
+            self._grown = False
+            self.update()
 
     def check(self) -> None:
         """Lay the runs again where plots draw other series than before, or there are new plots."""

@@ -151,8 +151,8 @@ def test_that_a_worker_that_was_killed_is_told_as_what_it_was(job, words):
     handle = JobHandle(job, runner, stop_seconds=0.01)
     handle.start()
     handle.cancel()
-    (told,) = _all(handle)
-    assert isinstance(told, SessionFailed) and told.message.startswith(words)
+    (failed,) = _all(handle)
+    assert isinstance(failed, SessionFailed) and failed.message.startswith(words)
 
 
 @pytest.mark.expects_log("recording of .* failed")
