@@ -68,7 +68,6 @@ HELD_UP_SECONDS = 1.0
 """Delay from which a consumer that takes no events counts as holding up the session."""
 PATH_SHARE = 0.02
 """Share of the time that may go into projecting the path."""
-
 GRADIENT_EPOCHS = 20
 """Epochs between evaluations of the full gradient, unless the experiment says otherwise."""
 
