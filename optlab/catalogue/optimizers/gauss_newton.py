@@ -26,8 +26,8 @@ class GaussNewton(ObjectiveOptimizer):
 
     Beside the squared error it serves any loss of this program that is convex in the outputs (the
     generalized Gauss–Newton matrix). On the digits in batches of 512, 200 gradients and their
-    equivalents lower the loss of softmax regression, the multilayer perceptron, the CNN and the LSTM
-    below that of momentum, and that of the deep linear network, the autoencoder and the transformer,
+    equivalents lower the loss of softmax regression, the multilayer perceptron, the CNN and
+    recurrent networks below that of momentum, and that of the deep linear network, the autoencoder and the transformer,
     where a step costs many products, less. The matrix is the Fisher matrix of the natural gradient, with the
     curvature of weight decay, which the natural gradient leaves out.
     """

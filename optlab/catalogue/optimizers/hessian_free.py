@@ -39,8 +39,9 @@ class HessianFree(ObjectiveOptimizer):
     This is how deep networks were first trained without pretraining. A step costs tens to hundreds of
     gradients, and it fits its batch, so it wants batches of at least several hundred examples. On the
     digits in batches of 512, 200 gradients and their equivalents are eight steps; they lower the loss
-    of the multilayer perceptron, the CNN, the LSTM and softmax regression below that of momentum, and
-    that of the deep linear network and the autoencoder, which need more steps, less.
+    of the multilayer perceptron, the CNN, recurrent networks and softmax regression below that of
+    momentum, and those of the deep linear network, the autoencoder and the transformer, which need
+    more steps, less.
     """
 
     name: ClassVar[str] = "hessian_free"

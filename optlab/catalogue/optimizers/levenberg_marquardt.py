@@ -42,8 +42,8 @@ class LevenbergMarquardt(ObjectiveOptimizer):
     nothing converges faster. Beside the squared error it serves any loss of this program that is
     convex in the outputs. For many parameters conjugate gradients find the step in the region, with
     memory O(P). On the digits in batches of 512, 200 gradients and their equivalents then lower the
-    loss of most models below that of momentum; that of the autoencoder, where a product tells least
-    and few steps are left, stays a little above.
+    loss of most models below that of momentum; those of the autoencoder and the transformer, for
+    which they are eleven and fourteen steps, stay above.
     """
 
     name: ClassVar[str] = "levenberg_marquardt"
