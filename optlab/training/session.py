@@ -68,7 +68,6 @@ HELD_UP_SECONDS = 1.0
 """Delay from which a consumer that takes no events counts as holding up the session."""
 PATH_SHARE = 0.02
 """Share of the time that may go into projecting the path."""
-
 GRADIENT_EPOCHS = 20
 """Epochs between evaluations of the full gradient, unless the experiment says otherwise."""
 
@@ -359,7 +358,6 @@ class _Session:
     def _apply_stopping_rules(self, values: dict[str, list[float]]) -> None:
         """Apply the stopping rule of every run that has not ended."""
         trainer = self._trainer
-
         known: list[int] = []
 
         @functools.cache
