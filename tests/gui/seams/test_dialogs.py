@@ -234,6 +234,45 @@ def test_that_a_registered_model_is_picked_and_trained_and_its_new_arguments_are
         assert run.status == "finished" and run.title == "iris · own.net · sgd"
 
 
+RULE = """
+import torch
+
+class Slow(torch.optim.Optimizer):
+    def __init__(self, params, lr=0.05, pull=0.0):
+        super().__init__(params, dict(lr=lr, pull=pull))
+
+    @torch.no_grad()
+    def step(self, closure=None):
+        for group in self.param_groups:
+            for p in group["params"]:
+                p.sub_(group["lr"] * (p.grad + group["pull"] * p))
+"""
+
+
+def test_that_a_registered_optimizer_is_picked_and_trained(
+    qtbot: QtBot, open_window: Callable[..., MainWindow], tmp_path: Path
+) -> None:
+    window = open_window()
+    file = tmp_path / "rule.py"
+    file.write_text(RULE, encoding="utf-8")
+
+    def confirm(dialog: RegisterDialog) -> bool:
+        if dialog.path.text() != str(file):
+            assert "an optimizer" in dialog.windowTitle()
+            dialog.open_path(str(file))
+        if not dialog.confirm_button.isEnabled():
+            return False
+        dialog.confirm_button.click()
+        return True
+
+    in_dialog(RegisterDialog, confirm)
+    window.secondary_windows.register_optimizer()
+    assert window.experiment_panel.chosen("optimizer") == "own.slow"
+    assert {"lr", "pull"} <= set(window.experiment_panel.components["optimizer"].form.editors)
+    run = train(qtbot, window)
+    assert run.status == "finished" and run.title == "iris · mlp · own.slow"
+
+
 def test_that_a_model_registered_elsewhere_can_be_used_from_the_catalogue(
     qtbot: QtBot, open_window: Callable[..., MainWindow], tmp_path: Path
 ) -> None:
