@@ -74,6 +74,7 @@ _UPRIGHT = frozenset(
         "min",
         "max",
         "log",
+        "ln",
         "exp",
         "sin",
         "arcsin",
