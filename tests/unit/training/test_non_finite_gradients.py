@@ -13,6 +13,7 @@ import pytest
 import torch
 
 from optlab.core import registry
+from optlab.core.errors import InvalidInput
 from optlab.experiment import Experiment
 from optlab.outside.own_models import sources
 from optlab.outside.own_models.registering import register
@@ -37,6 +38,8 @@ class NormHead(torch.nn.Module):
         return h * torch.sqrt((h * h).sum(1, keepdim=True))
 """
 GRADIENT_FREE = ("cma_es", "evolution_strategy")
+LAYERS = ("k_fac",)
+"""Rules that take a model apart into affine layers, and refuse this one."""
 REASON = (
     "gradient of a.weight is not finite (gradient of this tensor) in step 1; the state of step 0 is "
     "kept"
@@ -66,6 +69,10 @@ def test_that_every_rule_that_follows_gradients_diverges_at_the_first_step(
 ) -> None:
     verdicts: dict[str, tuple[str, int, str]] = {}
     for name in registry.names("optimizer"):
+        if name in LAYERS:
+            with pytest.raises(InvalidInput, match="takes a model apart"):
+                norm_head(name)
+            continue
         trainer = Trainer([norm_head(name)], deferred=deferred)
         for _ in range(3):
             trainer.advance()
@@ -74,8 +81,25 @@ def test_that_every_rule_that_follows_gradients_diverges_at_the_first_step(
             ending = trainer.endings[0]
             verdicts[name] = (ending.status, ending.step, ending.reason)
         assert torch.isfinite(trainer.theta).all()
-    expected = [name for name in registry.names("optimizer") if name not in GRADIENT_FREE]
+    others = (*GRADIENT_FREE, *LAYERS)
+    expected = [name for name in registry.names("optimizer") if name not in others]
     assert verdicts == dict.fromkeys(expected, ("diverged", 0, REASON))
+
+
+@pytest.mark.parametrize("deferred", [False, True])
+@pytest.mark.parametrize("optimizer", LAYERS)
+def test_that_a_rule_of_layers_keeps_the_last_finite_state(
+    build: Build, optimizer: str, deferred: bool
+) -> None:
+    trainer = Trainer(
+        [build(model={"name": "mlp", "hidden": [5]}, optimizer={"name": optimizer})],
+        deferred=deferred,
+    )
+    trainer.theta = torch.full_like(trainer.theta, torch.finfo(trainer.theta.dtype).max)
+    trainer.advance()
+    trainer.sync_divergence()
+    assert trainer.endings[0].status == "diverged" and trainer.endings[0].step == 0
+    assert torch.isfinite(trainer.theta).all()
 
 
 @pytest.mark.parametrize("optimizer", ["momentum", "bfgs", "lion"])

@@ -166,7 +166,8 @@ def test_that_value_fields_change_neither_shapes_nor_numbers_of_examples(
         return
     plain = component.build({"size": 101}, "dataset")
     for name in component.value_fields:
-        other = component.build({"size": 101, name: changed(getattr(plain, name))}, "dataset")
+        value = changed(getattr(plain, name), component.field(name).le)
+        other = component.build({"size": 101, name: value}, "dataset")
         sizes = [
             (data.shape, *(part.x.shape for part in (data.training, data.validation, data.test)))
             for data in (plain.load(), other.load())
@@ -174,10 +175,12 @@ def test_that_value_fields_change_neither_shapes_nor_numbers_of_examples(
         assert sizes[0] == sizes[1], name
 
 
-def changed(value: Any) -> Any:
+def changed(value: Any, largest: float | None) -> Any:
     if isinstance(value, bool):
         return not value
-    return value / 2 if isinstance(value, float) else value + 3
+    if isinstance(value, float):
+        return value / 2
+    return value + 3 if largest is None or value + 3 <= largest else value - 1
 
 
 def test_that_equal_data_are_loaded_and_held_once(
