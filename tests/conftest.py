@@ -47,6 +47,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
+def pytest_configure() -> None:
+    """Let no test of Hypothesis fail because the machine is slow, nor because it is busy."""
+    from hypothesis import HealthCheck, settings
+
+    settings.register_profile("optlab", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    settings.load_profile("optlab")
+
+
 def pytest_xvfb_disable(config: pytest.Config) -> bool:
     """No virtual screen is started where Qt draws off screen."""
     return os.environ.get("QT_QPA_PLATFORM") == "offscreen"
