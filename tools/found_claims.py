@@ -10,44 +10,23 @@ from __future__ import annotations
 import hashlib
 import json
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from optlab.core import paths, registry, toml
+from optlab.core import paths, toml
 from optlab.store import Store
 from optlab.studies.claims import shipped
 from optlab.studies.claims.claim import Claim
 from optlab.studies.claims.conducting import stored
 from optlab.studies.claims.found import NAME, found
 from optlab.studies.claims.outcome import outcome
+from optlab.studies.comparison.protocols import settled
 
 
 def protocol(claim: Claim) -> str:
-    """Return a hash of what a claim does, which changes with its protocol and not with its words.
-
-    A field that has its default value counts as one that is not there, so that a component may get
-    another field without a change of every protocol that uses it.
-    """
+    """Return a hash of what a claim does, which changes with its protocol and not with its words."""
     both = [settled(toml.parse(study.to_toml())) for study in (claim.study, claim.control)]
     return hashlib.sha256(json.dumps(both, sort_keys=True).encode()).hexdigest()
-
-
-def settled(table: Mapping[str, Any], kind: str = "") -> dict[str, Any]:
-    """Return a table of a study without the fields of components that have their default value.
-
-    Args:
-        kind: of the component that the table describes, if it is one.
-    """
-    defaults = {}
-    if kind in registry.kinds() and table.get("name") in registry.names(kind):
-        component = registry.get(kind, table["name"])
-        defaults = {field.name: field.default for field in component.fields()}
-    return {
-        name: settled(value, name) if isinstance(value, Mapping) else value
-        for name, value in table.items()
-        if isinstance(value, Mapping) or name not in defaults or value != defaults[name]
-    }
 
 
 def main(folders: list[Path]) -> int:

@@ -17,6 +17,7 @@ from optlab.studies.claims.found import found
 from optlab.studies.claims.outcome import outcome
 from optlab.studies.claims.words import page_lines
 from optlab.studies.comparison import reading, shipped, words
+from optlab.studies.comparison.protocols import same_protocol
 from optlab.studies.comparison.study import Study
 from optlab.tasks import study_files
 from optlab.tasks.study_news import better
@@ -193,7 +194,12 @@ class StudyPageTask(Task):
         about = next((one.sentence for one in shipped.studies() if one.name == self.key), "")
         text = study.to_toml()
         newest = next(
-            (one.id for one in store.studies() if one.name == self.key and one.document == text), ""
+            (
+                one.id
+                for one in store.studies()
+                if one.name == self.key and same_protocol(one.document, text)
+            ),
+            "",
         )
         return _page(self.kind, self.key, study, about, newest, f"optlab study {_quoted(self.key)}")
 

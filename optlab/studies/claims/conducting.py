@@ -1,6 +1,6 @@
 """Conducting claims: the study and the control of each, as far as the store does not have them.
 
-A study of a claim that is stored with the same document is not conducted again: a finished one is
+A study of a claim that is stored with the same protocol is not conducted again: a finished one is
 read, one that ended early goes on.
 """
 
@@ -16,6 +16,7 @@ from optlab.store.store import Store
 from optlab.studies.claims.claim import Claim
 from optlab.studies.claims.outcome import ClaimOutcome, outcome
 from optlab.studies.comparison.conduct import Launcher, StudyEnded, StudyEvent, conduct
+from optlab.studies.comparison.protocols import same_protocol
 from optlab.studies.comparison.study import Study
 from optlab.training.control import Controls
 
@@ -50,14 +51,16 @@ def names(claim: Claim) -> tuple[str, str]:
 
 
 def stored(store: Store, claim: Claim) -> tuple[StudyRecord | None, StudyRecord | None]:
-    """Return the newest stored study and control of a claim whose documents are the same."""
+    """Return the newest stored study and control of a claim whose protocols are the same."""
     records = store.studies()
     study, control = (
         next(
             (
                 record
                 for record in records
-                if record.name == name and record.document == asked.to_toml() and not record.going
+                if record.name == name
+                and not record.going
+                and same_protocol(record.document, asked.to_toml())
             ),
             None,
         )
