@@ -168,3 +168,34 @@ def test_that_what_the_options_say_of_writing_reaches_the_numbers(
     data = Experiment.load(Path("experiment.toml")).dataset.load()
     assert {"where=Köln; 0", "where=Köln; 1"} <= set(data.input_names)
     assert sum(np.isclose(part.x, -999).any() for part in (data.training, data.test)) == 0
+
+
+@pytest.mark.parametrize(
+    ("encoding", "noted"), [("utf-8-sig", 0), ("utf-16", 0), ("cp1252", 1), ("latin-1", 1)]
+)
+def test_that_other_encodings_are_read_right(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], encoding: str, noted: int
+) -> None:
+    path = tmp_path / "table.csv"
+    # Windows-1252 has no character for the byte \x81 of Latin-1.
+    words = ("thé", "café\x81" if encoding == "latin-1" else "café")
+    rows = "".join(f"{i},{words[i % 2]}\n" for i in range(20))
+    path.write_bytes(f"größe,t\n{rows}".encode(encoding))
+    document = imported(capsys, str(path))
+    assert document["outputs"] == 2
+    assert sum("is not UTF-8" in note for note in document["notes"]) == noted
+    data = Experiment.load(Path("experiment.toml")).dataset.load()
+    assert data.input_names == ("größe",) and set(data.class_names) == set(words)
+
+
+def test_that_a_column_of_numbers_and_words_becomes_words(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = write(tmp_path, "a,b,t\n" + "1,2,0\n3,2,1\n5,oops,1\n7,2,0\n" * 5)
+    assert imported(capsys, path)["dataset"]["columns"] == ["b=category"]
+    data = Experiment.load(Path("experiment.toml")).dataset.load()
+    assert data.input_names == ("a", "b=2", "b=oops")
+    x = np.concatenate([part.x for part in (data.training, data.validation, data.test) if part])
+    y = np.concatenate([part.y for part in (data.training, data.validation, data.test) if part])
+    assert np.array_equal(x[:, 1] + x[:, 2], np.ones(20)) and x[:, 2].sum() == 5
+    assert np.all(y[x[:, 2] == 1] == 1)

@@ -16,6 +16,7 @@ from PySide6.QtWidgets import (
 )
 
 from optlab.core.printable import printable
+from optlab.gui.plain_text import plain
 from optlab.outside.datafiles.preview import Preview
 from optlab.outside.datafiles.roles import ROLES, Role, entry, parsed
 from optlab.outside.datafiles.table_report import ColumnReport
@@ -91,7 +92,7 @@ class ColumnsTable(QTableWidget):
             for place, text in enumerate(texts, start=_ROLE + 1):
                 item = _item(text)
                 if place == _BECOMES:
-                    item.setToolTip(printable("\n".join(report.inputs), lines=True))
+                    item.setToolTip(plain(printable("\n".join(report.inputs), lines=True)))
                 self.setItem(rows[report.name], place, item)
 
     def picker(self, column: str) -> QComboBox:

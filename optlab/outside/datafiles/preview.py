@@ -41,6 +41,7 @@ from optlab.outside.datafiles.idx_arrays import labels_beside, read_head, read_i
 from optlab.outside.datafiles.npz_arrays import entries, read_array, usual_names
 from optlab.outside.datafiles.roles import NO_INPUTS, column_number, entry, parsed
 from optlab.outside.datafiles.suggestions import suggestions
+from optlab.outside.datafiles.table_text import declares_encoding
 from optlab.outside.datafiles.targets import is_one_hot
 
 ROWS = 50
@@ -226,7 +227,8 @@ def _read(path: Path, dialect: Dialect) -> tuple[Rows, Dialect, tuple[str, ...]]
     try:
         return read_rows(path, dialect, SUGGESTING_ROWS), dialect, ()
     except InvalidInput as error:
-        if error.field != "dataset.encoding" or dialect.encoding != "auto":
+        stated = dialect.encoding != "auto"
+        if error.field != "dataset.encoding" or stated or declares_encoding(path):
             raise
     for name in _OTHER_ENCODINGS:
         likely = dataclasses.replace(dialect, encoding=name)

@@ -10,7 +10,7 @@ import codecs
 import io
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from optlab.core.errors import InvalidInput
 from optlab.core.reading import open_regular
@@ -23,7 +23,12 @@ BLOCK = 1 << 20
 """Bytes that are read at a time."""
 LARGEST_BYTES = 64 * 1024**3
 """A larger file is refused: its numbers fit no memory."""
-_BOMS = ((b"\xef\xbb\xbf", "utf-8"), (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"))
+_BOMS: tuple[tuple[bytes, Encoding], ...] = (
+    (b"\xef\xbb\xbf", "utf-8"),
+    (b"\xff\xfe", "utf-16"),
+    (b"\xfe\xff", "utf-16"),
+)
+_LONGEST_MARK = max(len(mark) for mark, _ in _BOMS)
 _BINARY_CHECKED = 4096
 """Bytes at the beginning of a file in which a zero byte shows that it is no text."""
 
@@ -56,7 +61,7 @@ class TableText(io.RawIOBase):
                     "dataset.path",
                 )
             start = self._file.read(_BINARY_CHECKED)
-            declared = next((pair for pair in _BOMS if start.startswith(pair[0])), (b"", ""))
+            declared = _mark(start)
             self.encoding = (declared[1] or "utf-8") if encoding == "auto" else encoding
             if b"\0" in start and self.encoding != "utf-16":
                 raise InvalidInput(
@@ -158,6 +163,24 @@ class TableText(io.RawIOBase):
                 f"{self.encoding.replace('utf', 'UTF').replace('windows', 'Windows')}; {advice}.",
                 "dataset.encoding",
             ) from None
+
+
+def declares_encoding(path: Path) -> bool:
+    """Return whether the first bytes of a file say which encoding it has.
+
+    Raises:
+        InvalidInput: the file cannot be read.
+    """
+    try:
+        with open_regular(path) as file:
+            return bool(_mark(file.read(_LONGEST_MARK))[1])
+    except OSError as error:
+        raise _unreadable(path, error) from None
+
+
+def _mark(start: bytes) -> tuple[bytes, Encoding | Literal[""]]:
+    """Return the mark with which a file begins, and the encoding that it declares; "" for none."""
+    return next((pair for pair in _BOMS if start.startswith(pair[0])), (b"", ""))
 
 
 def _unreadable(path: Path, error: OSError) -> InvalidInput:

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from pytestqt.qtbot import QtBot
 
-from optlab.gui.runs.sparklines import POINTS, Sparklines, SparklineTask, points_of
+from optlab.gui.runs.sparklines import Sparklines
 from optlab.store import StoredSeries
+from optlab.tasks.sparklines import POINTS, SparklineTask, points_of
 
 from .test_runs_panel import row
 
