@@ -62,6 +62,8 @@ class LayerCalls(TorchFunctionMode):
         Args:
             total: sum ``[]`` of the losses of the examples. examples: their number m.
         """
+        if not self._taken:
+            return []
         deltas = torch.autograd.grad(
             total, [probe for _, _, probe in self._taken], materialize_grads=True
         )

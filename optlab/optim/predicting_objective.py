@@ -166,7 +166,15 @@ class PredictingObjective(ClosureObjective):
             total = torch.autograd.grad(
                 value, self._parameters, create_graph=True, materialize_grads=True
             )
-            (by_outputs,) = torch.autograd.grad(value, outputs, create_graph=True)
+            (by_outputs,) = torch.autograd.grad(
+                value, outputs, create_graph=True, allow_unused=True
+            )
+            if by_outputs is None:
+                raise RuntimeError(
+                    f"{self._name}: the loss that the closure returned was not computed from the"
+                    " outputs that it returned with it, so its curvature by them is not known;"
+                    " compute the outputs once, and the loss from them."
+                )
             through = torch.autograd.grad(
                 outputs, self._parameters, by_outputs, create_graph=True, materialize_grads=True
             )

@@ -99,7 +99,9 @@ def controlled_step(
     damping = state[DAMPING].clamp(max=MOST).maximum(least)
     runs = theta.shape[0]
     after, notes = theta, [""] * runs
-    pending = (g != 0.0).any(dim=1)
+    # A rate of zero, with which a schedule may begin, asks for no step: none is refused then.
+    rated = (torch.zeros_like(loss).unsqueeze(1) + h.lr != 0.0).squeeze(1)
+    pending = (g != 0.0).any(dim=1) & rated
     for _ in range(ATTEMPTS):
         # A run without a gradient here costs no product; see BatchObjective.
         its_g = torch.where(pending.unsqueeze(1), g, 0.0)

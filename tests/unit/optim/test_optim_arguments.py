@@ -201,11 +201,12 @@ def _step(optimizer: torch.optim.Optimizer, weights: torch.nn.Parameter) -> None
 
     def closure() -> object:
         if not isinstance(optimizer, RuleOptimizer):
-            return (
-                (_loss(weights), weights.unsqueeze(1) * torch.ones(1, 2))
-                if rule.needs_predictions
-                else _loss(weights)
-            )
+            if rule.needs_examples:
+                return (weights - 2.0).square()
+            if rule.needs_predictions:
+                outputs = weights.unsqueeze(1) * torch.tensor([[1.0, -1.0]])
+                return _loss(outputs[:, 0]), outputs
+            return _loss(weights)
         optimizer.zero_grad()
         loss = _loss(weights)
         loss.backward()
@@ -225,13 +226,38 @@ def test_that_a_rate_of_zero_is_allowed_as_in_torch_and_freezes_the_parameters(
     name: str, rate: object
 ) -> None:
     weights = parameter()
-    optimizer = getattr(optlab.optim, name)([{"params": [weights], "lr": rate}])
+    cls = getattr(optlab.optim, name)
+    # A rule that remembers something of each example has three, all of which are in the batch.
+    examples = {"examples": 3} if "examples" in inspect.signature(cls).parameters else {}
+    optimizer = cls([{"params": [weights], "lr": rate}], **examples)
     for _ in range(2):
         _step(optimizer, weights)
     assert torch.equal(weights, torch.ones(3))
     optimizer.param_groups[0]["lr"] = 0.1
     _step(optimizer, weights)
     assert torch.isfinite(weights).all() and not torch.equal(weights, torch.ones(3))
+
+
+@pytest.mark.parametrize("solver", ["exact", "products"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        name
+        for name in RATED
+        if "control" in inspect.signature(getattr(optlab.optim, name)).parameters
+    ],
+)
+def test_that_a_rate_of_zero_leaves_a_controlled_damping_as_it_is(name: str, solver: str) -> None:
+    weights = parameter()
+    optimizer = getattr(optlab.optim, name)([weights], lr=0.0, control="damping", solver=solver)
+    for _ in range(3):
+        _step(optimizer, weights)
+        assert optimizer.state[weights]["damping"].item() == pytest.approx(0.1)
+        assert optimizer.note == ""
+    assert torch.equal(weights, torch.ones(3))
+    optimizer.param_groups[0]["lr"] = 0.1
+    _step(optimizer, weights)
+    assert _loss(weights) < 3.0
 
 
 @pytest.mark.parametrize("name", RATED)
@@ -252,3 +278,24 @@ def test_that_one_group_may_be_frozen_while_the_other_is_trained() -> None:
 def test_that_a_rate_of_zero_is_no_value_of_the_programs_own_field() -> None:
     with pytest.raises(InvalidInput, match="must be a number above 0"):
         optlab.optim.SGD.rule.build({"lr": 0.0}, "optimizer")
+
+
+def test_that_a_closure_that_does_not_fit_the_curvature_is_refused_in_words() -> None:
+    weights = torch.nn.Parameter(torch.ones(2, 3))
+    x, y = torch.eye(3), torch.tensor([0, 1, 0])
+
+    def twice() -> tuple[torch.Tensor, torch.Tensor]:
+        loss = torch.nn.functional.cross_entropy(torch.nn.functional.linear(x, weights), y)
+        return loss, torch.nn.functional.linear(x, weights)
+
+    for name in ("GaussNewton", "HessianFree", "LevenbergMarquardt"):
+        with pytest.raises(RuntimeError, match=rf"^{name}: the loss .* not computed from the outp"):
+            getattr(optlab.optim, name)([weights]).step(twice)
+
+    def without_layers() -> tuple[torch.Tensor, torch.Tensor]:
+        outputs = (x.unsqueeze(1) * weights).sum(dim=2)
+        return torch.nn.functional.cross_entropy(outputs, y), outputs
+
+    with pytest.raises(RuntimeError, match=r"^KFAC: .*parameters\.0 is not the weight of one"):
+        optlab.optim.KFAC([weights]).step(without_layers)
+    assert torch.equal(weights, torch.ones(2, 3))

@@ -75,6 +75,12 @@ def loss_of(tensors: list[torch.nn.Parameter]) -> torch.Tensor:
     return loss
 
 
+def outputs_of(tensors: list[torch.nn.Parameter]) -> torch.Tensor:
+    """Outputs ``[5, 6]`` of a model whose layers the parameters are, for five examples."""
+    x = torch.cos(torch.arange(15, dtype=torch.float64)).reshape(5, 3)
+    return torch.cat([torch.nn.functional.linear(x, tensor) for tensor in tensors], dim=1)
+
+
 def step(optimizer: torch.optim.Optimizer, tensors: list[torch.nn.Parameter]) -> None:
     def differentiated() -> torch.Tensor:
         optimizer.zero_grad()
@@ -83,9 +89,12 @@ def step(optimizer: torch.optim.Optimizer, tensors: list[torch.nn.Parameter]) ->
         return loss
 
     def plain() -> Any:
-        loss = loss_of(tensors)
-        outputs = torch.cat(list(tensors))
-        return (loss, outputs) if optimizer.rule.needs_predictions else loss  # type: ignore[attr-defined]
+        return loss_of(tensors)
+
+    def predicting() -> Any:
+        outputs = outputs_of(tensors)
+        decay = sum(tensor.square().sum() for tensor in tensors)
+        return torch.nn.functional.cross_entropy(outputs, torch.arange(5)) + 0.01 * decay, outputs
 
     ours = isinstance(optimizer, optlab.optim.ClosureOptimizer)
     if isinstance(optimizer, (RuleOptimizer, torch.optim.SparseAdam)):
@@ -95,14 +104,35 @@ def step(optimizer: torch.optim.Optimizer, tensors: list[torch.nn.Parameter]) ->
                 assert tensor.grad is not None
                 tensor.grad = tensor.grad.to_sparse()
         optimizer.step()
+    elif ours and optimizer.rule.needs_examples:
+        # Two of the three examples, others at each step.
+        taken = int(optimizer.state.get(tensors[0], {}).get("step", 0))
+        rows = (torch.arange(2) + taken) % 3
+        optimizer.step(
+            lambda: torch.stack([(1.0 + row) * loss_of(tensors) for row in rows.tolist()]),
+            rows=rows,
+        )
     elif ours and optimizer.rule.needs_full_gradient:
         optimizer.step(plain, plain)  # the batch is the entire training set
+    elif ours and optimizer.rule.needs_predictions:
+        optimizer.step(predicting)
     else:
         optimizer.step(plain if ours else differentiated)
 
 
 def ours(name: str, tensors: list[torch.nn.Parameter], **values: Any) -> Any:
     return getattr(optlab.optim, name)(tensors, **values)
+
+
+def stateful(name: str, tensors: list[torch.nn.Parameter]) -> Any:
+    """One of ours with the values that its state in these tests takes.
+
+    The number of training examples is one that :func:`step` uses. Damping is controlled where it
+    can be, and is part of the state then.
+    """
+    accepted = inspect.signature(getattr(optlab.optim, name)).parameters
+    values = {"examples": 3, "control": "damping"}
+    return ours(name, tensors, **{key: values[key] for key in values if key in accepted})
 
 
 def theirs(name: str, steps: int) -> tuple[list[torch.nn.Parameter], torch.optim.Optimizer]:
@@ -188,7 +218,7 @@ def test_that_a_refusal_names_the_argument_and_the_class_that_can_continue() -> 
 @pytest.mark.parametrize("source", OURS)
 def test_that_a_class_continues_its_own_state_and_refuses_that_of_the_others(source: str) -> None:
     tensors = parameters()
-    saving = ours(source, tensors)
+    saving = stateful(source, tensors)
     for _ in range(2):
         step(saving, tensors)
     saved = copy.deepcopy(saving.state_dict())
@@ -250,7 +280,7 @@ def _damages() -> dict[str, tuple[Callable[[dict[str, Any]], Any], str]]:
 @pytest.mark.parametrize("name", OURS)
 def test_that_a_damaged_state_is_refused_when_it_is_loaded(name: str, damage: str) -> None:
     tensors = parameters()
-    saving = ours(name, tensors)
+    saving = stateful(name, tensors)
     step(saving, tensors)
     spoil, sentence = _damages()[damage]
     saved = copy.deepcopy(saving.state_dict())
@@ -270,7 +300,7 @@ def test_that_a_damaged_state_is_refused_when_it_is_loaded(name: str, damage: st
 @pytest.mark.parametrize("name", OURS)
 def test_that_each_tensor_of_a_state_has_to_be_there_in_its_shape(name: str) -> None:
     tensors = parameters()
-    saving = ours(name, tensors)
+    saving = stateful(name, tensors)
     step(saving, tensors)
     saved = saving.state_dict()
     for entry in set(saved["state"].get(0, {})) - {"step", "ahead"}:
