@@ -75,7 +75,7 @@ class TableText(io.RawIOBase):
         except InvalidInput:
             self._file.close()
             raise
-        codec = self.encoding
+        codec: str = self.encoding
         if codec == "utf-16" and declared[1] != "utf-16":
             codec = "utf-16-le"  # as programs write it that omit the mark
         self._decoder = codecs.getincrementaldecoder(codec)()
