@@ -23,7 +23,7 @@ PACKAGES = {
     "schedulefree": 9,
     "prodigyopt": 1,
     "lion_pytorch": 1,
-    "heavyball": 35,
+    "heavyball": 20,
 }
 """Package → how many of its classes run at least."""
 
