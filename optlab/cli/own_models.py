@@ -12,10 +12,10 @@ from typing import Annotated
 import typer
 
 from optlab.cli.output import say, say_json
-from optlab.cli.own_text import confirmed, forget_registered, list_registered, show_source
+from optlab.cli.own_text import Name, Origin, Yes, forget_registered, list_registered, to_register
 from optlab.core.data import DataShape
 from optlab.core.errors import InvalidInput
-from optlab.outside.own_models import records, sources
+from optlab.outside.own_models import records
 from optlab.outside.own_models.registering import USUAL
 from optlab.runners.answer import answer
 from optlab.tasks.own_files import RegisterTask
@@ -38,19 +38,8 @@ def register(app: typer.Typer) -> None:
     "register", short_help="Register a model of your own, after showing what will be executed."
 )
 def register_model(
-    origin: Annotated[
-        str,
-        typer.Argument(
-            metavar="PATH|MODULE",
-            help="A Python file or an importable module; :Class behind it names the class.",
-        ),
-    ],
-    name: Annotated[
-        str,
-        typer.Option(
-            metavar="NAME", help="Name for experiments (own.NAME); by default that of the class."
-        ),
-    ] = "",
+    origin: Origin,
+    name: Name = "",
     inputs: Annotated[
         str,
         typer.Option(
@@ -64,7 +53,7 @@ def register_model(
             metavar="N", help="Number of outputs to try it with, where --inputs is given."
         ),
     ] = 10,
-    yes: Annotated[bool, typer.Option("--yes", help="Confirm without being asked.")] = False,
+    yes: Yes = False,
     json: Annotated[
         bool, typer.Option("--json", help="One JSON document on standard output.")
     ] = False,
@@ -78,12 +67,10 @@ def register_model(
     belong to the run.
     """
     shapes = USUAL if not inputs else (_shape(inputs, outputs),)
-    source = sources.find(origin)
-    bare = records.checked_name(name or records.name_of(source.cls))
-    show_source(source, bare)
-    if not yes and not confirmed(records.MODEL):
-        print("Nothing was executed and nothing registered.", file=sys.stderr)
+    asked = to_register(origin, name, records.MODEL, yes=yes)
+    if asked is None:
         return 1
+    source, bare = asked
     task = RegisterTask(f"{source.origin}:{source.cls}", source.fingerprint, bare, tuple(shapes))
     # What the file prints is no result of this command, and it may end its process.
     done = answer(task, lambda text: print(text, end="", file=sys.stderr))

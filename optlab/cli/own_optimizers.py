@@ -11,8 +11,8 @@ from typing import Annotated
 import typer
 
 from optlab.cli.output import say, say_json
-from optlab.cli.own_text import confirmed, forget_registered, list_registered, show_source
-from optlab.outside.own_models import records, sources
+from optlab.cli.own_text import Name, Origin, Yes, forget_registered, list_registered, to_register
+from optlab.outside.own_models import records
 from optlab.outside.own_models.records import OPTIMIZER
 from optlab.runners.answer import answer
 from optlab.tasks.own_optimizer import RegisterOptimizerTask
@@ -37,20 +37,9 @@ def register(app: typer.Typer) -> None:
     "register", short_help="Register an optimizer of your own, after showing what will be executed."
 )
 def register_optimizer(
-    origin: Annotated[
-        str,
-        typer.Argument(
-            metavar="PATH|MODULE",
-            help="A Python file or an importable module; :Class behind it names the class.",
-        ),
-    ],
-    name: Annotated[
-        str,
-        typer.Option(
-            metavar="NAME", help="Name for experiments (own.NAME); by default that of the class."
-        ),
-    ] = "",
-    yes: Annotated[bool, typer.Option("--yes", help="Confirm without being asked.")] = False,
+    origin: Origin,
+    name: Name = "",
+    yes: Yes = False,
     json: Annotated[
         bool, typer.Option("--json", help="One JSON document on standard output.")
     ] = False,
@@ -62,12 +51,10 @@ def register_optimizer(
     torch. Nothing is executed before you confirm; a file that changes afterwards has to be confirmed
     again.
     """
-    source = sources.find(origin, kind=OPTIMIZER)
-    bare = records.checked_name(name or records.name_of(source.cls), OPTIMIZER)
-    show_source(source, bare)
-    if not yes and not confirmed(OPTIMIZER):
-        print("Nothing was executed and nothing registered.", file=sys.stderr)
+    asked = to_register(origin, name, OPTIMIZER, yes=yes)
+    if asked is None:
         return 1
+    source, bare = asked
     task = RegisterOptimizerTask(f"{source.origin}:{source.cls}", source.fingerprint, bare)
     # What the file prints is no result of this command, and it may end its process.
     done = answer(task, lambda text: print(text, end="", file=sys.stderr))

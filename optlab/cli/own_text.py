@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from typing import Annotated
 
 import typer
 
@@ -12,6 +13,43 @@ from optlab.outside.own_models import records, sources
 from optlab.outside.own_models.sources import Source
 
 _A = {records.MODEL: "A model", records.OPTIMIZER: "An optimizer"}
+
+Origin = Annotated[
+    str,
+    typer.Argument(
+        metavar="PATH|MODULE",
+        help="A Python file or an importable module; :Class behind it names the class.",
+    ),
+]
+Name = Annotated[
+    str,
+    typer.Option(
+        metavar="NAME", help="Name for experiments (own.NAME); by default that of the class."
+    ),
+]
+Yes = Annotated[bool, typer.Option("--yes", help="Confirm without being asked.")]
+
+
+def to_register(origin: str, name: str, kind: str, *, yes: bool) -> tuple[Source, str] | None:
+    """Return the source to register and its name, after showing what will be executed.
+
+    Args:
+        yes: whether the user has confirmed it already.
+
+    Returns:
+        None where the user does not confirm it, which is said.
+
+    Raises:
+        InvalidInput: there is no such file or class, the name cannot be used, or there is no
+            terminal to ask on.
+    """
+    source = sources.find(origin, kind=kind)
+    bare = records.checked_name(name or records.name_of(source.cls), kind)
+    show_source(source, bare)
+    if not yes and not confirmed(kind):
+        print("Nothing was executed and nothing registered.", file=sys.stderr)
+        return None
+    return source, bare
 
 
 def show_source(source: Source, name: str) -> None:

@@ -269,10 +269,10 @@ def test_that_nothing_is_executed_before_it_is_confirmed(
     path = write(tmp_path, EVIL, "evil.py")
     assert main(["model", "register", str(path)]) == 2
     assert "--yes" in capsys.readouterr().err.splitlines()[-1]
-    monkeypatch.setattr("optlab.cli.own_models.confirmed", lambda _kind: False)
+    monkeypatch.setattr("optlab.cli.own_text.confirmed", lambda _kind: False)
     assert main(["model", "register", str(path)]) == 1
     assert not (tmp_path / "executed").exists() and records.read() == ()
-    monkeypatch.setattr("optlab.cli.own_models.confirmed", lambda _kind: True)
+    monkeypatch.setattr("optlab.cli.own_text.confirmed", lambda _kind: True)
     assert main(["model", "register", str(path), "--name", "evil"]) == 0
     err = capsys.readouterr().err
     assert str(path) in err and sources.find(str(path)).sha256 in err and "Net" in err
