@@ -328,7 +328,7 @@ def component_class(registration: Registration) -> type[OwnModel]:
         "from the same buffers and draw the same numbers; the buffers change once a step, by the "
         "pass of its gradient, or by a pass at the parameters before the step where the rule "
         "evaluates the objective itself. "
-        "Everything else sees the module in evaluation mode (eval()), with the buffers of the "
+        "Everything else sees the module in evaluation mode, with the buffers of the "
         "step: evaluations, test error, instruments, spectra, slices, critical points and the full "
         "gradient; svrg, which mixes the two, refuses a module whose training passes differ, and so "
         "do several ranks. Averaged parameters are evaluated with the buffers of the iterates.",

@@ -59,7 +59,7 @@ def walked(
 
 
 def has_modes(optimizer: Any) -> bool:
-    """Return whether an optimizer, or a class of them, has ``train()`` and ``eval()``."""
+    """Return whether an optimizer, or a class of them, has a training and an evaluation mode."""
     return callable(getattr(optimizer, "train", None)) and callable(
         getattr(optimizer, "eval", None)
     )

@@ -6,8 +6,8 @@ are tensors of their own, and every step gets new gradients, as in a script, so 
 replace them. What it draws depends on the seed of the run and the step (:mod:`draws`).
 
 The state is loaded into a new optimizer that has taken the trial steps: it then has all containers
-and objects, and the stored values replace those in them. An optimizer with ``train()`` and ``eval()``
-has two points: the trainer sees the one of ``eval()``, and ``point`` ``[R, P]`` of the state is the
+and objects, and the stored values replace those in them. An optimizer with a training and an
+evaluation mode has two points: the trainer sees the one of evaluation, and ``point`` ``[R, P]`` of the state is the
 one at which its gradients are evaluated.
 """
 
@@ -147,7 +147,7 @@ class ForeignPopulation(Population):
         return torch.cat([p.detach().reshape(-1) for _, p in self._parameters[run]])
 
     def _evaluated(self, run: int) -> torch.Tensor:
-        """Return the parameters ``[P]`` of ``eval()``; those of ``train()`` stay in place."""
+        """Return the parameters ``[P]`` of evaluation mode; those of training stay in place."""
         kept = [parameter.detach().clone() for _, parameter in self._parameters[run]]
         for optimizer in self._optimizers[run]:
             optimizer.eval()  # type: ignore[attr-defined]

@@ -218,7 +218,7 @@ def foreign_rule(
         group: heading in the picker.
         order: rank in the picker.
         closure: whether its steps need a closure.
-        modes: whether it has ``train()`` and ``eval()``.
+        modes: whether it has a training and an evaluation mode.
         parent: where it gets its class from.
 
     Raises:
