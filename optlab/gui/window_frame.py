@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from PySide6.QtCore import QEvent, QObject, QSize, Qt, Signal
-from PySide6.QtGui import QAction
+from PySide6.QtGui import QAction, QResizeEvent
 from PySide6.QtWidgets import (
     QFrame,
     QMainWindow,
@@ -41,6 +41,8 @@ EDITOR_SIZE = QSize(440, 800)
 """Size that the editor of the experiment asks for, in logical pixels."""
 RUNS_SIZE = QSize(230, 800)
 """Size that the runs ask for, in logical pixels."""
+WIDEST_RUNS = 320
+"""Width of the runs in a large window, in logical pixels, until somebody chooses another."""
 
 
 class _Region(QWidget):
@@ -101,6 +103,7 @@ class WindowFrame(QMainWindow):
         self.runs_action.toggled.connect(self._show_runs)
         self.tiles_menu, self.layouts_menu = QMenu("&Tiles", self), QMenu("&Layout", self)
         self._split = QSplitter(Qt.Orientation.Horizontal)
+        self._widths_are_chosen = False
         self.places = Places(self.menuBar())
         self._build_layout()
         self.installEventFilter(self)
@@ -120,11 +123,8 @@ class WindowFrame(QMainWindow):
         self._split.setStretchFactor(0, 0)
         self._split.setStretchFactor(1, 1)
         self._split.setStretchFactor(2, 0)
-        # In a small window the board has half of the width; the editor needs 400 pixels.
-        wide = self.width()
-        runs = min(RUNS_SIZE.width(), round(0.15 * wide))
-        editor = min(EDITOR_SIZE.width(), max(400, round(0.29 * wide)))
-        self._split.setSizes([runs, wide - runs - editor, editor])
+        self._share_width()
+        self._split.splitterMoved.connect(self._keep_widths)
         workbench = QWidget()
         self._column = QVBoxLayout(workbench)
         self._column.setContentsMargins(8, 0, 8, 0)
@@ -140,6 +140,24 @@ class WindowFrame(QMainWindow):
         column.addWidget(self.banner)
         column.addWidget(self.places, 1)
         self.setCentralWidget(whole)
+
+    def _share_width(self) -> None:
+        """Give runs, board and experiment their share of the width of the window."""
+        # In a small window the board has half of the width; the editor needs 400 pixels.
+        wide = self.width()
+        runs = min(WIDEST_RUNS, round(0.15 * wide))
+        editor = min(EDITOR_SIZE.width(), max(400, round(0.29 * wide)))
+        self._split.setSizes([runs, wide - runs - editor, editor])
+
+    def _keep_widths(self) -> None:
+        """Leave the widths as the user or the last session has them."""
+        self._widths_are_chosen = True
+
+    def resizeEvent(self, event: QResizeEvent) -> None:  # Qt's name
+        """Share a new width out, unless somebody chose the widths."""
+        super().resizeEvent(event)
+        if not self._widths_are_chosen:
+            self._share_width()
 
     def place(self, editor: QWidget, board: QWidget, diagnosis: QWidget) -> None:
         """Put the panels into their regions.
@@ -168,6 +186,7 @@ class WindowFrame(QMainWindow):
     def set_split_sizes(self, sizes: Sequence[int]) -> None:
         """Set the widths of runs, board and experiment."""
         if len(sizes) == self._split.count():
+            self._keep_widths()
             self._split.setSizes([int(size) for size in sizes])
 
     def place_runs(self, runs: QWidget) -> None:
