@@ -113,7 +113,7 @@ def test_that_live_views_leave_the_time_to_the_run(
 def test_that_only_what_changed_is_computed_again(
     qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    bridge, timeline, controller = served(monkeypatch)
+    bridge, _, controller = served(monkeypatch)
     region, examples = RegionPlot(), WrongExamplesPlot()
     for tile in (region, examples):
         qtbot.addWidget(tile)

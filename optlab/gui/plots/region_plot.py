@@ -20,6 +20,7 @@ from optlab.core.printable import printable
 from optlab.gui.plots.colors import PlotColors, mixed
 from optlab.gui.plots.model_tile import ModelTile
 from optlab.gui.plots.plot_frame import PlotFrame
+from optlab.gui.plots.raster_item import RasterItem
 from optlab.gui.plots.relief import Floats, lookup
 from optlab.gui.plots.ticks import readable
 from optlab.tasks.decision_region import Area, DecisionRegion, PlanePoints, RegionView
@@ -82,7 +83,7 @@ class RegionCanvas(PlotFrame):
         self.follow_action.setText("Reset view")
         self.region: DecisionRegion | None = None
         self._plane: tuple[Floats, Floats] | None = None
-        self.image = pg.ImageItem(axisOrder="row-major")
+        self.image = RasterItem(smooth=True)
         self.margin_lines = pg.PlotCurveItem(connect="finite", antialias=True)
         self.boundary = pg.PlotCurveItem(connect="finite", antialias=True)
         self.points = pg.ScatterPlotItem(pxMode=True)
@@ -111,6 +112,8 @@ class RegionCanvas(PlotFrame):
         self.canvas.x_axis.set_label(printable(region.names[0]))
         self.canvas.y_axis.set_label(printable(region.names[1]))
         dx, dy = ((axis[-1] - axis[0]) / (len(axis) - 1) for axis in (x, y))
+        # Between predicted classes without probabilities there is no color.
+        self.image.smooth = region.probabilities is not None or region.values is not None
         self.image.setImage(picture(region, self.colors), levels=None)
         self.image.setRect(QRectF(x[0] - dx / 2, y[0] - dy / 2, dx * len(x), dy * len(y)))
         ink = self.colors.foreground
