@@ -11,6 +11,7 @@ import numpy as np
 import typer
 
 from optlab.cli.fork import LAST, step_named
+from optlab.cli.options import Changes, Json
 from optlab.cli.output import say, say_json, say_table
 from optlab.cli.run import ONLY_STORED, ChangedData, changed
 from optlab.cli.test_part import say_confusion
@@ -70,10 +71,7 @@ def view(
     steps: Annotated[
         int, typer.Option(metavar="N", help="Steps to train an experiment for; nothing is stored.")
     ] = 0,
-    changes: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="PATH=VALUE", help="Change a field of an experiment."),
-    ] = None,
+    changes: Changes = None,
     part: Annotated[
         str,
         typer.Option(
@@ -101,9 +99,7 @@ def view(
         ),
     ] = "",
     changed_data: ChangedData = False,
-    json: Annotated[
-        bool, typer.Option("--json", help="One JSON document on standard output, and nothing else.")
-    ] = False,
+    json: Json = False,
 ) -> None:
     """Run the command.
 
