@@ -11,6 +11,7 @@ import typer
 
 from optlab.benchmarks.benchmark import Row
 from optlab.benchmarks.table import BENCHMARKS, named
+from optlab.cli.options import Json
 from optlab.cli.output import say, say_json
 from optlab.core.errors import InvalidInput
 from optlab.core.spawning import usable_cores
@@ -41,10 +42,7 @@ def bench(
     turns: Annotated[
         int, typer.Option(metavar="N", help="Turns of each; the ratio is their median.")
     ] = 3,
-    json: Annotated[
-        bool,
-        typer.Option("--json", help="One JSON document on standard output, and nothing else."),
-    ] = False,
+    json: Json = False,
 ) -> int:
     """Run the command.
 

@@ -14,6 +14,7 @@ import typer
 
 from optlab.cli.claim_text import say_outcome, say_outcomes
 from optlab.cli.follow import Signals
+from optlab.cli.options import Json
 from optlab.cli.output import say, say_json
 from optlab.cli.run import RUNNERS, runner_named
 from optlab.cli.study_view import StudyView, study_view
@@ -86,10 +87,7 @@ def claim(
     force: Annotated[
         bool, typer.Option("--force", help="With --book: replace the file if it exists.")
     ] = False,
-    json: Annotated[
-        bool,
-        typer.Option("--json", help="One JSON document on standard output, and nothing else."),
-    ] = False,
+    json: Json = False,
 ) -> int:
     """Run the command.
 

@@ -6,6 +6,7 @@ from typing import Annotated, get_args
 
 import typer
 
+from optlab.cli.options import Json
 from optlab.cli.output import say, say_json
 from optlab.cli.study_text import say_comparison
 from optlab.core.errors import InvalidInput
@@ -62,10 +63,7 @@ def compare(
         typer.Option(metavar="X", help="The smallest effect that matters; by default any."),
     ] = None,
     level: Annotated[float, typer.Option(metavar="P", help="Confidence of the intervals.")] = 0.95,
-    json: Annotated[
-        bool,
-        typer.Option("--json", help="One JSON document on standard output, and nothing else."),
-    ] = False,
+    json: Json = False,
 ) -> None:
     """Run the command.
 

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
+from optlab.cli.options import Changes, json_option
 from optlab.cli.output import say, say_json, say_table
 from optlab.cli.run import ChangedData
 from optlab.cli.subject import experiment_of_source, subject
@@ -69,12 +70,7 @@ def critical(
             help="Where to begin; several are treated one after another.",
         ),
     ],
-    changes: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set", metavar="PATH=VALUE", help="Change a field of an experiment; may be repeated."
-        ),
-    ] = None,
+    changes: Changes = None,
     steps: Annotated[
         int, typer.Option(metavar="N", help="Train an experiment for N updates first.")
     ] = 0,
@@ -105,10 +101,7 @@ def critical(
         int, typer.Option(metavar="N", help="Use the first N training examples only; 0 for all.")
     ] = 0,
     changed_data: ChangedData = False,
-    json: Annotated[
-        bool,
-        typer.Option("--json", help="One JSON array on standard output, an object for each point."),
-    ] = False,
+    json: Annotated[bool, json_option("an object for each point", "One JSON array")] = False,
 ) -> int:
     """Run the command.
 

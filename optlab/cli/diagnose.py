@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from optlab.cli.options import Json
 from optlab.cli.output import say, say_json
 from optlab.studies.diagnosis.base import Finding
 from optlab.tasks.diagnosis import RunDiagnosis
@@ -35,9 +36,7 @@ _HELP = (
 
 def diagnose(
     run: Annotated[str, typer.Argument(metavar="RUN", help="Id of the run, or its beginning.")],
-    json: Annotated[
-        bool, typer.Option("--json", help="One JSON document on standard output.")
-    ] = False,
+    json: Json = False,
 ) -> int:
     """Run the command.
 

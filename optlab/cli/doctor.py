@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from optlab.cli.options import json_option
 from optlab.cli.output import say, say_json
 from optlab.tasks.doctor import examine
 
@@ -30,10 +31,7 @@ _HELP = (
 
 
 def doctor(
-    json: Annotated[
-        bool,
-        typer.Option("--json", help="One JSON document on standard output: ok, and the findings."),
-    ] = False,
+    json: Annotated[bool, json_option("ok, and the findings")] = False,
 ) -> int:
     """Run the command."""
     findings = examine()

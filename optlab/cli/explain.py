@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from optlab.cli.fork import LAST, step_named
+from optlab.cli.options import Json
 from optlab.cli.output import say, say_json
 from optlab.cli.run import ChangedData
 from optlab.core.plain_math import plain
@@ -52,9 +53,7 @@ def explain(
         ),
     ] = "",
     changed_data: ChangedData = False,
-    json: Annotated[
-        bool, typer.Option("--json", help="One JSON document on standard output.")
-    ] = False,
+    json: Json = False,
 ) -> int:
     """Run the command.
 

@@ -12,6 +12,7 @@ from typing import Annotated, Any
 
 import typer
 
+from optlab.cli.options import json_option, set_option
 from optlab.cli.output import field_document, say, say_json, say_table, terminal_width
 from optlab.cli.show import READING_WIDTH, lines, page_document
 from optlab.core.errors import InvalidInput, OptLabError
@@ -63,10 +64,7 @@ def explore(
             metavar="list|NAME", help="A demonstration, such as symmetry; list shows all."
         ),
     ] = "list",
-    changes: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="FIELD=VALUE", help="Change a field; may be repeated."),
-    ] = None,
+    changes: Annotated[list[str] | None, set_option(metavar="FIELD=VALUE")] = None,
     to: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write the whole table there, as CSV.")
     ] = None,
@@ -74,10 +72,7 @@ def explore(
         bool,
         typer.Option("--about", help="Show its page (rule, fields, source) without running it."),
     ] = False,
-    json: Annotated[
-        bool,
-        typer.Option("--json", help="One JSON document on standard output, with table and curves."),
-    ] = False,
+    json: Annotated[bool, json_option("table and curves")] = False,
 ) -> None:
     """Run the command.
 

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from optlab.cli.options import Json
 from optlab.cli.output import say, say_json
 from optlab.core.errors import InvalidInput
 from optlab.outside.datafiles import public_sets
@@ -34,14 +35,7 @@ _HELP = (
 def fetch(
     name: Annotated[str, typer.Argument(help="Name of the set at OpenML, such as credit-g.")],
     version: Annotated[int, typer.Option(metavar="N", help="Version of the set.")] = 1,
-    json: Annotated[
-        bool,
-        typer.Option(
-            "--json",
-            help="One JSON document on standard output, and nothing else there or on standard "
-            "error.",
-        ),
-    ] = False,
+    json: Json = False,
 ) -> None:
     """Run the command.
 

@@ -8,6 +8,7 @@ from typing import Annotated, Any, cast
 
 import typer
 
+from optlab.cli.options import json_option
 from optlab.cli.output import say, say_json, say_table
 from optlab.core.errors import InvalidInput
 from optlab.studies.figures import catalogue, page
@@ -52,10 +53,7 @@ def figures(
         str, typer.Option("--format", metavar="|".join(FORMATS), help="What to write.")
     ] = "png",
     force: Annotated[bool, typer.Option("--force", help="Replace files that exist.")] = False,
-    json: Annotated[
-        bool,
-        typer.Option("--json", help="One JSON document on standard output, with every number."),
-    ] = False,
+    json: Annotated[bool, json_option("every number")] = False,
 ) -> None:
     """Run the command.
 

@@ -11,6 +11,7 @@ import typer
 
 from optlab.cli.assignments import assignment
 from optlab.cli.follow import Outcome, follow
+from optlab.cli.options import json_option, set_option
 from optlab.cli.output import say, say_json
 from optlab.cli.progress import view
 from optlab.cli.run import (
@@ -107,14 +108,7 @@ def fork(
             help="Number of completed steps at which it begins; by default the last.",
         ),
     ] = LAST,
-    changes: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set",
-            metavar="PATH=VALUE",
-            help="Change a field, such as optimizer.name=adam; may be repeated.",
-        ),
-    ] = None,
+    changes: Annotated[list[str] | None, set_option("optimizer.name=adam")] = None,
     fresh_state: Annotated[
         bool, typer.Option("--fresh-state", help="Begin the optimizer's state anew.")
     ] = False,
@@ -131,14 +125,7 @@ def fork(
     ] = "auto",
     changed_data: ChangedData = False,
     snapshots: SnapshotBudget = "",
-    json: Annotated[
-        bool,
-        typer.Option(
-            "--json",
-            help="One JSON document on standard output, and nothing else there or on standard "
-            "error: that of optlab run, with parent, at and state.",
-        ),
-    ] = False,
+    json: Annotated[bool, json_option("that of optlab run, with parent, at and state")] = False,
 ) -> int:
     """Run the command.
 

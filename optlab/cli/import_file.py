@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from optlab.catalogue.datasets.base import Dataset
+from optlab.cli.options import json_option
 from optlab.cli.output import say, say_json, say_table
 from optlab.cli.reading_data import prepare
 from optlab.core import registry
@@ -133,13 +134,7 @@ def import_file(
         ),
     ] = "",
     force: Annotated[bool, typer.Option("--force", help="Replace a file that is there.")] = False,
-    json: Annotated[
-        bool,
-        typer.Option(
-            "--json",
-            help="One JSON document on standard output: what was seen, and where the experiment is.",
-        ),
-    ] = False,
+    json: Annotated[bool, json_option("what was seen, and where the experiment is")] = False,
 ) -> None:
     """Run the command.
 

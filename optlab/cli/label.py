@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from optlab.cli.options import json_option
 from optlab.cli.output import say, say_json
 from optlab.cli.runs import document
 from optlab.core.errors import InvalidInput
@@ -54,8 +55,7 @@ def label(
         typer.Option(metavar="INDEX", help="Color of its curves: index into the palette, from 0."),
     ] = None,
     json: Annotated[
-        bool,
-        typer.Option("--json", help="One JSON array on standard output: the runs, as optlab runs."),
+        bool, json_option("the runs, as optlab runs has them", "One JSON array")
     ] = False,
 ) -> None:
     """Run the command.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Annotated, Any
 
+from optlab.cli.options import json_option
 from optlab.cli.output import field_document, say, say_json, say_table
 from optlab.core import registry
 from optlab.core.errors import InvalidInput
@@ -43,10 +44,10 @@ def list_kind(
     ] = "",
     json: Annotated[
         bool,
-        typer.Option(
-            "--json",
-            help="One JSON array on standard output: name, label, sentence, kind, group, fields and "
-            "problem of each; problem says why one cannot be used.",
+        json_option(
+            "name, label, sentence, kind, group, fields and problem of each; problem says why one "
+            "cannot be used",
+            "One JSON array",
         ),
     ] = False,
 ) -> None:

@@ -15,6 +15,7 @@ from typing import Annotated, Any, cast
 import typer
 
 from optlab.catalogue.instruments.base import Instrument
+from optlab.cli.options import Changes, Json
 from optlab.cli.output import say, say_json, say_table
 from optlab.cli.run import ONLY_STORED, ChangedData, changed
 from optlab.cli.test_part import say_confusion, say_gaps
@@ -63,12 +64,7 @@ def measure(
             help="Instruments, as NAME or NAME:EVERY, separated by commas; all for every one.",
         ),
     ] = "",
-    changes: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set", metavar="PATH=VALUE", help="Change a field of an experiment; may be repeated."
-        ),
-    ] = None,
+    changes: Changes = None,
     steps: Annotated[int, typer.Option(metavar="N", help="Updates to take.")] = 0,
     test: Annotated[
         bool,
@@ -79,9 +75,7 @@ def measure(
         ),
     ] = False,
     changed_data: ChangedData = False,
-    json: Annotated[
-        bool, typer.Option("--json", help="One JSON document on standard output.")
-    ] = False,
+    json: Json = False,
 ) -> int:
     """Run the command.
 

@@ -11,6 +11,7 @@ from typing import Annotated
 
 import typer
 
+from optlab.cli.options import Json, json_option
 from optlab.cli.output import say, say_json
 from optlab.cli.own_text import Name, Origin, Yes, forget_registered, list_registered, to_register
 from optlab.core.data import DataShape
@@ -54,9 +55,7 @@ def register_model(
         ),
     ] = 10,
     yes: Yes = False,
-    json: Annotated[
-        bool, typer.Option("--json", help="One JSON document on standard output.")
-    ] = False,
+    json: Json = False,
 ) -> int:
     """Register a class derived from torch.nn.Module as the model own.NAME.
 
@@ -94,9 +93,7 @@ def register_model(
 
 @_group.command("list", short_help="List the models you have registered.")
 def list_models(
-    json: Annotated[
-        bool, typer.Option("--json", help="One JSON array on standard output.")
-    ] = False,
+    json: Annotated[bool, json_option(what="One JSON array")] = False,
 ) -> None:
     """List the models you have registered; none of them is executed."""
     list_registered(records.MODEL, json)
@@ -105,9 +102,7 @@ def list_models(
 @_group.command("forget", short_help="Take the registration of a model back.")
 def forget_model(
     name: Annotated[str, typer.Argument(help="Its name, with or without own. in front.")],
-    json: Annotated[
-        bool, typer.Option("--json", help="One JSON document on standard output.")
-    ] = False,
+    json: Json = False,
 ) -> None:
     """Take the registration of a model back; its file is left alone."""
     forget_registered(name, records.MODEL, json)

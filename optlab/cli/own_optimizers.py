@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from optlab.cli.options import Json, json_option
 from optlab.cli.output import say, say_json
 from optlab.cli.own_text import Name, Origin, Yes, forget_registered, list_registered, to_register
 from optlab.outside.own_models import records
@@ -40,9 +41,7 @@ def register_optimizer(
     origin: Origin,
     name: Name = "",
     yes: Yes = False,
-    json: Annotated[
-        bool, typer.Option("--json", help="One JSON document on standard output.")
-    ] = False,
+    json: Json = False,
 ) -> int:
     """Register a class derived from torch.optim.Optimizer as the optimizer own.NAME.
 
@@ -82,9 +81,7 @@ def register_optimizer(
 
 @_group.command("list", short_help="List the optimizers you have registered.")
 def list_optimizers(
-    json: Annotated[
-        bool, typer.Option("--json", help="One JSON array on standard output.")
-    ] = False,
+    json: Annotated[bool, json_option(what="One JSON array")] = False,
 ) -> None:
     """List the optimizers you have registered; none of them is executed."""
     list_registered(OPTIMIZER, json)
@@ -93,9 +90,7 @@ def list_optimizers(
 @_group.command("forget", short_help="Take the registration of an optimizer back.")
 def forget_optimizer(
     name: Annotated[str, typer.Argument(help="Its name, with or without own. in front.")],
-    json: Annotated[
-        bool, typer.Option("--json", help="One JSON document on standard output.")
-    ] = False,
+    json: Json = False,
 ) -> None:
     """Take the registration of an optimizer back; its file is left alone."""
     forget_registered(name, OPTIMIZER, json)

@@ -16,6 +16,7 @@ import typer
 
 from optlab.cli.assignments import assignment
 from optlab.cli.follow import Outcome, follow
+from optlab.cli.options import Json, set_option
 from optlab.cli.output import say, say_json, say_table
 from optlab.cli.progress import view
 from optlab.cli.run import RUNNERS, fits_loss, runner_named, sound
@@ -79,10 +80,9 @@ def race(
     ] = "",
     changes: Annotated[
         list[str] | None,
-        typer.Option(
-            "--set",
+        set_option(
+            help="Change a field, or race its values: optimizer.lr=0.1,0.01",
             metavar="PATH=VALUE[,VALUE…]",
-            help="Change a field, or race its values: optimizer.lr=0.1,0.01; may be repeated.",
         ),
     ] = None,
     steps: Annotated[
@@ -105,9 +105,7 @@ def race(
         typer.Option(metavar="|".join(RUNNERS), help="Train in this process or in one of its own."),
     ] = "auto",
     no_store: Annotated[bool, typer.Option("--no-store", help="Do not store the runs.")] = False,
-    json: Annotated[
-        bool, typer.Option("--json", help="One JSON document on standard output, and nothing else.")
-    ] = False,
+    json: Json = False,
 ) -> int:
     """Run the command.
 

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
+from optlab.cli.options import Json, set_option
 from optlab.cli.output import say, say_json, say_table
 from optlab.cli.run import changed
 from optlab.cli.text_plot import plot
@@ -58,14 +59,7 @@ def find_range(
             metavar="FILE|PRESET", help="An experiment file (TOML), or the name of a preset."
         ),
     ],
-    changes: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set",
-            metavar="PATH=VALUE",
-            help="Change a field, such as optimizer.name=adam; may be repeated.",
-        ),
-    ] = None,
+    changes: Annotated[list[str] | None, set_option("optimizer.name=adam")] = None,
     first: Annotated[
         float, typer.Option("--from", metavar="RATE", help="First rate of the range test.")
     ] = FIRST,
@@ -84,9 +78,7 @@ def find_range(
     length: Annotated[
         int, typer.Option("--short-steps", metavar="N", help="Steps of the short runs.")
     ] = SHORT_STEPS,
-    json: Annotated[
-        bool, typer.Option("--json", help="One JSON document on standard output, and nothing else.")
-    ] = False,
+    json: Json = False,
 ) -> None:
     """Run the command.
 

@@ -13,6 +13,7 @@ import typer
 
 from optlab.cli.assignments import assignment, switched
 from optlab.cli.follow import Outcome, follow
+from optlab.cli.options import Changes, Json
 from optlab.cli.output import say, say_json
 from optlab.cli.progress import view
 from optlab.cli.ranks import Ranks, check_devices, check_ranks, follow_first_rank, shared_by
@@ -99,14 +100,7 @@ def run(
             "TSV, NPZ).",
         ),
     ] = "",
-    changes: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set",
-            metavar="PATH=VALUE",
-            help="Change a field, such as optimizer.lr=0.1; may be repeated.",
-        ),
-    ] = None,
+    changes: Changes = None,
     steps: Annotated[
         str, typer.Option(metavar="N", help="Number of updates; the same as --set budget.steps=N.")
     ] = "",
@@ -148,14 +142,7 @@ def run(
     changed_data: ChangedData = False,
     no_store: Annotated[bool, typer.Option("--no-store", help="Do not store the run.")] = False,
     snapshots: SnapshotBudget = "",
-    json: Annotated[
-        bool,
-        typer.Option(
-            "--json",
-            help="One JSON document on standard output, and nothing else there or on standard "
-            "error.",
-        ),
-    ] = False,
+    json: Json = False,
 ) -> int:
     """Run the command.
 

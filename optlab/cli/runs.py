@@ -8,6 +8,7 @@ import sys
 from datetime import datetime
 from typing import Annotated, Any
 
+from optlab.cli.options import json_option
 from optlab.cli.output import say, say_json, say_table
 from optlab.core.lazy import typer
 from optlab.core.printable import printable
@@ -41,11 +42,7 @@ def runs(
         str, typer.Option(metavar="TEXT", help="Only runs with these words and conditions.")
     ] = "",
     json: Annotated[
-        bool,
-        typer.Option(
-            "--json",
-            help="One JSON array on standard output, each run with its experiment and its end.",
-        ),
+        bool, json_option("each run with its experiment and its end", "One JSON array")
     ] = False,
 ) -> None:
     """Run the command.

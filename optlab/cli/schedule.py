@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
+from optlab.cli.options import Json, set_option
 from optlab.cli.output import say, say_json
 from optlab.cli.run import changed
 from optlab.cli.text_plot import plot
@@ -44,17 +45,8 @@ def show_schedules(
             metavar="FILE|PRESET", help="An experiment file (TOML), or the name of a preset."
         ),
     ],
-    changes: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set",
-            metavar="PATH=VALUE",
-            help="Change a field, such as schedule.name=cosine; may be repeated.",
-        ),
-    ] = None,
-    json: Annotated[
-        bool, typer.Option("--json", help="One JSON document on standard output, and nothing else.")
-    ] = False,
+    changes: Annotated[list[str] | None, set_option("schedule.name=cosine")] = None,
+    json: Json = False,
 ) -> None:
     """Run the command.
 

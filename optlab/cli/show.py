@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
+from optlab.cli.options import json_option
 from optlab.cli.output import field_document, say, say_json, terminal_width
 from optlab.core import registry
 from optlab.core.errors import InvalidInput
@@ -60,9 +61,7 @@ def show(
     all: Annotated[
         bool, typer.Option("--all", help="Everything that can be picked, instead of one NAME.")
     ] = False,
-    json: Annotated[
-        bool, typer.Option("--json", help="One JSON array of pages on standard output.")
-    ] = False,
+    json: Annotated[bool, json_option("pages", "One JSON array")] = False,
 ) -> None:
     """Run the command.
 

@@ -6,6 +6,7 @@ from typing import Annotated, Any, cast
 
 import typer
 
+from optlab.cli.options import Changes, json_option
 from optlab.cli.output import say, say_json, say_table
 from optlab.cli.run import ChangedData
 from optlab.cli.subject import subject
@@ -56,12 +57,7 @@ def slice_(
             help="The other end, for runs and line; of the same model and data.",
         ),
     ] = "",
-    changes: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set", metavar="PATH=VALUE", help="Change a field of an experiment; may be repeated."
-        ),
-    ] = None,
+    changes: Changes = None,
     steps: Annotated[
         int, typer.Option(metavar="N", help="Train an experiment for N updates first.")
     ] = 0,
@@ -81,9 +77,7 @@ def slice_(
         int, typer.Option(metavar="M", help="Examples of a batch, for the error bars of a line.")
     ] = 32,
     changed_data: ChangedData = False,
-    json: Annotated[
-        bool, typer.Option("--json", help="One JSON document on standard output, with every value.")
-    ] = False,
+    json: Annotated[bool, json_option("every value")] = False,
 ) -> int:
     """Run the command.
 

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
+from optlab.cli.options import Changes, Json
 from optlab.cli.output import say, say_json, say_table
 from optlab.cli.run import ChangedData
 from optlab.cli.subject import subject
@@ -40,12 +41,7 @@ _HELP = (
 
 def spectrum(
     source: Annotated[str, typer.Argument(metavar="FILE|PRESET|RUN", help="Whose weights.")],
-    changes: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set", metavar="PATH=VALUE", help="Change a field of an experiment; may be repeated."
-        ),
-    ] = None,
+    changes: Changes = None,
     steps: Annotated[
         int, typer.Option(metavar="N", help="Train an experiment for N updates first.")
     ] = 0,
@@ -73,9 +69,7 @@ def spectrum(
         int, typer.Option(metavar="N", help="Use the first N training examples only; 0 for all.")
     ] = 0,
     changed_data: ChangedData = False,
-    json: Annotated[
-        bool, typer.Option("--json", help="One JSON document on standard output.")
-    ] = False,
+    json: Json = False,
 ) -> int:
     """Run the command.
 

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
+from optlab.cli.options import Json, set_option
 from optlab.cli.output import say, say_json, say_table
 from optlab.cli.run import changed
 from optlab.core.errors import InvalidInput
@@ -47,23 +48,14 @@ def start(
             metavar="FILE|PRESET", help="An experiment file (TOML), or the name of a preset."
         ),
     ],
-    changes: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set",
-            metavar="PATH=VALUE",
-            help="Change a field, such as initializer.name=he; may be repeated.",
-        ),
-    ] = None,
+    changes: Annotated[list[str] | None, set_option("initializer.name=he")] = None,
     compare: Annotated[
         str,
         typer.Option(
             metavar="A,B,…", help="Initializers to compare, each with its default fields."
         ),
     ] = "",
-    json: Annotated[
-        bool, typer.Option("--json", help="One JSON document on standard output, and nothing else.")
-    ] = False,
+    json: Json = False,
 ) -> None:
     """Run the command.
 

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from optlab.cli.options import Json
 from optlab.cli.output import say, say_json, say_table
 from optlab.cli.runs import when
 from optlab.cli.study_text import say_study
@@ -34,10 +35,7 @@ def studies(
     study: Annotated[
         str, typer.Argument(metavar="[STUDY]", help="A study's name, or the beginning of it.")
     ] = "",
-    json: Annotated[
-        bool,
-        typer.Option("--json", help="One JSON document on standard output, and nothing else."),
-    ] = False,
+    json: Json = False,
 ) -> None:
     """Run the command.
 

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
+from optlab.cli.options import Json
 from optlab.core import paths, toml
 from optlab.core.reading import read_at_most
 from optlab.core.spawning import Spawned, spawn, usable_cores
@@ -80,10 +81,7 @@ def study(
         str,
         typer.Option(metavar="STUDY", help="Go on with a stored study, in place of FILE."),
     ] = "",
-    json: Annotated[
-        bool,
-        typer.Option("--json", help="One JSON document on standard output, and nothing else."),
-    ] = False,
+    json: Json = False,
 ) -> int:
     """Run the command.
 

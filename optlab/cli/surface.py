@@ -15,6 +15,7 @@ from optlab.catalogue.clipping.base import Clipping
 from optlab.catalogue.optimizers.base import Optimizer
 from optlab.catalogue.schedules.base import Schedule
 from optlab.catalogue.surfaces.base import Point, Start, Surface
+from optlab.cli.options import json_option, set_option
 from optlab.cli.output import say, say_json, say_table
 from optlab.core import registry
 from optlab.core.component import Component
@@ -92,11 +93,8 @@ def surface(
     ] = "",
     changes: Annotated[
         list[str] | None,
-        typer.Option(
-            "--set",
-            metavar="PATH=VALUE",
-            help="A field of the surface, of the optimizers that have it, of schedule or "
-            "clipping; may be repeated.",
+        set_option(
+            help="Change a field of the surface, of the optimizers that have it, of schedule or clipping"
         ),
     ] = None,
     critical: Annotated[
@@ -114,9 +112,7 @@ def surface(
     grid: Annotated[
         int, typer.Option(metavar="N", help="Starts along each variable for --basins.")
     ] = 41,
-    json: Annotated[
-        bool, typer.Option("--json", help="One JSON document on standard output, with every path.")
-    ] = False,
+    json: Annotated[bool, json_option("every path")] = False,
 ) -> None:
     """Run the command.
 

@@ -11,6 +11,7 @@ import numpy as np
 import typer
 
 from optlab.cli.fork import LAST, step_named
+from optlab.cli.options import Changes, Json
 from optlab.cli.output import say, say_json, say_table
 from optlab.cli.run import ONLY_STORED, ChangedData, changed
 from optlab.cli.test_part import say_confusion
@@ -21,7 +22,7 @@ from optlab.experiment.named import load
 from optlab.history.plan import Plan
 from optlab.tasks.curvature_views import POINTS as PLANE_POINTS
 from optlab.tasks.curvature_views import LossPlane, LossPlaneView, SpectrumAtStep, SpectrumView
-from optlab.tasks.decision_region import POINTS, DecisionRegion, RegionView
+from optlab.tasks.decision_region import POINTS, Area, DecisionRegion, RegionView
 from optlab.tasks.hard_examples import COUNT, ExamplesView, HardExamples
 from optlab.tasks.model_view import ModelViews, View, ViewsAtStepTask, ViewsOfTrainedTask
 from optlab.tasks.network_sketch import NetworkSketch, SketchView
@@ -70,10 +71,7 @@ def view(
     steps: Annotated[
         int, typer.Option(metavar="N", help="Steps to train an experiment for; nothing is stored.")
     ] = 0,
-    changes: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="PATH=VALUE", help="Change a field of an experiment."),
-    ] = None,
+    changes: Changes = None,
     part: Annotated[
         str,
         typer.Option(
@@ -93,10 +91,15 @@ def view(
     points: Annotated[
         int, typer.Option(metavar="N", help="Points of the grid in each direction, for region.")
     ] = POINTS,
+    area: Annotated[
+        str,
+        typer.Option(
+            metavar="X0,X1,Y0,Y1",
+            help="Part of the plane, in the units of the inputs, for region; by default all of it.",
+        ),
+    ] = "",
     changed_data: ChangedData = False,
-    json: Annotated[
-        bool, typer.Option("--json", help="One JSON document on standard output, and nothing else.")
-    ] = False,
+    json: Json = False,
 ) -> None:
     """Run the command.
 
@@ -104,7 +107,7 @@ def view(
         InvalidInput: there is no such run, step or view, or an option is not allowed.
         OptLabError: the experiment diverges, or the run cannot be read.
     """
-    asked = _asked(what, part, count, example, points)
+    asked = _asked(what, part, count, example, points, area)
     given = Path(source).is_file() or source in {path.stem for path in presets.files()}
     task: ViewsAtStepTask | ViewsOfTrainedTask
     if given or Path(source).suffix:
@@ -141,17 +144,22 @@ def view(
         say(f"\n{word}")
 
 
-def _asked(what: str, part: str, count: int, example: int | None, points: int) -> View:
+def _asked(what: str, part: str, count: int, example: int | None, points: int, area: str) -> View:
     if part not in ("", "training", "validation"):
         raise InvalidInput(
             f"--part is {part!r}, but it must be training or validation; the test part is for "
             "optlab measure.",
             "part",
         )
+    if area and what != "region":
+        raise InvalidInput(
+            f"--area is a part of the plane of a decision region; optlab view {what} has none.",
+            "area",
+        )
     name: Literal["", "training", "validation"] = part  # type: ignore[assignment]
     match what:
         case "region":
-            return RegionView(points)
+            return RegionView(points, area_of(area) if area else None)
         case "examples":
             return ExamplesView(name, count)
         case "network":
@@ -162,6 +170,23 @@ def _asked(what: str, part: str, count: int, example: int | None, points: int) -
             return LossPlaneView(PLANE_POINTS if points == POINTS else points)
     names = _METAVAR.replace("|", ", ").replace(", landscape", " or landscape")
     raise InvalidInput(f"{what!r} is no view; choose {names}.", "what")
+
+
+def area_of(text: str) -> Area:
+    """Return the part of the plane that a text ``X0,X1,Y0,Y1`` names.
+
+    Raises:
+        InvalidInput: these are not four numbers.
+    """
+    try:
+        left, right, low, high = (float(part) for part in text.split(","))
+    except ValueError:
+        raise InvalidInput(
+            f"--area is '{text}', but it must be four numbers with commas between them, such as "
+            "-1,1,0,2.",
+            "area",
+        ) from None
+    return left, right, low, high
 
 
 Result = DecisionRegion | HardExamples | NetworkSketch | SpectrumAtStep | LossPlane

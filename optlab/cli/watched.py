@@ -12,6 +12,7 @@ from typing import Annotated, Any
 
 import typer
 
+from optlab.cli.options import json_option
 from optlab.cli.output import say, say_json, say_table
 from optlab.core.errors import InvalidInput
 from optlab.core.printable import printable
@@ -51,13 +52,7 @@ def watched(
     follow: Annotated[
         bool, typer.Option("--follow", help="Print new values until all runs have ended.")
     ] = False,
-    json: Annotated[
-        bool,
-        typer.Option(
-            "--json",
-            help="One JSON document on standard output: runs, series, last values, events.",
-        ),
-    ] = False,
+    json: Annotated[bool, json_option("runs, series, last values, events")] = False,
 ) -> None:
     """Run the command.
 

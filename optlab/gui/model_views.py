@@ -11,6 +11,8 @@ step. Only visible tiles are served, all of one step by one task.
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 from PySide6.QtCore import QObject, QTimer
 from PySide6.QtWidgets import QWidget
@@ -35,6 +37,28 @@ which leaves the rest of a core to the run.
 """
 CANCELLED = "Cancelled: move the handle of the timeline to look at another step."
 NOT_STORED = "This run is not stored, so only its newest weights can be seen."
+
+
+_Seen = tuple[str, int | None, int | None, View]
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """What is being computed.
+
+    Attributes:
+        run_id: of the run. step: that is looked at; None for the newest. newest: step of the newest
+            snapshot, where that is looked at. views: of the model.
+    """
+
+    run_id: str
+    step: int | None
+    newest: int | None
+    views: tuple[View, ...] = ()
+
+    def seen(self, view: View) -> _Seen:
+        """Return what tells a view of these weights from any other."""
+        return self.run_id, self.step, self.newest, view
 
 
 class ModelViewController(QObject):
@@ -62,7 +86,8 @@ class ModelViewController(QObject):
         self._step: int | None = None
         self._newest: Snapshot | None = None
         self._tiles: dict[int, ShowsStep] = {}
-        self._asked: tuple[str, int | None, tuple[View, ...]] | None = None
+        self._asked: _Asked | None = None
+        self._seen: dict[int, _Seen] = {}
         self._waiting = False
         self._not_before = 0.0
         self._timer = QTimer(self)
@@ -90,12 +115,16 @@ class ModelViewController(QObject):
             return
         self._tiles[key] = tile
         if isinstance(tile, QObject):
-            tile.destroyed.connect(lambda: self._tiles.pop(key, None))
+            tile.destroyed.connect(lambda: self._drop(key))
         tile.set_step(self._run_id, self._step)
         if isinstance(tile, ShowsModel):
             tile.viewChanged.connect(self._schedule)
             tile.cancelRequested.connect(self.cancel)
             self._schedule()
+
+    def _drop(self, key: int) -> None:
+        self._tiles.pop(key, None)
+        self._seen.pop(key, None)
 
     def _of_model(self, *, visible: bool = False) -> list[ShowsModel]:
         return [
@@ -124,6 +153,7 @@ class ModelViewController(QObject):
         self._run_id, self._experiment = run_id, experiment
         self._newest, self._step, self._asked = None, None, None
         self._not_before = 0.0
+        self._seen.clear()
         self.work.give_up()
         for tile in self._of_model():
             tile.clear()
@@ -165,15 +195,26 @@ class ModelViewController(QObject):
             self._timer.start(round(max(DELAY_MILLISECONDS, wait)))
 
     def _request(self) -> None:
-        views = tuple(dict.fromkeys(tile.view for tile in self._of_model(visible=True)))
-        if not views or not self._experiment:
+        visible = self._of_model(visible=True)
+        if not visible or not self._experiment:
             return
         newest, step = self._newest, self._step
-        if step is None and newest is not None:
-            if self.work.active and self._asked is not None and self._asked[1] is None:
-                # The result of an older snapshot comes first: a slow view is never starved.
-                self._timer.start(DELAY_MILLISECONDS)
-                return
+        live = step is None and newest is not None
+        if live and self.work.active and self._asked is not None and self._asked.step is None:
+            # The result of an older snapshot comes first: a slow view is never starved.
+            self._timer.start(DELAY_MILLISECONDS)
+            return
+        asked = _Asked(self._run_id, step, newest.step if live and newest else None)
+        # What a tile shows already is not computed again because another one asks for more.
+        missing = [tile for tile in visible if self._seen.get(id(tile)) != asked.seen(tile.view)]
+        for tile in visible:
+            if tile not in missing:
+                tile.show_wait("")
+        views = tuple(dict.fromkeys(tile.view for tile in missing))
+        if not views:
+            self._asked = None
+            self.work.give_up()
+        elif live and newest is not None:
             task = ViewsOfWeightsTask(
                 self._experiment,
                 newest.theta,
@@ -183,27 +224,26 @@ class ModelViewController(QObject):
                 self._run_id,
                 newest.state,
             )
-            self._ask((self._run_id, None, views), task)
+            self._ask(replace(asked, views=views), task)
         elif self._run_id:
-            self._ask((self._run_id, step, views), ViewsAtStepTask(self._run_id, step, views=views))
+            self._ask(replace(asked, views=views), ViewsAtStepTask(self._run_id, step, views=views))
         elif step is not None:
-            for tile in self._of_model(visible=True):
-                tile.show_problem(NOT_STORED)
+            self._show_problem(missing, NOT_STORED)
 
-    def _ask(
-        self,
-        asked: tuple[str, int | None, tuple[View, ...]],
-        task: ViewsOfWeightsTask | ViewsAtStepTask,
-    ) -> None:
+    def _ask(self, asked: _Asked, task: ViewsOfWeightsTask | ViewsAtStepTask) -> None:
         self._asked, self._waiting = asked, False
         self.work.ask(task)
 
+    def _waiting_tiles(self) -> list[ShowsModel]:
+        """Return the visible tiles whose view is being computed."""
+        views = () if self._asked is None else self._asked.views
+        return [tile for tile in self._of_model(visible=True) if tile.view in views]
+
     def cancel(self) -> None:
         """End the wait for a step."""
-        self._asked = None
+        waiting, self._asked = self._waiting_tiles(), None
         self.work.give_up()
-        for tile in self._of_model(visible=True):
-            tile.show_problem(CANCELLED)
+        self._show_problem(waiting, CANCELLED)
 
     def _answered(self, result: object) -> None:
         if self._asked is None:
@@ -215,30 +255,35 @@ class ModelViewController(QObject):
                 self._wait(f"Computed again up to step {result.step:,}: {result.done:.0%}.")
             case ModelViews() if self._is_current(result):
                 self._not_before = time.monotonic() + result.seconds * (1.0 / LIVE_SHARE - 1.0)
-                self._show_views(result)
+                self._show_views(result, self._asked)
             case _:
                 pass
 
     def _is_current(self, result: ModelViews) -> bool:
         return result.run_id == self._run_id and self._step in (None, result.step)
 
-    def _show_views(self, result: ModelViews) -> None:
+    def _show_views(self, result: ModelViews, asked: _Asked) -> None:
         for tile in self._of_model():
             view = tile.view
             if view in result.views:
                 tile.show_view(result.views[view], result.step, " ".join(result.words))
+                self._seen[id(tile)] = asked.seen(view)
             elif view in result.refused:
                 tile.show_problem(result.refused[view])
+                self._seen[id(tile)] = asked.seen(view)
+
+    def _show_problem(self, tiles: Sequence[ShowsModel], sentence: str) -> None:
+        for tile in tiles:
+            self._seen.pop(id(tile), None)
+            tile.show_problem(sentence)
 
     def _wait(self, sentence: str) -> None:
         self._waiting = True
-        for tile in self._of_model(visible=True):
+        for tile in self._waiting_tiles():
             tile.show_wait(sentence)
 
     def _failed(self, sentence: str) -> None:
-        if self._asked is not None:
-            for tile in self._of_model(visible=True):
-                tile.show_problem(sentence)
+        self._show_problem(self._waiting_tiles(), sentence)
 
     def shut_down(self) -> None:
         """Cancel what is being computed; later requests are ignored."""

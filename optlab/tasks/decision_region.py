@@ -18,6 +18,10 @@ POINTS = 81
 """Points of the grid in each direction."""
 MAX_POINTS = 400
 """Largest number of them."""
+Area = tuple[float, float, float, float]
+"""A part of the plane in the units of the source: from and to along the first input, from and to
+along the second.
+"""
 EXAMPLES = 1500
 """Examples of a part that are drawn at most."""
 _ROOM = 0.12
@@ -62,6 +66,7 @@ class DecisionRegion:
             ``[classes, G, G]``: the class is predicted where it is positive; empty for regression.
         values: predicted values ``[G, G]``, of several outputs the first; None for classes.
         points: the examples.
+        whole: whether this is the plane around all examples, and not an area that was asked for.
     """
 
     step: int
@@ -73,6 +78,7 @@ class DecisionRegion:
     margins: NDArray[np.float32]
     values: Floats | None
     points: tuple[PlanePoints, ...]
+    whole: bool = True
 
     @property
     def predicted(self) -> NDArray[np.int64]:
@@ -87,10 +93,12 @@ class RegionView(View):
 
     Attributes:
         points: of the grid in each direction.
+        area: of the plane; None for all of it, around the examples.
     """
 
     name: ClassVar[str] = "region"
     points: int = POINTS
+    area: Area | None = None
 
     def refusal(self, inputs: tuple[int, ...]) -> str:
         if int(np.prod(inputs)) == 2:
@@ -109,11 +117,13 @@ class RegionView(View):
         if refusal:
             raise InvalidInput(refusal, "dataset")
         shape, data = point.objective.shape, point.data
-        everyone = np.concatenate([data.training.x, data.validation.x]).reshape(-1, 2)
-        low, high = everyone.min(axis=0), everyone.max(axis=0)
-        room = _ROOM * np.maximum(high - low, 1e-12)
+        offset, scale = (
+            np.broadcast_to(value, data.shape.inputs).reshape(2)
+            for value in (data.offset, data.scale)
+        )
         axes = [
-            np.linspace(a, b, self.points) for a, b in zip(low - room, high + room, strict=True)
+            np.linspace(a, b, self.points)
+            for a, b in zip(*self._corners(point, offset, scale), strict=True)
         ]
         grid = np.stack(np.meshgrid(*axes), axis=-1).reshape(-1, *data.shape.inputs)
         outputs = _outputs(point, grid)[0]
@@ -128,10 +138,6 @@ class RegionView(View):
             margins = _margins(outputs).float().numpy().T.reshape(shape.outputs, *size)
         else:
             values = outputs[:, 0].numpy().reshape(size)
-        offset, scale = (
-            np.broadcast_to(value, data.shape.inputs).reshape(2)
-            for value in (data.offset, data.scale)
-        )
         names = data.input_names
         return DecisionRegion(
             step=point.step,
@@ -147,7 +153,24 @@ class RegionView(View):
                 for name in ("training", "validation")
                 if len(getattr(data, name))
             ),
+            whole=self.area is None,
         )
+
+    def _corners(self, point: ModelPoint, offset: Floats, scale: Floats) -> tuple[Floats, Floats]:
+        """Return the lowest and the highest standardized inputs ``[2]`` of the grid."""
+        if self.area is not None:
+            ends = np.array(self.area, dtype=float).reshape(2, 2)
+            if not (np.isfinite(ends).all() and (ends[:, 0] < ends[:, 1]).all()):
+                raise InvalidInput(
+                    f"--area is {','.join(f'{end:g}' for end in self.area)}, but it must be four "
+                    "numbers: from and to along the first input, from and to along the second.",
+                    "area",
+                )
+            return (ends[:, 0] - offset) / scale, (ends[:, 1] - offset) / scale
+        everyone = np.concatenate([point.data.training.x, point.data.validation.x]).reshape(-1, 2)
+        low, high = everyone.min(axis=0), everyone.max(axis=0)
+        room = _ROOM * np.maximum(high - low, 1e-12)
+        return low - room, high + room
 
 
 def _points(point: ModelPoint, name: PartName) -> PlanePoints:

@@ -36,6 +36,12 @@ def test_that_a_stored_run_is_seen_at_any_of_its_steps(capsys: pytest.CaptureFix
 
     region = answer(capsys, "view", "region", run, "--points", "7")
     assert region["step"] == 60 and np.array(region["probabilities"]).shape == (7, 7, 2)
+    part = answer(capsys, "view", "region", run, "--points", "3", "--area", "-1,0.5,0,2")
+    assert part["first"] == pytest.approx([-1, -0.25, 0.5], abs=1e-12) and not part["whole"]
+    assert part["second"] == pytest.approx([0, 1, 2], abs=1e-12)
+    for words in (["region", run, "--area", "1,2"], ["examples", run, "--area", "0,1,0,1"]):
+        assert main(["view", *words]) == 2
+        assert "--area" in capsys.readouterr().err
     assert main(["view", "region", run, "--at", "25"]) == 0
     said = capsys.readouterr().out
     wrong = [int(points["wrong"].count(True)) for points in region["points"]]

@@ -13,8 +13,10 @@ from pytestqt.qtbot import QtBot
 from optlab.experiment import Experiment
 from optlab.gui import model_views
 from optlab.gui.model_views import LIVE_SHARE, ModelViewController
+from optlab.gui.plots.examples_plot import WrongExamplesPlot
 from optlab.gui.plots.region_plot import RegionPlot
 from optlab.tasks.model_view import ModelViews, ViewsOfWeightsTask
+from optlab.training.control import Inbox
 from optlab.training.events import SnapshotTaken
 from optlab.training.snapshot import Snapshot
 
@@ -23,6 +25,7 @@ class _Bridge(QObject):
     """A run in progress that is never stored."""
 
     active = True
+    owner: QObject
     run_ids: tuple[str, ...] = ()
 
     def on(self, kind: type, handler: Any) -> None:
@@ -62,13 +65,20 @@ class _Prewarmer:
     pool = None
 
 
-def test_that_live_views_leave_the_time_to_the_run(
-    qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def served(monkeypatch: pytest.MonkeyPatch) -> tuple[_Bridge, _Timeline, ModelViewController]:
     monkeypatch.setattr(model_views, "TaskBridge", _Work)
     bridge, owner = _Bridge(), QObject()
     timeline = _Timeline(owner)
     controller = ModelViewController(bridge, timeline, _Panel(owner), _Prewarmer(), owner)
+    # The bridge keeps the owner, which owns the controller.
+    bridge.owner = owner
+    return bridge, timeline, controller
+
+
+def test_that_live_views_leave_the_time_to_the_run(
+    qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bridge, timeline, controller = served(monkeypatch)
     tile = RegionPlot()
     qtbot.addWidget(tile)
     tile.show()
@@ -98,3 +108,40 @@ def test_that_live_views_leave_the_time_to_the_run(
     timeline.stepChanged.emit(2)
     qtbot.waitUntil(lambda: "not stored" in tile.message.text(), timeout=5000)
     assert len(controller.work.tasks) == 2
+
+
+def test_that_only_what_changed_is_computed_again(
+    qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bridge, _, controller = served(monkeypatch)
+    region, examples = RegionPlot(), WrongExamplesPlot()
+    for tile in (region, examples):
+        qtbot.addWidget(tile)
+        tile.show()
+        controller.add(tile)
+    experiment = Experiment.from_dict(
+        {"dataset": {"name": "moons", "size": 40}, "model": {"name": "linear"}}
+    )
+    controller.begin(experiment)
+    bridge.__dict__["SnapshotTaken"](SnapshotTaken(0, Snapshot(1, 0.0, np.zeros(6), {})))
+    tasks = controller.work.tasks
+    qtbot.waitUntil(lambda: len(tasks) == 1, timeout=5000)
+    assert set(tasks[0].views) == {region.view, examples.view}
+    answer = list(tasks[0].run(Inbox()))[-1]
+    controller.work.answered.emit(answer)
+    before = region.view
+    assert region.result is answer.views[before]
+
+    view = region.canvas.canvas.view
+    view.setRange(xRange=(0.0, 0.5), yRange=(0.0, 0.5), padding=0.0)
+    view.sigRangeChangedManually.emit([True, True])
+    qtbot.waitUntil(lambda: len(tasks) == 2, timeout=5000)
+    assert tasks[1].views == (region.view,) != (before,)
+    assert region.result is answer.views[before], "the picture before it stays"
+    controller.cancel()
+    assert region.result is None and examples.result is not None
+
+    # Other weights: all of it.
+    bridge.__dict__["SnapshotTaken"](SnapshotTaken(0, Snapshot(2, 0.0, np.ones(6), {})))
+    qtbot.waitUntil(lambda: len(tasks) == 3, timeout=10_000)
+    assert set(tasks[2].views) == {region.view, examples.view}

@@ -24,14 +24,15 @@ from optlab.gui.figures.outlined_svg import outlined
 from optlab.gui.plots.colors import LIGHT, PlotColors
 from optlab.gui.plots.legend import LegendEntry
 from optlab.gui.plots.plot_frame import PlotFrame
+from optlab.gui.plots.raster_item import RasterItem
 from optlab.gui.plots.subject import subject_of
 
 FORMATS = ("pdf", "svg", "png")
 MM_PER_INCH = 25.4
 _BASE_DPI = 96.0
 """Pixels an inch of the layout: a text of 12 pixels has 9 points on paper."""
-_DETAIL_DPI = 1200.0
-"""Points of a curve an inch of a PDF or SVG file: what a printer can show."""
+_DETAIL = 1200.0 / _BASE_DPI
+"""Points of a curve a pixel of the layout of a PDF or SVG file: 1200 an inch, as a printer can show."""
 _ALL = QWidget.RenderFlag.DrawChildren
 
 
@@ -40,7 +41,8 @@ class FigureSize:
     """Size of a figure.
 
     Attributes:
-        width, height: in millimeters. dpi: pixels an inch of a PNG file. scale: of text and lines
+        width, height: in millimeters. dpi: pixels an inch of a PNG file, and of color maps in a PDF
+            or SVG file. scale: of text and lines
             in relation to those on paper; more for a slide.
     """
 
@@ -84,6 +86,15 @@ def drawn_part(content: QWidget) -> QWidget:
     return next((frame for frame in frames if frame.isVisibleTo(content)), content)
 
 
+def has_picture(content: QWidget) -> bool:
+    """Return whether a tile shows a color map, which is a picture in every format."""
+    part = drawn_part(content)
+    return isinstance(part, PlotFrame) and any(
+        isinstance(item, RasterItem) and item.image is not None
+        for item in part.canvas.scene().items()
+    )
+
+
 def write_figure(content: QWidget, path: Path, size: FigureSize, *, light: bool = True) -> None:
     """Write what a tile shows as a file; the ending of its name says which format.
 
@@ -125,7 +136,7 @@ def _pdf(part: QWidget, size: FigureSize, colors: PlotColors, title: str) -> byt
     writer.setTitle(title)
     writer.setCreator("OptLab")
     with _painting(writer) as painter:
-        _paint(part, painter, _pixels(size, _BASE_DPI), colors, _DETAIL_DPI / _BASE_DPI)
+        _paint(part, painter, _pixels(size, _BASE_DPI), colors, _DETAIL, size.dpi / _BASE_DPI)
     return bytes(buffer.data().data())
 
 
@@ -143,7 +154,7 @@ def _svg(part: QWidget, size: FigureSize, colors: PlotColors, title: str) -> byt
     generator.setTitle(title)
     generator.setDescription("OptLab")
     with _painting(generator) as painter:
-        _paint(part, painter, pixels, colors, _DETAIL_DPI / _BASE_DPI)
+        _paint(part, painter, pixels, colors, _DETAIL, size.dpi / _BASE_DPI)
     return outlined(bytes(buffer.data().data()), size.width, size.height)
 
 
@@ -180,9 +191,19 @@ def _painting(device: Any) -> Iterator[QPainter]:
 
 
 def _paint(
-    part: QWidget, painter: QPainter, pixels: QSizeF, colors: PlotColors, detail: float
+    part: QWidget,
+    painter: QPainter,
+    pixels: QSizeF,
+    colors: PlotColors,
+    detail: float,
+    raster: float = 1.0,
 ) -> None:
-    """Paint a part of a tile into a rectangle at the origin."""
+    """Paint a part of a tile into a rectangle at the origin.
+
+    Args:
+        part: of the tile. painter: whose units are the pixels. pixels: size of the rectangle.
+        colors: to draw with. detail: points of curves a pixel. raster: pixels of color maps a pixel.
+    """
     painter.fillRect(QRectF(QPointF(), pixels), QColor(colors.background))
     whole = QSize(max(1, round(pixels.width())), max(1, round(pixels.height())))
     painter.scale(pixels.width() / whole.width(), pixels.height() / whole.height())
@@ -200,7 +221,7 @@ def _paint(
             return
         corner = QPointF(canvas.mapTo(part, QPoint()))
         area = QRectF(canvas.rect())
-        with _exported(canvas.scene().items()):
+        with _exported(canvas.scene().items(), raster):
             canvas.scene().render(painter, QRectF(corner, area.size()), area)
 
 
@@ -247,15 +268,20 @@ def _redraw(part: QWidget, detail: float) -> None:
 
 
 @contextmanager
-def _exported(items: list[QGraphicsItem]) -> Iterator[None]:
-    """Let items of a scene draw themselves as lines, not as pictures that they keep."""
+def _exported(items: list[QGraphicsItem], raster: float) -> Iterator[None]:
+    """Let items of a scene draw themselves as lines, not as pictures that they keep.
+
+    Args:
+        items: of the scene. raster: pixels a unit of those that are pictures.
+    """
     modes = [(item, item.cacheMode()) for item in items]
+    options = {"antialias": True, "resolutionScale": 1.0, "raster": raster}
     exporting = [item for item in items if hasattr(item, "setExportMode")]
     try:
         for item, _ in modes:
             item.setCacheMode(QGraphicsItem.CacheMode.NoCache)
         for item in exporting:
-            item.setExportMode(True, {"antialias": True, "resolutionScale": 1.0})
+            item.setExportMode(True, options)
         yield
     finally:
         for item in exporting:

@@ -20,7 +20,14 @@ from PySide6.QtWidgets import (
 )
 
 from optlab.core.errors import OptLabError
-from optlab.gui.figures.figure import FORMATS, MM_PER_INCH, SIZES, FigureSize, write_figure
+from optlab.gui.figures.figure import (
+    FORMATS,
+    MM_PER_INCH,
+    SIZES,
+    FigureSize,
+    has_picture,
+    write_figure,
+)
 from optlab.gui.manners import file_dialogs
 from optlab.gui.plain_text import PlainLabel
 from optlab.gui.plots.subject import file_name, subject_of
@@ -32,6 +39,9 @@ _KINDS = {
     "svg": "SVG: lines, text as outlines",
     "png": "PNG: a picture",
 }
+_NOTE = (
+    "The color map is a picture of this resolution in the file; lines and text stay lines and text."
+)
 _last: list[FigureSize] = []
 """The size that was used last, for the next figure."""
 
@@ -50,6 +60,7 @@ class FigureDialog(QDialog):
     def __init__(self, content: QWidget, title: str, parent: QWidget) -> None:
         super().__init__(parent)
         self._content, self._title = content, title
+        self._has_picture = has_picture(content)
         self.setWindowTitle("Save figure")
         self.format = QComboBox()
         for kind in FORMATS:
@@ -64,6 +75,9 @@ class FigureDialog(QDialog):
         self.dpi.setSuffix(" pixels an inch")
         self.light = QCheckBox("Light colors on white, for paper")
         self.light.setChecked(True)
+        self.note = PlainLabel(_NOTE)
+        self.note.setProperty("role", "muted")
+        self.note.setWordWrap(True)
         self.problem = PlainLabel("")
         self.problem.setProperty("role", "problem")
         self.problem.setWordWrap(True)
@@ -86,6 +100,7 @@ class FigureDialog(QDialog):
         form.addRow("Size", self.preset)
         form.addRow("Width × height", sizes)
         form.addRow("Resolution", self.dpi)
+        form.addRow("", self.note)
         form.addRow("", self.light)
         buttons = QDialogButtonBox(
             QDialogButtonBox.StandardButton.Save | QDialogButtonBox.StandardButton.Cancel
@@ -192,4 +207,7 @@ class FigureDialog(QDialog):
         self._show_size(size)
 
     def _show_format(self) -> None:
-        self.dpi.setEnabled(self.format.currentData() == "png")
+        vector = self.format.currentData() != "png"
+        self.note.setVisible(vector and self._has_picture)
+        # Lines and text have no resolution.
+        self.dpi.setEnabled(not vector or self._has_picture)

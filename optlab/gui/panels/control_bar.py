@@ -174,7 +174,10 @@ class ControlBar(QWidget):
         self.figures.setText("  ·  ".join(parts))
 
     def _show_progress(self, step: int) -> None:
+        # Without this, Qt paints the bar at once, and waits for the screen at each block.
+        self.progress.setUpdatesEnabled(False)
         self.progress.setValue(min(1000, 1000 * step // max(1, self._budget)))
+        self.progress.setUpdatesEnabled(True)
 
     def _pause_clicked(self) -> None:
         (self.resumeRequested if self._state == "paused" else self.pauseRequested).emit()

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 from itertools import groupby
-from typing import TypeVar, cast
+from typing import Any, TypeVar, cast
 
 from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
@@ -55,6 +55,7 @@ class PlotsPanel(QWidget):
         super().__init__(parent)
         self.board = Board()
         self._plots: list[BoardPlot] = []
+        self._of: dict[type, list[Any]] = {}
         self._followed: tuple[str, ...] | None = None
         self._colors: PlotColors = LIGHT
         self._task = self._path_note = ""
@@ -111,11 +112,13 @@ class PlotsPanel(QWidget):
             plot.set_cursor(self._cursor)
             self.values.replay(plot)
         self._plots.append(plot)
+        self._of.clear()
         self.plotAdded.emit(plot)
 
     def drop_plot(self, plot: BoardPlot) -> None:
         """Give a plot nothing any more."""
         self._plots.remove(plot)
+        self._of.clear()
 
     def _build(self, kind: type[TilePlot]) -> QWidget:
         plot = kind()
@@ -139,7 +142,10 @@ class PlotsPanel(QWidget):
 
     def of(self, kind: type[P]) -> list[P]:
         """Return the plots of a class, or with the methods of a protocol."""
-        return [plot for plot in self._plots if isinstance(plot, kind)]
+        # Asking a protocol takes as long as drawing does, and a run asks at each block.
+        if kind not in self._of:
+            self._of[kind] = [plot for plot in self._plots if isinstance(plot, kind)]
+        return list(self._of[kind])
 
     def set_followed(self, names: Sequence[str]) -> None:
         """Name the followed weights, in the order of their values.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from PySide6.QtCore import QPointF, QRect, QSignalBlocker, Qt
 from PySide6.QtGui import QPainter, QPaintEvent, QPolygonF
@@ -63,15 +63,18 @@ class StepTrack(QSlider):
 
     def position_of(self, step: int) -> int:
         """Return the horizontal position of a step, in pixels."""
+        return self._positions()(step)
+
+    def _positions(self) -> Callable[[int], int]:
+        """Return the function from a step to its position; the style is asked once."""
         option = QStyleOptionSlider()
         self.initStyleOption(option)
         groove = self._part(option, QStyle.SubControl.SC_SliderGroove)
         handle = self._part(option, QStyle.SubControl.SC_SliderHandle)
         span = groove.width() - handle.width()
-        inside = QStyle.sliderPositionFromValue(
-            self.minimum(), self.maximum(), step // self._scale, span
-        )
-        return groove.left() + handle.width() // 2 + inside
+        first, last, scale = self.minimum(), self.maximum(), self._scale
+        left = groove.left() + handle.width() // 2
+        return lambda step: left + QStyle.sliderPositionFromValue(first, last, step // scale, span)
 
     def _part(self, option: QStyleOptionSlider, part: QStyle.SubControl) -> QRect:
         return self.style().subControlRect(QStyle.ComplexControl.CC_Slider, option, part, self)
@@ -82,16 +85,17 @@ class StepTrack(QSlider):
         painter = QPainter(self)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         painter.setPen(colors.muted)
+        position_of = self._positions()
         drawn: set[int] = set()
         for step in self.snapshots:
-            x = self.position_of(step)
+            x = position_of(step)
             if x not in drawn:  # thousands of snapshots are as many ticks as there are pixels
                 drawn.add(x)
                 painter.drawLine(x, self.height() - _TICK, x, self.height())
         painter.setPen(Qt.PenStyle.NoPen)
         painter.setBrush(colors.accent)
         for step in sorted(self.changes):
-            at = float(self.position_of(step))
+            at = float(position_of(step))
             painter.drawPolygon(
                 QPolygonF(
                     [

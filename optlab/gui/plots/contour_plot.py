@@ -16,6 +16,7 @@ from PySide6.QtWidgets import QWidget
 
 from optlab.gui.plots.colors import mixed
 from optlab.gui.plots.plot_frame import PlotFrame
+from optlab.gui.plots.raster_item import RasterItem
 from optlab.gui.plots.relief import Floats, Mark, Relief, Track, lookup
 from optlab.gui.plots.ticks import readable
 
@@ -48,7 +49,7 @@ class ContourPlot(PlotFrame):
         self._describe: Callable[[float, float], str] | None = None
         self._relief_stale = True
         view = self.canvas.view
-        self.image = pg.ImageItem(axisOrder="row-major")
+        self.image = RasterItem(smooth=True)
         self.lines = pg.PlotCurveItem(connect="finite", antialias=True)
         self.paths: list[pg.PlotCurveItem] = []
         self.heads = pg.ScatterPlotItem(pxMode=True)
@@ -133,6 +134,7 @@ class ContourPlot(PlotFrame):
             picture[~np.isfinite(share)] = (blank.red(), blank.green(), blank.blue())
         else:
             picture = self._picture
+        self.image.smooth = self._picture is None
         self.image.setImage(picture, levels=None)
         # Pixels are centered on grid points.
         dx, dy = (float(axis[-1] - axis[0]) / (len(axis) - 1) for axis in (relief.x, relief.y))

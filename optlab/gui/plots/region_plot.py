@@ -1,4 +1,8 @@
-"""The decision region as a tile: predictions over the plane of two inputs, with the examples."""
+"""The decision region as a tile: predictions over the plane of two inputs, with the examples.
+
+A part of the plane that is zoomed into is computed anew, in more detail; until it is there, the
+picture before it stays.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +12,7 @@ from typing import Any, cast
 import numpy as np
 import pyqtgraph as pg
 from numpy.typing import NDArray
-from PySide6.QtCore import QRectF
+from PySide6.QtCore import QRectF, QTimer
 from PySide6.QtGui import QColor
 from PySide6.QtWidgets import QWidget
 
@@ -16,15 +20,20 @@ from optlab.core.printable import printable
 from optlab.gui.plots.colors import PlotColors, mixed
 from optlab.gui.plots.model_tile import ModelTile
 from optlab.gui.plots.plot_frame import PlotFrame
+from optlab.gui.plots.raster_item import RasterItem
 from optlab.gui.plots.relief import Floats, lookup
 from optlab.gui.plots.ticks import readable
-from optlab.tasks.decision_region import DecisionRegion, PlanePoints, RegionView
+from optlab.tasks.decision_region import Area, DecisionRegion, PlanePoints, RegionView
 
 _PALE = 0.45
 """Share of the background in the color of a region, so that examples stand out."""
 _MARGIN = 1.0
 """Lead of an output over the next one at which margin lines are drawn."""
 _LEVELS = 10
+_REFINED_POINTS = 161
+"""Points of the grid in each direction where the user has zoomed."""
+_REST_MILLISECONDS = 250
+"""Time for which the view has to rest before what it shows is computed."""
 _READ = 3
 """Classes whose probabilities the readout names."""
 
@@ -73,7 +82,8 @@ class RegionCanvas(PlotFrame):
         self.follow_button.setToolTip("Show the whole plane (F or double-click)")
         self.follow_action.setText("Reset view")
         self.region: DecisionRegion | None = None
-        self.image = pg.ImageItem(axisOrder="row-major")
+        self._plane: tuple[Floats, Floats] | None = None
+        self.image = RasterItem(smooth=True)
         self.margin_lines = pg.PlotCurveItem(connect="finite", antialias=True)
         self.boundary = pg.PlotCurveItem(connect="finite", antialias=True)
         self.points = pg.ScatterPlotItem(pxMode=True)
@@ -87,6 +97,8 @@ class RegionCanvas(PlotFrame):
     def show_region(self, region: DecisionRegion) -> None:
         """Draw a region; the view stays where it is, if the user has moved it."""
         self.region = region
+        if region.whole:
+            self._plane = region.first, region.second
         self._mark_stale()
         self.refresh()
 
@@ -100,6 +112,8 @@ class RegionCanvas(PlotFrame):
         self.canvas.x_axis.set_label(printable(region.names[0]))
         self.canvas.y_axis.set_label(printable(region.names[1]))
         dx, dy = ((axis[-1] - axis[0]) / (len(axis) - 1) for axis in (x, y))
+        # Between predicted classes without probabilities there is no color.
+        self.image.smooth = region.probabilities is not None or region.values is not None
         self.image.setImage(picture(region, self.colors), levels=None)
         self.image.setRect(QRectF(x[0] - dx / 2, y[0] - dy / 2, dx * len(x), dy * len(y)))
         ink = self.colors.foreground
@@ -117,9 +131,18 @@ class RegionCanvas(PlotFrame):
                 item.setData(lines[:, 0], lines[:, 1])
         self._draw_points(region)
         if self.following:
+            # After a zoom, before the whole plane is there again, too.
+            x, y = self._plane or (x, y)
             self.canvas.view.setRange(
                 xRange=(x[0], x[-1]), yRange=(y[0], y[-1]), padding=0.0, disableAutoRange=True
             )
+
+    def area(self) -> Area | None:
+        """Return the part of the plane that the user has zoomed or panned to; None for all of it."""
+        if self.following:
+            return None
+        (left, right), (bottom, top) = self.canvas.view.viewRange()
+        return left, right, bottom, top
 
     def _draw_points(self, region: DecisionRegion) -> None:
         everyone = [(part, self._brushes(region, part)) for part in region.points]
@@ -184,12 +207,25 @@ class RegionPlot(ModelTile):
         super().__init__(parent)
         self.setAccessibleName("Decision region")
         self.canvas = RegionCanvas()
+        self._area: Area | None = None
+        self._rest = QTimer(self, singleShot=True, interval=_REST_MILLISECONDS)
+        self._rest.timeout.connect(self._look_closer)
+        self.canvas.canvas.zoomed.connect(self._rest.start)
+        self.canvas.followingChanged.connect(lambda _following: self._rest.start())
         self.set_body(self.canvas)
 
     @property
     def view(self) -> RegionView:
-        """What is asked for."""
-        return RegionView()
+        """What is asked for: the plane, or in more detail the part of it that is zoomed into."""
+        if self._area is None:
+            return RegionView()
+        return RegionView(_REFINED_POINTS, self._area)
+
+    def _look_closer(self) -> None:
+        area = self.canvas.area()
+        if area != self._area:
+            self._area = area
+            self.viewChanged.emit()
 
     def draw(self, result: DecisionRegion) -> None:
         """Draw the region."""

@@ -14,6 +14,7 @@ from PySide6.QtWidgets import QWidget
 from optlab.gui.plots.colors import mixed
 from optlab.gui.plots.legend import Legend
 from optlab.gui.plots.plot_frame import PlotFrame
+from optlab.gui.plots.raster_item import RasterItem
 from optlab.gui.plots.relief import Floats, Scale, lookup
 from optlab.gui.plots.ticks import readable
 from optlab.studies.demonstrations.base import Axis, Plot
@@ -153,11 +154,8 @@ class ResultPlot(PlotFrame):
         share = Scale(low, high if high > low else low + 1.0, 1e9 * max(high - low, 1.0)).share(
             image.values
         )
-        item = pg.ImageItem(
-            lookup(self.colors)[np.nan_to_num(share * 255).astype(int)],
-            axisOrder="row-major",
-            levels=None,
-        )
+        cells = lookup(self.colors)[np.nan_to_num(share * 255).astype(int)]
+        item = RasterItem(cells, smooth=False)
         item.setRect(
             QRectF(image.x[0], image.y[0], image.x[1] - image.x[0], image.y[1] - image.y[0])
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from PySide6.QtCore import QEvent, QObject
 from pytestqt.qtbot import QtBot
 
 from optlab.experiment import Experiment
@@ -99,6 +100,29 @@ def test_that_speed_and_time_left_come_from_the_last_second(qtbot: QtBot) -> Non
     rate = float(bar.figures.text().split("·")[1].split()[0].replace(",", ""))
     assert rate > 500
     assert bar.progress.value() == 1000 * 1000 // 2000
+
+
+def test_that_progress_waits_for_the_next_paint(qtbot: QtBot) -> None:
+    class Paints(QObject):
+        count = 0
+
+        def eventFilter(self, _watched: QObject, event: QEvent) -> bool:
+            self.count += event.type() == QEvent.Type.Paint
+            return False
+
+    bar = ControlBar()
+    qtbot.addWidget(bar)
+    bar.resize(900, 60)
+    bar.show()
+    qtbot.waitExposed(bar)
+    bar.begin(100, 0, "CPU")
+    qtbot.wait(20)
+    paints = Paints()
+    bar.progress.installEventFilter(paints)
+    for step in range(10, 100, 10):
+        bar.advance(step, step / 100)
+    assert paints.count == 0
+    qtbot.waitUntil(lambda: paints.count == 1)
 
 
 def test_that_a_banner_answers_and_closes(qtbot: QtBot) -> None:

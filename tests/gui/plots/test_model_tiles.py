@@ -105,6 +105,35 @@ def test_that_a_region_has_the_color_of_the_predicted_class_where_it_is_certain(
     assert len(x) == sum(len(part.x) for part in region.points)
 
 
+def test_that_a_region_is_computed_again_where_the_user_zooms_and_stays_until_it_is_there(qtbot):
+    tile = RegionPlot()
+    point = point_of(steps=40)
+    shown(qtbot, tile, point)
+    canvas, whole = tile.canvas, tile.result
+    view = canvas.canvas.view
+    assert tile.view.area is None
+    view.setRange(xRange=(0.0, 0.5), yRange=(-0.25, 0.25), padding=0.0)
+    with qtbot.waitSignal(tile.viewChanged):
+        view.sigRangeChangedManually.emit(view.state["mouseEnabled"])
+    (left, right), (bottom, top) = view.viewRange()
+    assert tile.view.area == (left, right, bottom, top)
+    assert right - left < 0.6 and tile.view.points > len(whole.first)
+    assert tile.result is whole and canvas.image.image.shape == (81, 81, 3)
+    refined = tile.view.compute(point)
+    tile.show_view(refined, point.step, "")
+    assert view.viewRange() == [[left, right], [bottom, top]]
+    box = canvas.image.mapRectToParent(canvas.image.boundingRect())
+    half = (right - left) / 160 / 2
+    assert box.left() == pytest.approx(left - half) and box.right() == pytest.approx(right + half)
+    # The whole plane again: at once in the old picture, and then in its own.
+    with qtbot.waitSignal(tile.viewChanged):
+        canvas.follow()
+    assert tile.view.area is None
+    assert view.viewRange()[0] == pytest.approx([whole.first[0], whole.first[-1]])
+    tile.show_view(tile.view.compute(point), point.step, "")
+    assert canvas.image.image.shape == (81, 81, 3)
+
+
 def test_that_the_boundary_lies_between_the_classes_and_margin_lines_where_the_lead_is_one(qtbot):
     tile = RegionPlot()
     shown(qtbot, tile, point_of(steps=80))

@@ -58,6 +58,22 @@ def test_that_a_region_has_the_probabilities_of_plain_torch_at_its_own_coordinat
     np.testing.assert_array_equal(region.predicted, region.probabilities.argmax(axis=2))
 
 
+def test_that_a_part_of_the_plane_has_the_predictions_of_plain_torch_where_it_was_asked_for():
+    point = point_of()
+    area = (-0.4, 0.1, 0.2, 2.5)
+    region = RegionView(points=6, area=area).compute(point)
+    assert not region.whole and RegionView(points=6).compute(point).whole
+    np.testing.assert_allclose(region.first, np.linspace(-0.4, 0.1, 6), atol=1e-12)
+    np.testing.assert_allclose(region.second, np.linspace(0.2, 2.5, 6), atol=1e-12)
+    raw = np.array([region.first[4], region.second[1]])
+    outputs = plain(point, ((raw - point.data.offset) / point.data.scale)[None])[0]
+    expected = torch.softmax(outputs, dim=0).numpy()
+    np.testing.assert_allclose(region.probabilities[1, 4], expected, atol=1e-6)
+    for wrong in ((1.0, 1.0, 0.0, 1.0), (0.0, float("inf"), 0.0, 1.0)):
+        with pytest.raises(InvalidInput, match=r"--area is .*four numbers"):
+            RegionView(area=wrong).compute(point)
+
+
 def test_that_the_points_of_a_region_are_those_of_training_and_validation_and_no_others():
     point = point_of()
     training, validation = RegionView(points=5).compute(point).points
