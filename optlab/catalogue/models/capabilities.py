@@ -315,6 +315,8 @@ class WrittenModule:
             ``[m, outputs]``. The modules ``torch``, ``nn`` and ``F`` are imported. Where the model
             has auxiliary heads, ``forward`` appends their outputs to its second argument, a list;
             a loss of its own is ``own_loss(x)`` ``[m]``, a surrogate ``surrogate(x, uniforms)``.
+            Where a training pass draws random numbers, they come from the generator in the module's
+            attribute ``masks``, which is None where nothing is drawn.
             In evaluations, a layer that normalizes over the batch uses the moments of the last pass
             in training mode.
         targets: expression of what the outputs are compared with, from a batch ``x``, ``y``.
