@@ -23,8 +23,7 @@ from optlab.experiment import Experiment, presets
 from optlab.gui.plots.colors import DARK, LIGHT, PlotColors, mixed
 from optlab.objective.objective import Objective
 from optlab.training.control import Inbox
-from optlab.training.events import Path as Walk
-from optlab.training.events import SeriesBlock, SnapshotTaken
+from optlab.training.events import SeriesBlock, SnapshotTaken, WeightPath
 from optlab.training.session import session
 
 WIDTH, HEIGHT, SCALE = 256, 144, 2
@@ -40,7 +39,7 @@ class Story:
 
     experiment: Experiment
     series: dict[str, tuple[list[Floats], list[Floats]]] = field(default_factory=dict)
-    walk: Walk | None = None
+    walk: WeightPath | None = None
     theta: Floats = field(default_factory=lambda: np.zeros(0))
 
     def curve(self, name: str) -> tuple[Floats, Floats]:
@@ -63,7 +62,7 @@ def tell(experiment: Experiment) -> Story:
                         steps, values = story.series.setdefault(name, ([], []))
                         steps.append(series.steps.astype(float))
                         values.append(series.values[:, 0].astype(float))
-            case Walk():
+            case WeightPath():
                 story.walk = event
             case SnapshotTaken():
                 story.theta = event.snapshot.theta

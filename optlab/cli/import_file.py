@@ -100,7 +100,7 @@ def import_file(
             "--column",
             metavar="COLUMN=ROLE",
             help="What a column of a table is for: number, category, ordinal:S<M<L, boolean, date, "
-            "date:dmy, date:mdy, calendar, text, id or ignore; may be repeated. The roles of the "
+            "date:dmy, date:mdy, calendar, code, text, id or ignore; may be repeated. The roles of the "
             "other columns are suggested.",
         ),
     ] = None,

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import re
 import sys
-from typing import Annotated
+from collections.abc import Sequence
+from typing import Annotated, Any
 
 import typer
 
@@ -16,6 +17,7 @@ from optlab.cli.output import say, say_json
 from optlab.cli.own_text import Name, Origin, Yes, forget_registered, list_registered, to_register
 from optlab.core.data import DataShape
 from optlab.core.errors import InvalidInput
+from optlab.experiment.named import load
 from optlab.outside.own_models import records
 from optlab.outside.own_models.registering import USUAL
 from optlab.runners.answer import answer
@@ -54,6 +56,22 @@ def register_model(
             metavar="N", help="Number of outputs to try it with, where --inputs is given."
         ),
     ] = 10,
+    columns: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--input",
+            metavar="NAME=COLUMNS",
+            help="What an argument of its forward pass takes, where it takes several: names of "
+            "columns, numbers from 1, a range such as 2-5, or * for the others; may be repeated.",
+        ),
+    ] = None,
+    data: Annotated[
+        str,
+        typer.Option(
+            metavar="FILE|PRESET",
+            help="An experiment on whose data to try it, such as one that optlab import wrote.",
+        ),
+    ] = "",
     yes: Yes = False,
     json: Json = False,
 ) -> int:
@@ -64,13 +82,25 @@ def register_model(
     before you confirm; a file that changes afterwards has to be confirmed again. Buffers that a
     training pass changes (batch normalization), its random numbers (dropout) and frozen parameters
     belong to the run.
+
+    A forward pass may take several tensors, such as numbers and city. What each of them is, --input
+    says, or the class itself (inputs = {"numbers": "age, income", "city": "city"}), and
+    each experiment can say otherwise (model.inputs); one of which nothing is said takes the column of
+    its name, or what the others leave. Columns of the role code arrive as whole numbers.
     """
-    shapes = USUAL if not inputs else (_shape(inputs, outputs),)
+    shapes, dataset = _tried_on(inputs, outputs, data)
     asked = to_register(origin, name, records.MODEL, yes=yes)
     if asked is None:
         return 1
     source, bare = asked
-    task = RegisterTask(f"{source.origin}:{source.cls}", source.fingerprint, bare, tuple(shapes))
+    task = RegisterTask(
+        f"{source.origin}:{source.cls}",
+        source.fingerprint,
+        bare,
+        tuple(shapes),
+        tuple(columns or ()),
+        dataset,
+    )
     # What the file prints is no result of this command, and it may end its process.
     done = answer(task, lambda text: print(text, end="", file=sys.stderr))
     if json:
@@ -82,11 +112,16 @@ def register_model(
             }
         )
         return 0
-    fields = ", ".join(argument.name for argument in done.registration.arguments) or "none"
+    registration = done.registration
+    names = [argument.name for argument in registration.arguments]
+    fields = ", ".join([*(["inputs"] if registration.inputs else []), *names]) or "none"
     say(
         f"Registered as {records.PREFIX}{bare}: {done.parameters:,} parameters on inputs of "
         f"shape {list(done.inputs)}; fields: {fields}"
     )
+    if registration.inputs:
+        taken = "; ".join(registration.columns) or "the columns of their names"
+        say(f"Its forward pass takes {', '.join(registration.inputs)}: {taken}")
     say(f'In an experiment file: [model] with name = "{records.PREFIX}{bare}"')
     return 0
 
@@ -106,6 +141,18 @@ def forget_model(
 ) -> None:
     """Take the registration of a model back; its file is left alone."""
     forget_registered(name, records.MODEL, json)
+
+
+def _tried_on(
+    inputs: str, outputs: int, data: str
+) -> tuple[Sequence[DataShape], dict[str, Any] | None]:
+    """Return shapes of data, and the section of a data set, on which a model is tried."""
+    if inputs and data:
+        raise InvalidInput("--inputs and --data both say what to try it on; give one.", "data")
+    if data:
+        section: dict[str, Any] = load(data, check=False).to_dict()["dataset"]
+        return (), section
+    return (USUAL if not inputs else (_shape(inputs, outputs),)), None
 
 
 def _shape(inputs: str, outputs: int) -> DataShape:

@@ -27,6 +27,27 @@ _SMALLEST, _LARGEST = 1e-130, 1e130
 
 
 @dataclass(frozen=True)
+class InputGroup:
+    """Inputs that belong together: what a column of a table, or an array of a file, became.
+
+    Attributes:
+        name: of the column or the array.
+        shape: of one example of it; its values are next to each other.
+        codes: the number n of codes where each value is one of 0, …, n − 1, which name things and
+            measure nothing; 0 where the values are quantities.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    codes: int = 0
+
+    @property
+    def width(self) -> int:
+        """Number of its values."""
+        return math.prod(self.shape)
+
+
+@dataclass(frozen=True)
 class DataShape:
     """The properties of data that a model needs before any example is loaded.
 
@@ -34,11 +55,14 @@ class DataShape:
         inputs: shape of one example (``(64,)``; ``(8, 8)`` for an image).
         outputs: number of classes, or of target values.
         task: whether targets are classes or real numbers.
+        groups: what the inputs consist of, in their order, where they have one axis and each has a
+            name of its own; () for data without such names.
     """
 
     inputs: tuple[int, ...]
     outputs: int
     task: LearningTask
+    groups: tuple[InputGroup, ...] = ()
 
     @property
     def width(self) -> int:

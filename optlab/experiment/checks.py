@@ -87,6 +87,17 @@ def _loss_fits_task(experiment: Experiment) -> Problems:
         yield InvalidInput(misfit, misfit.partition(" ")[0])
 
 
+def _codes_are_read(experiment: Experiment) -> Problems:
+    coded = [group.name for group in experiment.dataset.shape().groups if group.codes]
+    if coded and not experiment.model.reads_codes():
+        yield InvalidInput(
+            f"dataset.columns gives {coded[0]!r} the role code, a number that names a word and "
+            f"measures nothing, but model.name is {experiment.model.name!r}, which would take it as "
+            "a quantity; use the role category, or a model of your own with an embedding.",
+            "dataset.columns",
+        )
+
+
 def _start_fits_model(experiment: Experiment) -> Problems:
     if experiment.initializer.from_constructor and not experiment.model.has_built_start():
         yield InvalidInput(
@@ -300,6 +311,7 @@ def instrument_problems(experiment: Experiment, layout: Layout) -> Problems:
 
 _RULES: tuple[Callable[[Experiment], Problems], ...] = (
     _loss_fits_task,
+    _codes_are_read,
     _start_fits_model,
     _stopping_fits_task,
     _stopping_has_validation,

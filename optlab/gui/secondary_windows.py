@@ -202,7 +202,8 @@ class SecondaryWindows(QObject):
     def _register(self, kind: str) -> None:
         from optlab.gui.panels.register_dialog import RegisterDialog
 
-        dialog = RegisterDialog(self._prewarmer, self._window, kind)
+        dataset = cast("MainWindow", self._window).experiment_panel.tables()["dataset"]
+        dialog = RegisterDialog(self._prewarmer, self._window, kind, dataset)
         dialog.registered.connect(lambda name: self.registered.emit(kind, name))
         dialog.exec()
         dialog.deleteLater()

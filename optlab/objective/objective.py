@@ -71,10 +71,10 @@ class Objective:
     def __init__(
         self, model: Model, loss: Loss, shape: DataShape, sample: torch.Tensor | None = None
     ) -> None:
-        self.model = model
+        self.model = model.for_shape(shape)
         self.loss: Loss | RunLosses = loss
         self.shape = model.target_shape(shape)
-        self.layout = model.layout(shape)
+        self.layout = self.model.layout(shape)
         self.decay = WeightDecay([loss], self.layout)
         self.sample = sample[:SAMPLE] if sample is not None and model.normalizes() else None
         self._sample = self.sample

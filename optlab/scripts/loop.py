@@ -41,6 +41,7 @@ class Loop:
         self._normalizes = self._experiment.model.normalizes()
         self._stops = method(self._experiment.stopping, "verdict", to=to)
         self._can_stop = self._stops.splitlines()[1].strip() != "return memory, None"
+        self._draws = self._experiment.model.differs_in_training(self._experiment.dataset.shape())
         self._needs_norm = "gradient_norm()" in self._stops
         self._elsewhere = bool(
             rule.looks_ahead
@@ -143,10 +144,11 @@ class Loop:
         lines: list[str] = []
         if self._decays():
             lines += [*self._weights(), "", ""]
+        drawn = ["step=None"] if self._draws else self._drawn()
         lines += [
-            f"def backward({', '.join(['x', 'y', *self._decay_arguments(), *self._drawn()])}):",
+            f"def backward({', '.join(['x', 'y', *self._decay_arguments(), *drawn])}):",
             '    """Add the gradient of the objective on a batch to that of the parameters."""',
-            *(f"    {line}" for line in self._objective_lines()),
+            *(f"    {line}" for line in self._masked(self._objective_lines())),
             "",
             "",
         ]
@@ -198,7 +200,21 @@ class Loop:
         return [name for name in ("l2", "l1") if f"loss.{name}" in self.scheduled]
 
     def _drawn(self) -> list[str]:
+        if self._draws:
+            return ["step"]
         return ["uniforms"] if self._objective.uses_surrogate_gradient else []
+
+    def _masked(self, lines: list[str]) -> list[str]:
+        """Return the lines of a pass, with the masks of its step around them, if it draws any."""
+        if not self._draws:
+            return lines
+        return [
+            "# All passes of a step draw the same masks; without a step, none are drawn.",
+            "if step is not None:",
+            "    model.masks = generator(f'training pass/{step}')",
+            *lines,
+            "model.masks = None",
+        ]
 
     def _objective_lines(self) -> list[str]:
         model = self._experiment.model

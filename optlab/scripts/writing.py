@@ -109,12 +109,6 @@ def check(experiment: Experiment) -> None:
             "only the models of the catalogue can be written as a script.",
             "model.name",
         )
-    if experiment.model.differs_in_training(experiment.dataset.shape()):
-        raise InvalidInput(
-            f"model.name is '{experiment.model.name}', whose training passes draw random numbers "
-            "(dropout), and a script cannot repeat them; set model.dropout to 0.",
-            "model.dropout",
-        )
     if not experiment.loss.written(experiment.target_shape().task):
         raise InvalidInput(
             f"loss.name is '{experiment.loss.name}', which cannot be written as a script.",

@@ -115,13 +115,19 @@ class RegisterTask(Task):
         what: path or dotted name, followed by ``:Class``.
         fingerprint: of what was confirmed.
         name: of the registration, without its prefix.
-        shapes: of the data on which the model is tried.
+        shapes: of the data on which the model is tried, one after another.
+        dataset: section of an experiment whose data it is tried on last; where there are no
+            ``shapes``, on these alone.
+        columns: what each argument of its forward pass takes, as entries ``NAME=COLUMNS``, where
+            it takes several.
     """
 
     what: str
     fingerprint: str
     name: str
     shapes: tuple[DataShape, ...] = USUAL
+    columns: tuple[str, ...] = ()
+    dataset: Mapping[str, Any] | None = None
 
     def own_parts(self) -> tuple[str, ...]:
         """Return the source that is executed; see :class:`~optlab.tasks.task.Task`."""
@@ -144,8 +150,19 @@ class RegisterTask(Task):
             )
         # Output of the user's file must not mix with ours.
         with contextlib.redirect_stdout(sys.stderr):
-            result = register(source, self.name, self.shapes)
+            result = register(source, self.name, self.shapes, self.columns, self._shape())
         yield Registered(result.registration, result.layout.total, result.shape.inputs)
+
+    def _shape(self) -> DataShape | None:
+        """Return the shape of the data set that is named, if there is one that can be read."""
+        if self.dataset is None:
+            return None
+        try:
+            return registry.build(Dataset, dict(self.dataset)).shape()
+        except InvalidInput:
+            if self.shapes:
+                return None
+            raise
 
 
 @dataclass(frozen=True)

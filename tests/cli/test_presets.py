@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from optlab.catalogue.datasets.markov_text import MarkovText
 from optlab.core import paths
 from optlab.experiment import Experiment, presets
 from optlab.experiment.sections import SECTIONS
@@ -335,6 +336,26 @@ def test_that_rnn_copy_waits_on_a_plateau_before_it_falls() -> None:
 
 
 @pytest.mark.soak
+def test_that_markov_text_falls_to_its_entropy_rate_and_no_further() -> None:
+    run = shown("markov-text")
+    chain = run.experiment.dataset
+    assert isinstance(chain, MarkovText) and chain.entropy_rate() == pytest.approx(1.65, abs=0.005)
+    risk, excess = run.series["risk_loss"], run.series["risk_excess"]
+    assert risk[0] == pytest.approx(3.4, abs=0.05) and excess[0] == pytest.approx(1.7, abs=0.05)
+    # A mean of 5000 losses of standard deviation 1.2 at most.
+    assert abs(risk[-5:].mean() - excess[-5:].mean() - chain.entropy_rate()) < 5 * 1.2 / 25_000**0.5
+    assert 0.0 < excess[-5:].max() < 0.06
+
+
+def test_that_shifted_glyphs_are_learned_by_shared_kernels_and_memorized_without() -> None:
+    run = shown("shifted-glyphs")
+    assert run.series["risk_error"][-1] < 0.2
+    steps = {"budget.steps": 80, "measures.fresh": 0}
+    plain = run_to_its_end(run.experiment.with_values({"model.name": "mlp", **steps}))
+    assert plain.final("train_error") < 0.02
+    assert plain.final("validation_error") > 0.3
+
+
 def test_that_lstm_adding_leaves_the_plateau_of_the_best_constant() -> None:
     result = shown("lstm-adding")
     data = result.experiment.dataset.load()

@@ -10,6 +10,7 @@ from PySide6.QtCore import Qt
 from pytestqt.qtbot import QtBot
 
 import optlab
+from optlab.experiment.series_labels import watched_label
 from optlab.gui.main_window import MainWindow
 from optlab.gui.watched.watched_window import WatchedWindow
 
@@ -38,7 +39,7 @@ def length(window: WatchedWindow, series: str, run: str, column: str = "") -> in
 
 
 def tick(window: WatchedWindow, series: str) -> None:
-    (item,) = window.series_list.findItems(series, Qt.MatchFlag.MatchExactly)
+    (item,) = window.series_list.findItems(watched_label(series), Qt.MatchFlag.MatchExactly)
     item.setCheckState(Qt.CheckState.Checked)
 
 

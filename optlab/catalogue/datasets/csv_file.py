@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from optlab.catalogue.datasets.base import Dataset
-from optlab.core.data import Data, DataShape
+from optlab.core.data import Data, DataShape, InputGroup
 from optlab.core.errors import InvalidInput
 from optlab.core.fields import Texts, choice, names, text
 from optlab.outside.datafiles.csv_table import Table, read_table, reading
@@ -36,7 +36,8 @@ class CSVFile(Dataset):
     """Your own table: one example per row, and columns with roles, one of them the target.
 
     A column is a number unless a role is stated for it: category (one input for each of its words),
-    ordinal, boolean, date, calendar, text, id or ignore. Everything that is computed from the data
+    ordinal, boolean, date, calendar, code (the number of a word, for an embedding in a model of your
+    own with several inputs), text, id or ignore. Everything that is computed from the data
     (means that stand for missing values, the words that get an input, offset and scale) is computed
     from the training rows alone. Inputs of 0 and 1 that stand for words are not standardized.
 
@@ -72,8 +73,8 @@ class CSVFile(Dataset):
         (),
         "Roles",
         help="What columns are for, as NAME=ROLE; a column that is not listed is a number. Roles: "
-        "number, category, ordinal:S<M<L, boolean, date, date:dmy, date:mdy, calendar, text, id, "
-        "ignore.",
+        "number, category, ordinal:S<M<L, boolean, date, date:dmy, date:mdy, calendar, code, text, "
+        "id, ignore.",
     )
     missing: Missing = choice(
         "refuse",
@@ -108,13 +109,7 @@ class CSVFile(Dataset):
     )
 
     def shape(self) -> DataShape:
-        table = self.table()
-        encoding = self._encoding()
-        return DataShape(
-            (len(table.inputs) if encoding is None else len(encoding.names),),
-            len(table.class_names) if table.task == "classes" else 1,
-            table.task,
-        )
+        return _shape_of(self, *self._key()[2:])
 
     def fields_of_values(self) -> tuple[str, ...]:
         # The words that have an input are those of the training rows, which the data seed chooses.
@@ -149,7 +144,7 @@ class CSVFile(Dataset):
 
     def unscaled(self) -> NDArray[np.bool_] | None:
         encoding = self._encoding()
-        return None if encoding is None else encoding.binary
+        return None if encoding is None else encoding.unscaled
 
     def input_names(self) -> Sequence[str]:
         encoding = self._encoding()
@@ -265,3 +260,19 @@ def _make_room(key: _Key) -> None:
 def _encoding_of(dataset: CSVFile, modified: int, size: int) -> InputEncoding:
     """Return the encoding of a file's table by the training rows of a data set."""
     return fitted(dataset.table(), dataset._training(), dataset.missing)
+
+
+@functools.lru_cache(maxsize=2)
+def _shape_of(dataset: CSVFile, modified: int, size: int) -> DataShape:
+    """Return the shape of a file's table, with what each of its columns becomes."""
+    table, encoding = dataset.table(), dataset._encoding()
+    if encoding is None:
+        groups = tuple(InputGroup(column.name, (1,)) for column in table.inputs)
+    else:
+        groups = tuple(
+            InputGroup(column.name, (len(own.names),), own.codes)
+            for column, own in zip(table.inputs, encoding.columns, strict=True)
+            if own.names
+        )
+    outputs = len(table.class_names) if table.task == "classes" else 1
+    return DataShape((sum(group.width for group in groups),), outputs, table.task, groups)

@@ -132,6 +132,11 @@ class MarkovText(Dataset):
             text[:, place + 1] = (drawn >= thresholds[text[:, place]]).sum(axis=1)
         return np.eye(self.characters)[text[:, :-1]], text[:, -1]
 
+    def expected(self, x: NDArray[np.float64]) -> NDArray[np.float64]:
+        last = x[:, -1].argmax(axis=1)
+        probabilities: NDArray[np.float64] = self.transitions()[last]
+        return probabilities
+
     def class_names(self) -> list[str]:
         return ["space" if one == " " else one for one in _CHARACTERS[: self.characters]]
 

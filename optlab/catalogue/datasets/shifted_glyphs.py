@@ -108,8 +108,7 @@ class ShiftedGlyphs(Dataset):
             ]
         )
 
-    def posterior(self, x: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return the probability of each digit ``[n, 10]`` given images ``[n, 28, 28]`` as drawn."""
+    def expected(self, x: NDArray[np.float64]) -> NDArray[np.float64]:
         places = self.placed()
         flat = places.reshape(-1, _SIDE * _SIDE)
         fit = x.reshape(len(x), -1) @ flat.T - 0.5 * (flat**2).sum(axis=1)

@@ -57,3 +57,15 @@ def dropping(share: float, context: ForwardContext) -> Drop | None:
         return values * (kept.to(values) / (1.0 - share))
 
     return drop
+
+
+WRITTEN = '''def dropped(values, share, masks):
+    """Set a random share of the values to zero and scale the others up; without masks, none."""
+    if masks is None:
+        return values
+    kept = torch.rand(values.shape, generator=masks, dtype=torch.float64) >= share
+    return values * (kept.to(values) / (1.0 - share))
+
+
+'''
+"""The source of :func:`dropping` for scripts: ``masks`` is the generator of a pass of a step."""

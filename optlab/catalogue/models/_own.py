@@ -13,19 +13,24 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
+
+import pydantic
 
 from optlab.catalogue.models.base import ForwardContext, Model, Trace
 from optlab.core.data import DataShape
 from optlab.core.errors import InvalidInput, RunFailed, StoreError
-from optlab.core.fields import Sizes, flag, integer, number, sizes, text
+from optlab.core.fields import Sizes, Texts, flag, integer, names, number, sizes, text
 from optlab.core.layout import Layout
 from optlab.core.lazy import torch
-from optlab.outside.own_models import records, sources
+from optlab.outside.own_models import division, records, sources
 from optlab.outside.own_models.calling import Constants, Values, call, over_runs, seeded
+from optlab.outside.own_models.division import Division
 from optlab.outside.own_models.examination import Examined, built, examine
 from optlab.outside.own_models.records import Argument, Registration
 
+INPUTS = "inputs"
+"""The field that says what each argument of the forward pass takes."""
 _KEPT = 32
 """Number of laid-out models to remember, and of modules that a thread keeps ready."""
 
@@ -34,6 +39,8 @@ class OwnModel(Model):
     """Base of all models that wrap a torch module of the user's own."""
 
     registration: ClassVar[Registration]
+
+    _division: Division | None = pydantic.PrivateAttr(default=None)
 
     @classmethod
     def unavailable(cls) -> str:
@@ -49,16 +56,45 @@ class OwnModel(Model):
     def layout(self, shape: DataShape) -> Layout:
         # Loaded each time, since the user may have withdrawn the confirmation.
         cls: Any = sources.load(self.registration)
-        examined = _examined(self, cls, shape)
+        examined = self._examined(shape)
         key = (
-            self,
+            self.for_shape(shape),
             shape.inputs,
             tuple(parameter.shape for parameter in examined.layout.parameters),
         )
         while len(_laid_out) >= _KEPT and key not in _laid_out:
             _laid_out.pop(next(iter(_laid_out)), None)
-        _laid_out[key] = (shape, examined, sources.takes(cls, "inputs"))
+        flat = sources.takes(cls, "inputs") and not self.registration.inputs
+        _laid_out[key] = (shape, examined, flat)
         return examined.layout
+
+    def for_shape(self, shape: DataShape) -> Self:
+        division = self._divided(sources.load(self.registration), shape)
+        if division is None:
+            return self
+        own = self.model_copy()
+        own._division = division
+        return own
+
+    def reads_codes(self) -> bool:
+        return bool(self.registration.inputs)
+
+    def _unread(self) -> Self:
+        """Return the model without what it knows of data."""
+        if self._division is None:
+            return self
+        own = self.model_copy()
+        own._division = None
+        return own
+
+    def _divided(self, cls: type[torch.nn.Module], shape: DataShape) -> Division | None:
+        """Return how inputs are divided among the arguments of the forward pass; None where not."""
+        if not self.registration.inputs:
+            return None
+        said = division.checked(cls, division.said_by(getattr(self, INPUTS)), _description(self))
+        names = division.wanted(cls, _description(self))
+        flat = sources.takes(cls, "inputs")
+        return division.division(names, said, shape, _description(self), flat=flat)
 
     def has_built_start(self) -> bool:
         return True
@@ -90,13 +126,14 @@ class OwnModel(Model):
 
     def _examined(self, shape: DataShape) -> Examined:
         cls: Any = sources.load(self.registration)
-        return _examined(self, cls, shape)
+        return _examined(self._unread(), cls, shape, self._divided(cls, shape))
 
     def _built(self, shape: DataShape, generator: torch.Generator) -> torch.nn.Module:
         """Return a module whose constructor drew from the generator."""
         cls: Any = sources.load(self.registration)
         seed = int(torch.randint(2**31, (1,), generator=generator).item())
-        return built(_constructor(self, cls, shape), _description(self), seed)
+        make = _constructor(self, cls, shape, self._divided(cls, shape))
+        return built(make, _description(self), seed)
 
     def files(self) -> tuple[Path, ...]:
         return sources.files_of(self.registration)
@@ -114,7 +151,7 @@ class OwnModel(Model):
         # Between steps nothing is drawn and nothing changes.
         training = context.training and (context.seeds is not None or not examined.differs)
         module, constants = self._module(shape, x, training, examined)
-        one = _Pass(module, examined, training)
+        one = _Pass(module, examined, training, self._division)
         if flat:
             x = x.flatten(2)
         parameters = [
@@ -159,9 +196,9 @@ class OwnModel(Model):
             while len(kept) >= _KEPT:
                 kept.pop(next(iter(kept)))
             # Constants drawn by the constructor are the same in every module.
-            module = built(
-                _constructor(self, sources.load(self.registration), shape), _description(self), 0
-            )
+            cls = sources.load(self.registration)
+            make = _constructor(self, cls, shape, self._division)
+            module = built(make, _description(self), 0)
             module = module.to(device=x.device, dtype=x.dtype).train(training)
             kept[key] = module, Constants(module, examined.state)
         return kept[key]
@@ -172,17 +209,23 @@ _thread = threading.local()
 
 
 @functools.lru_cache(maxsize=_KEPT)
-def _examined(model: OwnModel, cls: Any, shape: DataShape) -> Examined:
+def _examined(model: OwnModel, cls: Any, shape: DataShape, division: Division | None) -> Examined:
     return examine(
-        _constructor(model, cls, shape), shape, sources.takes(cls, "inputs"), _description(model)
+        _constructor(model, cls, shape, division),
+        shape,
+        sources.takes(cls, "inputs"),
+        _description(model),
+        division,
     )
 
 
 def _constructor(
-    model: OwnModel, cls: type[torch.nn.Module], shape: DataShape
+    model: OwnModel, cls: type[torch.nn.Module], shape: DataShape, division: Division | None
 ) -> Callable[[], torch.nn.Module]:
     values = {field.name: getattr(model, field.name) for field in model.fields()}
-    return functools.partial(cls, **sources.from_data(cls, shape), **values)
+    if model.registration.inputs:
+        del values[INPUTS]  # what the forward pass takes is no argument of the constructor
+    return functools.partial(cls, **sources.from_data(cls, shape, division), **values)
 
 
 def _description(model: OwnModel) -> str:
@@ -194,10 +237,17 @@ class _Pass:
 
     Args:
         module: in the mode of the pass. examined: what is known of it. training: the mode.
+        division: of the inputs among its arguments; None where it takes them as one.
     """
 
-    def __init__(self, module: torch.nn.Module, examined: Examined, training: bool) -> None:
-        self._module = module
+    def __init__(
+        self,
+        module: torch.nn.Module,
+        examined: Examined,
+        training: bool,
+        division: Division | None,
+    ) -> None:
+        self._module, self._division = module, division
         self._names = [parameter.name for parameter in examined.layout.parameters]
         self._state = examined.state
         self._changing = examined.changing if training else ()
@@ -209,8 +259,11 @@ class _Pass:
         """Return outputs ``[R, m, …]``, and the buffers ``[R, …]`` that the pass changes."""
         given = {name: state[name] for name in self._state}
         given |= {name: given[name].clone() for name in self._changing}
-        outputs, after = over_runs(self._module, self._names, self._changing)(parameters, given, x)
+        outputs, after = self._over_runs()(parameters, given, x)
         return outputs, {name: value.detach() for name, value in after.items()}
+
+    def _over_runs(self) -> Callable[..., Any]:
+        return over_runs(self._module, self._names, self._changing, self._division)
 
     def in_turn(
         self,
@@ -230,9 +283,9 @@ class _Pass:
                 given |= {name: given[name].clone() for name in self._changing}
                 if self._draws and seeds is not None:
                     with seeded(seeds[run], x.device):
-                        outputs.append(call(self._module, given, row[0]))
+                        outputs.append(call(self._module, given, row[0], self._division))
                 else:
-                    outputs.append(call(self._module, given, row[0]))
+                    outputs.append(call(self._module, given, row[0], self._division))
                 for name, values in after.items():
                     values.append(given[name].detach())
         joined = outputs[0].unsqueeze(0) if len(outputs) == 1 else torch.stack(outputs)
@@ -335,11 +388,32 @@ def component_class(registration: Registration) -> type[OwnModel]:
     ]
     if fixed:
         paragraphs.append(f"These arguments keep their defaults: {', '.join(fixed)}.")
+    divided: dict[str, Any] = {}
+    if registration.inputs:
+        arguments = ", ".join(registration.inputs)
+        divided[INPUTS] = names(
+            registration.columns,
+            "Inputs",
+            help=f"What each argument of the forward pass ({arguments}) takes, as NAME=COLUMNS: "
+            "names of columns, their numbers from 1, a range such as 2-5, or * for the others. One "
+            "that is not listed takes the column of its name, or what the others leave.",
+        )
+        paragraphs.insert(
+            1,
+            f"Its forward pass takes {arguments}. Columns of the role code are given as whole "
+            "numbers (int64), for an embedding, 0 being what no training row has; all others as "
+            "real numbers, one column of values for each. The constructor may take inputs (numbers "
+            "of values), input_shape and codes (numbers of codes of each column), each a dict by "
+            "these names.",
+        )
     body: dict[str, Any] = {
         "__module__": __name__,
         "__qualname__": f"Own{registration.cls}",
         "__doc__": "\n\n".join(paragraphs),
-        "__annotations__": {a.name: _TYPES[a.kind] for a in usable},
+        "__annotations__": {
+            **dict.fromkeys(divided, Texts),
+            **{a.name: _TYPES[a.kind] for a in usable},
+        },
         "name": f"{records.PREFIX}{registration.name}",
         "label": f"{registration.cls} (own.{registration.name})",
         "group": "Your own",
@@ -351,6 +425,7 @@ def component_class(registration: Registration) -> type[OwnModel]:
         ),
         "source": f"Your own: {registration.origin}, SHA-256 {registration.sha256}.",
         "registration": registration,
+        **divided,
         **{a.name: _declared(a, registration) for a in usable},
     }
     return type(f"Own{registration.cls}", (OwnModel,), body)

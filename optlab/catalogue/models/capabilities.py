@@ -11,6 +11,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Self
 
 from optlab.core.data import DataShape
 from optlab.core.lazy import torch
@@ -101,6 +102,25 @@ class RestrictedInputs:
         A sentence for the user; "" where the model accepts them.
         """
         return ""
+
+
+class DividedInputs:
+    """Inputs of which the model takes apart what the data call by names."""
+
+    def for_shape(self, shape: DataShape) -> Self:
+        """Return the model as it reads data of this shape; only that one can pass forward.
+
+        Args:
+            shape: of the data, with the names of what its inputs consist of.
+
+        Raises:
+            InvalidInput: the data have no such names.
+        """
+        return self
+
+    def reads_codes(self) -> bool:
+        """Return whether inputs may be codes, which name things and measure nothing."""
+        return False
 
 
 class OwnLoss:
@@ -295,6 +315,8 @@ class WrittenModule:
             ``[m, outputs]``. The modules ``torch``, ``nn`` and ``F`` are imported. Where the model
             has auxiliary heads, ``forward`` appends their outputs to its second argument, a list;
             a loss of its own is ``own_loss(x)`` ``[m]``, a surrogate ``surrogate(x, uniforms)``.
+            Where a training pass draws random numbers, they come from the generator in the module's
+            attribute ``masks``, which is None where nothing is drawn.
             In evaluations, a layer that normalizes over the batch uses the moments of the last pass
             in training mode.
         targets: expression of what the outputs are compared with, from a batch ``x``, ``y``.

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from optlab.catalogue.models import _activations
 from optlab.catalogue.models._activations import Activation
-from optlab.catalogue.models._dropout import dropout_field, dropping
+from optlab.catalogue.models._dropout import WRITTEN, dropout_field, dropping
 from optlab.catalogue.models._symmetries import HiddenSpace, of_spaces, rectified
 from optlab.catalogue.models.base import ForwardContext, Model, Tap, affine
 from optlab.catalogue.models.capabilities import RectifiedUnits, Symmetry, WrittenModule
@@ -157,21 +157,25 @@ class CNN(Model):
         pooled = "\n            h = F.avg_pool2d(h, 2, ceil_mode=True)"
         if not all(pools):
             pooled = "\n            if min(h.shape[2:]) > 1:" + pooled.replace("\n", "\n    ")
+        masks = "\n        self.masks = None  # a generator, in the passes of a step"
+        features = "h.flatten(1)"
+        if self.dropout:
+            features = f"dropped({features}, {self.dropout!r}, self.masks)"
         return WrittenModule(
-            f"""class Net(nn.Module):
+            f"""{WRITTEN if self.dropout else ""}class Net(nn.Module):
     def __init__(self):
         super().__init__()
         planes = {sizes}
         self.convolutions = nn.ModuleList(
             nn.Conv2d(m, n, {self.kernel}, padding={self.kernel // 2}) for m, n in zip(planes, planes[1:])
         )
-        self.output = nn.Linear({sizes[-1] * height * width}, {shape.outputs})
+        self.output = nn.Linear({sizes[-1] * height * width}, {shape.outputs}){masks if self.dropout else ""}
 
     def forward(self, x):
         h = {images}
         for convolution in self.convolutions:
             h = {convolved}{pooled}
-        return self.output(h.flatten(1))
+        return self.output({features})
 """
         )
 

@@ -8,7 +8,7 @@ from typing import ClassVar
 from optlab.catalogue.models import _activations, _chain
 from optlab.catalogue.models._activations import Activation
 from optlab.catalogue.models._batch_norm import moments, normalized
-from optlab.catalogue.models._dropout import dropout_field, dropping
+from optlab.catalogue.models._dropout import WRITTEN, dropout_field, dropping
 from optlab.catalogue.models._linearized import LinearizedLayers
 from optlab.catalogue.models._symmetries import HiddenSpace, of_chain, of_spaces, rectified_chain
 from optlab.catalogue.models.base import ForwardContext, Model, affine
@@ -167,7 +167,7 @@ class MLP(Model):
         )
 
     def as_module(self, shape: DataShape) -> WrittenModule:
-        if self._plain():
+        if self._plain() and not self.differs_in_training(shape):
             return WrittenModule(
                 _chain.written([shape.width, *self.hidden, shape.outputs], self.activation)
             )
@@ -353,6 +353,10 @@ def _written(model: MLP, shape: DataShape) -> str:
         model.activation, inner if model.batch_norm else "self.layers[number](h)"
     )
     passed.append(f"    active = {active}")
+    drops = model.differs_in_training(shape)
+    if drops:
+        made.append("self.masks = None  # a generator, in the passes of a step")
+        passed.append(f"    active = dropped(active, {model.dropout!r}, self.masks)")
     passed.append(
         "    h = h + active if active.shape == h.shape else active"
         if model.skip
@@ -363,17 +367,21 @@ def _written(model: MLP, shape: DataShape) -> str:
             f"    if heads is not None and number < {len(model.hidden) - 1}:",
             "        heads.append(self.heads[number](h))",
         ]
-    return (norm if model.normalizes() else "") + "\n".join(
-        [
-            "class Net(nn.Module):",
-            "    def __init__(self):",
-            "        super().__init__()",
-            *(f"        {line}" for line in made),
-            "",
-            f"    def forward(self, x{', heads=None' if heads else ''}):",
-            "        h = x.flatten(1)",
-            *(f"        {line}" for line in passed),
-            "        return self.layers[-1](h)",
-            "",
-        ]
+    return (
+        (norm if model.normalizes() else "")
+        + (WRITTEN if drops else "")
+        + "\n".join(
+            [
+                "class Net(nn.Module):",
+                "    def __init__(self):",
+                "        super().__init__()",
+                *(f"        {line}" for line in made),
+                "",
+                f"    def forward(self, x{', heads=None' if heads else ''}):",
+                "        h = x.flatten(1)",
+                *(f"        {line}" for line in passed),
+                "        return self.layers[-1](h)",
+                "",
+            ]
+        )
     )

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import ClassVar
 
 from optlab.catalogue.models._attention_symmetries import PER_BLOCK, of_transformer
-from optlab.catalogue.models._dropout import dropout_field, dropping
+from optlab.catalogue.models._dropout import WRITTEN, dropout_field, dropping
 from optlab.catalogue.models._sequences import sequence_inputs
 from optlab.catalogue.models.base import ForwardContext, Model, affine
 from optlab.catalogue.models.capabilities import (
@@ -197,8 +197,17 @@ class Transformer(Model):
 
     def as_module(self, shape: DataShape) -> WrittenModule:
         n = self.width
+        masks, made, given = "", "", ""
+        mixing = "self.mixing(mixed.transpose(1, 2).flatten(2))"
+        back = "self.back(torch.relu(self.hidden(self.norm2(h))))"
+        embedded = "self.embedding(x) + self.positions.weight"
+        if self.dropout:
+            masks, given = ", masks", ", self.masks"
+            made = "\n        self.masks = None  # a generator, in the passes of a step"
+            mixing, back = (f"dropped({one}, {self.dropout!r}, masks)" for one in (mixing, back))
+            embedded = f"dropped({embedded}, {self.dropout!r}, self.masks)"
         return WrittenModule(
-            f"""class Block(nn.Module):
+            f"""{WRITTEN if self.dropout else ""}class Block(nn.Module):
     def __init__(self):
         super().__init__()
         self.norm1 = nn.LayerNorm({n})
@@ -208,12 +217,12 @@ class Transformer(Model):
         self.hidden = nn.Linear({n}, {self.hidden})
         self.back = nn.Linear({self.hidden}, {n})
 
-    def forward(self, h):
+    def forward(self, h{masks}):
         projected = self.attention(self.norm1(h)).chunk(3, dim=2)
         q, k, v = (part.unflatten(2, ({self.heads}, -1)).transpose(1, 2) for part in projected)
         mixed = F.scaled_dot_product_attention(q, k, v)
-        h = h + self.mixing(mixed.transpose(1, 2).flatten(2))
-        return h + self.back(torch.relu(self.hidden(self.norm2(h))))
+        h = h + {mixing}
+        return h + {back}
 
 
 class Net(nn.Module):
@@ -223,12 +232,12 @@ class Net(nn.Module):
         self.positions = nn.Embedding({shape.inputs[0]}, {n})
         self.blocks = nn.ModuleList(Block() for _ in range({self.blocks}))
         self.norm = nn.LayerNorm({n})
-        self.output = nn.Linear({n}, {shape.outputs})
+        self.output = nn.Linear({n}, {shape.outputs}){made}
 
     def forward(self, x):
-        h = self.embedding(x) + self.positions.weight
+        h = {embedded}
         for block in self.blocks:
-            h = block(h)
+            h = block(h{given})
         return self.output(self.norm(h).mean(dim=1))
 """
         )

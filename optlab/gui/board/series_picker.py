@@ -16,9 +16,13 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from optlab.experiment.series_labels import series_label
 from optlab.gui.board.recent_values import RecentValues
 from optlab.gui.board.series_plot import SeriesPlot, choices
 from optlab.gui.plain_text import PlainLabel
+
+_NAME = Qt.ItemDataRole.UserRole
+"""Role of the name of a series, whose text is its label."""
 
 
 class SeriesPicker(QFrame):
@@ -57,7 +61,9 @@ class SeriesPicker(QFrame):
         self.list.blockSignals(True)
         self.list.clear()
         for name in [*names, *(name for name in ticked if name not in names)]:
-            item = QListWidgetItem(name)
+            item = QListWidgetItem(series_label(name))
+            item.setData(_NAME, name)
+            item.setToolTip(name)
             item.setFlags(Qt.ItemFlag.ItemIsEnabled | Qt.ItemFlag.ItemIsUserCheckable)
             item.setCheckState(Qt.CheckState.Checked if name in ticked else Qt.CheckState.Unchecked)
             self.list.addItem(item)
@@ -68,7 +74,9 @@ class SeriesPicker(QFrame):
     def names(self) -> list[str]:
         """Return the names that have a tick."""
         items = (self.list.item(row) for row in range(self.list.count()))
-        return [item.text() for item in items if item.checkState() == Qt.CheckState.Checked]
+        return [
+            str(item.data(_NAME)) for item in items if item.checkState() == Qt.CheckState.Checked
+        ]
 
     def show_below(self, button: QWidget) -> None:
         """Open below a button, within its screen."""
@@ -85,7 +93,7 @@ class SeriesPicker(QFrame):
         words = text.casefold().split()
         for row in range(self.list.count()):
             item = self.list.item(row)
-            name = item.text().casefold()
+            name = f"{item.text()} {item.data(_NAME)}".casefold()
             item.setHidden(not all(word in name for word in words))
 
 
@@ -138,7 +146,7 @@ class SeriesTile(QWidget):
     @property
     def title(self) -> str:
         """The heading of its tile: what it draws."""
-        return ", ".join(self.plot.names) or "Series"
+        return ", ".join(map(series_label, self.plot.names)) or "Series"
 
     def pick(self) -> None:
         """Open the list of the series of the run."""

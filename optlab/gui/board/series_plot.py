@@ -9,13 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PySide6.QtWidgets import QWidget
 
+from optlab.experiment.series_labels import BETWEEN, series_label
 from optlab.gui.plots.curve import Floats
 from optlab.gui.plots.run_series_plot import Line, RunSeriesPlot
 from optlab.gui.plots.value_export import StoredReader
 from optlab.training.events import SeriesBlock
-
-_COLUMN = " · "
-"""Between the name of a series and that of one of its columns."""
 
 
 def choices(names: Mapping[str, tuple[str, ...]]) -> list[str]:
@@ -26,7 +24,7 @@ def choices(names: Mapping[str, tuple[str, ...]]) -> list[str]:
     """
     picks: list[str] = []
     for name, columns in sorted(names.items()):
-        picks += [f"{name}{_COLUMN}{column}" for column in columns] or [name]
+        picks += [f"{name}{BETWEEN}{column}" for column in columns] or [name]
     return picks
 
 
@@ -56,10 +54,11 @@ class SeriesPlot(RunSeriesPlot):
         """Draw other series; all samples are removed."""
         unique = dict.fromkeys(names)
         self._lines = tuple(
-            Line(name, name, number, strong=True, sparse=True) for number, name in enumerate(unique)
+            Line(name, series_label(name), number, strong=True, sparse=True)
+            for number, name in enumerate(unique)
         )
         self._received.clear()
-        self.canvas.y_axis.set_label(names[0] if len(unique) == 1 else "")
+        self.canvas.y_axis.set_label(series_label(names[0]) if len(unique) == 1 else "")
         self.empty_text = "Nothing measured of this yet…" if unique else "Pick series…"
         self._rebuild()
 
@@ -105,5 +104,5 @@ class SeriesPlot(RunSeriesPlot):
 
 def _split(name: str) -> tuple[str, str]:
     """Return the series and the column of what was picked; "" for no column."""
-    of, _, column = name.partition(_COLUMN)
+    of, _, column = name.partition(BETWEEN)
     return of, column

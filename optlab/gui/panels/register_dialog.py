@@ -5,6 +5,9 @@ It shows the source, and executes nothing before the user confirms.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from PySide6.QtCore import Signal
 from PySide6.QtGui import QFontDatabase
 from PySide6.QtWidgets import (
@@ -24,7 +27,7 @@ from optlab.gui.bridge import TaskBridge, WorkerPrewarmer
 from optlab.gui.geometry import resize_to_screen
 from optlab.gui.manners import file_dialogs
 from optlab.gui.plain_text import PlainLabel
-from optlab.outside.own_models import records
+from optlab.outside.own_models import division, records
 from optlab.outside.own_models.sources import Source
 from optlab.tasks.own_files import Registered, RegisterTask, SourceTask
 from optlab.tasks.own_optimizer import RegisteredOptimizer, RegisterOptimizerTask
@@ -46,6 +49,7 @@ class RegisterDialog(QDialog):
 
     Args:
         kind: ``"model"`` or ``"optimizer"``.
+        dataset: section of the experiment in the editor; a model is tried on its data, too.
 
     Signals: ``registered(str)``: the name under which it can be selected.
     """
@@ -57,9 +61,10 @@ class RegisterDialog(QDialog):
         prewarmer: WorkerPrewarmer,
         parent: QWidget | None = None,
         kind: str = records.MODEL,
+        dataset: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__(parent)
-        self._kind = kind
+        self._kind, self._dataset = kind, dataset
         self.setWindowTitle(f"Register {_A[kind]} of your own")
         resize_to_screen(self, 820, 680)
         self._source: Source | None = None
@@ -92,12 +97,14 @@ class RegisterDialog(QDialog):
         row = QHBoxLayout()
         row.addWidget(self.path)
         row.addWidget(self.file_button)
-        form = QFormLayout()
-        form.addRow("File", row)
-        form.addRow("Name  own.", self.name)
+        self.form = QFormLayout()
+        self.form.addRow("File", row)
+        self.form.addRow("Name  own.", self.name)
+        self.inputs: dict[str, QLineEdit] = {}
+        """Argument of the forward pass → the line for what it takes, where it takes several."""
         layout = QVBoxLayout(self)
         layout.setContentsMargins(12, 12, 12, 12)
-        layout.addLayout(form)
+        layout.addLayout(self.form)
         layout.addWidget(self.facts)
         layout.addWidget(self.code, 1)
         layout.addWidget(self.warning)
@@ -133,6 +140,7 @@ class RegisterDialog(QDialog):
     def _show_source(self) -> None:
         self._origin = origin = self.path.text().strip()
         self._source = None
+        self._ask_for_inputs({})
         self.code.clear()
         self.facts.setText("")
         self._say("")
@@ -155,7 +163,24 @@ class RegisterDialog(QDialog):
         beside = "".join(f"\nimports {path}" for path in source.files[1:])
         self.facts.setText(f"class {source.cls} in {source.path}\nSHA-256 {source.sha256}{beside}")
         self.name.setText(records.name_of(source.cls))
+        if self._kind == records.MODEL:
+            self._ask_for_inputs(division.asked_by(source.content, source.cls))
         self._check()
+
+    def _ask_for_inputs(self, said: dict[str, str]) -> None:
+        """Show a line for each argument of the forward pass, with the columns that it takes."""
+        for line in self.inputs.values():
+            self.form.removeRow(line)
+        self.inputs = {}
+        for name, columns in said.items():
+            line = QLineEdit(columns)
+            line.setPlaceholderText(
+                f"Columns for {name}: names, numbers or * for the others; empty: the column "
+                f"{name}, or what the others leave"
+            )
+            line.setAccessibleName(f"Columns for {name}")
+            self.inputs[name] = line
+            self.form.addRow(f"Input  {name}", line)
 
     def _name_problem(self) -> str:
         try:
@@ -180,19 +205,22 @@ class RegisterDialog(QDialog):
             self._set_fixed(True)
             self._say(_TRYING[self._kind])
             origin = self._source.origin if self._source.imported else str(self._source.path)
-            register = RegisterTask if self._kind == records.MODEL else RegisterOptimizerTask
-            self.tasks.ask(
-                register(
-                    f"{origin}:{self._source.cls}",
-                    self._source.fingerprint,
-                    self.name.text().strip(),
+            what = f"{origin}:{self._source.cls}"
+            fingerprint, name = self._source.fingerprint, self.name.text().strip()
+            if self._kind == records.MODEL:
+                lines = {argument: line.text().strip() for argument, line in self.inputs.items()}
+                said = {argument: columns for argument, columns in lines.items() if columns}
+                columns = division.entries(said)
+                self.tasks.ask(
+                    RegisterTask(what, fingerprint, name, columns=columns, dataset=self._dataset)
                 )
-            )
+            else:
+                self.tasks.ask(RegisterOptimizerTask(what, fingerprint, name))
             self._enable()
 
     def _set_fixed(self, fixed: bool) -> None:
         """Lock the fields while what they name is being registered."""
-        for widget in (self.path, self.file_button, self.name):
+        for widget in (self.path, self.file_button, self.name, *self.inputs.values()):
             widget.setEnabled(not fixed)
 
     def _answered(self, result: Source | Registered | RegisteredOptimizer) -> None:

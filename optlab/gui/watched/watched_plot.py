@@ -7,6 +7,7 @@ from collections.abc import Iterable
 import numpy as np
 from PySide6.QtWidgets import QWidget
 
+from optlab.experiment.series_labels import watched_label
 from optlab.gui.plots.curve_plot import CurvePlot
 from optlab.outside.foreign_runs.records import ForeignSeries
 
@@ -25,8 +26,8 @@ class WatchedPlot(CurvePlot):
 
     def __init__(self, series: str, parent: QWidget | None = None) -> None:
         logarithmic = any(part in series for part in _LOGARITHMIC)
-        super().__init__(series, log_y=logarithmic, parent=parent)
-        self.setAccessibleName(f"{series} over the steps")
+        super().__init__(watched_label(series), log_y=logarithmic, parent=parent)
+        self.setAccessibleName(f"{watched_label(series)} over the steps")
         self.series_name = series
         self.by_column = False
 

@@ -25,6 +25,7 @@ from PySide6.QtWidgets import (
 )
 
 from optlab.core.printable import printable
+from optlab.experiment.series_labels import watched_label
 from optlab.gui import theme
 from optlab.gui.bridge import TaskBridge, WorkerPrewarmer
 from optlab.gui.geometry import resize_to_screen, scrollable
@@ -261,7 +262,8 @@ class WatchedWindow(QMainWindow):
             self._listed.add(name)
             self.series_list.blockSignals(True)
             item = _item(name, ticked=False)
-            item.setText(printable(name))
+            item.setText(printable(watched_label(name)))
+            item.setToolTip(printable(name))
             self.series_list.addItem(item)
             self.series_list.sortItems()
             self.series_list.blockSignals(False)
@@ -283,7 +285,7 @@ class WatchedWindow(QMainWindow):
             plot.set_colors(theme.current().plots)
             plot.setMinimumHeight(240)
             set_subject(plot, "watched")
-            self.plots[name], self._tiles[name] = plot, Tile(name, plot)
+            self.plots[name], self._tiles[name] = plot, Tile(watched_label(name), plot)
             for run in self.ticked_runs():
                 self._draw(name, run)
             self._arrange()

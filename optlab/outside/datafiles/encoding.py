@@ -35,11 +35,13 @@ class ColumnEncoding(ABC):
 
     Attributes:
         names: of the inputs.
-        binary: whether the inputs are 0 or 1, so that they are not scaled.
+        unscaled: whether each input stands for words, as 0 or 1 or a code, and is not scaled.
+        codes: number of codes that its one input may be; 0 where its inputs are quantities.
     """
 
     names: tuple[str, ...]
-    binary: tuple[bool, ...]
+    unscaled: tuple[bool, ...]
+    codes: int = 0
 
     @abstractmethod
     def write(self, values: NDArray[np.float64], out: NDArray[np.float64]) -> None:
@@ -58,9 +60,9 @@ class Encoding:
         return tuple(name for column in self.columns for name in column.names)
 
     @property
-    def binary(self) -> NDArray[np.bool_]:
-        """Whether each input is 0 or 1, ``[inputs]``."""
-        return np.array([flag for column in self.columns for flag in column.binary], dtype=bool)
+    def unscaled(self) -> NDArray[np.bool_]:
+        """Whether each input stands for words, so that it is not scaled, ``[inputs]``."""
+        return np.array([flag for column in self.columns for flag in column.unscaled], dtype=bool)
 
     def inputs(self, x: NDArray[np.float64], rows: NDArray[np.int64]) -> NDArray[np.float64]:
         """Return the inputs ``[len(rows), inputs]`` of some rows of a table's ``x``."""
@@ -87,6 +89,8 @@ def fitted(table: Table, training: NDArray[np.int64], missing: Missing) -> Encod
         values = table.x[training, number]
         if column.role.name == "category":
             columns.append(_Category.fitted(column, values))
+        elif column.role.name == "code":
+            columns.append(_Code.fitted(column, values))
         elif column.role.name == "text":
             columns.append(_Text.fitted(column, values))
         else:
@@ -115,7 +119,7 @@ class _Number(ColumnEncoding):
         self.fill, self.noted = fill, noted
         own = self.parts(name)
         self.names = (*own, f"{name}={MISSING_NAME}") if noted else own
-        self.binary = (False,) * len(own) + (True,) * noted
+        self.unscaled = (False,) * len(own) + (True,) * noted
 
     def parts(self, name: str) -> tuple[str, ...]:
         """Return the names of the inputs of a value that is there."""
@@ -158,7 +162,7 @@ class _Coded(ColumnEncoding):
     """
 
     def __init__(self, names: Sequence[str], matrix: NDArray[np.bool_]) -> None:
-        self.names, self.binary = tuple(names), (True,) * len(names)
+        self.names, self.unscaled = tuple(names), (True,) * len(names)
         self.matrix = matrix
 
     def write(self, values: NDArray[np.float64], out: NDArray[np.float64]) -> None:
@@ -198,6 +202,33 @@ class _Category(_Coded):
             matrix[-1, len(names)] = True
             names.append(MISSING_NAME)
         return cls([f"{column.name}={name}" for name in names], matrix[:, : len(names)])
+
+
+class _Code(ColumnEncoding):
+    """The number of a word among those of the training rows, from 1; 0 for every other cell.
+
+    Args:
+        numbers: of each distinct cell, ``[cells + 1]``; the last is that of a missing one.
+    """
+
+    def __init__(self, name: str, numbers: NDArray[np.int64]) -> None:
+        self.names, self.unscaled = (name,), (True,)
+        self.numbers = numbers
+        self.codes = int(numbers.max()) + 1
+
+    def write(self, values: NDArray[np.float64], out: NDArray[np.float64]) -> None:
+        missing = len(self.numbers) - 1
+        cells = np.where(np.isnan(values), missing, values).astype(np.int64)
+        out[:, 0] = self.numbers[cells]
+
+    @classmethod
+    def fitted(cls, column: Input, values: NDArray[np.float64]) -> _Code:
+        """Return the encoding by the values ``[n]`` of the training rows."""
+        used = np.flatnonzero(_counts(column, values)).tolist()
+        used.sort(key=lambda cell: class_order(column.cells[cell]))
+        numbers = np.zeros(len(column.cells) + 1, dtype=np.int64)
+        numbers[used] = np.arange(1, len(used) + 1)
+        return cls(column.name, numbers)
 
 
 class _Text(_Coded):

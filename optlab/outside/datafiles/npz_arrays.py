@@ -12,7 +12,7 @@ import math
 import re
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -140,15 +140,7 @@ def read_examples(path: Path, x: str = "", y: str = "", task: Asked = "auto") ->
         names = usual_names(path, tuple(_members(path, archive)), x, y)
         inputs = _array(path, archive, names[0])
         raw = _array(path, archive, names[1])
-    where = f"{path}, array {shown(names[0])}"
-    if inputs.dtype.kind == "U":
-        raise InvalidInput(
-            f"{where} holds words, but inputs are numbers; words are for targets.", "dataset.x"
-        )
-    if inputs.ndim == 0 or inputs.size == 0:
-        raise InvalidInput(
-            f"{where} has the shape {list(inputs.shape)}, so it holds no examples.", "dataset.x"
-        )
+    found_inputs = _inputs(path, names[0], inputs)
     if raw.ndim == 0 or len(raw) != len(inputs):
         rows = len(raw) if raw.ndim else 0
         raise InvalidInput(
@@ -159,12 +151,69 @@ def read_examples(path: Path, x: str = "", y: str = "", task: Asked = "auto") ->
     place = f"{path}, array {shown(names[1])}"
     found = targets(place, finite(place, raw), task)
     return Examples(
-        finite(where, inputs if inputs.ndim > 1 else inputs[:, None]),
+        found_inputs,
         found.y,
         found.class_names,
         found.task,
         names,
     )
+
+
+def read_more_inputs(path: Path, names: Sequence[str], rows: int) -> list[NDArray[Any]]:
+    """Return further arrays of inputs ``[rows, …]`` of a file, each with at least two axes.
+
+    Args:
+        path: of the file. names: of the arrays. rows: number of examples.
+
+    Raises:
+        InvalidInput: an array is missing or unusable, a value is not finite, or it has another
+            length.
+    """
+    found = []
+    with _opened(path) as archive:
+        for name in names:
+            inputs = _inputs(path, name, _array(path, archive, name))
+            if len(inputs) != rows:
+                raise InvalidInput(
+                    f"{path}: array {shown(name)} has {len(inputs):,} rows, but there are "
+                    f"{rows:,} examples; every array of inputs needs a row for each.",
+                    "dataset.x",
+                )
+            found.append(inputs)
+    return found
+
+
+LARGEST_CODE = 2**24
+"""Codes are exact up to here in float32."""
+
+
+def number_of_codes(where: str, values: NDArray[Any]) -> int:
+    """Return the number n of codes where ``values`` ``[rows, …]`` are codes 0, …, n − 1.
+
+    Raises:
+        InvalidInput: a value is no code; the message begins with ``where``.
+    """
+    low, high = float(values.min()), float(values.max())
+    if low < 0.0 or high >= LARGEST_CODE or (values != np.floor(values)).any():
+        raise InvalidInput(
+            f"{where} has values from {low:g} to {high:g}, but codes are whole numbers from 0 to "
+            f"{LARGEST_CODE - 1}; take it out of dataset.codes.",
+            "dataset.codes",
+        )
+    return int(high) + 1
+
+
+def _inputs(path: Path, name: str, inputs: NDArray[Any]) -> NDArray[Any]:
+    where = f"{path}, array {shown(name)}"
+    if inputs.dtype.kind == "U":
+        raise InvalidInput(
+            f"{where} holds words, but inputs are numbers; words are for targets.", "dataset.x"
+        )
+    if inputs.ndim == 0 or inputs.size == 0:
+        raise InvalidInput(
+            f"{where} has the shape {list(inputs.shape)}, so it holds no examples.", "dataset.x"
+        )
+    return finite(where, inputs if inputs.ndim > 1 else inputs[:, None])
 
 
 def usual_names(path: Path, known: tuple[str, ...], x: str, y: str) -> tuple[str, str]:

@@ -12,6 +12,8 @@ ordinal  the place of the word in a stated order: ``size=ordinal:S<M<L``
 boolean  1 for true, yes and on, 0 for false, no and off
 date     days since 1970-01-01; ``date:dmy`` and ``date:mdy`` say which number is the day
 calendar a date, and its place in the year and in the week as points on a circle
+code     the number of the word among those of the training rows, for an embedding in a model of
+         the user's own; 0 for every other word and where there is none
 text     one input of 0 or 1 for each of the most frequent words in its cells
 id       tells the rows apart, and is no input
 ignore   is no input
@@ -31,11 +33,11 @@ from optlab.outside.datafiles.dates import Order, days
 from optlab.outside.datafiles.dialect import Dialect, is_number, with_point
 
 RoleName = Literal[
-    "number", "category", "ordinal", "boolean", "date", "calendar", "text", "id", "ignore"
+    "number", "category", "ordinal", "boolean", "date", "calendar", "code", "text", "id", "ignore"
 ]
 ROLES: tuple[RoleName, ...] = get_args(RoleName)
 NO_INPUTS: frozenset[RoleName] = frozenset({"id", "ignore"})
-CODED: frozenset[RoleName] = frozenset({"category", "text"})
+CODED: frozenset[RoleName] = frozenset({"category", "code", "text"})
 """Roles whose cells are kept as numbers of distinct cells until the training rows are known."""
 
 TRUE = frozenset({"true", "yes", "on", "t", "y", "1"})

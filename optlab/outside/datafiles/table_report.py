@@ -98,9 +98,10 @@ def _column(column: Input, values: NDArray[np.float64], inputs: Sequence[str]) -
 
 def _distribution(column: Input, present: NDArray[np.float64]) -> str:
     role = column.role
-    if role.name in ("category", "ordinal", "boolean"):
+    if role.name in ("category", "code", "ordinal", "boolean"):
         words = {
             "category": column.cells,
+            "code": column.cells,
             "ordinal": role.order,
             "boolean": ("false", "true"),
         }[role.name]

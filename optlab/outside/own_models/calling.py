@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from optlab.core.lazy import torch
+from optlab.outside.own_models.division import Division
 
 Values = dict[str, "torch.Tensor"]
 """Name in the module → value."""
@@ -42,16 +43,27 @@ def seeded(seed: int, device: torch.device) -> Iterator[None]:
                 source.set_state(state)
 
 
-def call(module: torch.nn.Module, given: Values, x: torch.Tensor) -> Any:
+def call(
+    module: torch.nn.Module, given: Values, x: torch.Tensor, division: Division | None = None
+) -> Any:
     """Return what the module gives for ``x`` ``[m, …]`` with these parameters and buffers.
 
     Buffers that the pass changes are changed, or replaced, in ``given``.
+
+    Args:
+        module: to call. given: parameters and buffers. x: inputs. division: how they are divided
+            among the arguments of the forward pass; None where it takes them as one.
     """
-    return torch.func.functional_call(module, given, (x,))
+    if division is None:
+        return torch.func.functional_call(module, given, (x,))
+    return torch.func.functional_call(module, given, (), division.divided(x))
 
 
 def over_runs(
-    module: torch.nn.Module, names: Sequence[str], changing: Sequence[str]
+    module: torch.nn.Module,
+    names: Sequence[str],
+    changing: Sequence[str],
+    division: Division | None = None,
 ) -> Callable[..., Any]:
     """Return a function that passes through the module once for several runs.
 
@@ -61,7 +73,7 @@ def over_runs(
 
     def one(parameters: list[torch.Tensor], state: Values, x: torch.Tensor) -> Any:
         given = dict(zip(names, parameters, strict=True)) | state
-        outputs = call(module, given, x)
+        outputs = call(module, given, x, division)
         return outputs, {name: given[name] for name in changing}
 
     found: Callable[..., Any] = torch.func.vmap(one)

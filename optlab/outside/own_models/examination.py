@@ -7,13 +7,12 @@ than torch, or mixes the examples of an evaluation cannot take part, and the use
 
 from __future__ import annotations
 
-import inspect
 import math
 import random
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -22,6 +21,7 @@ from optlab.core.errors import InvalidInput
 from optlab.core.layout import Layout, Parameter, Role
 from optlab.core.lazy import torch
 from optlab.outside.own_models.calling import call, over_runs
+from optlab.outside.own_models.division import Division, made_up
 from optlab.outside.own_models.sources import USER_ERRORS, explained
 
 _EXAMPLES = 4
@@ -61,12 +61,15 @@ class Examined:
         return self.draws or bool(self.changing)
 
 
-def examine(make: Make, shape: DataShape, flat: bool, what: str) -> Examined:
+def examine(
+    make: Make, shape: DataShape, flat: bool, what: str, division: Division | None = None
+) -> Examined:
     """Try a module.
 
     Args:
         make: builds it. shape: of the data. flat: whether it takes examples as rows of numbers.
-            what: what messages call it.
+            what: what messages call it. division: of the inputs among the arguments of its forward
+            pass; None where it takes them as one.
 
     Raises:
         InvalidInput: it cannot take part in a run; the message says why.
@@ -75,13 +78,14 @@ def examine(make: Make, shape: DataShape, flat: bool, what: str) -> Examined:
         torch.manual_seed(0)
         module = built(make, what, 0).double()
         layout = layout_of(module, shape.outputs, what)
-        _check_inputs(module, what)
-        x = torch.rand(_EXAMPLES, *((shape.width,) if flat else shape.inputs), dtype=torch.float64)
-        tried = _tried(module.train(), x, shape, what)
-        _check_evaluation(module.eval(), x, what)
+        x = made_up(shape, _EXAMPLES)
+        if flat and division is None:
+            x = x.flatten(1)
+        tried = _tried(module.train(), x, shape, what, division)
+        _check_evaluation(module.eval(), x, what, division)
         trained = [value for value in module.parameters() if value.requires_grad]
         try:
-            outputs = module.train()(x.clone())
+            outputs = _asked(module.train(), x.clone(), division)
             gradients = torch.autograd.grad(outputs.sum(), trained, allow_unused=True)
         except RuntimeError as error:
             raise InvalidInput(
@@ -93,7 +97,9 @@ def examine(make: Make, shape: DataShape, flat: bool, what: str) -> Examined:
         scalars = frozenset(name for name, value in module.named_parameters() if value.ndim == 0)
         # Runs whose random numbers are their own pass one after the other.
         batched = not tried.draws and all(
-            _batched(module.train(training), x, (*frozen, *tried.changing), tried.changing)
+            _batched(
+                module.train(training), x, (*frozen, *tried.changing), tried.changing, division
+            )
             for training in (True, False)
         )
         return Examined(layout, scalars, frozen, tried.changing, tried.draws, batched)
@@ -179,33 +185,23 @@ def _parameter(name: str, shape: tuple[int, ...]) -> Parameter:
     return Parameter(name, shape, role, shape[0], shape[0])
 
 
-def _check_inputs(module: torch.nn.Module, what: str) -> None:
-    """Check that the forward pass does with one input, since an example of the data is one tensor."""
-    try:
-        arguments = inspect.signature(module.forward).parameters.values()
-    except (TypeError, ValueError):
-        return  # it cannot be read: the pass itself will tell
-    various = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
-    required = [
-        argument.name
-        for argument in arguments
-        if argument.default is inspect.Parameter.empty and argument.kind not in various
-    ]
-    if len(required) > 1:
-        raise InvalidInput(
-            f"{what}: its forward pass takes {len(required)} inputs ({', '.join(required)}), but an "
-            "example of the data is one tensor; give the others a default, or take them out of the "
-            "first one.",
-            "model.name",
-        )
-
-
 class _Tried(NamedTuple):
     changing: tuple[str, ...]
     draws: bool
 
 
-def _tried(module: torch.nn.Module, x: torch.Tensor, shape: DataShape, what: str) -> _Tried:
+def _asked(module: torch.nn.Module, x: torch.Tensor, division: Division | None) -> Any:
+    """Return what a module gives for examples ``x`` ``[m, …]``."""
+    return module(x) if division is None else module(**division.divided(x))
+
+
+def _tried(
+    module: torch.nn.Module,
+    x: torch.Tensor,
+    shape: DataShape,
+    what: str,
+    division: Division | None,
+) -> _Tried:
     """Return which buffers a training pass changes, and whether it draws random numbers.
 
     Checked: the shape fits, the inputs stay as they are, and a pass repeats itself from torch's seed
@@ -215,15 +211,15 @@ def _tried(module: torch.nn.Module, x: torch.Tensor, shape: DataShape, what: str
     given = x.clone()
     random_state = torch.get_rng_state()
     try:
-        outputs = module(given)
+        outputs = _asked(module, given, division)
         draws = not torch.equal(random_state, torch.get_rng_state())
         after = {name: value.detach().clone() for name, value in _state(module).items()}
         _put_back(module, before)
         torch.set_rng_state(random_state)
-        again = module(x.clone())
+        again = _asked(module, x.clone(), division)
     except USER_ERRORS as error:
         raise InvalidInput(
-            f"{what}: its forward pass failed on examples of shape {list(x.shape[1:])} with "
+            f"{what}: its forward pass failed on examples of {_shapes(x, division)} with "
             f"{explained(error)}.",
             "model.name",
         ) from error
@@ -281,6 +277,17 @@ def _tried(module: torch.nn.Module, x: torch.Tensor, shape: DataShape, what: str
     return _Tried(changing, draws)
 
 
+def _shapes(x: torch.Tensor, division: Division | None) -> str:
+    """Return the shape of an example, or of each of its parts, for a message."""
+    if division is None:
+        return f"shape {list(x.shape[1:])}"
+    parts = division.divided(x).items()
+    return "the shapes " + ", ".join(
+        f"{name} {list(value.shape[1:])}{'' if value.is_floating_point() else ' (codes)'}"
+        for name, value in parts
+    )
+
+
 def _put_back(module: torch.nn.Module, values: Mapping[str, torch.Tensor]) -> None:
     """Give the buffers of a module these values."""
     with torch.no_grad():
@@ -289,15 +296,19 @@ def _put_back(module: torch.nn.Module, values: Mapping[str, torch.Tensor]) -> No
                 buffer.copy_(values[name])
 
 
-def _check_evaluation(module: torch.nn.Module, x: torch.Tensor, what: str) -> None:
+def _check_evaluation(
+    module: torch.nn.Module, x: torch.Tensor, what: str, division: Division | None
+) -> None:
     """Check that an evaluation draws nothing, changes nothing, and takes examples one by one."""
     before = {name: value.detach().clone() for name, value in _state(module).items()}
     random_state = torch.get_rng_state()
     with torch.no_grad():
         try:
             together, alone = (
-                module(x.clone()),
-                torch.cat([module(half.clone()) for half in x.split(_EXAMPLES // 2)]),
+                _asked(module, x.clone(), division),
+                torch.cat(
+                    [_asked(module, half.clone(), division) for half in x.split(_EXAMPLES // 2)]
+                ),
             )
         except USER_ERRORS as error:
             raise InvalidInput(
@@ -329,7 +340,11 @@ def _check_evaluation(module: torch.nn.Module, x: torch.Tensor, what: str) -> No
 
 
 def _batched(
-    module: torch.nn.Module, x: torch.Tensor, state: Sequence[str], changing: Sequence[str]
+    module: torch.nn.Module,
+    x: torch.Tensor,
+    state: Sequence[str],
+    changing: Sequence[str],
+    division: Division | None,
 ) -> bool:
     """Whether vmap over runs works, and gives what one run after the other gives."""
     names = [name for name, value in module.named_parameters() if name not in state]
@@ -345,13 +360,13 @@ def _batched(
         # torch warns where it would run one after the other in secret
         warnings.simplefilter("error")
         try:
-            together, after = over_runs(module, names, changing)(
+            together, after = over_runs(module, names, changing, division)(
                 [torch.stack(pair) for pair in zip(*(row for row, _ in rows), strict=True)],
                 {name: torch.stack([values[name] for _, values in rows]) for name in state},
                 torch.stack([x, x]),
             )
             given = [dict(zip(names, row, strict=True)) | values for row, values in rows]
-            alone = [call(module, one, x) for one in given]
+            alone = [call(module, one, x, division) for one in given]
         except Exception:  # noqa: BLE001 - vmap refuses in many ways, and one run after the other is always there
             return False
     expected = [torch.stack(alone)]

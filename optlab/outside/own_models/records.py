@@ -50,7 +50,9 @@ class Registration:
         sha256: of the source file that was confirmed. arguments: those that become fields. fixed:
             those that stay at their defaults. beside: path and SHA-256 of each file that it imports
             from beside it, see :func:`optlab.outside.own_models.imports.beside`.
-        kind: which of the two. details: what else is known of an optimizer, as TOML.
+        kind: which of the two. details: what else is known of it, as TOML; of a model ``inputs``,
+            the arguments of its forward pass, and ``columns``, what each takes, where there are
+            several.
     """
 
     name: str
@@ -63,6 +65,16 @@ class Registration:
     beside: Mapping[str, str] = field(default_factory=dict, hash=False)
     kind: str = MODEL
     details: Mapping[str, Any] = field(default_factory=dict, hash=False)
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """The arguments of a model's forward pass, where its inputs are divided among them."""
+        return tuple(self.details.get("inputs", ()))
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """What each of them takes, as entries ``NAME=COLUMNS``, unless an experiment says otherwise."""
+        return tuple(self.details.get("columns", ()))
 
 
 def place(kind: str = MODEL) -> Path:
@@ -307,7 +319,7 @@ def _registration(kind: str, table: Any) -> Registration:
     if not isinstance(beside, dict) or not all(isinstance(item, str) for item in beside.values()):
         raise ValueError("one of its values is of the wrong kind")
     details = table.get("details", {})
-    if not isinstance(details, dict):
+    if not isinstance(details, dict) or not (kind != MODEL or _texts_alone(details)):
         raise ValueError("one of its values is of the wrong kind")
     return Registration(
         name,
@@ -321,6 +333,11 @@ def _registration(kind: str, table: Any) -> Registration:
         kind,
         details,
     )
+
+
+def _texts_alone(details: Mapping[str, Any]) -> bool:
+    lists = [details.get(key, []) for key in ("inputs", "columns")]
+    return all(isinstance(own, list) and all(isinstance(t, str) for t in own) for own in lists)
 
 
 def _arguments(tables: Any) -> tuple[Argument, ...]:

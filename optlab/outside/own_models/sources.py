@@ -16,7 +16,7 @@ import importlib.util
 import inspect
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
@@ -29,6 +29,7 @@ from optlab.core.lazy import torch
 from optlab.core.reading import open_regular
 from optlab.outside.own_models import imports, records
 from optlab.outside.own_models.deferral import refuse_here
+from optlab.outside.own_models.division import Division
 from optlab.outside.own_models.imports import LARGEST_SOURCE
 from optlab.outside.own_models.records import Argument, Registration, kind_of
 
@@ -36,6 +37,8 @@ BASES = {records.MODEL: "torch.nn.Module", records.OPTIMIZER: "torch.optim.Optim
 """Kind → the class from which those of it derive."""
 GIVEN = ("inputs", "outputs", "input_shape")
 """Arguments of the constructor that OptLab fills in from the data."""
+GIVEN_BY_NAME = (*GIVEN, "codes")
+"""The same of a module whose inputs are divided among the arguments of its forward pass."""
 
 
 @dataclass(frozen=True)
@@ -228,9 +231,12 @@ def execute(source: Source, kind: str = records.MODEL) -> type[Any]:
 
 
 def arguments(
-    cls: type[torch.nn.Module], where: str
+    cls: type[torch.nn.Module], where: str, given: Sequence[str] = GIVEN
 ) -> tuple[tuple[Argument, ...], tuple[str, ...]]:
     """Return the constructor's arguments that can be fields, and the names of the others.
+
+    Args:
+        cls: the class. where: what messages call it. given: the arguments that the data give.
 
     Raises:
         InvalidInput: an argument has no default and is none of those that the data give.
@@ -239,12 +245,12 @@ def arguments(
     fixed: list[str] = []
     for argument in signature(cls, where):
         kind = kind_of(argument.default)
-        if argument.name in GIVEN:
+        if argument.name in given:
             continue
         if argument.default is inspect.Parameter.empty:
             raise InvalidInput(
                 f"{where}: the argument {shown(argument.name)} of its constructor has no default; "
-                f"give it one (only {', '.join(GIVEN)} come from the data).",
+                f"give it one (only {', '.join(given)} come from the data).",
                 "origin",
             )
         if kind is None:
@@ -285,15 +291,19 @@ def takes(cls: type[torch.nn.Module], argument: str) -> bool:
     return any(found.name == argument for found in signature(cls, cls.__name__))
 
 
-def from_data(cls: type[torch.nn.Module], shape: DataShape) -> dict[str, Any]:
+def from_data(
+    cls: type[torch.nn.Module], shape: DataShape, division: Division | None = None
+) -> dict[str, Any]:
     """Return what the constructor requires of the data.
 
-    ``inputs`` and ``outputs`` are numbers, ``input_shape`` is a tuple.
+    ``inputs`` and ``outputs`` are numbers, ``input_shape`` is a tuple. Where the inputs are divided
+    among the arguments of the forward pass, see :meth:`Division.from_data`.
     """
     given: dict[str, Any] = {
         "inputs": shape.width,
         "outputs": shape.outputs,
         "input_shape": shape.inputs,
+        **({} if division is None else division.from_data()),
     }
     return {name: value for name, value in given.items() if takes(cls, name)}
 

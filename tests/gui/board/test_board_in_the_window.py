@@ -109,16 +109,18 @@ def test_that_any_series_is_picked_from_a_list_that_is_searched(
     button = series.pick_button
     assert series.picker.y() >= button.mapToGlobal(button.rect().topLeft()).y() > 100
     assert [listed.item(row).text() for row in range(listed.count())] == [
-        "activations.dead · layer 1",
-        "activations.dead · layer 2",
-        "batch_loss",
+        "Activations by layer: dead · layer 1",
+        "Activations by layer: dead · layer 2",
+        "Training loss (batch)",
     ]
+    assert listed.item(2).toolTip() == "batch_loss"
     qtbot.keyClicks(series.picker.search, "layer 2")
     assert [listed.item(row).isHidden() for row in range(3)] == [True, False, True]
     listed.item(1).setCheckState(Qt.CheckState.Checked)
     listed.item(2).setCheckState(Qt.CheckState.Checked)
     series.picker.hide()
-    assert tile.title.text() == "activations.dead · layer 2, batch_loss"
+    words = "Activations by layer: dead · layer 2, Training loss (batch)"
+    assert tile.title.text() == words
     # What was measured before it was picked, and what is measured from now on.
     window.plots.add(block(200, 300))
     samples = series.plot.curve("activations.dead · layer 2:0").samples.samples(0, 1e9)

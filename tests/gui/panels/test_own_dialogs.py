@@ -223,6 +223,35 @@ def test_that_a_registered_model_can_be_picked_in_a_window_that_was_open(
     assert form.name() == "own.wide_net" and "width" in form.form.editors
 
 
+def test_that_what_several_inputs_take_is_shown_and_asked(
+    qtbot: QtBot, registering: RegisterDialog, tmp_path: Path
+) -> None:
+    file = tmp_path / "net.py"
+    source = NET.format(trace=str(tmp_path / "trace")).replace("(self, x)", "(self, x, city)")
+    source = source.replace("first(x)", "first(x) + city.sum(-1, keepdim=True)").replace(
+        "inputs, width", "inputs['x'], width"
+    )
+    source = source.replace(
+        "    def __init__", "    inputs = {'city': 'town'}\n\n    def __init__", 1
+    )
+    file.write_text(source, encoding="utf-8")
+    read_source(qtbot, registering, file)
+    lines = registering.inputs
+    assert {name: line.text() for name, line in lines.items()} == {"x": "", "city": "town"}
+    assert "what the others leave" in lines["x"].placeholderText()
+    lines["city"].setText('"place, now", age')
+    with qtbot.waitSignal(registering.registered, timeout=60_000):
+        registering.confirm_button.click()
+    (registration,) = records.read()
+    assert registration.inputs == ("x", "city")
+    assert registration.columns == ('city="place, now", age',)
+    # Another source has other inputs, or none.
+    file.write_text(NET.format(trace="x"), encoding="utf-8")
+    registering._set_fixed(False)
+    read_source(qtbot, registering, file)
+    assert registering.inputs == {}
+
+
 def test_that_the_machine_and_what_went_wrong_can_be_copied_together(
     qtbot: QtBot, prewarmer: WorkerPrewarmer
 ) -> None:

@@ -80,6 +80,34 @@ def cases() -> dict[str, dict[str, Any]]:
             **SEQUENCES,
             "model": {"name": "transformer", "width": 4, "heads": 2, "blocks": 1, "hidden": 5},
         },
+        "dropout": {
+            "model": {"name": "mlp", "hidden": [5, 6], "dropout": 0.4},
+            "loss": {"name": "cross_entropy", "l2": 0.1},
+            "stopping": {"name": "gradient_norm", "bound": 1e-9},
+        },
+        "dropout and more": {
+            "model": {
+                "name": "mlp",
+                "hidden": [5, 5],
+                "dropout": 0.3,
+                "batch_norm": True,
+                "skip": True,
+                "auxiliary": 0.3,
+            },
+            "optimizer": {"name": "nesterov"},
+        },
+        "dropout cnn": {**IMAGES, "model": {"name": "cnn", "channels": [2], "dropout": 0.5}},
+        "dropout transformer": {
+            **SEQUENCES,
+            "model": {
+                "name": "transformer",
+                "width": 4,
+                "heads": 2,
+                "blocks": 2,
+                "hidden": 5,
+                "dropout": 0.2,
+            },
+        },
         "machine": {
             "dataset": {"name": "moons", "size": 60, "unit_range": True},
             "model": {"name": "rbm", "hidden": 3, "k": 2},

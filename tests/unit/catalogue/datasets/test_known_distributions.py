@@ -29,6 +29,7 @@ def test_that_the_text_has_the_transitions_and_the_entropy_rate_that_it_states()
         assert (abs(counts / seen - chain) < 5 * np.sqrt(chain * (1 - chain) / seen) + 1e-3).all()
         np.testing.assert_allclose(counts.sum(axis=1) / len(y), text.equilibrium(), atol=0.005)
     losses = -np.log(chain[shown[:, 2], y])
+    np.testing.assert_array_equal(text.expected(x[:100]), chain[shown[:100, 2]])
     assert losses.mean() == pytest.approx(
         text.entropy_rate(), abs=5 * losses.std() / math.sqrt(2e5)
     )
@@ -56,7 +57,7 @@ def test_that_the_glyphs_are_ten_different_images_inside_the_frame_at_every_plac
 def test_that_the_best_classifier_of_two_glyphs_errs_as_the_normal_distribution_says() -> None:
     glyphs = make("shifted_glyphs", shift=0, noise=4.0)
     x, y = glyphs.draw(np.random.default_rng(1), 40_000)
-    posterior = glyphs.posterior(x)
+    posterior = glyphs.expected(x)
     assert posterior.shape == (40_000, 10)
     np.testing.assert_allclose(posterior.sum(axis=1), 1.0)
     distance = np.linalg.norm(glyphs.placed()[3, 0] - glyphs.placed()[8, 0])
@@ -68,7 +69,7 @@ def test_that_the_best_classifier_of_two_glyphs_errs_as_the_normal_distribution_
 def test_that_the_posterior_of_shifted_glyphs_is_calibrated() -> None:
     glyphs = make("shifted_glyphs", shift=2, noise=2.5)
     x, y = glyphs.draw(np.random.default_rng(2), 6000)
-    posterior = glyphs.posterior(x)
+    posterior = glyphs.expected(x)
     expected = 1.0 - posterior.max(axis=1).mean()
     wrong = (posterior.argmax(axis=1) != y).mean()
     assert 0.02 < wrong < 0.9

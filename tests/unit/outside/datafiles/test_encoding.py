@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from sklearn.impute import SimpleImputer
-from sklearn.preprocessing import OneHotEncoder, StandardScaler
+from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler
 
 from optlab.catalogue.datasets.csv_file import CSVFile
 from optlab.core.data import Data
@@ -221,3 +221,20 @@ def test_that_extra_words_can_mean_missing(tmp_path: Path, write: Callable[..., 
     column = COLUMNS.index("basket") - 1
     for words, count in (((), 0), (("-999",), 9)):
         assert np.isnan(customers(path, missing_words=words).table().x[:, column]).sum() == count
+
+
+def test_that_a_code_is_the_number_of_a_word_among_the_training_rows(tmp_path: Path) -> None:
+    roles = [*(role for role in ROLES if not role.startswith("city=")), "city=code"]
+    dataset = customers(write_customers(tmp_path / "a.csv"), columns=roles)
+    data = dataset.load()
+    training = rows_of(dataset)[0]
+    cells = raw("city").reshape(-1, 1)
+    present = np.array([cell is not None for cell in cells[training, 0]])
+    encoder = OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=-1)
+    encoder.fit(cells[training][present])
+    for part, rows in zip(inputs(dataset, data, "city"), rows_of(dataset), strict=True):
+        words = np.array([[cell or "(none)"] for cell in cells[rows, 0]], object)
+        np.testing.assert_array_equal(part, encoder.transform(words) + 1)
+    (group,) = [one for one in dataset.shape().groups if one.name == "city"]
+    assert (group.shape, group.codes) == ((1,), len(encoder.categories_[0]) + 1)
+    assert dataset.shape().width == sum(one.width for one in dataset.shape().groups)

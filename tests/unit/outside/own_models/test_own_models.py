@@ -664,8 +664,8 @@ UNFIT: dict[str, tuple[str, str]] = {
         "not frozen",
     ),
     "several inputs": (
-        net(LINEAR, "return self.a(x)").replace("forward(self, x)", "forward(self, x, mask, *, y)"),
-        "takes 3 inputs (x, mask, y)",
+        net(LINEAR, "return self.a(x)").replace("forward(self, x)", "forward(self, x, mask, /)"),
+        "'x' of its forward pass can be given by position only",
     ),
     "a lazy layer": (net("self.a = nn.LazyLinear(outputs)", "return self.a(x)"), "lazy"),
     "cut off from its parameters": (net(LINEAR, "return self.a(x).detach()"), "differentiated"),
