@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from optlab.core.lazy import numpy as np
 from optlab.watch.blocks import SeriesPart
+from optlab.watch.raw_reading import statistics_of
 from optlab.watch.rows import Column, Packed
 from optlab.watch.spikes import SpikeInspector
 from optlab.watch.tensors import NamedTensor, ranges
@@ -49,6 +50,7 @@ class Digest:
         self, tensors: Sequence[NamedTensor], hurry: Callable[[], Callable[[], None] | None]
     ) -> None:
         self._names = [tensor.name for tensor in tensors]
+        self._factors = np.array([tensor.factor for tensor in tensors], dtype=np.float64)
         self._sizes = np.array([tensor.parameter.numel() for tensor in tensors], dtype=np.float64)
         self._hurry = hurry
         self._inspector = SpikeInspector(self._names)
@@ -66,11 +68,13 @@ class Digest:
         readings: dict[str, dict[int, _Reading]] = {}
         for part in packed.parts():
             if part.tensors:
-                base, _, suffix = part.name.partition("_by_tensor")
+                suffix = part.name.partition("_by_tensor")[2]
                 numbers = np.concatenate([np.arange(*pair) for pair in part.tensors])
+                factors = self._factors[numbers]
                 for step, row in zip(part.steps.tolist(), part.values, strict=True):
                     reading = readings.setdefault(suffix, {}).setdefault(step, _Reading())
-                    reading.add(base, numbers, row)
+                    for name, values in statistics_of(row, factors).items():
+                        reading.add(name, numbers, values)
                 continue
             stored.append(part)
             events += self._note_numbers(part)

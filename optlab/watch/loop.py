@@ -14,14 +14,17 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from optlab.core.lazy import torch
-from optlab.watch.reading import MISSING, Columns, Reading
+from optlab.watch.raw_reading import MISSING, NAME
+from optlab.watch.reading import Reading
 from optlab.watch.rows import Column, Rows
 from optlab.watch.scaler import calling_scaler, scale_of
 from optlab.watch.schedule import Schedule
-from optlab.watch.tensors import NamedTensor
+from optlab.watch.tensors import NamedTensor, ranges
 
 STEP_SECONDS = 2e-6
 """What the hook of a step costs."""
+HOOK_SECONDS = 1e-6
+"""What the hook of a parameter costs in the backward pass of a step that is read."""
 _INTERVALS = 31
 """Steps whose times tell how long a step takes."""
 
@@ -77,14 +80,15 @@ class OptimizerLoop:
         self._scale = Column(f"amp_scale{suffix}")
         self._rates: list[Any] = []
         self._count = -1
-        self._groups: list[tuple[list[NamedTensor], Columns, torch.Tensor]] = []
+        self._groups: list[_Group] = []
         self._readings: list[Reading] = []
         self._hooks: list[Any] = []
         self._resumed = bool(optimizer is not None and optimizer.state)
         self._armed = False
         self._reading_seconds = 0.0
+        self._arming_seconds = 0.0
         self._flushed = 0
-        self._queued = False
+        self._ready: set[tuple[int, int]] = set()
         distributed = torch.distributed
         self._shared = bool(
             distributed.is_available()
@@ -96,19 +100,21 @@ class OptimizerLoop:
 
     def arm(self) -> None:
         """Prepare the reading of the next step."""
+        began = time.perf_counter()
         self._regroup()
-        self._readings = []
-        for group, (tensors, columns, missing) in enumerate(self._groups):
-            self._readings.append(Reading(tensors, columns, missing))
-            for place, tensor in enumerate(tensors):
+        self._readings, self._ready = [], set()
+        for number, group in enumerate(self._groups):
+            self._readings.append(Reading(group.tensors, group.missing, group.zero))
+            for place, tensor in enumerate(group.tensors):
                 if tensor.parameter.requires_grad and tensor.parameter.is_leaf:
-                    hook = self._gradient_hook(group, place)
+                    hook = self._gradient_hook(number, place)
                     self._hooks.append(tensor.parameter.register_post_accumulate_grad_hook(hook))
         if self._optimizer is not None:
             before = self._guard(lambda *_: self.before_step())
             self._hooks.append(self._optimizer.register_step_pre_hook(before))
         self._armed = True
         self.attend_at = self.step + 1
+        self._arming_seconds = time.perf_counter() - began + HOOK_SECONDS * len(self._hooks)
 
     def disarm(self) -> None:
         """Remove the hooks of the parameters."""
@@ -130,19 +136,7 @@ class OptimizerLoop:
             if self._optimizer is None or id(tensor.parameter) in ids:
                 by_device.setdefault(tensor.parameter.device, []).append(tensor)
         self._groups = [
-            (
-                tensors,
-                Columns(self._suffix, tensors),
-                torch.full(
-                    (),
-                    MISSING,
-                    device=device,
-                    dtype=torch.float64
-                    if tensors[0].parameter.dtype == torch.float64
-                    else torch.float32,
-                ),
-            )
-            for device, tensors in by_device.items()
+            _Group(device, tensors, self._suffix) for device, tensors in by_device.items()
         ]
 
     def _gradient_hook(self, reading: int, tensor: int) -> Callable[[torch.Tensor], None]:
@@ -158,36 +152,41 @@ class OptimizerLoop:
         return hook
 
     def _gradient_ready(self, reading: int, tensor: int) -> None:
+        if not self._armed:
+            return
+        if not self._ready or (reading, tensor) in self._ready:  # the pass before has failed
+            # One call for all of them costs less, and parallel modules have averaged them by then.
+            act = self._guard(self._gradients_ready)
+            at_end_of_backward((lambda: at_end_of_backward(act)) if self._shared else act)
+        self._ready.add((reading, tensor))
+
+    def _gradients_ready(self) -> None:
+        """Note the gradients that a backward pass has left, before anything clips them."""
         began = time.perf_counter()
-        if self._armed and self._shared:
-            if not self._queued:
-                self._queued = True
-                at_end_of_backward(lambda: at_end_of_backward(self._guard(self._gradients_shared)))
-        elif self._armed:
-            named = self._groups[reading][0][tensor]
-            if not is_captured(named.parameter):
-                with torch.no_grad():
-                    self._readings[reading].gradient_ready(named)
+        ready, self._ready = self._ready, set()
+        if self._armed and not self._is_captured():
+            with torch.no_grad():
+                for number, (reading, group) in enumerate(
+                    zip(self._readings, self._groups, strict=True)
+                ):
+                    reading.gradients_ready(
+                        group.tensors
+                        if self._shared
+                        else [group.tensors[place] for of, place in ready if of == number]
+                    )
         self._reading_seconds += time.perf_counter() - began
 
-    def _gradients_shared(self) -> None:
-        """Note all gradients, which by now are averaged over the processes that train the model."""
-        began = time.perf_counter()
-        self._queued = False
-        if self._armed:
-            with torch.no_grad():
-                for reading, (tensors, _, _) in zip(self._readings, self._groups, strict=True):
-                    for tensor in tensors:
-                        reading.gradient_ready(tensor)
-        self._reading_seconds += time.perf_counter() - began
+    def _is_captured(self) -> bool:
+        return any(is_captured(group.missing) for group in self._groups)
 
     # --- the moments of a step --------------------------------------------------------------------
 
     def before_step(self) -> None:
         """Note what the optimizer is given in a step that is read."""
-        if not self._armed or any(is_captured(missing) for _, _, missing in self._groups):
+        if not self._armed or self._is_captured():
             return
         began = time.perf_counter()
+        self._ready = set()
         with torch.no_grad():
             if self._scaler is None:
                 self._scaler = calling_scaler()
@@ -196,28 +195,33 @@ class OptimizerLoop:
                 self._rows.append(self._scale, self.step + 1, scale)
             applied_scale = getattr(self._optimizer, "grad_scale", None)
             state = self._optimizer.state if self._optimizer is not None else {}
-            for reading, (_, _, missing) in zip(self._readings, self._groups, strict=True):
+            for reading, group in zip(self._readings, self._groups, strict=True):
+                device = group.missing.device
                 reading.before_step(
                     state,
                     self._moment_scale(),
-                    None if scale is None else scale.to(missing.device, non_blocking=True),
-                    applied_scale if isinstance(applied_scale, torch.Tensor) else None,
+                    None if scale is None else scale.to(device, non_blocking=True),
+                    applied_scale.to(device, non_blocking=True)
+                    if isinstance(applied_scale, torch.Tensor)
+                    else None,
                 )
         self._reading_seconds += time.perf_counter() - began
 
     def attend(self) -> None:
         """Complete the reading of the step that was just taken, and prepare that of the next."""
-        if any(is_captured(missing) for _, _, missing in self._groups):
+        if self._is_captured():
             return
         began, step = time.perf_counter(), self.step
         read = self._armed
         self.note_rates(always=read)
         if read:
             with torch.no_grad():
-                for reading in self._readings:
-                    reading.after_step(lambda column, value: self._rows.append(column, step, value))
+                for reading, group in zip(self._readings, self._groups, strict=True):
+                    left = reading.after_step()
+                    if left is not None:
+                        self._rows.append(group.column, step, left)
             self.disarm()
-            cost = time.perf_counter() - began + self._reading_seconds
+            cost = time.perf_counter() - began + self._reading_seconds + self._arming_seconds
             self.schedule.read(step, cost, self.each_step)
         if self.schedule.is_due(step + 1):
             self.arm()
@@ -270,6 +274,26 @@ class OptimizerLoop:
         if not isinstance(beta, float) or not 0.0 < beta < 1.0:
             return 1.0
         return float(1.0 / (1.0 - beta**self.step))
+
+
+class _Group:
+    """The tensors of one device that the optimizer steps.
+
+    Attributes:
+        tensors: they.
+        column: the series of their readings.
+        missing, zero: numbers ``[]`` on the device; the first stands for "not known".
+    """
+
+    def __init__(self, device: Any, tensors: list[NamedTensor], suffix: str) -> None:
+        double = tensors[0].parameter.dtype == torch.float64
+        dtype = torch.float64 if double else torch.float32
+        self.tensors = tensors
+        self.column = Column(
+            f"{NAME}_by_tensor{suffix}", ranges(tensor.number for tensor in tensors)
+        )
+        self.missing = torch.full((), MISSING, device=device, dtype=dtype)
+        self.zero = torch.zeros_like(self.missing)
 
 
 def at_end_of_backward(act: Callable[[], None]) -> None:

@@ -3,90 +3,84 @@
 Three moments make one. The end of the backward pass, as far as each parameter is concerned, gives
 the gradient before anything clips it; the moment before the step, what the optimizer is given, the
 weights, and the second moments that it has stored; the moment after the step, what has become of
-the weights. Nothing here waits for a device: every number stays a tensor.
+the weights. Nothing here waits for a device: every number stays a tensor, and what follows from the
+numbers is left to the writer's thread (:mod:`optlab.watch.raw_reading`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from optlab.core.lazy import torch
-from optlab.watch.rows import Column
-from optlab.watch.tensors import NamedTensor, ranges
+from optlab.watch.tensors import MAX_EXACT, NamedTensor
 
 _HALF = ("float16", "bfloat16", "float8_e4m3fn", "float8_e5m2")
 _SECOND_MOMENTS = ("exp_avg_sq", "square_avg")
 """Names under which optimizers store a moving average of squared gradients."""
 
-MISSING = -1.0
-"""Stands for a number that is not known: no statistic is negative."""
-
-Emit = Callable[[Column, Any], None]
+_PACK = 2**20
+"""Elements that are compared in one call, of which the copies have to find room."""
 
 
-def norm(tensor: torch.Tensor) -> torch.Tensor:
-    """Return the Euclidean norm ``[]`` of a tensor of any shape; half precision cannot hold it."""
-    exact = torch.float32 if str(tensor.dtype).partition(".")[2] in _HALF else None
-    found: torch.Tensor = torch.linalg.vector_norm(tensor, dtype=exact)
-    return found
-
-
-def norms(tensors: Sequence[torch.Tensor], order: float = 2) -> list[torch.Tensor]:
-    """Return the norms ``[]`` of tensors of any shape."""
+def norms(tensors: Sequence[torch.Tensor]) -> list[torch.Tensor]:
+    """Return the Euclidean norms ``[]`` of tensors of any shape; half precision cannot hold them."""
     if not tensors:
         return []
-    halves = any(str(tensor.dtype).partition(".")[2] in _HALF for tensor in tensors)
-    found: Any = torch._foreach_norm(list(tensors), order, torch.float32 if halves else None)
+    halves = any(_is_half(tensor) for tensor in tensors)
+    found: Any = torch._foreach_norm(list(tensors), 2, torch.float32 if halves else None)
     return list(found)
 
 
-class Columns:
-    """The series of one optimizer.
+def sums(tensors: Sequence[torch.Tensor]) -> list[torch.Tensor]:
+    """Return the sums ``[]`` of tensors (any shape) without a negative element."""
+    if not tensors:
+        return []
+    if tensors[0].is_cpu:
+        return [t.sum(dtype=torch.float32 if _is_half(t) else None) for t in tensors]
+    # One call for all, which on a CPU is several times as slow as the sums.
+    exact = torch.float32 if any(_is_half(tensor) for tensor in tensors) else None
+    found: Any = torch._foreach_norm(list(tensors), 1, exact)
+    return list(found)
 
-    Args:
-        suffix: what tells its series from those of another optimizer.
-        tensors: that it steps.
-    """
 
-    def __init__(self, suffix: str, tensors: Sequence[NamedTensor]) -> None:
-        numbers = ranges(tensor.number for tensor in tensors)
-        self.gradient = Column(f"gradient_norm_by_tensor{suffix}", numbers)
-        self.applied = Column(f"applied_gradient_norm_by_tensor{suffix}", numbers)
-        self.weight = Column(f"weight_norm_by_tensor{suffix}", numbers)
-        self.update = Column(f"update_norm_by_tensor{suffix}", numbers)
-        self.lost = Column(f"lost_share_by_tensor{suffix}", numbers)
-        self.surprise = Column(f"gradient_surprise_by_tensor{suffix}", numbers)
+def _is_half(tensor: torch.Tensor) -> bool:
+    return str(tensor.dtype).partition(".")[2] in _HALF
 
 
 class Reading:
     """What is known of the step that is being read.
 
+    What has to be compared element by element lies one tensor behind the other, in packs: a call of
+    torch costs as much as some thousand elements.
+
     Args:
         tensors: that the optimizer steps, all of one device.
-        columns: their series.
         missing: a number ``[]`` on that device that stands for "not known".
+        zero: likewise.
     """
 
     def __init__(
-        self, tensors: Sequence[NamedTensor], columns: Columns, missing: torch.Tensor
+        self, tensors: Sequence[NamedTensor], missing: torch.Tensor, zero: torch.Tensor
     ) -> None:
         self._tensors = tensors
-        self._columns = columns
         self._missing = missing
+        self._zero = zero
         self._at_backward: dict[int, torch.Tensor] = {}
-        self._scale: torch.Tensor | None = None
         self._with_gradient: list[NamedTensor] = []
-        self._applied: list[torch.Tensor] = []
-        self._before: list[torch.Tensor] = []
-        self._moments: list[torch.Tensor] = []
-        self._with_moment: list[NamedTensor] = []
+        self._applied: dict[int, torch.Tensor] = {}
+        self._packs: list[_Pack] = []
+        self._moments: dict[int, torch.Tensor] = {}
+        self._scales = [missing, missing, missing]
 
-    def gradient_ready(self, tensor: NamedTensor) -> None:
-        """Note the gradient of a parameter; that of the last backward pass counts."""
-        gradient = tensor.parameter.grad
-        if gradient is not None and is_plain(gradient):
-            self._at_backward[tensor.number] = norm(gradient)
+    def gradients_ready(self, tensors: Sequence[NamedTensor]) -> None:
+        """Note the gradients of parameters; those of the last backward pass count."""
+        found = {
+            tensor.number: gradient
+            for tensor in tensors
+            if (gradient := tensor.parameter.grad) is not None and is_plain(gradient)
+        }
+        self._at_backward.update(zip(found, norms(list(found.values())), strict=True))
 
     def before_step(
         self,
@@ -103,92 +97,128 @@ class Reading:
             scale: ``[]``, by which a gradient scaler has multiplied the loss; None without one.
             applied_scale: ``[]``, by which the gradients are still multiplied; None without one.
         """
-        self._scale = scale
-        self._with_gradient = [
-            tensor
-            for tensor in self._tensors
-            if tensor.parameter.grad is not None
-            and is_plain(tensor.parameter.grad)
-            and is_plain(tensor.parameter)
-        ]
-        gradients = [tensor.parameter.grad for tensor in self._with_gradient]
-        self._applied = norms([gradient for gradient in gradients if gradient is not None])
-        if applied_scale is not None:
-            self._applied = [value / applied_scale for value in self._applied]
-        self._before = [tensor.sample(tensor.parameter).clone() for tensor in self._with_gradient]
-        stored = [(tensor, _second_moment(state, tensor)) for tensor in self._with_gradient]
-        self._with_moment = [tensor for tensor, moment in stored if moment is not None]
-        # Nothing stored is negative, so the sum is the norm of order 1.
-        sums = norms([moment for _, moment in stored if moment is not None], 1)
-        self._moments = [
-            total * (moment_scale / tensor.parameter.numel())
-            for tensor, total in zip(self._with_moment, sums, strict=True)
-        ]
-
-    def after_step(self, emit: Emit) -> None:
-        """Emit the statistics as vectors ``[K]``, a number a tensor."""
-        if not self._with_gradient and self._at_backward:
-            # A closure has computed the gradients in the midst of the step.
-            emit(self._columns.gradient, self._vector(self._unscaled()))
-            return
-        if not self._with_gradient:
-            return
-        after = [tensor.sample(tensor.parameter) for tensor in self._with_gradient]
-        changes = list(torch._foreach_sub(after, self._before))
-        gradient = {**self._numbered(self._with_gradient, self._applied), **self._unscaled()}
-        emit(self._columns.gradient, self._vector(gradient))
-        emit(
-            self._columns.applied,
-            self._vector(self._numbered(self._with_gradient, self._applied)),
-        )
-        for column, values in (
-            (self._columns.weight, norms(after)),
-            (self._columns.update, norms(changes)),
-        ):
-            scaled = [
-                value if tensor.stride == 1 else value * tensor.factor
-                for tensor, value in zip(self._with_gradient, values, strict=True)
-            ]
-            emit(column, self._vector(self._numbered(self._with_gradient, scaled)))
-        emit(self._columns.lost, self._vector(self._lost(changes)))
-        if self._with_moment:
-            applied = self._numbered(self._with_gradient, self._applied)
-            surprises = {
-                tensor.number: applied[tensor.number].square() / (moment * tensor.parameter.numel())
-                for tensor, moment in zip(self._with_moment, self._moments, strict=True)
-            }
-            emit(self._columns.surprise, self._vector(surprises))
-
-    def _lost(self, changes: Sequence[torch.Tensor]) -> dict[int, torch.Tensor]:
-        """Return the share of weights with a gradient that the step has left as they were."""
-        lost = {}
-        for tensor, change in zip(self._with_gradient, changes, strict=True):
+        self._with_gradient = []
+        gradients = {}
+        for tensor in self._tensors:
             gradient = tensor.parameter.grad
-            if gradient is None:  # the optimizer has removed it
-                continue
-            pushed = tensor.sample(gradient) != 0
-            count = torch.count_nonzero(pushed)
-            unmoved = torch.count_nonzero(pushed & (change == 0))
-            lost[tensor.number] = unmoved / count.clamp_min(1)
-        return lost
+            if gradient is not None and is_plain(gradient) and is_plain(tensor.parameter):
+                self._with_gradient.append(tensor)
+                gradients[tensor.number] = gradient
+        self._applied = dict(zip(gradients, norms(list(gradients.values())), strict=True))
+        self._packs = [_Pack(tensors) for tensors in _packed(self._with_gradient)]
+        moments = {
+            tensor.number: moment
+            for tensor in self._with_gradient
+            if (moment := _second_moment(state, tensor)) is not None
+        }
+        self._moments = dict(zip(moments, sums(list(moments.values())), strict=True))
+        self._scales = [
+            self._missing if scale is None else scale.reshape(()),
+            self._missing if applied_scale is None else applied_scale.reshape(()),
+            torch.full_like(self._missing, moment_scale) if moments else self._missing,
+        ]
 
-    def _unscaled(self) -> dict[int, torch.Tensor]:
-        scale = self._scale
-        if scale is None:
-            return self._at_backward
-        return {number: value / scale for number, value in self._at_backward.items()}
-
-    @staticmethod
-    def _numbered(
-        tensors: Sequence[NamedTensor], values: Sequence[torch.Tensor]
-    ) -> dict[int, torch.Tensor]:
-        return {tensor.number: value for tensor, value in zip(tensors, values, strict=True)}
-
-    def _vector(self, values: Mapping[int, torch.Tensor]) -> torch.Tensor:
-        """Return one number for each tensor, ``[K]``."""
+    def after_step(self) -> torch.Tensor | None:
+        """Return a raw reading (:mod:`optlab.watch.raw_reading`); None if nothing is known."""
+        if not self._with_gradient and not self._at_backward:
+            return None
+        compared = _Compared()
+        for pack in self._packs:
+            pack.compare(compared, self._zero)
         missing = self._missing
-        found = [values.get(tensor.number, missing) for tensor in self._tensors]
-        return torch.stack([value.to(missing.dtype) for value in found])
+        found = [
+            numbers.get(tensor.number, missing)
+            for numbers in (
+                self._at_backward,
+                self._applied,
+                compared.weights,
+                compared.updates,
+                compared.pushed,
+                compared.unmoved,
+                self._moments,
+            )
+            for tensor in self._tensors
+        ]
+        found += self._scales
+        if any(value.dtype is not missing.dtype for value in found):
+            found = [value.to(missing.dtype) for value in found]
+        return torch.stack(found)
+
+
+class _Compared:
+    """What packs have found: numbers ``[]`` under the number of each tensor.
+
+    Attributes:
+        weights, updates: norms of what the step has left and of what it has changed.
+        pushed, unmoved: of how many elements the gradient is not zero, and how many of those the
+            step has left as they were.
+    """
+
+    def __init__(self) -> None:
+        self.weights: dict[int, torch.Tensor] = {}
+        self.updates: dict[int, torch.Tensor] = {}
+        self.pushed: dict[int, torch.Tensor] = {}
+        self.unmoved: dict[int, torch.Tensor] = {}
+
+
+class _Pack:
+    """Tensors of one precision as they are before a step, one behind the other."""
+
+    def __init__(self, tensors: Sequence[NamedTensor]) -> None:
+        self._tensors = tensors
+        samples = [tensor.sample(tensor.parameter) for tensor in tensors]
+        self._sizes = [len(sample) for sample in samples]
+        self._before = torch.cat(samples)
+
+    def compare(self, found: _Compared, zero: torch.Tensor) -> None:
+        """Compare the tensors with what they are now; ``zero`` is a number ``[]``."""
+        numbers = [tensor.number for tensor in self._tensors]
+        change = torch.cat([tensor.sample(tensor.parameter) for tensor in self._tensors])
+        found.weights.update(zip(numbers, norms(change.split(self._sizes)), strict=True))
+        change -= self._before
+        found.updates.update(zip(numbers, norms(change.split(self._sizes)), strict=True))
+        # A conversion finds what is not zero several times as fast as a comparison.
+        moved = change.bool()
+        pushes, kept = [], []
+        for place, tensor in enumerate(self._tensors):
+            if tensor.parameter.grad is not None:  # else the optimizer has removed it
+                pushes.append(tensor.sample(tensor.parameter.grad))
+                kept.append(place)
+        if not kept or not change.numel():
+            return
+        if len(kept) < len(numbers):
+            parts = moved.split(self._sizes)
+            moved = torch.cat([parts[place] for place in kept])
+        pushed = torch.cat(pushes).bool()
+        unmoved = moved.logical_not_().logical_and_(pushed)
+        if type(unmoved) is torch.Tensor and unmoved.is_cpu and not unmoved.view(torch.int8).max():
+            # Nothing is lost, and nothing has to be counted.
+            nothing = {numbers[place]: zero for place in kept}
+            found.pushed.update(nothing)
+            found.unmoved.update(nothing)
+            return
+        sizes = [self._sizes[place] for place in kept]
+        for place, of_pushed, of_unmoved in zip(
+            kept, pushed.split(sizes), unmoved.split(sizes), strict=True
+        ):
+            found.pushed[numbers[place]] = of_pushed.sum(dtype=zero.dtype)
+            found.unmoved[numbers[place]] = of_unmoved.sum(dtype=zero.dtype)
+
+
+def _packed(tensors: Sequence[NamedTensor]) -> list[list[NamedTensor]]:
+    """Return tensors in packs: of one precision each, and of a size whose copies are small."""
+    packs: list[list[NamedTensor]] = []
+    open_packs: dict[torch.dtype, tuple[list[NamedTensor], int]] = {}
+    for tensor in tensors:
+        dtype = tensor.parameter.dtype
+        size = min(tensor.parameter.numel(), MAX_EXACT)
+        pack, filled = open_packs.get(dtype, ([], _PACK))
+        if filled + size > _PACK:
+            pack, filled = [], 0
+            packs.append(pack)
+        pack.append(tensor)
+        open_packs[dtype] = pack, filled + size
+    return packs
 
 
 def is_plain(tensor: torch.Tensor) -> bool:

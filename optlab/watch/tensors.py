@@ -40,12 +40,14 @@ class NamedTensor:
 
     def sample(self, tensor: torch.Tensor) -> torch.Tensor:
         """Return the elements ``[m]`` of a tensor (of the parameter's shape) that stand for it."""
-        flat = tensor.detach().reshape(-1)
+        flat = tensor.detach() if tensor.ndim == 1 else tensor.detach().reshape(-1)
         return flat if self.stride == 1 else flat[:: self.stride]
 
     @property
     def factor(self) -> float:
         """What the norm of a sample is multiplied by, to estimate that of the tensor."""
+        if self.stride == 1:
+            return 1.0
         count = self.parameter.numel()
         return math.sqrt(count / max(1, math.ceil(count / self.stride)))
 

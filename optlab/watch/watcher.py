@@ -9,8 +9,10 @@ afterwards. Nothing that goes wrong here reaches the loop, and no number of the 
 from __future__ import annotations
 
 import os
+import statistics
 import time
 import weakref
+from array import array
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -33,6 +35,11 @@ if TYPE_CHECKING:
 
 FLUSH_SECONDS = 0.5
 """Seconds between two writes."""
+_SLOWEST_FLUSH_SECONDS = 1.0
+_FLUSH_SHARE = 0.004
+"""Of the time of the loop's processor that writing may take; else it is done less often, which is so
+where the loop gets little of a busy machine.
+"""
 _LOG_SECONDS = 0.5e-6
 """What calling ``log`` costs beside what it measures itself."""
 
@@ -80,8 +87,10 @@ class Watcher:
         self._writer: Writer | None = None
         self._end: weakref.finalize[..., Any] | None = None
         self._flush_at = 0.0
-        self._log_seconds = 0.0
+        self._flushed_at = 0.0
         self._flushed_steps = 0
+        self._logs = array("d")
+        self._written_seconds = 0.0
 
     # --- setting up -------------------------------------------------------------------------------
 
@@ -226,20 +235,29 @@ class Watcher:
 
     def _flush(self) -> None:
         """Give the writer what is complete; nothing is waited for."""
-        began = time.perf_counter()
-        self._flush_at = began + FLUSH_SECONDS
+        # Seconds of processors: on a busy machine others' time passes, too.
+        began = time.thread_time()
         for loop in self._loops:
             loop.flush()
         self._packed.append(self._rows.pack())
         while self._packed and self._packed[0].ready and self._writer is not None:
             self._writer.give(self._packed.popleft())
+        writing = self._writer.spent if self._writer is not None else self._written_seconds
+        wrote, self._written_seconds = writing - self._written_seconds, writing
+        logs, self._logs = self._logs, array("d")
+        logging = (statistics.median_low(logs) + _LOG_SECONDS) * len(logs) if logs else 0.0
+        ended = time.thread_time()
+        spent, worked = ended - began, ended - self._flushed_at
+        self._flushed_at = ended
         main = self._main
         if main is not None and main.step > self._flushed_steps:
             steps = main.step - self._flushed_steps
-            main.each_step = self._log_seconds / steps + STEP_SECONDS
-            main.spent += self._log_seconds + steps * STEP_SECONDS
-            main.spent += time.perf_counter() - began
-            self._log_seconds, self._flushed_steps = 0.0, main.step
+            main.each_step = (logging + spent + wrote) / steps + STEP_SECONDS
+            main.spent += logging + spent + steps * STEP_SECONDS
+            self._flushed_steps = main.step
+        seconds = FLUSH_SECONDS * (spent + wrote) / (_FLUSH_SHARE * max(worked, 1e-6))
+        seconds = min(max(seconds, FLUSH_SECONDS), _SLOWEST_FLUSH_SECONDS)
+        self._flush_at = time.perf_counter() + seconds
 
     def _state(self) -> dict[str, Any]:
         """Return what the run says about itself; the writer's thread calls it, too."""
@@ -281,11 +299,11 @@ class Watcher:
                 is_tensor = isinstance(batch, torch.Tensor)
                 kept = batch.detach().clone().reshape(-1) if is_tensor else tuple(batch)
                 self._rows.append(BATCH, step, kept)
+            self._logs.append(time.perf_counter() - began)
             if began >= self._flush_at and os.getpid() == self._process:
                 self._flush()
         except Exception as error:  # noqa: BLE001 - the loop must not see it
             self._failures.say("log", "log(…) has not recorded a step", error)
-        self._log_seconds += time.perf_counter() - began + _LOG_SECONDS
 
     def _log(self, name: str, step: int, value: Any) -> None:
         column = self._columns.get(name)

@@ -146,8 +146,9 @@ def test_that_numbers_for_each_tensor_are_thinned_and_totals_are_not(
     monkeypatch.setattr("optlab.watch.digest.ALLOWANCE", 5_000)
     tensors = named_tensors({"": torch.nn.Linear(3, 4)})
     digest = Digest(tensors, lambda: None)
-    column = Column("gradient_norm_by_tensor", ((0, 2),))
-    rows = [(column, step, torch.tensor([3.0, 4.0])) for step in range(1, 1001)]
+    column = Column("reading_by_tensor", ((0, 2),))
+    norms, unknown = torch.tensor([3.0, 4.0]), torch.full((2 * 6 + 3,), -1.0)
+    rows = [(column, step, torch.cat([norms, unknown])) for step in range(1, 1001)]
     stored = {part.name: part for part in digest.add(Packed(rows))[0]}
     assert stored["gradient_norm"].values[:, 0].tolist() == [5.0] * 1000
     assert len(stored["gradient_norm_by_tensor"].steps) == pytest.approx(208, abs=5)
