@@ -38,7 +38,7 @@ _HELP = (
 )
 
 
-def study(
+def study(  # noqa: PLR0913 - each argument is an option of the command
     source: Annotated[
         str,
         typer.Argument(
@@ -80,6 +80,13 @@ def study(
         str,
         typer.Option(metavar="STUDY", help="Go on with a stored study, in place of FILE."),
     ] = "",
+    alone: Annotated[
+        bool,
+        typer.Option(
+            "--alone",
+            help="Train the runs that decide one at a time, and tell their seconds to the target.",
+        ),
+    ] = False,
     json: Annotated[
         bool,
         typer.Option("--json", help="One JSON document on standard output, and nothing else."),
@@ -95,7 +102,7 @@ def study(
     try:
         from optlab.cli.study_conduct import Request, conduct_study
 
-        request = Request(source, seeds, first, runner, cluster, insecure, resume, json)
+        request = Request(source, seeds, first, runner, cluster, insecure, resume, alone, json)
         return conduct_study(request, spawned)
     finally:
         for process in spawned:
