@@ -20,6 +20,8 @@ from scipy import stats
 import optlab
 from optlab.cli.app import main
 from optlab.store import Store
+from optlab.studies.comparison import reading
+from optlab.studies.comparison.found import fingerprint, found_document, table
 
 RATES = """
 question = "Does a larger rate lead to a lower loss?"
@@ -190,11 +192,11 @@ question = "Does Newton's method need fewer gradients than descent?"
 base = "iris-softmax"
 [arms.descent]
 optimizer.name = "sgd"
-tune."optimizer.lr" = [0.01, 0.2]
+tune."optimizer.lr" = [0.1, 0.2]
 [arms.newton]
 optimizer.name = "newton"
 optimizer.solver = "products"
-tune."optimizer.damping" = [1e-3, 1e-2]
+tune."optimizer.damping" = [1e-4, 1e-2]
 [set]
 stopping = { name = "evaluations", gradients = 60 }
 measures.evaluate_every = 1
@@ -210,6 +212,9 @@ target = 0.5
 statement = "newton < descent"
 effect = "ratio"
 """
+
+WRITTEN = {"descent": {"optimizer.lr": 0.1}, "newton": {"optimizer.damping": 1e-4}}
+"""The values that the arms have without tuning."""
 
 
 def test_that_methods_are_compared_by_gradients_and_told_in_steps_and_seconds(
@@ -238,6 +243,19 @@ def test_that_methods_are_compared_by_gradients_and_told_in_steps_and_seconds(
         found["arms"]["newton"]["counted"]["evaluations_to"]["mean"]
         > (found["arms"]["newton"]["counted"]["steps_to"]["mean"])
     )
+    with Store.open_readonly() as store:
+        asked = reading.from_toml(METHODS)
+        kept = found_document("methods", asked, store.study(found["study"]))
+    assert kept["protocol"] == fingerprint(asked) == fingerprint(asked.with_seeds(alone=True))
+    assert kept["protocol"] != fingerprint(asked.with_seeds(3))
+    for name, arm in kept["arms"].items():
+        (own,) = (one for one in found["arms"][name]["tried"] if one["setting"] == WRITTEN[name])
+        assert arm["untuned"] == {"value": own["value"], "diverged": False}
+        assert arm["seeds"] == 2
+    headings, rows = table(kept)
+    assert headings[1:5] == ("Steps", "Gradient evaluations", "Seconds", "Reached")
+    means = [kept["arms"][row[0]]["mean"] for row in rows]
+    assert means == sorted(means) and {row[4] for row in rows} == {"2 of 2"}
     # The same with the labels swapped decides the opposite.
     verdicts = {found["comparisons"][0]["effect"] < 1.0}
     swapped = METHODS.replace("newton <", "x <").replace("< descent", "< newton")

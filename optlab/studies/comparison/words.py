@@ -66,28 +66,22 @@ def counted_table(
     """Return headings and rows of what the target took in each unit; no rows where nothing says it.
 
     Args:
-        arms: name → arm, as ``study --json`` has it.
+        arms: name → arm, as ``study --json`` has it, or with the number of ``seeds``.
     """
     units = list(dict.fromkeys(unit for arm in arms.values() for unit in arm.get("counted", {})))
-    headings = [Unit[unit].capitalize() for unit in units]
-    rows = [
-        (name, *(_counted(arm["counted"].get(unit)) for unit in units))
-        for name, arm in arms.items()
-        if arm.get("counted")
-    ]
-    return ("Arm", *headings, "Reached"), [
-        (
-            *row,
-            f"{len(arms[row[0]]['low']) - arms[row[0]]['censored']} of {len(arms[row[0]]['low'])}",
-        )
-        for row in rows
-    ]
+    rows = []
+    for name, arm in arms.items():
+        seeds = int(arm["seeds"]) if "seeds" in arm else len(arm["low"])
+        if arm.get("counted"):
+            taken = [_counted(arm["counted"].get(unit), seeds) for unit in units]
+            rows.append((name, *taken, f"{seeds - arm['censored']} of {seeds}"))
+    return ("Arm", *(Unit[unit].capitalize() for unit in units), "Reached"), rows
 
 
-def _counted(one: Mapping[str, Any] | None) -> str:
+def _counted(one: Mapping[str, Any] | None, seeds: int) -> str:
     if one is None or one["mean"] is None:
         return "–"
-    if one["censored"] == len(one["low"]):
+    if one["censored"] == seeds:
         return f"more than {number(one['mean'])}"
     return f"{number(one['mean'])} {interval(one['interval'])}"
 

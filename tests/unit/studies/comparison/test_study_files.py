@@ -12,6 +12,7 @@ from optlab.core import registry
 from optlab.core.errors import InvalidInput
 from optlab.studies.comparison import reading, shipped
 from optlab.studies.comparison.claim import PairClaim, TrendClaim, parse
+from optlab.studies.comparison.found import fingerprint, found, table
 from optlab.studies.comparison.grid import Axis, combinations
 from optlab.studies.comparison.plan import deciding_trials, populations, rounds, tuning_trials
 
@@ -224,6 +225,16 @@ def test_that_the_studies_of_methods_have_every_optimizer_around_its_default(pat
         default = getattr(possible[name](), field)
         assert default in axis.values and axis.values[0] < default < axis.values[-1]
         assert arm.experiment.optimizer == possible[name](), "nothing else is chosen by hand"
+
+
+def test_that_what_was_found_is_of_the_studies_as_they_stand() -> None:
+    for name, document in found().items():
+        study = reading.named(name)
+        assert document["protocol"] == fingerprint(study), f"conduct {name} again"
+        assert set(document["arms"]) == set(study.names)
+        assert document["seeds"] == study.seeds.count
+        headings, rows = table(document)
+        assert len(rows) == len(study.names) and all(len(row) == len(headings) for row in rows)
 
 
 # --- refusals -------------------------------------------------------------------------------------
