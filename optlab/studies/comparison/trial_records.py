@@ -202,7 +202,8 @@ def _bounded(arms: Mapping[str, Sequence[Outcome]], level: float) -> dict[str, C
 
 def counted_beside(study: Study) -> tuple[What, ...]:
     """Return the other units in which a study can tell what its target took."""
-    if any(study.measured_of(arm.name).what not in TO_TARGET for arm in study.arms):
+    measures = {study.measured_of(arm.name).what for arm in study.arms}
+    if not measures or not measures <= set(TO_TARGET):
         return ()
     units: tuple[What, ...] = ("steps_to", "evaluations_to")
     return (*units, "seconds_to") if study.is_timed else units
