@@ -6,7 +6,10 @@ fail. A change that no test notices is listed as a survivor: either a test is mi
 means nothing (it says which line, so that a person can tell). Works on a copy; this tree is left
 alone.
 
-    python tools/mutate_rules.py [RULE]... [--json FILE]
+    python tools/mutate_rules.py [RULE]... [--json FILE] [--own]
+
+With ``--own`` only the tests in the rule's own file have to notice, ``test_RULE.py``, which takes a
+fraction of the time.
 """
 
 from __future__ import annotations
@@ -111,13 +114,12 @@ def mutants(source: str) -> Iterator[tuple[int, str, str]]:
         if isinstance(node, ast.FunctionDef) and node.name != "refusal"
         for part in ast.walk(node)
     }
-    # The bounds of a form's slider are no part of a rule.
+    # The declaration of a field, with its default and the bounds of its slider, is no part of a rule.
     fields = (
         node
         for node in ast.walk(tree)
         if isinstance(node, ast.Call)
-        and isinstance(node.func, ast.Name)
-        and node.func.id in ("number", "integer")
+        and any(keyword.arg in ("help", "slider", "why") for keyword in node.keywords)
     )
     inside -= {id(part) for call in fields for part in ast.walk(call)}
 
@@ -155,7 +157,7 @@ def tests_of(rule: str, tests: Path) -> list[str]:
     return [str(path) for path in found]
 
 
-def noticed(place: Path, rule: str) -> bool:
+def noticed(place: Path, rule: str, *, own_only: bool = False) -> bool:
     """Whether the tests of a rule fail in the copy.
 
     A child is forked from here, where the slow libraries are imported already, so that it starts at
@@ -166,7 +168,10 @@ def noticed(place: Path, rule: str) -> bool:
         str(folder / name)
         for name in ("test_optimizer_contracts.py", "test_objective_rule_contracts.py")
     ]
-    runs = [own] if (own := tests_of(rule, place / "tests")) else []
+    own = tests_of(rule, place / "tests")
+    if own_only:
+        return _fails(place, [path for path in own if Path(path).stem == f"test_{rule}"])
+    runs = [own] if own else []
     runs.append([*contracts, "-k", rule])
     return any(_fails(place, arguments) for arguments in runs)
 
@@ -200,6 +205,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("rules", nargs="*")
     parser.add_argument("--json", type=Path)
+    parser.add_argument("--own", action="store_true")
     asked = parser.parse_args()
     torch.set_num_threads(1)
     os.environ["QT_QPA_PLATFORM"] = "offscreen"
@@ -221,7 +227,7 @@ def main() -> int:
             target = place / path.relative_to(ROOT)
             source = target.read_text(encoding="utf-8")
             names = SHARED.get(path.stem, (path.stem,))
-            if any(noticed(place, name) for name in names):
+            if any(noticed(place, name, own_only=asked.own) for name in names):
                 print(
                     f"{path.stem}: its tests fail as it is, so they cannot tell; mend them first",
                     flush=True,
@@ -230,7 +236,7 @@ def main() -> int:
             for line, words, changed in mutants(source):
                 count += 1
                 target.write_text(changed, encoding="utf-8")
-                if not any(noticed(place, name) for name in names):
+                if not any(noticed(place, name, own_only=asked.own) for name in names):
                     text = source.splitlines()[line - 1].strip()
                     survivors.append(
                         {"rule": path.stem, "line": line, "change": words, "text": text}

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from optlab.cli.options import json_option
-from optlab.cli.output import field_document, say, say_json, terminal_width
+from optlab.cli.output import field_document, say, say_json, say_table, terminal_width
 from optlab.core import registry
 from optlab.core.errors import InvalidInput
 from optlab.core.fields import Field
@@ -22,6 +22,7 @@ from optlab.studies.claims import shipped as shipped_claims
 from optlab.studies.claims.claim import Claim
 from optlab.studies.claims.found import found as found_claims
 from optlab.studies.claims.words import page_lines
+from optlab.studies.comparison import found as found_studies
 from optlab.studies.comparison import shipped
 from optlab.tasks.scenes import shipped as shipped_scenes
 
@@ -78,7 +79,7 @@ def show(
     if preset is not None:
         _say([_preset_document(preset)], json)
     elif study is not None:
-        _say([_study_document(shipped.read(study))], json)
+        _show_study(shipped.read(study), json)
     elif name in shipped_scenes.files():
         _say([_scene_document(shipped_scenes.read(shipped_scenes.files()[name]))], json)
     elif name.strip().upper() in shipped_claims.files():
@@ -158,7 +159,22 @@ def _study_document(study: shipped.ShippedStudy) -> dict[str, Any]:
         "label": study.question,
         "sentence": study.sentence,
         "example": study.path.read_text(encoding="utf-8").rstrip("\n"),
+        "found": found_studies.found().get(study.name),
     }
+
+
+def _show_study(study: shipped.ShippedStudy, json: bool) -> None:
+    document = _study_document(study)
+    _say([document], json)
+    if json or document["found"] is None:
+        return
+    for line in found_studies.lines(document["found"]):
+        say()
+        say(line)
+    headings, rows = found_studies.table(document["found"])
+    if rows:
+        say()
+        say_table(headings, rows, headed=True)
 
 
 def _scene_document(scene: shipped_scenes.ListedScene) -> dict[str, Any]:

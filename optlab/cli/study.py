@@ -39,7 +39,7 @@ _HELP = (
 )
 
 
-def study(
+def study(  # noqa: PLR0913 - each argument is an option of the command
     source: Annotated[
         str,
         typer.Argument(
@@ -81,6 +81,13 @@ def study(
         str,
         typer.Option(metavar="STUDY", help="Go on with a stored study, in place of FILE."),
     ] = "",
+    alone: Annotated[
+        bool,
+        typer.Option(
+            "--alone",
+            help="Train the runs that decide one at a time, and tell their seconds to the target.",
+        ),
+    ] = False,
     json: Json = False,
 ) -> int:
     """Run the command.
@@ -93,7 +100,7 @@ def study(
     try:
         from optlab.cli.study_conduct import Request, conduct_study
 
-        request = Request(source, seeds, first, runner, cluster, insecure, resume, json)
+        request = Request(source, seeds, first, runner, cluster, insecure, resume, alone, json)
         return conduct_study(request, spawned)
     finally:
         for process in spawned:

@@ -37,6 +37,7 @@ class Request:
     cluster: str
     insecure: bool
     resume: str
+    alone: bool
     json: bool
 
 
@@ -89,10 +90,10 @@ def _stored(request: Request) -> StudyRecord | None:
     if not request.resume:
         return None
     other = request.source or request.seeds or request.first
-    if other:
+    if other or request.alone:
         raise InvalidInput(
             "--resume goes on with a stored study as it was begun, so "
-            f"'{other}' cannot be given with it."
+            f"'{other or '--alone'}' cannot be given with it."
         )
     with Store.open_readonly() as store:
         record = store.study(request.resume)
@@ -104,16 +105,18 @@ def _stored(request: Request) -> StudyRecord | None:
 
 
 def _asked(request: Request) -> Study:
-    seeds, first = request.seeds, request.first
+    seeds, first, alone = request.seeds, request.first, request.alone
     if not request.source:
         raise InvalidInput(
             "What is to be studied is missing; give a study file or a shipped study (optlab list "
             "studies), or --resume with a stored one."
         )
     asked = checked(request.source, lambda text: print(text, end="", file=sys.stderr))
-    if seeds or first:
+    if seeds or first or alone:
         asked = asked.with_seeds(
-            _whole(seeds, "--seeds") if seeds else None, _whole(first, "--first") if first else None
+            _whole(seeds, "--seeds") if seeds else None,
+            _whole(first, "--first") if first else None,
+            alone=alone or None,
         )
         check(asked)
     return asked

@@ -8,6 +8,7 @@ from typing import Any
 from optlab.cli.output import say, say_table
 from optlab.studies.comparison.words import (
     comparison_sentence,
+    counted_table,
     interval,
     number,
     remarks,
@@ -37,6 +38,10 @@ def say_comparison(document: Mapping[str, Any]) -> None:
     say()
     say_table(("Arm", "Mean", "Interval", "Runs", ""), arm_rows(document["arms"]), headed=True)
     say()
+    headings, rows = counted_table(document["arms"])
+    if rows:
+        say_table(headings, rows, headed=True)
+        say()
     for comparison in document["comparisons"]:
         say(comparison_sentence(comparison))
 

@@ -38,6 +38,8 @@ class Parameter:
         output: whether the tensor feeds the model's output directly.
         stacked: number of matrices of equal shape that lie above each other in the tensor, as the
             gates of a recurrent cell do; an initializer treats each of them as a matrix.
+        along: of a weight that acts at every step of a sequence, what it multiplies: the input
+            ``x[t]`` of an example, or the state before, traced as ``state.0``, ``state.1``, ….
     """
 
     name: str
@@ -47,6 +49,7 @@ class Parameter:
     fan_out: int
     output: bool = False
     stacked: int = 1
+    along: Literal["", "inputs", "states"] = ""
 
     @property
     def size(self) -> int:

@@ -66,6 +66,7 @@ def page(record: StudyRecord, study: Study, series: Curves) -> str:
             ("Arm", "Mean", "Interval", "Median", "Runs", "Diverged", "Censored", *tuned),
             [_arm_row(name, arm)[: 7 + len(tuned)] for name, arm in result["arms"].items()],
         ),
+        *_counted_section(result),
         *_curves_section(study, series),
         *_tuning_section(study, result),
         "<h2>Protocol</h2>",
@@ -232,6 +233,13 @@ def _comparison_row(one: Mapping[str, Any]) -> tuple[str, ...]:
         f"{one['verdict']}{more}",
         str(one["method"]),
     )
+
+
+def _counted_section(result: Mapping[str, Any]) -> Iterable[str]:
+    headings, rows = words.counted_table(result["arms"])
+    if rows:
+        yield "<h2>What the target took</h2>"
+        yield table(headings, rows)
 
 
 def _arm_row(name: str, arm: Mapping[str, Any]) -> tuple[str, ...]:

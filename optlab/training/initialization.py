@@ -95,6 +95,7 @@ def initialization_context(objective: Objective, training: Part) -> Initializati
         return objective.model.built_start(objective.shape, source)
 
     return InitializationContext(
+        x,
         targets,
         objective.shape.outputs,
         losses,

@@ -49,6 +49,7 @@ from optlab.training.events import (
     StateTakenOver,
 )
 from optlab.training.final_results import final_results
+from optlab.training.known_figures import known_figures
 from optlab.training.notes import Notes
 from optlab.training.observing.path import PathRecorder
 from optlab.training.pace import Pace
@@ -371,9 +372,7 @@ class _Session:
 
         for run in trainer.alive:
             its_values = {name: column[run] for name, column in values.items()}
-            start = trainer.norms_at_start[run]
-            if start is not None:
-                its_values["gradient_norm_at_start"] = start
+            its_values |= known_figures(trainer, run)
             rule = trainer.requested[run].stopping
             memory, reason = rule.verdict(
                 trainer.memories[run], trainer.step, its_values, functools.partial(norm_of, run)

@@ -13,12 +13,15 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from scipy import stats
 
 import optlab
 from optlab.cli.app import main
 from optlab.store import Store
+from optlab.studies.comparison import reading
+from optlab.studies.comparison.found import fingerprint, found_document, table
 
 RATES = """
 question = "Does a larger rate lead to a lower loss?"
@@ -211,6 +214,88 @@ def test_that_runs_that_miss_the_target_are_censored_and_not_dropped(
     assert slow["censored"] == 8 and slow["high"] == [None] * 8 and slow["low"] == [30.0] * 8
     assert found["arms"]["fast"]["censored"] == 0
     assert found["verdict"] == "supported"
+
+
+METHODS = """
+question = "Does Newton's method need fewer gradients than descent?"
+base = "iris-softmax"
+[arms.descent]
+optimizer.name = "sgd"
+tune."optimizer.lr" = [0.1, 0.2]
+[arms.newton]
+optimizer.name = "newton"
+optimizer.solver = "products"
+tune."optimizer.damping" = [1e-4, 1e-2]
+[set]
+stopping = { name = "evaluations", gradients = 60 }
+measures.evaluate_every = 1
+[seeds]
+count = 2
+[tune]
+by = "batch_loss"
+[measure]
+what = "evaluations_to"
+of = "train_loss"
+target = 0.5
+[decide]
+statement = "newton < descent"
+effect = "ratio"
+"""
+
+WRITTEN = {"descent": {"optimizer.lr": 0.1}, "newton": {"optimizer.damping": 1e-4}}
+"""The values that the arms have without tuning."""
+
+
+def test_that_methods_are_compared_by_gradients_and_told_in_steps_and_seconds(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = document(["study", written(tmp_path, METHODS), "--alone"], capsys)
+    with Store.open_readonly() as store:
+        for arm in found["arms"].values():
+            assert arm["censored"] == 0 and not arm["diverged"]
+            for seed, run in enumerate(arm["runs"]):
+                loss = store.series(run, ["train_loss"])["train_loss"]
+                step = int(loss.steps[np.flatnonzero(loss.values <= 0.5)[0]])
+                expected = {"steps_to": step, "evaluations_to": step}
+                for unit, series in (
+                    ("evaluations_to", "gradient_evaluations"),
+                    ("seconds_to", "seconds"),
+                ):
+                    kept = store.series(run, [series]).get(series)
+                    if kept is not None:
+                        expected[unit] = kept.values[list(kept.steps).index(step)]
+                assert set(expected) == {"steps_to", "evaluations_to", "seconds_to"}
+                assert {unit: one["low"][seed] for unit, one in arm["counted"].items()} == expected
+            own = arm["counted"]["evaluations_to"]
+            assert (own["mean"], own["low"], own["high"]) == (arm["mean"], arm["low"], arm["high"])
+    assert (
+        found["arms"]["newton"]["counted"]["evaluations_to"]["mean"]
+        > (found["arms"]["newton"]["counted"]["steps_to"]["mean"])
+    )
+    with Store.open_readonly() as store:
+        asked = reading.from_toml(METHODS)
+        kept = found_document("methods", asked, store.study(found["study"]))
+    assert kept["protocol"] == fingerprint(asked) == fingerprint(asked.with_seeds(alone=True))
+    assert kept["protocol"] != fingerprint(asked.with_seeds(3))
+    for name, arm in kept["arms"].items():
+        (own,) = (one for one in found["arms"][name]["tried"] if one["setting"] == WRITTEN[name])
+        assert arm["untuned"] == {"value": own["value"], "diverged": False}
+        assert arm["seeds"] == 2
+    headings, rows = table(kept)
+    assert headings[1:5] == ("Steps", "Gradient evaluations", "Seconds", "Reached")
+    means = [kept["arms"][row[0]]["mean"] for row in rows]
+    assert means == sorted(means) and {row[4] for row in rows} == {"2 of 2"}
+    # The same with the labels swapped decides the opposite.
+    verdicts = {found["comparisons"][0]["effect"] < 1.0}
+    swapped = METHODS.replace("newton <", "x <").replace("< descent", "< newton")
+    swapped = swapped.replace("x <", "descent <")
+    other = document(["study", written(tmp_path, swapped)], capsys)
+    verdicts.add(other["comparisons"][0]["effect"] < 1.0)
+    assert verdicts == {True, False}
+    assert other["comparisons"][0]["effect"] == pytest.approx(
+        1.0 / found["comparisons"][0]["effect"], rel=1e-9
+    )
+    assert set(other["arms"]["newton"]["counted"]) == {"steps_to", "evaluations_to"}, "not timed"
 
 
 def test_that_a_run_that_diverges_counts_as_no_better_than_the_worst(

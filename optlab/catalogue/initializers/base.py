@@ -27,6 +27,7 @@ class InitializationContext:
     """Data that an initializer may use besides the layout; all on the CPU and in float64.
 
     Attributes:
+        x: training inputs ``[n, …]``.
         y: training targets: class numbers ``[n]`` or values ``[n, outputs]``.
         outputs: number of outputs of the model.
         losses: parameters ``[P]`` → the objective on the whole training set, weight decay included.
@@ -36,6 +37,7 @@ class InitializationContext:
             start of their own.
     """
 
+    x: torch.Tensor
     y: torch.Tensor
     outputs: int
     losses: Callable[[torch.Tensor], float]

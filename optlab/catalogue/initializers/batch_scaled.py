@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import ClassVar, Literal
 
-from optlab.catalogue.initializers import _drawn
+from optlab.catalogue.initializers import _drawn, _recurrent
 from optlab.catalogue.initializers.base import InitializationContext, Initializer
 from optlab.core.fields import choice, integer, number
 from optlab.core.layout import Layout, Parameter
@@ -18,7 +18,9 @@ class BatchScaled(Initializer):
     Variances are measured instead of derived: a minibatch is passed through the network, and from
     the input up, the weights of each layer are divided by the standard deviation of its
     pre-activations. This works for any activation and any architecture whose layers expose their
-    pre-activations; recurrent weights, which act on more than one layer, are not rescaled.
+    pre-activations. In a recurrent layer the term of the inputs and that of the state before are
+    rescaled apart, gate by gate, as recurrent batch normalization does: each has half the variance,
+    over all steps of the sequences, because the same weights act at all of them.
     """
 
     name: ClassVar[str] = "batch_scaled"
@@ -26,14 +28,18 @@ class BatchScaled(Initializer):
     sort_order: ClassVar[int] = 15
     rule: ClassVar[tuple[str, ...]] = (
         r"W_l \leftarrow \frac{\sigma}{s_l}\, W_l,\quad s_l = \text{std}\left(W_l h_{l-1}\right)",
+        r"\text{std}\left(W x_t\right) = \text{std}\left(U h_{t-1}\right)"
+        r" = \frac{\sigma}{\sqrt{2}} \quad\text{in a recurrent layer}",
     )
     symbols: ClassVar[dict[str, str]] = {
         "h_{l-1}": "activations of the layer below, already rescaled",
         "s_l": "standard deviation over the units of layer l and the minibatch",
+        "W x_t, U h_{t-1}": "terms of a gate, over its units, the minibatch and the steps",
     }
     source: ClassVar[str] = (
         "Notes, parameter initialization: scales from one minibatch; D. Mishkin, J. Matas (2016),"
-        " LSUV: with an orthogonal first draw."
+        " LSUV: with an orthogonal first draw; T. Cooijmans et al. (2017), Recurrent Batch"
+        " Normalization: the terms apart."
     )
 
     spread: float = number(
@@ -85,6 +91,7 @@ class BatchScaled(Initializer):
             for parameter in layout.parameters
             if parameter.role == "weight"
         }
+        _recurrent.rescale(theta, layout, rows, context, self.spread)
         for layer in context.traced(theta, rows):
             if f"{layer}.weight" in weights:
                 spread = float(context.traced(theta, rows)[layer].std(correction=0))

@@ -60,8 +60,12 @@ class LSTM(Model):
         n = self.units
         return layout(
             [
-                Parameter("input.weight", (4 * n, inputs), "weight", inputs, n, stacked=4),
-                Parameter("recurrent.weight", (4 * n, n), "weight", n, n, stacked=4),
+                Parameter(
+                    "input.weight", (4 * n, inputs), "weight", inputs, n, stacked=4, along="inputs"
+                ),
+                Parameter(
+                    "recurrent.weight", (4 * n, n), "weight", n, n, stacked=4, along="states"
+                ),
                 Parameter("input_gate.bias", (n,), "bias", n, n),
                 Parameter("forget_gate.bias", (n,), "gate", n, n),
                 Parameter("cell.bias", (n,), "bias", n, n),

@@ -61,9 +61,21 @@ class RNN(Model):
         inputs = sequence_inputs(shape, self.name)
         return layout(
             [
-                Parameter("input.weight", (self.units, inputs), "weight", inputs, self.units),
                 Parameter(
-                    "recurrent.weight", (self.units, self.units), "weight", self.units, self.units
+                    "input.weight",
+                    (self.units, inputs),
+                    "weight",
+                    inputs,
+                    self.units,
+                    along="inputs",
+                ),
+                Parameter(
+                    "recurrent.weight",
+                    (self.units, self.units),
+                    "weight",
+                    self.units,
+                    self.units,
+                    along="states",
                 ),
                 Parameter("recurrent.bias", (self.units,), "bias", self.units, self.units),
                 *linear("output", self.units, shape.outputs, output=True),

@@ -12,6 +12,9 @@ from optlab.core.data import LearningTask
 Memory = dict[str, float]
 """State of a rule for one run between evaluations."""
 
+EVALUATIONS = "gradient_evaluations"
+"""Entry of the values of an evaluation: the gradients on a batch that the run has evaluated."""
+
 FullGradientNorm = Callable[[], float]
 """Returns the norm of the gradient on the whole training set; computed on each call."""
 
@@ -56,7 +59,7 @@ class Stopping(Component):
             step: number of steps so far.
             values: series → value at this evaluation (``validation_error``, …), and
                 ``gradient_norm_at_start``, the norm of the full gradient before the first step,
-                where it is known.
+                and :data:`EVALUATIONS`, where they are known.
             gradient_norm: see :data:`FullGradientNorm`.
 
         Returns:

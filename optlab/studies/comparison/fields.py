@@ -51,6 +51,12 @@ class Seeds(FieldSet):
         "Data vary, too",
         help="Whether the split of the data, and the draw of generated data, vary with the seed.",
     )
+    alone: bool = flag(
+        False,
+        "One at a time",
+        help="Whether each run that decides has the machine for itself, so that its seconds to the "
+        "target say something of its arm.",
+    )
 
 
 class Measured(FieldSet):

@@ -105,7 +105,8 @@ def populations(
     by_kind: dict[object, list[tuple[Trial, Experiment]]] = {}
     for trial in trials:
         experiment = trial.experiment(study)
-        kind = (trial.arm, trial.seed) if study.is_timed else population_key(experiment)
+        timed = study.is_timed and trial.role == "decides"
+        kind = (trial.arm, trial.seed) if timed else population_key(experiment)
         by_kind.setdefault(kind, []).append((trial, experiment))
     share = -(-len(trials) // max(1, slots))
     parameters = {kind: _parameters(study, *members[0]) for kind, members in by_kind.items()}

@@ -11,14 +11,17 @@ from typing import Any
 
 from optlab.core import registry, toml
 
+_LATER = {"seeds": {"alone": False}}
+"""Fields that sections of studies have got since the first documents, with their default values."""
+
 
 def settled(table: Mapping[str, Any], kind: str = "") -> dict[str, Any]:
-    """Return a table of a study without the fields of components that have their default value.
+    """Return a table of a study without the later fields that have their default value.
 
     Args:
-        kind: of the component that the table describes, if it is one.
+        kind: name of the section or kind of the component that the table describes, "" for a study.
     """
-    defaults = {}
+    defaults: dict[str, Any] = dict(_LATER.get(kind, {}))
     if kind in registry.kinds() and table.get("name") in registry.names(kind):
         component = registry.get(kind, table["name"])
         defaults = {field.name: field.default for field in component.fields()}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from optlab.studies.comparison.choosing import TriedSetting
@@ -12,6 +12,26 @@ from optlab.studies.comparison.grid import Value
 from optlab.studies.comparison.outcomes import Outcome
 from optlab.studies.comparison.rule import Verdict
 from optlab.studies.comparison.statistics import ArmSummary, Comparison
+
+
+@dataclass(frozen=True)
+class Counted:
+    """Something else that an arm took to its target.
+
+    Attributes:
+        outcomes: one a run. summary: of the outcomes.
+    """
+
+    outcomes: tuple[Outcome, ...]
+    summary: ArmSummary
+
+    def document(self) -> dict[str, Any]:
+        """Return it in JSON's own types; numbers that are not finite become None."""
+        return {
+            "low": [finite(outcome.low) for outcome in self.outcomes],
+            "high": [finite(outcome.high) for outcome in self.outcomes],
+            **_summary_document(self.summary),
+        }
 
 
 @dataclass(frozen=True)
@@ -23,6 +43,7 @@ class ArmResult:
         summary: of the outcomes. diverged: how many runs diverged.
         setting: path → value of the tuned fields; that of most seeds, where each has its own. tried: all settings, where there was tuning.
         tuning_runs: ids of the runs that tuned.
+        counted: of what is measured until a target, its other units (``steps_to``, …).
     """
 
     runs: tuple[str, ...]
@@ -32,18 +53,15 @@ class ArmResult:
     setting: Mapping[str, Value] | None = None
     tried: tuple[TriedSetting, ...] = ()
     tuning_runs: tuple[str, ...] = ()
+    counted: Mapping[str, Counted] = field(default_factory=dict)
 
     def document(self) -> dict[str, Any]:
         """Return the arm in JSON's own types; numbers that are not finite become None."""
-        summary = self.summary
         return {
             "runs": list(self.runs),
             "low": [finite(outcome.low) for outcome in self.outcomes],
             "high": [finite(outcome.high) for outcome in self.outcomes],
-            "mean": finite(summary.mean),
-            "interval": None if summary.interval is None else list(map(finite, summary.interval)),
-            "median": finite(summary.median),
-            "censored": summary.censored,
+            **_summary_document(self.summary),
             "diverged": self.diverged,
             "setting": dict(self.setting or {}),
             "tried": [
@@ -56,6 +74,7 @@ class ArmResult:
                 for one in self.tried
             ],
             "tuning_runs": list(self.tuning_runs),
+            "counted": {what: one.document() for what, one in self.counted.items()},
         }
 
 
@@ -92,6 +111,15 @@ class StudyResult:
             "comparisons": [comparison_document(one) for one in self.comparisons],
             "seconds": self.seconds,
         }
+
+
+def _summary_document(summary: ArmSummary) -> dict[str, Any]:
+    return {
+        "mean": finite(summary.mean),
+        "interval": None if summary.interval is None else list(map(finite, summary.interval)),
+        "median": finite(summary.median),
+        "censored": summary.censored,
+    }
 
 
 def comparison_document(comparison: Comparison) -> dict[str, Any]:

@@ -137,8 +137,10 @@ class Study:
         """Return the text of a file, from which an equal study is read."""
         return tomli_w.dumps(self.to_dict())
 
-    def with_seeds(self, count: int | None = None, first: int | None = None) -> Study:
-        """Return a copy with another number of seeds, or another master seed.
+    def with_seeds(
+        self, count: int | None = None, first: int | None = None, *, alone: bool | None = None
+    ) -> Study:
+        """Return a copy with other seeds: their number, the master seed, or runs one at a time.
 
         Looks beyond the number of seeds are left out, and the last one is at all of them.
 
@@ -148,6 +150,7 @@ class Study:
         values = self.seeds.values()
         values |= {} if count is None else {"count": count}
         values |= {} if first is None else {"first": first}
+        values |= {} if alone is None else {"alone": alone}
         seeds = Seeds.build(values, "seeds")
         looks = self.decision.looks
         if looks:
@@ -174,8 +177,10 @@ class Study:
 
     @property
     def is_timed(self) -> bool:
-        """Whether seconds are compared, so that every run needs the machine for itself."""
-        return any(self.measured_of(arm.name).what == "seconds_to" for arm in self.arms)
+        """Whether seconds are compared or shown, so that runs need the machine for themselves."""
+        return self.seeds.alone or any(
+            self.measured_of(arm.name).what == "seconds_to" for arm in self.arms
+        )
 
     def measured_of(self, name: str) -> Measured:
         """Return what is measured of an arm that is trained."""

@@ -14,12 +14,12 @@ from optlab.store.records import RunRecord
 from optlab.store.store import Store
 from optlab.studies.comparison import outcomes
 from optlab.studies.comparison.choosing import TriedSetting
-from optlab.studies.comparison.fields import Measured
+from optlab.studies.comparison.fields import TO_TARGET, Measured, What
 from optlab.studies.comparison.grid import Value
 from optlab.studies.comparison.outcomes import Outcome
 from optlab.studies.comparison.plan import Trial
 from optlab.studies.comparison.readings import Values
-from optlab.studies.comparison.results import ArmResult
+from optlab.studies.comparison.results import ArmResult, Counted
 from optlab.studies.comparison.samples import Sample
 from optlab.studies.comparison.statistics import ArmSummary, summary
 from optlab.studies.comparison.study import Study
@@ -83,7 +83,7 @@ class TrialRecords:
         assert self._study.tuning is not None
         measured = Measured(what="final", of=self._study.tuning.by)
         values: dict[tuple[str, tuple[tuple[str, Value], ...]], list[float]] = {}
-        for trial, outcome in zip(trials, self._outcomes(trials, measured), strict=True):
+        for trial, outcome in zip(trials, self._outcomes(trials, lambda _: measured), strict=True):
             key = (trial.arm, tuple(sorted(trial.setting.items())))
             values.setdefault(key, []).append(outcome.low if outcome.known else math.nan)
         return values
@@ -96,6 +96,10 @@ class TrialRecords:
         The outcomes of runs that diverged are not bounded yet, see :func:`bounded_arms`.
         """
         found = self._outcomes(trials)
+        counted = {
+            what: self._outcomes(trials, partial(self._counting, what))
+            for what in counted_beside(self._study)
+        }
         ids = self._ids()
         tuning: dict[str, list[str]] = {arm.name: [] for arm in self._study.arms}
         for run in self._store.study_runs(self._id):
@@ -116,15 +120,29 @@ class TrialRecords:
                 next((one.setting for one in settings if one.chosen), None),
                 settings,
                 tuple(tuning[arm.name]),
+                {
+                    what: Counted(tuple(values[row] for row in rows), UNDECIDED)
+                    for what, values in counted.items()
+                },
             )
         return results
 
-    def _outcomes(self, trials: Sequence[Trial], measured: Measured | None = None) -> list[Outcome]:
-        """Return what trials came to, by a measure or by that of their arm."""
+    def _counting(self, what: What, arm: str) -> Measured:
+        return Measured.build({**self._study.measured_of(arm).values(), "what": what}, "measure")
+
+    def _outcomes(
+        self, trials: Sequence[Trial], measured: Callable[[str], Measured] | None = None
+    ) -> list[Outcome]:
+        """Return what trials came to.
+
+        Args:
+            measured: arm → what is measured of it; by default as the study says.
+        """
+        measured = measured or self._study.measured_of
         ids = self._ids()
         runs = [ids[trial.key] for trial in trials]
         records = self._records(runs)
-        measures = [measured or self._study.measured_of(trial.arm) for trial in trials]
+        measures = [measured(trial.arm) for trial in trials]
         names = {name for one in measures for name in outcomes.series_of(one)}
         series = self._store.series_of(runs, names)
         return [
@@ -155,12 +173,40 @@ def bounded_arms(arms: Mapping[str, ArmResult], level: float) -> dict[str, ArmRe
     Args:
         level: of the intervals of the summaries.
     """
-    bounds = iter(outcomes.bounded([one for arm in arms.values() for one in arm.outcomes]))
-    found = {}
-    for name, arm in arms.items():
-        its = tuple(next(bounds) for _ in arm.outcomes)
-        found[name] = dataclasses.replace(arm, outcomes=its, summary=summary(sample_of(its), level))
-    return found
+    found = _bounded({name: arm.outcomes for name, arm in arms.items()}, level)
+    units = dict.fromkeys(what for arm in arms.values() for what in arm.counted)
+    counted = {
+        what: _bounded(
+            {name: arm.counted[what].outcomes for name, arm in arms.items() if what in arm.counted},
+            level,
+        )
+        for what in units
+    }
+    return {
+        name: dataclasses.replace(
+            arm,
+            outcomes=found[name].outcomes,
+            summary=found[name].summary,
+            counted={what: counted[what][name] for what in arm.counted},
+        )
+        for name, arm in arms.items()
+    }
+
+
+def _bounded(arms: Mapping[str, Sequence[Outcome]], level: float) -> dict[str, Counted]:
+    """Return the bounded outcomes of arms, with their summaries."""
+    bounds = iter(outcomes.bounded([one for its in arms.values() for one in its]))
+    found = {name: tuple(next(bounds) for _ in its) for name, its in arms.items()}
+    return {name: Counted(its, summary(sample_of(its), level)) for name, its in found.items()}
+
+
+def counted_beside(study: Study) -> tuple[What, ...]:
+    """Return the other units in which a study can tell what its target took."""
+    measures = {study.measured_of(arm.name).what for arm in study.arms}
+    if not measures or not measures <= set(TO_TARGET):
+        return ()
+    units: tuple[What, ...] = ("steps_to", "evaluations_to")
+    return (*units, "seconds_to") if study.is_timed else units
 
 
 def computed_arm(values: Sequence[float]) -> ArmResult:

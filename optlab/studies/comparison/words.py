@@ -8,6 +8,8 @@ from typing import Any
 
 from optlab.studies.comparison.claim import TrendClaim
 from optlab.studies.comparison.deciding import described, unit_words
+from optlab.studies.comparison.grid import Axis
+from optlab.studies.comparison.outcomes import Unit
 from optlab.studies.comparison.study import Study
 
 _RELATIONS = {
@@ -80,6 +82,32 @@ def remarks(arm: Mapping[str, Any], share: str = "") -> list[str]:
     if arm["censored"] - arm["diverged"] > 0:
         found.append(f"{arm['censored'] - arm['diverged']} did not reach the target")
     return found
+
+
+def counted_table(
+    arms: Mapping[str, Mapping[str, Any]],
+) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+    """Return headings and rows of what the target took in each unit; no rows where nothing says it.
+
+    Args:
+        arms: name → arm, as ``study --json`` has it, or with the number of ``seeds``.
+    """
+    units = list(dict.fromkeys(unit for arm in arms.values() for unit in arm.get("counted", {})))
+    rows = []
+    for name, arm in arms.items():
+        seeds = int(arm["seeds"]) if "seeds" in arm else len(arm["low"])
+        if arm.get("counted"):
+            taken = [_counted(arm["counted"].get(unit), seeds) for unit in units]
+            rows.append((name, *taken, f"{seeds - arm['censored']} of {seeds}"))
+    return ("Arm", *(Unit[unit].capitalize() for unit in units), "Reached"), rows
+
+
+def _counted(one: Mapping[str, Any] | None, seeds: int) -> str:
+    if one is None or one["mean"] is None:
+        return "–"
+    if one["censored"] == seeds:
+        return f"more than {number(one['mean'])}"
+    return f"{number(one['mean'])} {interval(one['interval'])}"
 
 
 def comparison_subject(comparison: Mapping[str, Any]) -> str:
@@ -171,17 +199,21 @@ def tuning_words(study: Study) -> str:
     tuning = study.tuning
     if tuning is None:
         return ""
-    axes = next(arm.axes for arm in study.arms if arm.axes)
-    fields = ", ".join(
-        f"{axis.path} from {_value(axis.values[0])} to {_value(axis.values[-1])}"
-        if len(axis.values) > 1
-        else axis.path
-        for axis in axes
-    )
+    own = list(dict.fromkeys(arm.axes for arm in study.arms if arm.axes))
+    fields = _axes_words(own[0]) if len(own) == 1 else "fields or ranges of its own for each arm"
     return (
         f"{fields}: {study.effort} settings an arm, the one with the {tuning.goal} final "
         f"{tuning.by} on {tuning.seeds} seed{'s' if tuning.seeds > 1 else ''} of its own"
         f"{', anew for each seed that decides' if tuning.each else ''}"
+    )
+
+
+def _axes_words(axes: Sequence[Axis]) -> str:
+    return ", ".join(
+        f"{axis.path} from {_value(axis.values[0])} to {_value(axis.values[-1])}"
+        if len(axis.values) > 1
+        else axis.path
+        for axis in axes
     )
 
 

@@ -185,3 +185,80 @@ def test_that_runs_of_a_population_start_as_alone_in_any_precision(
         assert torch.equal(together[run], started(member)[0])
         single = advanced(member.with_value("precision", "float32"), 0).theta[0]
         assert torch.equal(single, together[run].float())
+
+
+RECURRENT = [
+    {"name": "lstm", "units": 24},
+    {"name": "rnn", "units": 24, "activation": "tanh"},
+    {"name": "rnn", "units": 24, "activation": "relu"},
+    {"name": "rnn", "units": 24, "activation": "identity"},
+]
+
+
+@pytest.mark.parametrize("first", ["normal", "orthogonal"])
+@pytest.mark.parametrize(
+    "model", RECURRENT, ids=lambda model: f"{model['name']}-{model.get('activation', '')}"
+)
+def test_that_both_terms_of_every_gate_have_half_the_variance_along_sequences(
+    build: Build, model: dict[str, Any], first: str
+) -> None:
+    spread, units = 1.5, 24
+    experiment = build(
+        dataset={"name": "copy_task", "delay": 12},
+        model=model,
+        initializer={
+            "name": "batch_scaled",
+            "spread": spread,
+            "first": first,
+            "examples": 10_000,
+            "gate_bias": 0.5,
+        },
+    )
+    theta, objective = started(experiment)
+    parts = named(theta, objective)
+    x = torch.from_numpy(experiment.dataset.load().training.x)
+    states = _states_of_torch(model, parts, x)
+    gates = parts["recurrent.weight"].shape[0] // units
+    entering = (x @ parts["input.weight"].T).unflatten(2, (gates, units))
+    returning = (states[:, :-1] @ parts["recurrent.weight"].T).unflatten(2, (gates, units))
+    half = torch.full((gates,), spread / 2**0.5, dtype=torch.float64)
+    for term in (entering, returning):
+        torch.testing.assert_close(term.std((0, 1, 3), correction=0), half, rtol=1e-6, atol=0.0)
+    both = (entering[:, 1:] + returning).std((0, 1, 3), correction=0)
+    assert all(0.6 * spread < value < 1.5 * spread for value in both.tolist())
+    outputs = states[:, -1] @ parts["output.weight"].T
+    assert outputs.std(correction=0).item() == pytest.approx(spread, rel=1e-6)
+    plain: Any = experiment.initializer
+    source = generator(experiment.general.seed, "start")
+    drawn = named(plain.start(objective.layout, source), objective)
+    for name in ("input.weight", "recurrent.weight"):
+        for scaled, draw in zip(parts[name].chunk(gates), drawn[name].chunk(gates), strict=True):
+            ratio = scaled / draw
+            torch.testing.assert_close(ratio, ratio[0, 0].expand_as(ratio), rtol=1e-9, atol=0.0)
+
+
+def _states_of_torch(
+    model: dict[str, Any], parts: dict[str, torch.Tensor], x: torch.Tensor
+) -> torch.Tensor:
+    """States ``[m, steps, units]`` of torch's own recurrent layers with the same weights."""
+    units = model["units"]
+    weights = parts["input.weight"], parts["recurrent.weight"]
+    if model["name"] == "lstm":
+        layer: Any = torch.nn.LSTM(x.shape[2], units, batch_first=True, dtype=torch.float64)
+        gates = ("input_gate", "forget_gate", "cell", "output_gate")
+        bias = torch.cat([parts[f"{gate}.bias"] for gate in gates])
+    elif model["activation"] != "identity":
+        layer = torch.nn.RNN(
+            x.shape[2], units, 1, model["activation"], batch_first=True, dtype=torch.float64
+        )
+        bias = parts["recurrent.bias"]
+    else:
+        h, states = x.new_zeros(len(x), units), []
+        for t in range(x.shape[1]):
+            h = x[:, t] @ weights[0].T + h @ weights[1].T + parts["recurrent.bias"]
+            states.append(h)
+        return torch.stack(states, dim=1)
+    with torch.no_grad():
+        for own, value in zip(layer.all_weights[0], (*weights, bias, 0.0 * bias), strict=True):
+            own.copy_(value)
+        return layer(x)[0]  # type: ignore[no-any-return]

@@ -384,3 +384,22 @@ def test_that_a_step_that_nothing_makes_a_descent_is_refused_and_said() -> None:
     assert outcome.notes[0].startswith("the step was refused: no step with a damping up to")
     assert float(outcome.state["damping"]) == pytest.approx(0.03 * 4.0**6)
     assert not outcome.state["v"].any()
+
+
+def test_that_it_rests_at_the_minimum_where_changes_are_rounding_errors() -> None:
+    of = experiment(
+        dataset={"name": "diabetes"},
+        model={"name": "linear"},
+        loss={"name": "squared_error"},
+        batches={"name": "never_shuffled", "size": 0},
+    )
+    trainer = Trainer([of])
+    x, y = (part[0].numpy() for part in trainer.batch_of(0))
+    best = np.linalg.lstsq(np.c_[x, np.ones(len(x))], y, rcond=None)[0].ravel()
+    dampings = []
+    for _ in range(150):
+        trainer.advance()
+        dampings.append(float(trainer.population.groups[0].state["damping"]))
+        assert not trainer.notes
+    np.testing.assert_allclose(trainer.theta[0].numpy(), best, atol=1e-6)
+    assert dampings[0] != dampings[1] and len(set(dampings[-20:])) == 1

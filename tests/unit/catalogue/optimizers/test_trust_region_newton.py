@@ -133,3 +133,12 @@ def test_that_it_rests_at_the_minimum_where_changes_are_rounding_errors(
     assert float(outcomes[-1].gradient.norm()) < 1e-9
     assert not any(note for outcome in outcomes for note in outcome.notes)
     assert 1e-3 < float(outcomes[-1].state["ball"]) < 1e3
+
+
+def test_that_a_region_in_which_changes_are_rounding_errors_keeps_its_radius(
+    least_squares: Any, walk: Any
+) -> None:
+    theta = torch.tensor([[3.0, -2.0]], dtype=torch.float64)
+    outcomes = walk(TrustRegionNewton, least_squares(lambda t: t), theta, 3, radius=2.0**-56)
+    assert [float(outcome.state["ball"]) for outcome in outcomes] == [2.0**-56] * 3
+    assert not any(note for outcome in outcomes for note in outcome.notes)

@@ -186,3 +186,38 @@ def test_that_a_run_ends_where_the_gradient_of_the_whole_objective_is_small(
     result = ended(play(experiment))
     assert result.steps < 3000
     assert 0.5e-4 < result.final["gradient_norm"] <= 1e-4
+
+
+def test_that_methods_whose_steps_cost_different_amounts_get_as_many_gradients(
+    build: Build, play: Any, ended: Any
+) -> None:
+    common = {
+        "stopping": {"name": "evaluations", "gradients": 40},
+        "measures": {"evaluate_every": 1},
+        "budget": {"steps": 500},
+    }
+    taken = {}
+    for name in ("sgd", "sam", "lbfgs"):
+        events = play(build(optimizer={"name": name}, **common))
+        last = ended(events).steps
+        counts = series(events, "gradient_evaluations") or {n: [float(n)] for n in range(last + 1)}
+        assert (ended(events).status, "of 40" in ended(events).reason) == ("finished", True)
+        before = [values[0] for step, values in counts.items() if step < last]
+        assert max(before) < 40.0 <= counts[last][0]
+        taken[name] = last
+    assert (taken["sgd"], taken["sam"]) == (40, 20) and taken["lbfgs"] < 40
+
+
+def test_that_each_run_of_a_population_stops_at_its_own_number_of_gradients(
+    build: Build, play: Any, ended: Any
+) -> None:
+    members = [
+        build(
+            optimizer={"name": "sam"},
+            stopping={"name": "evaluations", "gradients": gradients},
+            measures={"evaluate_every": 1},
+        )
+        for gradients in (7, 16)
+    ]
+    events = play(members)
+    assert [ended(events, run).steps for run in range(2)] == [4, 8]

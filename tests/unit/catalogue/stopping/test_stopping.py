@@ -6,6 +6,7 @@ import pytest
 
 from optlab.catalogue.stopping.base import Stopping
 from optlab.catalogue.stopping.early import EarlyStopping
+from optlab.catalogue.stopping.evaluations import Evaluations
 from optlab.catalogue.stopping.gradient_norm import GradientNorm
 from optlab.catalogue.stopping.never import Never
 from optlab.catalogue.stopping.target import Target
@@ -51,6 +52,15 @@ def test_that_a_target_stops_at_the_first_error_that_meets_it() -> None:
 
 def test_that_a_target_without_validation_examples_continues() -> None:
     assert Target(error=1.0).verdict({}, 1, {"train_error": 0.0}, unasked)[1] is None
+
+
+def test_that_a_number_of_gradients_ends_the_run_when_it_is_reached() -> None:
+    rule = Evaluations(gradients=50)
+    assert rule.verdict({}, 90, {"gradient_evaluations": 49.0}, unasked)[1] is None
+    reason = "50 gradients have been evaluated, of 50"
+    assert rule.verdict({}, 3, {"gradient_evaluations": 50.0}, unasked)[1] == reason
+    assert rule.verdict({}, 49, {}, unasked)[1] is None, "each step evaluates one"
+    assert rule.verdict({}, 50, {}, unasked)[1] == reason
 
 
 def test_that_early_stopping_waits_for_its_patience_since_the_best_evaluation() -> None:

@@ -7,10 +7,13 @@ from typing import Any
 
 import pytest
 
+from optlab.catalogue.optimizers.base import Optimizer
+from optlab.core import registry
 from optlab.core.errors import InvalidInput
 from optlab.studies.comparison import reading, shipped
 from optlab.studies.comparison.choosing import TriedSetting
 from optlab.studies.comparison.claim import PairClaim, TrendClaim, parse
+from optlab.studies.comparison.found import fingerprint, found, table
 from optlab.studies.comparison.grid import Axis, combinations
 from optlab.studies.comparison.plan import deciding_trials, populations, rounds, tuning_trials
 
@@ -207,6 +210,49 @@ def test_that_timed_runs_have_the_machine_for_themselves() -> None:
     study = reading.from_dict(tables(measure={"what": "seconds_to", "of": "train_loss"}))
     cut = populations(study, deciding_trials(study, {}, 0, 4), 1)
     assert [len(members) for members in cut] == [1] * 8
+
+
+def test_that_only_the_runs_that_decide_are_trained_one_at_a_time() -> None:
+    tuned = {"optimizer.lr": [0.1, 0.2], "by": "validation_loss"}
+    study = reading.from_dict(tables(tune=tuned, seeds={"count": 4, "alone": True}))
+    assert study.is_timed and not study.with_seeds(alone=False).is_timed
+    assert [len(members) for members in populations(study, tuning_trials(study), 1)] == [4]
+    decides = populations(study, deciding_trials(study, {}, 0, 4), 1)
+    assert [len(members) for members in decides] == [1] * 8
+
+
+METHODS = [path for path in shipped.files() if path.stem.startswith("methods-on-")]
+TWINS = {"adadelta", "adafactor", "adagrad", "adam", "adamw", "rmsprop", "sgd"}
+"""Optimizers of torch that OptLab has rules of its own for."""
+
+
+@pytest.mark.parametrize("path", METHODS, ids=lambda path: path.stem)
+def test_that_the_studies_of_methods_have_every_optimizer_around_its_default(path: Path) -> None:
+    study = reading.load(path)
+    by_name = {arm.experiment.optimizer.name: arm for arm in study.arms}
+    parameters = study.arms[0].experiment.layout().total
+    possible = {
+        one.name: one
+        for one in registry.components(Optimizer)
+        if not one().refusal(parameters) and one.name not in {f"torch.{twin}" for twin in TWINS}
+    }
+    assert set(by_name) == set(possible)
+    for name, arm in by_name.items():
+        (axis,) = arm.axes
+        field = axis.path.removeprefix("optimizer.")
+        default = getattr(possible[name](), field)
+        assert default in axis.values and axis.values[0] < default < axis.values[-1]
+        assert arm.experiment.optimizer == possible[name](), "nothing else is chosen by hand"
+
+
+def test_that_what_was_found_is_of_the_studies_as_they_stand() -> None:
+    for name, document in found().items():
+        study = reading.named(name)
+        assert document["protocol"] == fingerprint(study), f"conduct {name} again"
+        assert set(document["arms"]) == set(study.names)
+        assert document["seeds"] == study.seeds.count
+        headings, rows = table(document)
+        assert len(rows) == len(study.names) and all(len(row) == len(headings) for row in rows)
 
 
 # --- refusals -------------------------------------------------------------------------------------
