@@ -92,13 +92,34 @@ class SharedBlock:
                 return self._flat[place.removeprefix(STATE)]
             return scratch.tensor(place, values)
 
-        self._gradients = self._apart(memory(GRADIENT))
-        self._reads = self._apart(memory(THETA)) if THETA in listing.memories else []
-        self._calls = _bound(listing, placing, memory, scalars)
-        self._after = self._apart(memory(placing.places[listing.after]))
-        self._move: Callable[[list[torch.Tensor], list[torch.Tensor]], Any] = getattr(
-            torch, f"_foreach_{listing.move}_"
+        # The gradients of a step, in a list that stays.
+        self._given: list[torch.Tensor] = []
+        self._calls: Calls = []
+        direct = _uses_gradient_once(listing, placing)
+        if direct is None:
+            gradients = self._apart(memory(GRADIENT))
+            self._calls.append(functools.partial(torch._foreach_copy_, gradients, self._given))
+        if THETA in listing.given:
+            reads = self._apart(memory(THETA))
+            self._calls.append(functools.partial(torch._foreach_copy_, reads, self._parameters))
+        for operation in listing.operations:
+            if operation is direct:
+                # A sum takes the gradients from where they are.
+                target = self._apart(memory(placing.places[operation.result]))
+                function = getattr(torch, f"_foreach_{operation.name}_")
+                operands = target, self._given
+                self._calls.append(_scaled(function, operands, "alpha", operation.scale, scalars))
+            else:
+                self._calls.append(_operation(operation, placing, memory, scalars))
+        self._calls += _copies(placing, memory)
+        move = getattr(torch, f"_foreach_{listing.move}_")
+        by = (
+            self._given
+            if listing.after == GRADIENT and direct is not None
+            else self._apart(memory(placing.places[listing.after]))
         )
+        operands = self._parameters, by
+        self._calls.append(_scaled(move, operands, "alpha", listing.scale, scalars))
 
     def _apart(self, flat: torch.Tensor) -> list[torch.Tensor]:
         parts = flat.split([parameter.numel() for parameter in self._parameters])
@@ -113,12 +134,10 @@ class SharedBlock:
 
     def step(self, gradients: list[torch.Tensor]) -> None:
         """Take one step with the gradients ``[*shape]`` of its parameters."""
-        torch._foreach_copy_(self._gradients, gradients)
-        if self._reads:
-            torch._foreach_copy_(self._reads, self._parameters)
+        self._given[:] = gradients
         for call in self._calls:
             call()
-        self._move(self._parameters, self._after)
+        self._given.clear()
 
 
 class LargeBlock:
@@ -156,11 +175,12 @@ class LargeBlock:
             # Both get the memory of the parameter and of its gradient at each step.
             theta, gradient = torch.empty_like(self._nothing), torch.empty_like(self._nothing)
             memory = self._memory(begin, size, theta, gradient, scratch)
-            calls = _bound(listing, placing, memory, scalars)
+            calls: Calls = [_operation(one, placing, memory, scalars) for one in listing.operations]
+            calls += _copies(placing, memory)
             after = memory(placing.places[listing.after])
             if listing.move != "copy":
                 function = getattr(torch.Tensor, f"{listing.move}_")
-                calls.append(functools.partial(function, theta, after))
+                calls.append(_scaled(function, (theta, after), "alpha", listing.scale, scalars))
             elif placing.places[listing.after] != THETA:
                 calls.append(functools.partial(torch.Tensor.copy_, theta, after))
             self._pieces.append((begin, size, theta, gradient, calls))
@@ -212,21 +232,35 @@ def is_dense(tensor: torch.Tensor) -> bool:
     return torch.empty_like(tensor).stride() == tensor.stride()
 
 
-def _bound(
-    listing: Listing,
-    placing: Placing,
-    memory: Callable[[Place], torch.Tensor],
-    scalars: Scalars,
-) -> Calls:
-    """Return the operations of a listing as calls without arguments."""
-    calls = [_operation(one, placing, memory, scalars) for one in listing.operations]
-    for name, kept in placing.kept.items():
-        calls.append(
-            functools.partial(
-                torch.Tensor.copy_, memory(STATE + name), memory(placing.places[kept])
-            )
-        )
-    return calls
+def _uses_gradient_once(listing: Listing, placing: Placing) -> Operation | Listing | None:
+    """Return what adds the gradient to something in place, if nothing else needs it.
+
+    It is an operation, or the listing itself, whose result moves the parameters by the gradient.
+    """
+    users = [one for one in listing.operations if GRADIENT in one.operands]
+    if GRADIENT in listing.state.values():
+        return None
+    if listing.after == GRADIENT:
+        return listing if not users and listing.move != "copy" else None
+    if len(users) != 1:
+        return None
+    (user,) = users
+    first = user.operands[0]
+    in_place = (
+        user.name in ("add", "sub")
+        and user.operands[1] == GRADIENT
+        and isinstance(first, int)
+        and placing.places[first] == placing.places[user.result] != GRADIENT
+    )
+    return user if in_place else None
+
+
+def _copies(placing: Placing, memory: Callable[[Place], torch.Tensor]) -> Calls:
+    """Return the calls that bring results to where the state has them."""
+    return [
+        functools.partial(torch.Tensor.copy_, memory(STATE + name), memory(placing.places[value]))
+        for name, value in placing.kept.items()
+    ]
 
 
 def _operation(
@@ -247,10 +281,29 @@ def _operation(
         isinstance(operand, (str, int)) and placing.places[operand] == target
         for operand in operation.operands
     ]
-    if over[-1] and operation.name in _SYMMETRIC:
+    if over[-1] and operation.name in _SYMMETRIC and operation.scale is None:
         operands.reverse()
         over.reverse()
+    keyword = "value" if operation.name == "addcmul" else "alpha"
+    given = keyword, operation.scale, scalars
     if over[0]:
-        function = getattr(torch.Tensor, f"{operation.name}_")
+        return _scaled(getattr(torch.Tensor, f"{operation.name}_"), operands, *given)
+    function = functools.partial(getattr(torch, operation.name), out=memory(target))
+    return _scaled(function, operands, *given)
+
+
+def _scaled(
+    function: Callable[..., Any],
+    operands: Sequence[Any],
+    keyword: str,
+    scale: Operand | None,
+    scalars: Scalars,
+) -> Callable[[], Any]:
+    """Return a call without arguments, which reads the present value of a number."""
+    if scale is None:
         return functools.partial(function, *operands)
-    return functools.partial(getattr(torch, operation.name), *operands, out=memory(target))
+    memory, place = scalars.memory, scalars.place(scale)
+    call = functools.partial(function, *operands)
+    if keyword == "value":
+        return lambda: call(value=memory[place])
+    return lambda: call(alpha=memory[place])

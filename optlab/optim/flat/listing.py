@@ -26,30 +26,26 @@ class Traced:
 
 
 Operand = str | int | float | Traced
-"""Memory (a name of what was given, or the number of the operation that filled it first), a plain
-number as a ``float``, or a traced one.
+"""What an operation computed (its number), what the rule was given (its name), a plain number as a
+``float``, or a traced one.
 """
 
 
 @dataclass(frozen=True)
 class Operation:
-    """One operation of a rule.
+    """One operation of a rule. It may overwrite operands that nobody needs any more.
 
     Attributes:
         name: of the function of torch.
-        operands: one or two.
-        result: the memory that receives its result. It is the first operand's if the operation
-            works in place.
+        operands: one or more.
+        result: its number.
+        scale: factor of the last operand of a sum, or of the product of "addcmul".
     """
 
     name: str
     operands: tuple[Operand, ...]
-    result: str | int
-
-    @property
-    def in_place(self) -> bool:
-        """Whether the first operand is overwritten."""
-        return self.operands[0] == self.result
+    result: int
+    scale: Operand | None = None
 
 
 @dataclass(frozen=True)
@@ -58,11 +54,12 @@ class Listing:
 
     Attributes:
         operations: in their order.
-        state: name of an entry → the memory of its new value.
+        state: name of an entry → its new value.
         move: "add" or "sub" where the parameters are moved by ``after``, "copy" where ``after`` is
             their new value.
-        after: memory.
+        after: a value.
         numbers: the traced numbers.
+        scale: factor of ``after`` where it moves the parameters.
     """
 
     operations: tuple[Operation, ...]
@@ -70,17 +67,19 @@ class Listing:
     move: str
     after: str | int
     numbers: Numbers
+    scale: Operand | None = None
 
     @property
-    def memories(self) -> set[str | int]:
-        """All memory that the operations read, and that holds the results."""
+    def given(self) -> set[str]:
+        """Names of what the rule was given and uses."""
         read = {
             operand
             for operation in self.operations
             for operand in operation.operands
-            if isinstance(operand, (str, int))
+            if isinstance(operand, str)
         }
-        return read | set(self.state.values()) | {self.after}
+        kept = {value for value in (*self.state.values(), self.after) if isinstance(value, str)}
+        return read | kept
 
 
 class _Tape:
@@ -94,7 +93,7 @@ class _Tape:
         if isinstance(value, Symbol):
             if value.tape is not self:
                 raise NotRepeatable("a rule keeps values of another step")
-            return value.memory
+            return value.value
         if isinstance(value, TracedNumber):
             return Traced(value.index)
         if isinstance(value, (int, float)) and not isinstance(value, bool):
@@ -107,11 +106,9 @@ class _Tape:
         return Symbol(self, number)
 
     def in_place(self, name: str, target: Symbol, *operands: Any) -> None:
-        if isinstance(target.memory, str):
+        if isinstance(target.value, str):
             raise NotRepeatable("a rule overwrites what it was given")
-        self.operations.append(
-            Operation(name, (target.memory, *map(self.operand, operands)), target.memory)
-        )
+        target.value = self.computed(name, target, *operands).value
 
 
 class Symbol:
@@ -120,9 +117,9 @@ class Symbol:
     It knows what :class:`~optlab.optim.tensor_lists.TensorList` knows.
     """
 
-    def __init__(self, tape: _Tape, memory: str | int) -> None:
+    def __init__(self, tape: _Tape, value: str | int) -> None:
         self.tape = tape
-        self.memory = memory
+        self.value = value
 
     def __add__(self, other: Any) -> Symbol:
         return self.tape.computed("add", self, other)
@@ -280,18 +277,17 @@ def _split(
             and isinstance(by, (str, int))
             and by != THETA
             and not any(after in one.operands for one in rest)
-            and not any(one.result == by for one in operations[makers[0] :])
         ):
             return rest, maker.name, by
     return operations, "copy", after
 
 
 def _separate(found: Listing) -> bool:
-    """Return whether each result has memory of its own, or is what it was before."""
+    """Return whether each result is one by itself, or what it was before."""
     results = list(found.state.values())
     if len(set(results)) < len(results) or found.after == THETA:
         return False
     return all(
-        not isinstance(memory, str) or memory in (GRADIENT, THETA, STATE + name)
-        for name, memory in found.state.items()
+        not isinstance(value, str) or value in (GRADIENT, THETA, STATE + name)
+        for name, value in found.state.items()
     )

@@ -16,9 +16,9 @@ class Placing:
     """Where the results of a listing lie.
 
     Attributes:
-        places: memory of the listing → place.
+        places: value of the listing → place.
         scratches: number of blocks that are needed beside what the rule is given.
-        kept: entry of the state → the memory that is copied to it after the operations.
+        kept: entry of the state → the value that is copied to it after the operations.
     """
 
     places: Mapping[str | int, Place]
@@ -39,47 +39,59 @@ def placed(listing: Listing, *, copies: bool) -> Placing:
     """
     end = len(listing.operations)
     last = _last_uses(listing, end)
-    entries = {memory: STATE + name for name, memory in listing.state.items()}
-    if listing.move == "copy" and not copies:
-        entries.setdefault(listing.after, THETA)
-    given = [memory for memory in listing.memories if isinstance(memory, str)]
-    places: dict[str | int, Place] = {memory: memory for memory in given}
+    wanted = _wanted(listing, last, in_place=listing.move == "copy" and not copies)
+    places: dict[str | int, Place] = {name: name for name in listing.given}
     free: list[Place] = []
     scratches = 0
     for number, operation in enumerate(listing.operations):
         over: list[Place] = [
-            places[memory]
-            for memory in dict.fromkeys(operation.operands)
-            if isinstance(memory, (str, int))
-            and last[memory] == number
-            and memory != operation.result
-            and (isinstance(places[memory], int) or (copies and memory in (THETA, GRADIENT)))
+            places[value]
+            for value in dict.fromkeys(operation.operands)
+            if isinstance(value, (str, int))
+            and last[value] == number
+            and (isinstance(places[value], int) or (copies and places[value] in (THETA, GRADIENT)))
         ]
-        if not operation.in_place:
-            entry = entries.get(operation.result)
-            if entry is not None and last.get(entry, -1) <= number:
-                places[operation.result] = entry
-            elif over:
-                places[operation.result] = over.pop(0)
-            elif free:
-                places[operation.result] = free.pop()
-            else:
-                places[operation.result] = scratches
-                scratches += 1
+        entry = wanted.get(operation.result)
+        if entry is not None and last.get(entry, -1) <= number:
+            places[operation.result] = entry
+        elif over:
+            places[operation.result] = over.pop(0)
+        elif free:
+            places[operation.result] = free.pop()
+        else:
+            places[operation.result] = scratches
+            scratches += 1
         free += over
-    kept = {
-        name: memory for name, memory in listing.state.items() if places[memory] != STATE + name
-    }
+    kept = {name: value for name, value in listing.state.items() if places[value] != STATE + name}
     return Placing(places, scratches, kept)
 
 
 def _last_uses(listing: Listing, end: int) -> dict[str | int, int]:
-    """Return memory → the number of the last operation that reads or writes it, or ``end``."""
+    """Return value → the number of the last operation that makes or reads it, or ``end``."""
     last: dict[str | int, int] = {}
     for number, operation in enumerate(listing.operations):
-        for memory in (*operation.operands, operation.result):
-            if isinstance(memory, (str, int)):
-                last[memory] = number
-    for memory in (*listing.state.values(), listing.after):
-        last[memory] = end
+        for value in (*operation.operands, operation.result):
+            if isinstance(value, (str, int)):
+                last[value] = number
+    for value in (*listing.state.values(), listing.after):
+        last[value] = end
     return last
+
+
+def _wanted(
+    listing: Listing, last: dict[str | int, int], *, in_place: bool
+) -> dict[str | int, str]:
+    """Return value → where it should lie: a result, and what it is made of step by step.
+
+    Args:
+        in_place: whether the new parameters lie where the old ones do.
+    """
+    wanted: dict[str | int, str] = {value: STATE + name for name, value in listing.state.items()}
+    if in_place:
+        wanted.setdefault(listing.after, THETA)
+    for number, operation in reversed(list(enumerate(listing.operations))):
+        place = wanted.get(operation.result)
+        first = operation.operands[0]
+        if place is not None and isinstance(first, int) and last[first] == number:
+            wanted.setdefault(first, place)
+    return wanted

@@ -20,6 +20,9 @@ class Scalars:
     Args:
         listing: the operations.
         dtype: one of :data:`TYPES`.
+
+    Attributes:
+        memory: their values.
     """
 
     def __init__(self, listing: Listing, dtype: torch.dtype) -> None:
@@ -27,24 +30,30 @@ class Scalars:
         operands = {
             operand
             for operation in listing.operations
-            for operand in operation.operands
+            for operand in (*operation.operands, operation.scale)
             if isinstance(operand, (float, Traced))
         }
-        constants = [operand for operand in operands if isinstance(operand, float)]
+        if isinstance(listing.scale, (float, Traced)):
+            operands.add(listing.scale)
+        self._places: dict[Operand, int] = {
+            operand: place for place, operand in enumerate(operands)
+        }
+        self.memory = array(
+            TYPES[dtype],
+            [*(one if isinstance(one, float) else 0.0 for one in operands), 0.0],
+        )
+        self._tensors = torch.frombuffer(self.memory, dtype=dtype).unbind()
         traced = [operand.index for operand in operands if isinstance(operand, Traced)]
-        self._memory = array(TYPES[dtype], [*constants, *(0.0 for _ in traced), 0.0])
-        tensors = torch.frombuffer(self._memory, dtype=dtype).unbind()
-        self._tensors: dict[Operand, torch.Tensor] = dict(zip(constants, tensors, strict=False))
-        self._places: dict[int, int] = {}
-        for place, index in enumerate(traced, len(constants)):
-            self._tensors[Traced(index)] = tensors[place]
-            self._places[index] = place
         self._by_step = [index for index in traced if self._numbers.depends(index, STEP)]
         self._by_values = [index for index in traced if index not in self._by_step]
 
+    def place(self, operand: Operand) -> int:
+        """Return where in :attr:`memory` the present value of a number is."""
+        return self._places[operand]
+
     def tensor(self, operand: Operand) -> torch.Tensor:
         """Return the tensor of a number, of shape ``[]``."""
-        return self._tensors[operand]
+        return self._tensors[self._places[operand]]
 
     def set_values(self, leaves: Mapping[str, Any]) -> None:
         """Compute all numbers that are the same at each step.
@@ -61,6 +70,6 @@ class Scalars:
 
     def _set(self, indices: list[int], leaves: Mapping[str, Any]) -> None:
         for index, value in self._numbers.evaluated(indices, leaves).items():
-            place = self._places.get(index)
+            place = self._places.get(Traced(index))
             if place is not None:
-                self._memory[place] = value
+                self.memory[place] = value
