@@ -285,7 +285,9 @@ def _split(
 def _separate(found: Listing) -> bool:
     """Return whether each result is one by itself, or what it was before."""
     results = list(found.state.values())
-    if len(set(results)) < len(results) or found.after == THETA:
+    if len(set(results)) < len(results):
+        return False
+    if isinstance(found.after, str) and found.after != GRADIENT:
         return False
     return all(
         not isinstance(value, str) or value in (GRADIENT, THETA, STATE + name)

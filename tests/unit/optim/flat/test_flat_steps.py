@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from optlab import optim
+from optlab.catalogue.optimizers.momentum import Momentum
 from optlab.optim.flat import block, cohort
 from optlab.optim.flat.steps import FlatGroup, FlatSteps
 from optlab.optim.rule import RuleOptimizer
@@ -115,6 +116,34 @@ def test_that_decay_and_sign_are_part_of_the_step(
     twins.step(4)
     assert twins.served() > 0
     twins.agree()
+
+
+class Late(Momentum):
+    """A rule that needs its old velocity after the new one has been computed."""
+
+    @staticmethod
+    def update(theta: Any, g: Any, state: Any, h: Any) -> Any:
+        v = h.momentum * state["v"] + g
+        return theta - h.lr * (state["v"] + v), {"v": v}
+
+
+class Later(Momentum):
+    """A rule that moves by its old velocity."""
+
+    @staticmethod
+    def update(theta: Any, g: Any, state: Any, h: Any) -> Any:
+        return theta - state["v"], {"v": h.momentum * state["v"] + g}
+
+
+@pytest.mark.parametrize(("rule", "served"), [(Late, 4), (Later, 0)])
+def test_that_an_old_state_stays_while_it_is_needed(
+    rule: type[Momentum], served: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(optim, rule.__name__, RuleOptimizer.of(rule, __name__), raising=False)
+    twins = Twins(monkeypatch, rule.__name__)
+    twins.step(4)
+    twins.agree()
+    assert twins.served() == served
 
 
 def replaces_an_entry(optimizer: Any, parameters: list[Any]) -> None:
