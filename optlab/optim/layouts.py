@@ -1,4 +1,4 @@
-"""The parameters of a module as the layout that rules see."""
+"""The parameters of a module as rules see them: flat values, and their layout."""
 
 from __future__ import annotations
 
@@ -8,6 +8,20 @@ from collections.abc import Sequence
 import torch
 
 from optlab.core.layout import Layout, Parameter
+
+
+def flat_values(tensor: torch.Tensor) -> torch.Tensor:
+    """Return real values ``[1, n]``, as a view where possible."""
+    return (torch.view_as_real(tensor) if tensor.is_complex() else tensor).detach().reshape(1, -1)
+
+
+def shaped_values(flat: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
+    """Return real values ``[1, n]`` in the shape of ``like``, complex if it is complex."""
+    return (
+        torch.view_as_complex(flat.reshape(*like.shape, 2))
+        if like.is_complex()
+        else flat.reshape(like.shape)
+    )
 
 
 def layout_of(parameters: Sequence[torch.Tensor]) -> Layout:

@@ -32,8 +32,9 @@ from optlab.optim.arguments import (
     hyperparameters,
     signature,
 )
+from optlab.optim.flat.steps import FlatSteps
 from optlab.optim.groups import group_of
-from optlab.optim.layouts import layout_of
+from optlab.optim.layouts import flat_values, layout_of, shaped_values
 from optlab.optim.list_steps import AHEAD, OWN, lists_of, update_list
 from optlab.optim.loading import MARK, STEP, Shapes, own_state
 from optlab.optim.tensor_lists import understood
@@ -59,6 +60,7 @@ class RuleOptimizer(torch.optim.Optimizer):
 
     rule: ClassVar[type[Rule]]
     """Component whose ``start``, ``point`` and ``update`` are used."""
+    _flat_steps: FlatSteps | None = None
 
     @classmethod
     def of(cls, rule: type[Rule], module: str) -> type[RuleOptimizer]:
@@ -108,7 +110,12 @@ class RuleOptimizer(torch.optim.Optimizer):
         self.param_groups[-1] = group_of(self.rule, self.param_groups[-1])
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the state, as torch does, and ``optimizer``, the name of this class."""
+        """Return the state, as torch does, and ``optimizer``, the name of this class.
+
+        Later steps do not change its tensors.
+        """
+        if self._flat_steps is not None:
+            self._flat_steps.forget()
         return {**super().state_dict(), MARK: self.rule.__name__}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
@@ -135,7 +142,7 @@ class RuleOptimizer(torch.optim.Optimizer):
     def _expected(
         self, group: Mapping[str, Any], index: int, parameter: torch.Tensor
     ) -> tuple[Shapes, Shapes]:
-        flat = _flat(parameter)
+        flat = flat_values(parameter)
         fresh, _ = self._fresh(group, parameter)
         return {
             name: tuple(parameter.shape if value.shape == flat.shape else value.shape)
@@ -202,24 +209,48 @@ class RuleOptimizer(torch.optim.Optimizer):
         if closure is not None:
             with torch.enable_grad():
                 loss = closure()
+        flat = self._flat_steps
+        if flat is None:
+            flat = self._flat_steps = FlatSteps(self.rule, self._begun)
         with torch.no_grad():
-            moving = [
-                (group, [p for p in group["params"] if p.grad is not None])
-                for group in self.param_groups
-            ]
-            for _, parameters in moving:
-                for parameter in parameters:
+            steps = []
+            for number, group in enumerate(self.param_groups):
+                ready = flat.ready(number, group, self.state)
+                rest = ready.others if ready is not None else group["params"]
+                for parameter in rest:
                     self._refuse_sparse(parameter.grad)
-            for group, parameters in moving:
-                h = hyperparameters(self.rule, group)
-                for step, some, states in lists_of(self.state, group, h, parameters):
-                    if step == 0:
-                        for parameter in some:
-                            self._update(group, parameter, self._gradient(group, parameter))
-                    else:
-                        h.step = step
-                        update_list(self.rule, group, some, states, h)
+                steps.append((number, group, ready))
+            for number, group, ready in steps:
+                its = ready or flat.begun(number, group, self.state)
+                if its is not None:
+                    its.step()
+                rest = its.others if its is not None else group["params"]
+                if rest:
+                    self._update_lists(group, [p for p in rest if p.grad is not None])
+            flat.note(self.state)
         return loss
+
+    def _update_lists(self, group: dict[str, Any], parameters: list[torch.Tensor]) -> None:
+        h = hyperparameters(self.rule, group)
+        for step, some, states in lists_of(self.state, group, h, parameters):
+            if step == 0:
+                for parameter in some:
+                    self._update(group, parameter, self._gradient(group, parameter))
+            else:
+                h.step = step
+                update_list(self.rule, group, some, states, h)
+
+    def _begun(self, group: Mapping[str, Any], parameter: torch.Tensor) -> dict[str, Any]:
+        """Give a parameter its state before the first step, and return it."""
+        fresh, _ = self._fresh(group, parameter)
+        stored: dict[str, Any] = self.state[parameter]
+        stored[STEP] = torch.zeros((), dtype=torch.int64)
+        shape = (1, parameter.numel())
+        stored.update(
+            (name, shaped_values(value, parameter) if value.shape == shape else value)
+            for name, value in fresh.items()
+        )
+        return stored
 
     @contextlib.contextmanager
     def at_iterate(self) -> Iterator[Self]:
@@ -299,11 +330,15 @@ class RuleOptimizer(torch.optim.Optimizer):
         self._refuse_sparse(gradient)
         assert gradient is not None
         added = common(self.rule)
-        g = -_flat(gradient) if "maximize" in added and group["maximize"] else _flat(gradient)
+        g = (
+            -flat_values(gradient)
+            if "maximize" in added and group["maximize"]
+            else flat_values(gradient)
+        )
         decay = group["weight_decay"] if "weight_decay" in added else 0.0
         if isinstance(decay, float | int) and decay == 0:
             return g
-        return g + decay * _flat(parameter)
+        return g + decay * flat_values(parameter)
 
     def _refuse_sparse(self, gradient: torch.Tensor | None) -> None:
         if gradient is not None and gradient.layout is not torch.strided:
@@ -314,7 +349,7 @@ class RuleOptimizer(torch.optim.Optimizer):
 
     def _update(self, group: dict[str, Any], parameter: torch.Tensor, g: torch.Tensor) -> None:
         state, h = self._state(group, parameter)
-        after, fresh = self.rule.update(_flat(parameter), g, state, h)
+        after, fresh = self.rule.update(flat_values(parameter), g, state, h)
         self._store(parameter, after, fresh)
 
     def _update_together(
@@ -332,7 +367,7 @@ class RuleOptimizer(torch.optim.Optimizer):
         states = [self._state(group, parameter) for parameter in parameters]
         h = states[0][1]
         h.layout = layout_of(parameters)
-        thetas = [_flat(parameter) for parameter in parameters]
+        thetas = [flat_values(parameter) for parameter in parameters]
         sizes = [theta.shape[1] for theta in thetas]
         theta = torch.cat(thetas, dim=1)
         # Everything else in the state is one value of the whole group, which each parameter keeps.
@@ -368,8 +403,8 @@ class RuleOptimizer(torch.optim.Optimizer):
             # A tensor that the rule returns unchanged may share memory with the parameter or the
             # gradient, which others modify.
             own = value.clone() if _address(value) in mutable else value
-            stored[name] = _shaped(own, parameter) if own.shape == after.shape else own
-        parameter.copy_(_shaped(after, parameter))
+            stored[name] = shaped_values(own, parameter) if own.shape == after.shape else own
+        parameter.copy_(shaped_values(after, parameter))
 
     def _state(
         self, group: dict[str, Any], parameter: torch.Tensor
@@ -381,7 +416,7 @@ class RuleOptimizer(torch.optim.Optimizer):
         h = self._hyperparameters(group, parameter)
         h.step = int(stored[STEP]) + 1
         return {
-            name: _flat(value) if value.shape == parameter.shape else value
+            name: flat_values(value) if value.shape == parameter.shape else value
             for name, value in stored.items()
             if name not in OWN
         }, h
@@ -392,7 +427,7 @@ class RuleOptimizer(torch.optim.Optimizer):
         """Return the state of a parameter before its first step, and the hyperparameters of it."""
         h = self._hyperparameters(group, parameter)
         h.step = 1
-        return self.rule.begin(_flat(parameter), h), h
+        return self.rule.begin(flat_values(parameter), h), h
 
     def _hyperparameters(
         self, group: Mapping[str, Any], parameter: torch.Tensor
@@ -412,9 +447,9 @@ class RuleOptimizer(torch.optim.Optimizer):
         if self.rule.point is Rule.point:
             return None
         state, h = self._state(group, parameter)
-        theta = _flat(parameter)
+        theta = flat_values(parameter)
         point = self.rule.point(theta, state, h)
-        return None if point is theta else _shaped(point, parameter)
+        return None if point is theta else shaped_values(point, parameter)
 
     def _advance(self, group: dict[str, Any], parameter: torch.Tensor) -> None:
         """Move a parameter from its iterate to the point of its next gradient."""
@@ -441,32 +476,15 @@ class RuleOptimizer(torch.optim.Optimizer):
             if point is not None and not torch.equal(point, parameter):
                 raise RuntimeError(
                     f"{self.rule.__name__}: this step has no closure, so the gradient must be"
-                    " evaluated"
-                    " at the interim point, but the parameters are at the iterate (the last step"
-                    " had"
-                    " a closure, or this is within at_iterate()); call look_ahead() before"
-                    " computing"
-                    " the gradient, or pass a closure."
+                    " evaluated at the interim point, but the parameters are at the iterate (the"
+                    " last step had a closure, or this is within at_iterate()); call look_ahead()"
+                    " before computing the gradient, or pass a closure."
                 )
 
     def _parameters(self) -> Iterator[tuple[dict[str, Any], torch.Tensor]]:
         for group in self.param_groups:
             for parameter in group["params"]:
                 yield group, parameter
-
-
-def _flat(tensor: torch.Tensor) -> torch.Tensor:
-    """Return real values ``[1, n]``, as a view where possible."""
-    return (torch.view_as_real(tensor) if tensor.is_complex() else tensor).detach().reshape(1, -1)
-
-
-def _shaped(flat: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
-    """Return real values ``[1, n]`` in the shape of ``like``, complex if it is complex."""
-    return (
-        torch.view_as_complex(flat.reshape(*like.shape, 2))
-        if like.is_complex()
-        else flat.reshape(like.shape)
-    )
 
 
 def _address(tensor: torch.Tensor | None) -> int:

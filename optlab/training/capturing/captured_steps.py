@@ -16,9 +16,9 @@ from typing import Any, NamedTuple
 from optlab.catalogue.optimizers.base import State
 from optlab.core.hyperparameters import Hyperparameters
 from optlab.core.lazy import torch
+from optlab.numerics.traced_number import NotRepeatable, Numbers
 from optlab.training.capturing.program import SIDES, Program, Recording
 from optlab.training.capturing.trace import Call, recorded, tensors
-from optlab.training.capturing.traced_number import NotRepeatable, Numbers
 from optlab.training.measured_steps import Inputs, Measured
 from optlab.training.population import Population
 from optlab.training.stepping import ProposedStep

@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from optlab.core.lazy import torch
+from optlab.numerics.traced_number import NotRepeatable, Numbers
 from optlab.training.capturing.arena import Span, placed
 from optlab.training.capturing.trace import Call, memory_of, replaced, tensors
-from optlab.training.capturing.traced_number import NotRepeatable, Numbers
 
 SIDES = 2
 _ALLOCATIONS = frozenset(

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from optlab.core.lazy import torch
-from optlab.training.capturing.traced_number import NotRepeatable
+from optlab.numerics.traced_number import NotRepeatable
 
 _READS = frozenset({"_local_scalar_dense", "item", "is_nonzero", "equal"})
 

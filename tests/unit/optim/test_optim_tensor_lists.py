@@ -15,6 +15,7 @@ from optlab.catalogue.optimizers.sgd import SGD
 from optlab.core import registry
 from optlab.optim import list_steps
 from optlab.optim import rule as rule_module
+from optlab.optim.flat.steps import FlatSteps
 from optlab.optim.rule import RuleOptimizer
 from optlab.optim.tensor_lists import Iterates, TensorList, assign, understood
 
@@ -46,6 +47,7 @@ def trained(
     monkeypatch.setattr(rule_module, "update_list", counted)
     monkeypatch.setattr(rule_module, "understood", understood if lists else lambda rule: False)
     monkeypatch.setattr(list_steps, "_LIST_VALUES", 24)
+    monkeypatch.setattr(FlatSteps, "begun", lambda *_: None)
     generator = torch.Generator().manual_seed(3)
 
     def drawn(shape: tuple[int, ...], kind: torch.dtype = dtype) -> torch.Tensor:

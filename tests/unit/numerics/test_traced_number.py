@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from optlab.training.capturing.traced_number import NotRepeatable, Numbers, TracedNumber
+from optlab.numerics.traced_number import NotRepeatable, Numbers, TracedNumber
 
 
 def test_that_what_is_computed_from_a_step_is_computed_again_for_another() -> None:

@@ -78,6 +78,15 @@ class Numbers:
             self._evaluate(index, leaves, values)
         return values
 
+    def depends(self, index: int, name: str) -> bool:
+        """Return whether a number was computed from the leaf of this name."""
+        if index in self.leaves:
+            return self.leaves[index] == name
+        origin = self.origins[index]
+        return (origin.left_is_traced and self.depends(int(origin.left), name)) or (
+            origin.right_is_traced and self.depends(int(origin.right), name)
+        )
+
     def _evaluate(self, index: int, leaves: Mapping[str, float], values: dict[int, float]) -> float:
         if index not in values:
             if index in self.leaves:

@@ -1,0 +1,142 @@
+"""Parameters of one type that have taken the same number of steps."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, MutableMapping, Sequence
+from operator import attrgetter, itemgetter
+from typing import Any
+
+import torch
+
+from optlab.optim.flat.block import BLOCK_VALUES, Block, LargeBlock, Scratch, SharedBlock
+from optlab.optim.flat.listing import STEP, Listing
+from optlab.optim.flat.scalars import Scalars
+
+COUNT = "step"
+"""Entry of the state of a parameter that counts its steps."""
+
+_layouts = attrgetter("layout")
+
+
+class Cohort:
+    """Takes the steps of some parameters.
+
+    Args:
+        listing: what a step does.
+        given: the parameters, of one type, and their states. The tensors of the states are replaced
+            by others, which lie side by side and are overwritten by the steps.
+        step: number of steps that they have taken.
+    """
+
+    def __init__(
+        self,
+        listing: Listing,
+        given: Sequence[tuple[torch.Tensor, dict[str, Any]]],
+        step: int,
+    ) -> None:
+        self._step = step
+        self._names = (*listing.state, COUNT)
+        parts = _parts(given)
+        self._parameters = [parameter for part in parts for parameter, _ in part]
+        self._states = [state for part in parts for _, state in part]
+        dtype = self._parameters[0].dtype
+        largest = max(sum(parameter.numel() for parameter, _ in part) for part in parts)
+        scratch = Scratch(dtype, min(largest, BLOCK_VALUES))
+        self._scalars = Scalars(listing, dtype)
+        self._blocks: list[tuple[Block, int, int]] = []
+        begin = 0
+        for part in parts:
+            end = begin + len(part)
+            self._blocks.append((self._block(listing, part, scratch), begin, end))
+            begin = end
+        self._counts = torch.full((len(given),), step)
+        for state, count in zip(self._states, self._counts.unbind(), strict=True):
+            state[COUNT] = count
+        self._version = self._counts._version
+        self._found = self._places()
+
+    def _block(
+        self,
+        listing: Listing,
+        part: Sequence[tuple[torch.Tensor, dict[str, Any]]],
+        scratch: Scratch,
+    ) -> Block:
+        parameters, states = [list(one) for one in zip(*part, strict=True)]
+        block: Block = (
+            LargeBlock(listing, parameters[0], states[0], self._scalars, scratch)
+            if parameters[0].numel() > BLOCK_VALUES
+            else SharedBlock(listing, parameters, states, self._scalars, scratch)
+        )
+        for name in listing.state:
+            for state, value in zip(states, block.entries(name), strict=True):
+                state[name] = value
+        return block
+
+    def gradients(self) -> list[torch.Tensor] | None:
+        """Return the gradients ``[*shape]`` of the parameters.
+
+        Return None where one is missing or of another kind, or where parameters or states are no
+        longer those that this cohort has: somebody has moved or replaced them.
+        """
+        gradients = [parameter.grad for parameter in self._parameters]
+        if set(map(type, gradients)) != {torch.Tensor} or set(map(_layouts, gradients)) != {
+            torch.strided
+        }:
+            return None
+        if self._counts._version != self._version or self._places() != self._found:
+            return None
+        return gradients  # type: ignore[return-value]
+
+    def _places(self) -> list[Any]:
+        """Return where the parameters and their states lie; entries may be missing."""
+        address = torch.Tensor.data_ptr
+        try:
+            return [
+                self._parameters[0].dtype,
+                *map(address, self._parameters),
+                *(
+                    place
+                    for name in self._names
+                    for place in map(address, map(itemgetter(name), self._states))
+                ),
+            ]
+        except (KeyError, TypeError):
+            return []
+
+    def set_values(self, leaves: Mapping[str, Any]) -> None:
+        """Set the hyperparameters: name → value."""
+        self._scalars.set_values(leaves)
+
+    def step(self, gradients: list[torch.Tensor], leaves: MutableMapping[str, Any]) -> None:
+        """Take one step.
+
+        Args:
+            gradients: what :meth:`gradients` returned.
+            leaves: hyperparameter → value; the number of the step is set in it.
+        """
+        self._step += 1
+        leaves[STEP] = self._step
+        self._scalars.set_step(leaves)
+        for block, begin, end in self._blocks:
+            block.step(gradients[begin:end])
+        self._counts.add_(1)
+        self._version = self._counts._version
+
+
+def _parts(
+    given: Sequence[tuple[torch.Tensor, dict[str, Any]]],
+) -> list[list[tuple[torch.Tensor, dict[str, Any]]]]:
+    """Divide parameters into those that share a block, and large ones by themselves."""
+    parts: list[list[tuple[torch.Tensor, dict[str, Any]]]] = []
+    room = 0
+    for one in given:
+        values = one[0].numel()
+        if values > BLOCK_VALUES:
+            parts.insert(0, [one])
+        elif values <= room:
+            parts[-1].append(one)
+            room -= values
+        else:
+            parts.append([one])
+            room = BLOCK_VALUES - values
+    return parts

@@ -1,0 +1,75 @@
+"""The numbers of a rule's operations as tensors without dimensions, which torch need not make."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+
+from optlab.optim.flat.listing import STEP, Listing, Operand, Traced
+
+TYPES: Mapping[torch.dtype, str] = {torch.float32: "f", torch.float64: "d"}
+"""Types in which a tensor without dimensions gives the same bits as a number."""
+
+
+class Scalars:
+    """The numbers of a listing, each as a tensor that stays.
+
+    Args:
+        listing: the operations.
+        dtype: one of :data:`TYPES`.
+
+    Attributes:
+        memory: their values.
+    """
+
+    def __init__(self, listing: Listing, dtype: torch.dtype) -> None:
+        self._numbers = listing.numbers
+        operands = {
+            operand
+            for operation in listing.operations
+            for operand in (*operation.operands, operation.scale)
+            if isinstance(operand, (float, Traced))
+        }
+        if isinstance(listing.scale, (float, Traced)):
+            operands.add(listing.scale)
+        self._places: dict[Operand, int] = {
+            operand: place for place, operand in enumerate(operands)
+        }
+        self.memory = array(
+            TYPES[dtype],
+            [*(one if isinstance(one, float) else 0.0 for one in operands), 0.0],
+        )
+        self._tensors = torch.frombuffer(self.memory, dtype=dtype).unbind()
+        traced = [operand.index for operand in operands if isinstance(operand, Traced)]
+        self._by_step = [index for index in traced if self._numbers.depends(index, STEP)]
+        self._by_values = [index for index in traced if index not in self._by_step]
+
+    def place(self, operand: Operand) -> int:
+        """Return where in :attr:`memory` the present value of a number is."""
+        return self._places[operand]
+
+    def tensor(self, operand: Operand) -> torch.Tensor:
+        """Return the tensor of a number, of shape ``[]``."""
+        return self._tensors[self._places[operand]]
+
+    def set_values(self, leaves: Mapping[str, Any]) -> None:
+        """Compute all numbers that are the same at each step.
+
+        Args:
+            leaves: hyperparameter → its value.
+        """
+        self._set(self._by_values, leaves)
+
+    def set_step(self, leaves: Mapping[str, Any]) -> None:
+        """Compute all numbers that depend on the number of the step."""
+        if self._by_step:
+            self._set(self._by_step, leaves)
+
+    def _set(self, indices: list[int], leaves: Mapping[str, Any]) -> None:
+        for index, value in self._numbers.evaluated(indices, leaves).items():
+            place = self._places.get(Traced(index))
+            if place is not None:
+                self.memory[place] = value

@@ -1,0 +1,223 @@
+"""When the steps of an optimizer are taken in flat memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from operator import is_
+from typing import Any
+
+import torch
+
+from optlab.catalogue.optimizers.base import Optimizer as Rule
+from optlab.core.hyperparameters import Hyperparameters
+from optlab.numerics.traced_number import NotRepeatable
+from optlab.optim.arguments import arguments, common, hyperparameters
+from optlab.optim.flat.block import is_dense
+from optlab.optim.flat.cohort import COUNT, Cohort
+from optlab.optim.flat.fusing import short_listing
+from optlab.optim.flat.listing import DECAY, listing
+from optlab.optim.flat.scalars import TYPES
+
+_MAX_WAIT = 64
+"""Steps until it is tried again with gradients that are now here, now there, at most."""
+_SETTLED = 16
+"""Steps after which it is tried again at once."""
+
+Group = Mapping[str, Any]
+States = Mapping[torch.Tensor, dict[str, Any]]
+Begin = Callable[[Group, torch.Tensor], dict[str, Any]]
+"""Parameter group and a parameter without state → its state before the first step."""
+
+
+class FlatGroup:
+    """The parameters of a group whose steps are taken in flat memory.
+
+    Args:
+        rule: the rule.
+        group: the parameter group.
+        states: of the parameters.
+        begin: gives parameters without state one.
+
+    Attributes:
+        cohorts: parameters that are stepped together.
+        others: parameters that are left to others: of other types, or on other devices.
+        served: number of steps so far.
+
+    Raises:
+        NotRepeatable: the steps cannot be taken in flat memory.
+    """
+
+    def __init__(self, rule: type[Rule], group: Group, states: States, begin: Begin) -> None:
+        self._rule = rule
+        self._names = [argument.name for argument in arguments(rule)] + list(common(rule))
+        self._numbers = tuple(field.name for field in rule.fields() if field.kind == "number")
+        self._all = list(group["params"])
+        self._absent = [one for one in self._all if one.grad is None]
+        self._gradients: list[list[torch.Tensor]] = []
+        self._values, self._leaves, self._choices = self._read(group)
+        self.others: list[torch.Tensor] = []
+        self.served = 0
+        choices, decays, maximizes = self._choices
+        h = Hyperparameters(**self._leaves, step=1)
+        entries = tuple(rule.begin(torch.ones(1, 1), h))
+        given = rule, choices, self._numbers, entries
+        exact = listing(*given, decays=decays, maximizes=maximizes)
+        short = short_listing(*given, decays=decays, maximizes=maximizes)
+        kinds: dict[Any, list[tuple[torch.Tensor, dict[str, Any]]]] = {}
+        if exact is not None:
+            for parameter in self._all:
+                if parameter.grad is None:
+                    continue
+                if not _suits(parameter):
+                    self.others.append(parameter)
+                    continue
+                state = states.get(parameter) or begin(group, parameter)
+                if _complete(state, entries, parameter):
+                    key = parameter.dtype, int(state[COUNT])
+                    kinds.setdefault(key, []).append((parameter, state))
+                else:
+                    self.others.append(parameter)
+        if exact is None or short is None or not kinds:
+            raise NotRepeatable(f"steps of {rule.__name__} are not taken in flat memory")
+        self.cohorts = [
+            Cohort(exact if dtype is torch.float64 else short, some, step)
+            for (dtype, step), some in kinds.items()
+        ]
+        for cohort in self.cohorts:
+            cohort.set_values(self._leaves)
+
+    def _read(self, group: Group) -> tuple[list[Any], dict[str, Any], tuple[Any, ...]]:
+        """Return the values of a group, hyperparameter → value, and what operations depend on."""
+        values = [group[name] for name in self._names]
+        leaves = dict(vars(hyperparameters(self._rule, group)))
+        added = common(self._rule)
+        decay = group["weight_decay"] if "weight_decay" in added else 0.0
+        if any(isinstance(value, torch.Tensor) for value in (*leaves.values(), decay)):
+            raise NotRepeatable("a hyperparameter is a tensor")
+        choices = tuple(
+            (name, value) for name, value in leaves.items() if name not in self._numbers
+        )
+        maximizes = bool(group["maximize"]) if "maximize" in added else False
+        leaves[DECAY] = decay
+        return values, leaves, (choices, decay != 0, maximizes)
+
+    def ready(self, group: Group) -> bool:
+        """Return whether the next step can be taken; keep its gradients until then."""
+        parameters = group["params"]
+        if len(parameters) != len(self._all) or not all(map(is_, parameters, self._all)):
+            return False
+        if any(parameter.grad is not None for parameter in self._absent):
+            return False
+        values = [group[name] for name in self._names]
+        if values != self._values or any(map(_is_tensor, values)):
+            try:
+                self._values, self._leaves, choices = self._read(group)
+            except NotRepeatable:
+                return False
+            if choices != self._choices:
+                return False
+            for cohort in self.cohorts:
+                cohort.set_values(self._leaves)
+        found = [cohort.gradients() for cohort in self.cohorts]
+        if any(gradients is None for gradients in found):
+            return False
+        self._gradients = found  # type: ignore[assignment]
+        return True
+
+    def step(self) -> None:
+        """Take the step after :meth:`ready`."""
+        gradients, self._gradients = self._gradients, []
+        for cohort, its in zip(self.cohorts, gradients, strict=True):
+            cohort.step(its, self._leaves)
+        self.served += 1
+
+
+class FlatSteps:
+    """The groups of an optimizer whose steps are taken in flat memory.
+
+    Args:
+        rule: the rule.
+        begin: gives parameters without state one.
+    """
+
+    def __init__(self, rule: type[Rule], begin: Begin) -> None:
+        self._rule = rule
+        self._begin = begin
+        self._groups: dict[int, FlatGroup] = {}
+        self._waits: dict[int, int] = {}
+        self._lengths: dict[int, int] = {}
+        self._states: list[dict[str, Any]] = []
+
+    def forget(self) -> None:
+        """Overwrite no tensor of the present states any more: others have them now."""
+        for number in list(self._groups):
+            self._give_up(number)
+
+    def _give_up(self, number: int) -> None:
+        settled = self._groups.pop(number).served >= _SETTLED
+        length = 0 if settled else min(2 * self._lengths.get(number, 0) + 1, _MAX_WAIT)
+        self._lengths[number] = self._waits[number] = length
+
+    def ready(self, number: int, group: Group, states: States) -> FlatGroup | None:
+        """Return the group of this number if its next step can be taken as the last one."""
+        flat = self._groups.get(number)
+        if flat is None:
+            return None
+        known = self._states
+        same = len(states) == len(known) and all(map(is_, states.values(), known))
+        if same and flat.ready(group):
+            return flat
+        self._give_up(number)
+        return None
+
+    def begun(self, number: int, group: Group, states: States) -> FlatGroup | None:
+        """Return the group of this number, ready for its next step; None where it is not tried."""
+        wait = self._waits.get(number, 0)
+        if wait > 0:
+            self._waits[number] = wait - 1
+            return None
+        if all(parameter.grad is None for parameter in group["params"]):
+            return None
+        try:
+            flat = FlatGroup(self._rule, group, states, self._begin)
+        except NotRepeatable:
+            flat = None
+        if flat is None or not flat.ready(group):
+            self._lengths[number] = self._waits[number] = _MAX_WAIT
+            return None
+        self._groups[number] = flat
+        return flat
+
+    def note(self, states: States) -> None:
+        """Note the states after a step, to find out whether somebody replaces them."""
+        if len(states) != len(self._states) or not all(map(is_, states.values(), self._states)):
+            self._states = list(states.values())
+
+
+def _is_tensor(value: Any) -> bool:
+    if isinstance(value, (tuple, list)):
+        return any(map(_is_tensor, value))
+    return isinstance(value, torch.Tensor)
+
+
+def _suits(parameter: torch.Tensor) -> bool:
+    """Return whether a parameter of any shape can be a part of flat memory."""
+    return (
+        type(parameter) in (torch.Tensor, torch.nn.Parameter)
+        and parameter.layout is torch.strided
+        and parameter.is_cpu
+        and parameter.dtype in TYPES
+        and parameter.numel() > 0
+        and is_dense(parameter)
+    )
+
+
+def _complete(state: Mapping[str, Any], entries: Sequence[str], parameter: torch.Tensor) -> bool:
+    """Return whether a state has a tensor like the parameter, ``[*shape]``, for each entry."""
+    return COUNT in state and all(
+        isinstance(state.get(name), torch.Tensor)
+        and state[name].shape == parameter.shape
+        and state[name].dtype == parameter.dtype
+        and state[name].is_cpu
+        for name in entries
+    )
