@@ -30,7 +30,7 @@ from typing import Any
 import psutil
 import pytest
 
-from tests.forked_workers import fork_workers
+from optlab.core.spawning import template_ids
 
 if os.environ.get("OPTLAB_TEST_X") != "1":
     os.environ["QT_QPA_PLATFORM"] = "offscreen"
@@ -213,8 +213,6 @@ _EXIT_STATUS = pytest.StashKey[int]()
 _LOGGERS = (logging.getLogger(), logging.getLogger("optlab"))
 """OptLab's own logger does not propagate once it writes to a file."""
 _LEFT_RUNNING: list[threading.Thread] = []
-_SPAWNING = ("tests/unit/runners/", "tests/end_to_end/", "tests/benchmarks/", "tests/soak/")
-"""The folders whose tests start workers as users do."""
 
 
 def pytest_collection_finish() -> None:
@@ -244,14 +242,6 @@ def _picture_before(request: pytest.FixtureRequest) -> None:
     if _application() is not None:
         picture.windows = set(_windows())
         picture.timers = set(_active_timers())
-
-
-@pytest.fixture(autouse=True)
-def _workers_at_once(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Fork workers, but where it matters how they are started."""
-    folder = request.path.relative_to(request.config.rootpath).as_posix()
-    if sys.platform == "linux" and not folder.startswith(_SPAWNING):
-        fork_workers(monkeypatch)
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
@@ -344,11 +334,14 @@ def _stray_processes(picture: _Picture, deadline: float) -> list[str]:
         for process in _processes()
         if process not in picture.processes and not _is_ended(process)
     ]
-    # multiprocessing starts one tracker and one server for the whole session; they end with it.
+    # One tracker and one process from which workers are forked are started for the whole session,
+    # and end with it.
+    templates = template_ids()
     new = [
         process
         for process in new
-        if "multiprocessing.resource_tracker" not in _command(process) and not _is_server(process)
+        if "multiprocessing.resource_tracker" not in _command(process)
+        and process.pid not in templates
     ]
     _, alive = psutil.wait_procs(new, timeout=max(0.0, deadline - time.monotonic()))
     found = [f"running process: {process.pid} {_command(process)}" for process in alive]
@@ -359,11 +352,6 @@ def _stray_processes(picture: _Picture, deadline: float) -> list[str]:
             continue
     psutil.wait_procs(alive, timeout=5)
     return found
-
-
-def _is_server(process: psutil.Process) -> bool:
-    """Whether workers are forked from it (:mod:`tests.forked_workers`), which have its command."""
-    return "multiprocessing.forkserver" in _command(process) and process.ppid() == os.getpid()
 
 
 def _is_ended(process: psutil.Process) -> bool:

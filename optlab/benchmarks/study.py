@@ -16,7 +16,7 @@ from typing import ClassVar
 from optlab.benchmarks.benchmark import Benchmark, Timing
 from optlab.benchmarks.own_loop import Digits, OwnLoop
 from optlab.core.lazy import torch
-from optlab.core.spawning import usable_cores
+from optlab.core.spawning import end_templates, usable_cores
 from optlab.experiment import Experiment
 from optlab.runners.study import LocalLauncher
 from optlab.store import Store
@@ -59,6 +59,7 @@ class Study(Benchmark):
     rates: ClassVar[list[float]] = [float(f"{10 ** (-3 + 1.5 * i / 63):.6g}") for i in range(64)]
 
     def ours(self) -> Timing:
+        end_templates()
         with tempfile.TemporaryDirectory() as folder:
             begun = time.perf_counter()
             study = self._study(Path(folder))

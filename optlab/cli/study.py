@@ -18,7 +18,7 @@ from optlab.core.spawning import Spawned, spawn, usable_cores
 
 ORDER = 22
 """Rank in the list of commands."""
-_WORKER = "optlab.runners.worker:work"
+_WORKER, _WARM = "optlab.runners.worker:work", "optlab.runners.worker:import_libraries"
 _MANY_RUNS = 24
 """Runs of a study from which a worker is started for each core, before more is known of it."""
 
@@ -121,7 +121,8 @@ def _early_workers(source: str, runner: str) -> list[Spawned]:
     cores = usable_cores()
     try:
         return [
-            spawn(_WORKER) for _ in range(cores if runs >= _MANY_RUNS or runner == "process" else 1)
+            spawn(_WORKER, _WARM)
+            for _ in range(cores if runs >= _MANY_RUNS or runner == "process" else 1)
         ]
     except OSError:
         return []  # the runner says it, where it needs them

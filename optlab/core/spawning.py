@@ -3,19 +3,29 @@
 A worker takes seconds to import torch. A command that will need workers starts them first, and
 imports what it needs beside them; :class:`optlab.runners.worker.Worker` adopts them later. So this
 module imports nothing large, and what a process executes is named by a text.
+
+On Linux the first one starts a template (:mod:`optlab.core.forking`), which imports once what all of
+them need. Elsewhere each is spawned: macOS has libraries that do not survive a fork, and Windows has
+none.
 """
 
 from __future__ import annotations
 
 import contextlib
-import importlib
 import multiprocessing
 import os
 import signal
-from collections.abc import Iterator
+import sys
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
+
+from optlab.core.forking import Fork, Template, named, serve
+
+FORKS = sys.platform == "linux"
+"""Whether processes are forked from a template."""
 
 
 @dataclass(frozen=True)
@@ -27,10 +37,15 @@ class Spawned:
             where the system has no such pipes.
     """
 
-    process: BaseProcess
+    process: BaseProcess | Fork
     pipe: Connection
     beats: Connection
     printed: Connection | None
+
+    @property
+    def begun(self) -> bool:
+        """Whether the process is there already."""
+        return not isinstance(self.process, Fork) or self.process.begun
 
     def end(self, seconds: float = 0.0) -> None:
         """Close the pipes, on which a worker exits; kill the process after ``seconds``."""
@@ -44,14 +59,16 @@ class Spawned:
             self.printed.close()
 
 
-def spawn(target: str) -> Spawned:
+def spawn(target: str, warm: str) -> Spawned:
     """Start a process that calls a function with the other ends of the pipes.
 
-    It is spawned, never forked, as torch's threads do not survive that. It is ended with this
-    process.
+    It is not forked from this process, as torch's threads do not survive that. It is ended with
+    this process.
 
     Args:
         target: ``"module:function"``; the module is imported in the new process alone.
+        warm: the same, of a function that imports what processes of this kind need. It is called
+            once, where they are forked.
 
     Raises:
         OSError: the process cannot be started.
@@ -66,15 +83,62 @@ def spawn(target: str) -> Spawned:
     if os.name == "posix":
         printed, their_output = context.Pipe(duplex=False)
         lent.append(their_output)
-    process = context.Process(
-        target=_enter, args=(target, *lent), name="optlab-worker", daemon=True
-    )
-    with interrupts_blocked():
-        process.start()
+    process: BaseProcess | Fork
+    if FORKS:
+        process = _forked(target, warm, lent)
+    else:
+        process = _started("optlab-worker", _enter, target, *lent)
     # Otherwise the pipes would stay open when the worker dies.
     for end in lent:
         end.close()
     return Spawned(process, ours, beats, printed)
+
+
+def _started(name: str, target: Callable[..., object], *arguments: object) -> BaseProcess:
+    process = multiprocessing.get_context("spawn").Process(
+        target=target, args=arguments, name=name, daemon=True
+    )
+    with interrupts_blocked():
+        process.start()
+    return process
+
+
+_lock = threading.Lock()
+_templates: dict[str, tuple[BaseProcess, Template]] = {}
+"""What warms it → the template that is running."""
+
+
+def _forked(target: str, warm: str, ends: Sequence[Connection]) -> Fork:
+    with _lock:
+        for _ in range(2):
+            process, template = _templates.get(warm, (None, None))
+            if process is None or template is None or not process.is_alive():
+                ours, theirs = multiprocessing.get_context("spawn").Pipe(duplex=True)
+                with theirs:
+                    process = _started("optlab-template", serve, theirs, warm)
+                template = Template(ours)
+                _templates[warm] = process, template
+            try:
+                return template.fork(target, ends)
+            except BrokenPipeError:
+                # It ended just now.
+                process.join()
+        raise BrokenPipeError("The process from which workers are forked ends at once.")
+
+
+def end_templates() -> None:
+    """End the templates; those of their forks that are in use go on."""
+    with _lock:
+        for process, template in _templates.values():
+            template.close()
+            process.join()
+        _templates.clear()
+
+
+def template_ids() -> list[int]:
+    """Return the process ids of the templates, which live as long as this process."""
+    with _lock:
+        return [process.pid or 0 for process, _ in _templates.values() if process.is_alive()]
 
 
 @contextlib.contextmanager
@@ -102,5 +166,4 @@ def usable_cores() -> int:
 
 
 def _enter(target: str, *ends: Connection) -> None:
-    module, _, function = target.partition(":")
-    getattr(importlib.import_module(module), function)(*ends)
+    named(target)(*ends)

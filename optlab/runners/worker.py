@@ -1,9 +1,9 @@
-"""A worker: a spawned process that executes one job after another, and the parent's end of it.
+"""A worker: a process of its own that executes one job after another, and the parent's end of it.
 
 Both speak over one duplex pipe: jobs and control messages go to the worker, events come back, and
 after each job a :class:`JobDone`. The capacity of the pipe bounds the waiting events: a worker whose
 events are not read stops. When its parent dies, however it dies, the pipe closes and the worker
-exits. It is never forked, as torch's threads do not survive that.
+exits. How it is started says :mod:`optlab.core.spawning`.
 
 Two more pipes lead from the worker: its signs of life, and what code in it prints.
 """
@@ -28,6 +28,8 @@ from optlab.training.events import Event
 
 ENTRY = "optlab.runners.worker:work"
 """What the process of a worker calls."""
+WARM = "optlab.runners.worker:import_libraries"
+"""What imports the libraries of all workers, where they are forked."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +58,8 @@ class Worker:
     """
 
     def __init__(self, spawned: Spawned | None = None) -> None:
-        spawned = spawned or spawn(ENTRY)
+        spawned = spawned or spawn(ENTRY, WARM)
+        self._spawned = spawned
         self._pipe = spawned.pipe
         self._process = spawned.process
         self._monitor = HeartbeatMonitor(spawned.beats, self.suspended)
@@ -69,7 +72,7 @@ class Worker:
 
     @property
     def pid(self) -> int:
-        """The process id."""
+        """The process id, as soon as the process is there."""
         return self._process.pid or 0
 
     def send(self, what: Job | Message) -> None:
@@ -107,13 +110,14 @@ class Worker:
     def silence(self) -> float:
         """Return the seconds since the worker's last sign of life (any thread).
 
-        See :meth:`optlab.runners.heartbeat.HeartbeatMonitor.silence`.
+        It is 0 for one that has not begun; see
+        :meth:`optlab.runners.heartbeat.HeartbeatMonitor.silence`.
         """
-        return self._monitor.silence()
+        return self._monitor.silence() if self._spawned.begun else 0.0
 
     def suspended(self) -> bool:
         """Return whether the process is suspended; False where the system does not say."""
-        return is_suspended(self.pid)
+        return self._spawned.begun and is_suspended(self.pid)
 
     def _code(self) -> int | None:
         self._process.join(1.0)
@@ -163,11 +167,7 @@ def work(pipe: Connection, beats: Connection, printed: Connection | None = None)
     heartbeat = Heartbeat(beats)
     jobs: queue.SimpleQueue[tuple[Job, Inbox]] = queue.SimpleQueue()
     threading.Thread(target=_listen, args=(pipe, jobs), name="optlab-listener", daemon=True).start()
-    # So that a spare worker is warm when a job comes.
-    import torch  # noqa: F401
-
-    import optlab.training.session  # noqa: F401
-
+    import_libraries()
     heartbeat.ready()
     while True:
         job, inbox = jobs.get()
@@ -179,6 +179,13 @@ def work(pipe: Connection, beats: Connection, printed: Connection | None = None)
         except OSError:
             # The parent has gone.
             os._exit(0)
+
+
+def import_libraries() -> None:
+    """Import what a job needs, so that a spare worker is warm when one comes."""
+    import torch  # noqa: F401
+
+    import optlab.training.session  # noqa: F401
 
 
 def _listen(pipe: Connection, jobs: queue.SimpleQueue[tuple[Job, Inbox]]) -> None:

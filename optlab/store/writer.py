@@ -110,6 +110,7 @@ class RunWriter:
         self._new_groups: list[Statement] = []
         self._pending_bytes = 0
         self._commit_at = 0.0
+        self._waited_for = True
         self._checkpoint_at = 0.0
         self._checkpoint_step = -1
         self._checkpoint_cost = 0.0
@@ -222,7 +223,7 @@ class RunWriter:
         match event:
             case SeriesBlock():
                 self._add(event)
-                if self._pending_bytes > _MAX_PENDING or time.monotonic() >= self._commit_at:
+                if self._due():
                     self._commit()
             case SessionStarted():
                 self._started(event)
@@ -239,6 +240,13 @@ class RunWriter:
                 self._end_all("failed", event.message, event.detail)
             case _:
                 pass
+
+    def _due(self) -> bool:
+        """Return whether rows are to be committed: the first ones at once, as somebody may wait."""
+        waited_for, self._waited_for = self._waited_for, False
+        return (
+            waited_for or self._pending_bytes > _MAX_PENDING or time.monotonic() >= self._commit_at
+        )
 
     def _started(self, event: SessionStarted) -> None:
         self._tracked = self._tracked_at_start = event.tracked

@@ -22,6 +22,7 @@ from optlab.cli.app import main
 from optlab.store import Store
 from optlab.studies.comparison import reading
 from optlab.studies.comparison.found import fingerprint, found_document, table
+from tests.workers import workers_of
 
 RATES = """
 question = "Does a larger rate lead to a lower loss?"
@@ -600,16 +601,10 @@ def test_that_an_interrupted_study_goes_on_where_it_stood(
 def test_that_a_killed_worker_changes_nothing(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    import psutil
-
     file = written(tmp_path, _LONG)
     command = _command("study", file, "--runner", "process", "--json")
     _wait_for_steps(50)
-    workers = [
-        child
-        for child in psutil.Process(command.pid).children(recursive=True)
-        if "spawn_main" in " ".join(child.cmdline())
-    ]
+    workers = workers_of(command.pid)
     assert workers
     busiest = max(workers, key=lambda child: child.cpu_times().user)
     busiest.kill()

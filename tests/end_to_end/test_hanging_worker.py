@@ -20,6 +20,7 @@ from optlab.experiment import Experiment
 from optlab.gui.hang_notice import END
 from optlab.gui.main_window import MainWindow
 from optlab.store import Store
+from tests.workers import workers_of
 
 COMMAND = [sys.executable, "-m", "optlab"]
 ENDLESS = {
@@ -31,11 +32,7 @@ ENDLESS = {
 
 def worker_of(process: int) -> psutil.Process:
     """The worker process of a command or a window."""
-    (worker,) = [
-        child
-        for child in psutil.Process(process).children(recursive=True)
-        if "spawn_main" in " ".join(child.cmdline())
-    ]
+    (worker,) = workers_of(process)
     return worker
 
 
@@ -156,11 +153,7 @@ def test_that_the_window_shows_a_suspended_worker_and_ends_it_on_a_click(
     window.start()
     qtbot.waitUntil(lambda: "steps/s" in window.controls.figures.text(), timeout=60_000)
     (run,) = window.bridge.run_ids
-    workers = [
-        child
-        for child in psutil.Process().children(recursive=True)
-        if "spawn_main" in " ".join(child.cmdline())
-    ]
+    workers = workers_of(os.getpid())
     for worker in workers:
         worker.suspend()
     began = time.monotonic()

@@ -19,6 +19,7 @@ import pytest
 from optlab.experiment import Experiment
 from optlab.store import Store, StoredSeries
 from optlab.training.clock import SECONDS
+from tests.workers import workers_of
 
 pytestmark = [pytest.mark.soak, pytest.mark.timeout(3600)]
 
@@ -89,7 +90,7 @@ def _kill(program: subprocess.Popen[str], home: Path, past: int, victim: str) ->
     if program.poll() is not None:
         return seen
     family = psutil.Process(program.pid).children(recursive=True)
-    workers = [child for child in family if "spawn_main" in " ".join(child.cmdline())]
+    workers = workers_of(program.pid)
     if victim == "app":
         program.kill()
         program.communicate()

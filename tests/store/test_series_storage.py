@@ -16,7 +16,13 @@ from optlab.store.chunks import ROWS
 from optlab.store.series import _joined
 from optlab.store.series_groups import SeriesGroups
 from optlab.training.control import Follow
-from optlab.training.events import MessageApplied, Series, SeriesBlock, SessionEnded
+from optlab.training.events import (
+    ActivityChanged,
+    MessageApplied,
+    Series,
+    SeriesBlock,
+    SessionEnded,
+)
 
 
 def _chunks(home: Path) -> list[tuple[int, int, int]]:
@@ -72,6 +78,21 @@ def test_that_the_open_chunk_is_rewritten_until_it_is_full(
             assert _chunks(home) == [(0, 10, 0)]
     writer.close()
     assert _chunks(home) == [(0, ROWS, 1), (0, ROWS, 1), (0, 100, 0)]
+
+
+def test_that_the_first_values_are_committed_at_once_and_others_wait(
+    home, store, experiment, source, monkeypatch
+):
+    monkeypatch.setattr("optlab.store.writer.COMMIT_SECONDS", 1e9)
+    writer = store.begin([experiment], "thread")
+    writer.record(ActivityChanged(0, "running"))  # is committed, too
+    session = source()
+    writer.record(session.block(1, 5, every=10**9))
+    assert _chunks(home) == [(0, 5, 0)]
+    writer.record(session.block(6, 9, every=10**9))
+    assert _chunks(home) == [(0, 5, 0)]
+    writer.close()
+    assert _chunks(home) == [(0, 9, 0)]
 
 
 def test_that_series_whose_steps_agree_by_chance_do_not_change_their_chunks(

@@ -51,6 +51,8 @@ from optlab.tasks.study_news import StudyNews, StudyNewsTask
 
 LOOK_MILLISECONDS = 700
 """Shortest time between two looks at a study that goes."""
+FIRST_LOOK_MILLISECONDS = 100
+"""The same until there is something to draw."""
 _LOOK_FACTOR = 5.0
 """A look that takes long is followed by a pause this many times as long."""
 
@@ -283,7 +285,10 @@ class StudiesWindow(QMainWindow):
         self._refresh()
         if news.record.going:
             took = 1000.0 * (time.monotonic() - self._looked)
-            self._timer.start(round(max(LOOK_MILLISECONDS, _LOOK_FACTOR * took)))
+            if any(arm.band is not None or arm.mean is not None for arm in news.arms):
+                self._timer.start(round(max(LOOK_MILLISECONDS, _LOOK_FACTOR * took)))
+            else:
+                self._timer.start(round(max(FIRST_LOOK_MILLISECONDS, took)))
 
     # --- conducting -------------------------------------------------------------------------------
 

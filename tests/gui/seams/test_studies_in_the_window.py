@@ -20,6 +20,7 @@ from optlab.cli.app import main
 from optlab.experiment import Experiment
 from optlab.gui.main_window import MainWindow
 from optlab.gui.runs.runs_menu import RunsMenu
+from optlab.gui.studies import studies_window
 from optlab.gui.studies.compare_window import CompareWindow
 from optlab.gui.studies.leader_board import COLUMNS
 from optlab.gui.studies.studies_window import StudiesWindow
@@ -236,15 +237,20 @@ def test_that_bad_input_is_said_beside_its_field(qtbot: QtBot, open_window: Buil
     assert "must rise" in editor.tune.problems()["path"]
 
 
-def test_that_a_study_is_stopped_kept_and_goes_on_and_that_closing_asks(
-    qtbot: QtBot, open_window: Build
+def test_that_a_study_shows_itself_is_stopped_kept_and_goes_on_and_that_closing_asks(
+    qtbot: QtBot, open_window: Build, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # Its first picture waits for no pause between two looks.
+    monkeypatch.setattr(studies_window, "LOOK_MILLISECONDS", 10**9)
     window = open_window(shown=False, optimizer={"name": "sgd"}, budget={"steps": 20000})
     editor = editor_of(qtbot, window)
     slower(qtbot, editor, 2)
     editor.run_button.click()
     place = place_of(window)
     qtbot.waitUntil(lambda: trains(place), timeout=WAIT)
+    qtbot.waitUntil(lambda: place.view.curves.band("fast") is not None, timeout=WAIT)
+    # It is there with the first values, long before a run has ended.
+    assert {run.status for run in stored()} == {"running"}
     assert "of fast, slow" in place.progress_label.text() and not place.run_action.isEnabled()
 
     asked: list[str] = []

@@ -41,6 +41,8 @@ def doomed_pool() -> Iterator[WorkerPool]:
 @pytest.fixture(scope="module")
 def pool() -> Iterator[WorkerPool]:
     opened = WorkerPool()
-    opened.warm()
+    worker = opened.acquire()
+    assert worker.pid  # it is there before the first test is
+    opened.give_back(worker)
     yield opened
     opened.close()

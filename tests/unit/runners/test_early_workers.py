@@ -14,7 +14,7 @@ from optlab.cli.run import RUNNERS
 from optlab.core.spawning import spawn, usable_cores
 from optlab.runners.pool import WorkerPool
 from optlab.runners.study import LocalLauncher
-from optlab.runners.worker import ENTRY
+from optlab.runners.worker import ENTRY, WARM
 from optlab.studies.comparison import reading
 
 STUDY = """
@@ -42,10 +42,10 @@ class Process:
 
 
 @pytest.fixture
-def started(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+def started(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, ...]]:
     """Targets of the processes that the command has started; no process is started."""
-    targets: list[str] = []
-    monkeypatch.setattr(command, "spawn", lambda target: targets.append(target) or Process())
+    targets: list[tuple[str, ...]] = []
+    monkeypatch.setattr(command, "spawn", lambda *target: targets.append(target) or Process())
     monkeypatch.setattr(command, "usable_cores", lambda: 4)
     monkeypatch.delitem(sys.modules, "torch", raising=False)
     return targets
@@ -62,25 +62,27 @@ def written(folder: Path, count: object, more: str = "") -> str:
     [(2, "auto", 1), (12, "auto", 4), (2, "process", 4), (12, "thread", 0), ('"x"', "auto", 0)],
 )
 def test_that_a_study_starts_the_workers_that_it_will_need(
-    tmp_path: Path, started: list[str], count: object, runner: str, workers: int
+    tmp_path: Path, started: list[tuple[str, ...]], count: object, runner: str, workers: int
 ) -> None:
     assert len(command._early_workers(written(tmp_path, count), runner)) == workers
-    assert started == [ENTRY] * workers
+    assert started == [(ENTRY, WARM)] * workers
 
 
 def test_that_a_process_with_torch_starts_no_workers_for_a_small_study(
-    tmp_path: Path, started: list[str], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, started: list[tuple[str, ...]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "torch", typing)
     assert command._early_workers(written(tmp_path, 2), "auto") == []
 
 
 @pytest.mark.parametrize("source", ["", "no-such-study", "/dev/zero", "a\0b"])
-def test_that_no_worker_is_started_for_what_is_no_study(started: list[str], source: str) -> None:
+def test_that_no_worker_is_started_for_what_is_no_study(
+    started: list[tuple[str, ...]], source: str
+) -> None:
     assert command._early_workers(source, "auto") == []
 
 
-def test_that_shipped_studies_are_found(started: list[str]) -> None:
+def test_that_shipped_studies_are_found(started: list[tuple[str, ...]]) -> None:
     assert command._early_workers("nesterov-vs-momentum", "auto") != []
 
 
@@ -102,7 +104,7 @@ def test_that_the_options_name_all_runners() -> None:
 
 
 def test_that_a_pool_ends_the_processes_that_it_has_no_place_for() -> None:
-    process = spawn(ENTRY)
+    process = spawn(ENTRY, WARM)
     pool = WorkerPool(1, [process, spare := Process()])  # type: ignore[list-item]
     try:
         assert spare.ended == 1
