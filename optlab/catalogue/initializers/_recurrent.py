@@ -82,7 +82,9 @@ def _spreads(values: torch.Tensor, weight: torch.Tensor, parameter: Parameter) -
     if values.shape[-1] != weight.shape[1]:
         return weight.new_zeros(parameter.stacked)
     products = values.to(weight.dtype) @ weight.T
-    return products.flatten(0, -2).unflatten(1, (parameter.stacked, -1)).std((0, 2), correction=0)
+    gates = products.flatten(0, -2).unflatten(1, (parameter.stacked, -1))
+    spreads: torch.Tensor = gates.std((0, 2), correction=0)
+    return spreads
 
 
 def _factors(spreads: torch.Tensor, spread: float) -> torch.Tensor:

@@ -381,7 +381,7 @@ def test_that_a_step_that_nothing_makes_a_descent_is_refused_and_said() -> None:
 
     outcome = group.optimizer.step(at, Rising(), group.state, group.h)
     assert torch.equal(outcome.theta, at)
-    assert outcome.notes[0].startswith("the step was refused: no step with a damping up to")
+    assert outcome.notes[0].startswith("the step was refused: no step with a damping up to 30.7 ")
     assert float(outcome.state["damping"]) == pytest.approx(0.03 * 4.0**6)
     assert not outcome.state["v"].any()
 
