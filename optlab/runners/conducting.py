@@ -203,7 +203,7 @@ class CheckDraftTask(Task):
         except InvalidInput as error:
             yield CheckedDraft(document, problem=str(error), field=error.field)
             return
-        tuned = study.effort * study.tuning.seeds if study.tuning is not None else 0
+        tuned = study.tuning_runs
         yield CheckedDraft(
             document,
             question_words(study),

@@ -109,7 +109,7 @@ def _worth_processes(study: Study) -> bool:
 
 def estimated_seconds(study: Study) -> float:
     """Return about how long a study takes in one thread, all runs of an arm as one population."""
-    tuning = study.effort * study.tuning.seeds if study.tuning is not None else 0
+    tuning = study.tuning_runs
     runs = study.seeds.count + tuning
     seconds = 0.0
     for arm in study.arms:

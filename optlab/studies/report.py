@@ -17,6 +17,7 @@ from optlab.studies.comparison import words
 from optlab.studies.comparison.fields import TO_TARGET
 from optlab.studies.comparison.readings import Values
 from optlab.studies.comparison.study import Study
+from optlab.studies.comparison.words import setting_share
 from optlab.studies.figures.charts import (
     ArmCurves,
     ArmValues,
@@ -168,7 +169,8 @@ def _tuning_section(study: Study, result: Mapping[str, Any]) -> Iterable[str]:
         return
     yield "<h2>Tuning</h2>"
     yield (
-        f"<p>Every arm was given {result['effort']} settings, each run on "
+        f"<p>Every {'seed of every arm' if study.tuning.each else 'arm'} was given "
+        f"{result['effort']} settings, each run on "
         f"{study.tuning.seeds} seeds of its own; the one with the {study.tuning.goal} final "
         f"{text(study.tuning.by)} decides.</p>"
     )
@@ -179,12 +181,18 @@ def _tuning_section(study: Study, result: Mapping[str, Any]) -> Iterable[str]:
                 name,
                 _setting(one["setting"]),
                 _shown(one["value"]) if one["value"] is not None else "no value",
-                "chosen" if one["chosen"] else "",
+                _chosen_words(arm, one),
             )
             for name, arm in result["arms"].items()
             for one in arm["tried"]
         ],
     )
+
+
+def _chosen_words(arm: Mapping[str, Any], tried: Mapping[str, Any]) -> str:
+    if seeds := tried.get("seeds"):
+        return f"chosen for {len(seeds)} of {len(arm['low'])} seeds"
+    return "chosen" if tried["chosen"] and not setting_share(arm) else ""
 
 
 def _differences(study: Study) -> Iterable[str]:

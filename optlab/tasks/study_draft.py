@@ -39,7 +39,7 @@ class DraftTuning:
 
     Attributes:
         path: of the field. low, high, points, scale: its values. by: series that decides.
-        seeds: runs of each setting.
+        seeds: runs of each setting. each: whether every seed that decides has a setting of its own.
     """
 
     path: str
@@ -49,6 +49,7 @@ class DraftTuning:
     scale: str = "log"
     by: str = "validation_loss"
     seeds: int = 1
+    each: bool = False
 
 
 @dataclass(frozen=True)
@@ -122,6 +123,8 @@ def _tuning_lines(tuning: DraftTuning) -> Iterator[str]:
     yield _line("by", tuning.by)
     if tuning.seeds != 1:
         yield _line("seeds", tuning.seeds)
+    if tuning.each:
+        yield _line("each", tuning.each)
 
 
 def _changed(kind: type[FieldSet], values: Mapping[str, Any]) -> dict[str, Any]:

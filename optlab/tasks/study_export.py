@@ -19,6 +19,7 @@ from optlab.studies import report
 from optlab.studies.comparison import reading
 from optlab.studies.comparison.readings import one_number
 from optlab.studies.comparison.study import Study
+from optlab.studies.comparison.words import setting_of_seed
 from optlab.tasks.task import Task
 from optlab.training.control import Controls
 
@@ -99,7 +100,6 @@ def _values(store: Store, record: StudyRecord, study: Study) -> str:
 
 def _rows(arms: Mapping[str, Mapping[str, Any]], paths: list[str]) -> Iterator[list[Any]]:
     for name, arm in arms.items():
-        setting = [arm["setting"].get(path, "") for path in paths]
         runs = arm["runs"] or [""] * len(arm["low"])
         bounds = zip(runs, arm["low"], arm["high"], strict=True)
         for seed, (run, low, high) in enumerate(bounds):
@@ -109,7 +109,7 @@ def _rows(arms: Mapping[str, Mapping[str, Any]], paths: list[str]) -> Iterator[l
                 run,
                 "" if low is None else low,
                 "" if high is None else high,
-                *setting,
+                *(setting_of_seed(arm, seed).get(path, "") for path in paths),
             ]
 
 

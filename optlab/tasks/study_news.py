@@ -7,6 +7,7 @@ one does, and afterwards.
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -73,7 +74,8 @@ class ArmNews:
         name: of the arm. done, total: runs that decide, complete and in all. mean, interval: of what
             is measured of the complete ones; None where unknown. now: mean of the last values of
             the series that is drawn. diverged, censored: of the complete ones. setting: path → value
-            of tuned fields, once chosen. band: None before there are values.
+            of tuned fields, once chosen; where every seed has its own, that of most of them, and
+            setting_share says of how many. band: None before there are values.
     """
 
     name: str
@@ -85,6 +87,7 @@ class ArmNews:
     diverged: int = 0
     censored: int = 0
     setting: Mapping[str, Any] | None = None
+    setting_share: str = ""
     band: Band | None = None
 
 
@@ -285,7 +288,7 @@ def _arm(
     record: StudyRecord,
 ) -> ArmNews:
     mine = [one for one in deciding if one.arm == name]
-    settings = next((one.setting for one in mine if one.setting), None)
+    setting, share = _setting(mine)
     if any(arm.name == name for arm in study.probes):
         return _computed(study, name, record)
     same = study.measured_of(name).of == study.measured.of
@@ -307,9 +310,19 @@ def _arm(
         float(np.mean(last)) if last else None,
         sum(records[one.run].status == "diverged" for one in mine),
         censored,
-        settings,
+        setting,
+        share,
         band(curves, study.decision.level) if curves else None,
     )
+
+
+def _setting(runs: Sequence[StudyRun]) -> tuple[Mapping[str, Any] | None, str]:
+    """Return the setting that most runs have, and of how many where it is not that of all."""
+    found = Counter(tuple(sorted(one.setting.items())) for one in runs if one.setting)
+    if not found:
+        return None, ""
+    ((setting, count),) = found.most_common(1)
+    return dict(setting), "" if count == found.total() else f"{count} of {found.total()} seeds"
 
 
 def _computed(study: Study, name: str, record: StudyRecord) -> ArmNews:

@@ -167,6 +167,35 @@ def test_that_tuning_chooses_by_another_measure_on_other_seeds(
     assert not seeds["runs"] & seeds["tuning_runs"]
 
 
+def test_that_every_seed_can_have_a_setting_of_its_own(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = RATES.replace("count = 5", "count = 4")
+    text += '[tune]\n"optimizer.lr" = [0.02, 0.05, 0.1]\nby = "validation_error"\neach = true\n'
+    found = document(["study", written(tmp_path, text)], capsys)
+    identity = found["study"]
+    with Store.open_readonly() as store:
+        runs = {one.run: one for one in store.study_runs(identity)}
+        for arm in found["arms"].values():
+            assert len(arm["tuning_runs"]) == 3 * 4
+            assert sorted(seed for one in arm["tried"] for seed in one["seeds"]) == [0, 1, 2, 3]
+            for seed, run in enumerate(arm["runs"]):
+                # By the smallest final error of the tuning run with this number, the first of equals.
+                errors = [
+                    (store.run(one).final["validation_error"], runs[one].setting["optimizer.lr"])
+                    for one in arm["tuning_runs"]
+                    if runs[one].seed == seed
+                ]
+                assert len(errors) == 3
+                assert runs[run].setting["optimizer.lr"] == min(errors)[1]
+    target = tmp_path / "values.csv"
+    assert main(["export", identity, "--format", "csv", "--to", str(target)]) == 0
+    rows = list(csv.DictReader(target.read_text().splitlines()))
+    assert {row["run"]: float(row["optimizer.lr"]) for row in rows} == {
+        one.run: one.setting["optimizer.lr"] for one in runs.values() if one.role == "decides"
+    }
+
+
 def test_that_runs_that_miss_the_target_are_censored_and_not_dropped(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -230,9 +231,10 @@ def test_that_arms_have_bases_of_their_own_and_tune(tmp_path: Path) -> None:
         DraftArm("preset", {}, "iris-softmax"),
     ]
     tuning = DraftTuning("optimizer.lr", 0.01, 1.0, 3, seeds=2)
-    found = checked(
-        draft(base=whole.to_dict(), arms=arms, decide={"statement": "own < preset"}, tuning=tuning)
-    )
+    anew = dataclasses.replace(tuning, each=True)
+    parts = {"base": whole.to_dict(), "arms": arms, "decide": {"statement": "own < preset"}}
+    assert checked(draft(**parts, tuning=anew)).runs == 3 * (5 + 3 * 2 * 5)
+    found = checked(draft(**parts, tuning=tuning))
     assert found.problem == "", found.problem
     assert 'base = "digits-mlp"' in found.document and found.runs == 3 * (5 + 3 * 2)
     study = reading.from_toml(found.document)

@@ -92,6 +92,13 @@ class TuneSection(ProblemForm):
             "by", "By", self.by, "Measure whose final value chooses; never the one decided"
         )
         self.add_row("seeds", "Seeds of its own", self.seeds)
+        self.each = QCheckBox("Anew for each seed that decides")
+        self.each.setToolTip(
+            "The intervals then contain what tuning leaves to chance; costs that many times the "
+            "tuning"
+        )
+        self.add_row("each", "", self.each)
+        self.each.toggled.connect(lambda _on: self.edited.emit())
         self.on.toggled.connect(lambda _on: self._switch())
         for box in (self.path, self.by, self.scale):
             box.currentTextChanged.connect(lambda _text: self.edited.emit())
@@ -126,6 +133,7 @@ class TuneSection(ProblemForm):
             self.scale.currentText(),
             self.by.currentText(),
             self.seeds.value(),
+            self.each.isChecked(),
         )
 
     def _switch(self) -> None:
@@ -133,7 +141,7 @@ class TuneSection(ProblemForm):
         self.edited.emit()
 
     def _show_rows(self) -> None:
-        for name in ("path", "from", "to", "points", "scale", "by", "seeds"):
+        for name in ("path", "from", "to", "points", "scale", "by", "seeds", "each"):
             self.set_row_visible(name, self.on.isChecked())
 
 

@@ -106,4 +106,4 @@ class LeaderBoardModel(QAbstractTableModel):
             case "Seeds":
                 return f"{arm.done} of {arm.total}"
         said = {"setting": arm.setting or {}, "diverged": arm.diverged, "censored": arm.censored}
-        return printable("; ".join(remarks(said)))
+        return printable("; ".join(remarks(said, arm.setting_share)))

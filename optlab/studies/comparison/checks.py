@@ -50,17 +50,13 @@ def _problems(study: Study) -> Iterator[InvalidInput]:
         yield from measure_problems(study.measured_of(arm.name))
     yield from _decision_problems(study)
     yield from _tuning_problems(study)
-    trials = len(study.names) * study.seeds.count + len(study.arms) * _tuning_runs(study)
+    trials = len(study.names) * study.seeds.count + len(study.arms) * study.tuning_runs
     if trials > MAX_TRIALS:
         yield InvalidInput(
             f"This study has {trials:,} runs, more than {MAX_TRIALS:,}; give fewer seeds, arms or "
             "settings.",
             "seeds.count",
         )
-
-
-def _tuning_runs(study: Study) -> int:
-    return study.effort * study.tuning.seeds if study.tuning is not None else 0
 
 
 def measure_problems(measured: Measured) -> Iterator[InvalidInput]:

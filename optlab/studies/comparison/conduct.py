@@ -7,7 +7,7 @@ that has been trained is in the store, so that a study that was interrupted goes
 from __future__ import annotations
 
 import time
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -18,7 +18,6 @@ from optlab.store.store import Store
 from optlab.store.study_writer import StudyWriter
 from optlab.studies.comparison.choosing import TriedSetting, choose
 from optlab.studies.comparison.deciding import decide, is_decided
-from optlab.studies.comparison.grid import Value
 from optlab.studies.comparison.plan import (
     Trial,
     deciding_trials,
@@ -233,19 +232,16 @@ class _Conductor:
         yield StudyBegun(self._writer.id, len(tuning) + len(study.names) * study.seeds.count)
         try:
             tried: dict[str, list[TriedSetting]] = {}
-            chosen: dict[str, Mapping[str, Value]] = {}
-            if tuning:
-                yield from self._train(tuning, "tuning")
-                self._complete = len(tuning)
-                tried = choose(study, self._records.tuning_values(tuning))
-                chosen = {
-                    name: next(one.setting for one in settings if one.chosen)
-                    for name, settings in tried.items()
-                }
             trials: list[Trial] = []
             result: StudyResult | None = None
             for begin, end in rounds(study):
-                trials += deciding_trials(study, chosen, begin, end)
+                if tuning:
+                    tuning = tuning_trials(study, end)
+                    self._complete = len(trials)
+                    yield from self._train(tuning, "tuning")
+                    self._complete = len(tuning)
+                    tried = choose(study, self._records.tuning_values(tuning))
+                trials += deciding_trials(study, tried, begin, end)
                 yield from self._train(trials, f"seeds 1 to {end}")
                 yield from self._compute(end)
                 arms = {**self._records.arms(trials, tried), **self._computed(end)}

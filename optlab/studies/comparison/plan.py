@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from optlab.experiment import Experiment
+from optlab.studies.comparison.choosing import TriedSetting, setting_of
 from optlab.studies.comparison.grid import Value
 from optlab.studies.comparison.study import Study
 from optlab.training.population import population_key
@@ -51,28 +52,33 @@ class Trial:
         return study.experiment(self.arm, self.seed, self.setting, self.role)
 
 
-def tuning_trials(study: Study) -> list[Trial]:
-    """Return the trials from which the setting of each arm is chosen."""
+def tuning_trials(study: Study, seeds: int | None = None) -> list[Trial]:
+    """Return the trials from which the settings of each arm are chosen.
+
+    Args:
+        seeds: how many of those that decide need a setting, where each has its own; by default all.
+    """
     if study.tuning is None:
         return []
+    deciding = study.seeds.count if seeds is None else seeds
     return [
         Trial(arm.name, seed, "tunes", setting)
         for arm in study.arms
         for setting in arm.settings()
-        for seed in range(study.tuning.seeds)
+        for seed in range(study.tuning.seeds * (deciding if study.tuning.each else 1))
     ]
 
 
 def deciding_trials(
-    study: Study, chosen: Mapping[str, Mapping[str, Value]], begin: int, end: int
+    study: Study, tried: Mapping[str, Sequence[TriedSetting]], begin: int, end: int
 ) -> list[Trial]:
     """Return the trials of the seeds ``begin`` to ``end`` − 1.
 
     Args:
-        chosen: setting of each arm that is tuned.
+        tried: settings of each arm that is tuned.
     """
     return [
-        Trial(arm.name, seed, "decides", chosen.get(arm.name, {}))
+        Trial(arm.name, seed, "decides", setting_of(tried.get(arm.name, ()), seed))
         for arm in study.arms
         for seed in range(begin, end)
     ]

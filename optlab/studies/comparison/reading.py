@@ -232,6 +232,7 @@ def _tuning(table: Mapping[str, Any]) -> tuple[Tuning | None, tuple[Axis, ...]]:
     settings = dict(table)
     by = _text(settings.pop("by", "validation_loss"), "tune.by")
     seeds, goal = settings.pop("seeds", 1), settings.pop("goal", "lowest")
+    each = settings.pop("each", False)
     if not isinstance(seeds, int) or isinstance(seeds, bool) or not 1 <= seeds <= MAX_TUNING_SEEDS:
         raise InvalidInput(
             f"tune.seeds is {shown(seeds)}, but it must be a whole number from 1 to "
@@ -242,7 +243,11 @@ def _tuning(table: Mapping[str, Any]) -> tuple[Tuning | None, tuple[Axis, ...]]:
         raise InvalidInput(
             f"tune.goal is {shown(goal)}, but it must be lowest or highest.", "tune.goal"
         )
-    return Tuning(by, seeds, goal), _axes(settings, "tune")
+    if not isinstance(each, bool):
+        raise InvalidInput(
+            f"tune.each is {shown(each)}, but it must be true or false.", "tune.each"
+        )
+    return Tuning(by, seeds, goal, each), _axes(settings, "tune")
 
 
 def _axes(table: Mapping[str, Any], where: str) -> tuple[Axis, ...]:

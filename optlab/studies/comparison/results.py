@@ -21,7 +21,7 @@ class ArmResult:
     Attributes:
         runs: ids of the runs that decide, seed by seed. outcomes: one a run.
         summary: of the outcomes. diverged: how many runs diverged.
-        setting: path → value of the tuned fields. tried: all settings, where there was tuning.
+        setting: path → value of the tuned fields; that of most seeds, where each has its own. tried: all settings, where there was tuning.
         tuning_runs: ids of the runs that tuned.
     """
 
@@ -47,7 +47,12 @@ class ArmResult:
             "diverged": self.diverged,
             "setting": dict(self.setting or {}),
             "tried": [
-                {"setting": dict(one.setting), "value": finite(one.value), "chosen": one.chosen}
+                {
+                    "setting": dict(one.setting),
+                    "value": finite(one.value),
+                    "chosen": one.chosen,
+                    "seeds": list(one.seeds),
+                }
                 for one in self.tried
             ],
             "tuning_runs": list(self.tuning_runs),

@@ -69,12 +69,22 @@ class Tuning:
 
     Attributes:
         by: series whose final mean decides. seeds: runs of each setting, on seeds of their own.
-        goal: whether the lowest or the highest value is the best.
+        goal: whether the lowest or the highest value is the best. each: whether every seed that
+            decides has a setting of its own, tuned on other seeds than those of the next one; the
+            intervals then contain what tuning leaves to chance.
     """
 
     by: str
     seeds: int = 1
     goal: str = "lowest"
+    each: bool = False
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the section of a file; ``each`` only where it is true."""
+        table = dataclasses.asdict(self)
+        if not self.each:
+            del table["each"]
+        return table
 
 
 @dataclass(frozen=True)
@@ -118,7 +128,7 @@ class Study:
         tables["arms"] = arms
         tables["seeds"] = self.seeds.values()
         if self.tuning is not None:
-            tables["tune"] = dataclasses.asdict(self.tuning)
+            tables["tune"] = self.tuning.to_dict()
         tables["measure"] = self.measured.values()
         tables["decide"] = self.decision.values()
         return tables
@@ -154,6 +164,13 @@ class Study:
     def effort(self) -> int:
         """Number of settings that are tried for each arm."""
         return max((len(arm.settings()) for arm in self.arms), default=1)
+
+    @property
+    def tuning_runs(self) -> int:
+        """Number of runs of each arm that tune."""
+        if self.tuning is None:
+            return 0
+        return self.effort * self.tuning.seeds * (self.seeds.count if self.tuning.each else 1)
 
     @property
     def is_timed(self) -> bool:

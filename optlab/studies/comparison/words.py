@@ -44,13 +44,37 @@ def seeds_words(document: Mapping[str, Any]) -> str:
     return f"{words}, tuned over {effort} settings each" if effort > 1 else words
 
 
-def remarks(arm: Mapping[str, Any]) -> list[str]:
-    """Return what is to be said of an arm beside its numbers.
+def setting_of_seed(arm: Mapping[str, Any], seed: int) -> Mapping[str, Any]:
+    """Return path → value of the tuned fields of one run.
+
+    Args:
+        arm: as ``study --json`` has it. seed: index of the run's seed.
+    """
+    own = (one["setting"] for one in arm.get("tried", ()) if seed in one.get("seeds", ()))
+    found: Mapping[str, Any] = next(own, arm["setting"])
+    return found
+
+
+def setting_share(arm: Mapping[str, Any]) -> str:
+    """Return for how many seeds an arm was given its setting, "" where it is that of all seeds.
 
     Args:
         arm: as ``study --json`` has it.
     """
+    own = next((len(one.get("seeds", ())) for one in arm.get("tried", ()) if one["chosen"]), 0)
+    return f"{own} of {len(arm['low'])} seeds" if own else ""
+
+
+def remarks(arm: Mapping[str, Any], share: str = "") -> list[str]:
+    """Return what is to be said of an arm beside its numbers.
+
+    Args:
+        arm: as ``study --json`` has it. share: for how many seeds it has its setting, where the arm
+            does not say it.
+    """
     found = [f"{path} {value}" for path, value in arm["setting"].items()]
+    if found and (share := setting_share(arm) or share):
+        found[-1] += f" ({share})"
     if arm["diverged"]:
         found.append(f"{arm['diverged']} diverged")
     if arm["censored"] - arm["diverged"] > 0:
@@ -157,6 +181,7 @@ def tuning_words(study: Study) -> str:
     return (
         f"{fields}: {study.effort} settings an arm, the one with the {tuning.goal} final "
         f"{tuning.by} on {tuning.seeds} seed{'s' if tuning.seeds > 1 else ''} of its own"
+        f"{', anew for each seed that decides' if tuning.each else ''}"
     )
 
 

@@ -12,7 +12,7 @@ import pytest
 from numpy.typing import NDArray
 
 from optlab.studies.comparison import reading
-from optlab.studies.comparison.choosing import choose
+from optlab.studies.comparison.choosing import choose, setting_of
 from optlab.studies.comparison.fields import Measured
 from optlab.studies.comparison.outcomes import UNKNOWN, Outcome, bounded, outcome, series_of
 from optlab.studies.comparison.readings import (
@@ -198,6 +198,26 @@ def test_that_a_setting_that_failed_once_is_not_chosen() -> None:
         _chosen(_study(seeds=2, goal="highest"), [[9.9, math.nan], [4.0, 4.0], [1.0, 1.0]]) == 0.2
     )
     assert _chosen(_study(seeds=1), [[math.nan]] * 3) == 0.1
+
+
+def test_that_every_seed_has_the_setting_that_was_best_on_its_own_tuning_seeds() -> None:
+    # Two tuning seeds for each of three seeds; the last setting fails on one of the third's.
+    values = [
+        [1.0, 1.0, 5.0, 5.0, 3.0, 3.0],
+        [2.0, 2.0, 1.0, 1.0, 4.0, 4.0],
+        [3.0, 3.0, 0.0, 9.0, 0.0, math.nan],
+    ]
+    tried = choose(_study(seeds=2, each=True), _values(values))["a"]
+    assert [one.seeds for one in tried] == [(0, 2), (1,), ()]
+    assert [one.chosen for one in tried] == [True, False, False]
+    rates = [setting_of(tried, seed)["optimizer.lr"] for seed in range(3)]
+    assert rates == [0.1, 0.2, 0.1]
+
+
+def test_that_all_seeds_have_the_chosen_setting_where_tuning_is_done_once() -> None:
+    tried = choose(_study(seeds=2), _values([[1.0, 9.0], [4.0, 4.0], [6.0, 6.0]]))["a"]
+    assert {setting_of(tried, seed)["optimizer.lr"] for seed in range(9)} == {0.2}
+    assert setting_of((), 0) == {}
 
 
 def series(steps: list[int], values: list[float]) -> SeriesValues:

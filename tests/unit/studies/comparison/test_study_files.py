@@ -9,6 +9,7 @@ import pytest
 
 from optlab.core.errors import InvalidInput
 from optlab.studies.comparison import reading, shipped
+from optlab.studies.comparison.choosing import TriedSetting
 from optlab.studies.comparison.claim import PairClaim, TrendClaim, parse
 from optlab.studies.comparison.grid import Axis, combinations
 from optlab.studies.comparison.plan import deciding_trials, populations, rounds, tuning_trials
@@ -36,8 +37,8 @@ def test_that_a_shipped_study_is_valid_and_survives_writing(path: Path) -> None:
 @pytest.mark.parametrize("path", shipped.files(), ids=lambda path: path.stem)
 def test_that_every_run_of_a_shipped_study_can_be_set_up(path: Path) -> None:
     study = reading.load(path)
-    chosen = {arm.name: arm.settings()[0] for arm in study.arms}
-    trials = tuning_trials(study) + deciding_trials(study, chosen, 0, 1)
+    first = {arm.name: [TriedSetting(arm.settings()[0], 0.0, chosen=True)] for arm in study.arms}
+    trials = tuning_trials(study) + deciding_trials(study, first, 0, 1)
     for trial in trials:
         trial.experiment(study).check()
 
@@ -131,6 +132,23 @@ def test_that_every_arm_gets_every_setting_and_tuning_seed() -> None:
     assert study.effort == 3
     assert len({trial.key for trial in trials}) == len(trials) == 2 * 3 * 2
     assert [s["optimizer.lr"] for s in study.arms[0].settings()] == pytest.approx([0.01, 0.1, 1.0])
+
+
+def test_that_every_seed_is_tuned_on_seeds_of_its_own() -> None:
+    tune = {"optimizer.lr": [0.01, 0.1], "by": "validation_loss", "seeds": 2, "each": True}
+    study = reading.from_dict(tables(tune=tune, seeds={"count": 3}))
+    assert reading.from_toml(study.to_toml()) == study
+    trials = tuning_trials(study)
+    assert len({trial.key for trial in trials}) == len(trials) == 2 * 2 * (2 * 3)
+    assert {trial.seed for trial in tuning_trials(study, 2)} == set(range(4))
+    seeds = [trial.experiment(study).general.seed for trial in trials]
+    seeds += [trial.experiment(study).general.seed for trial in deciding_trials(study, {}, 0, 3)]
+    assert len(set(seeds)) == 2 * 3 + 3
+
+
+def test_that_a_file_that_tunes_once_is_written_as_before() -> None:
+    study = reading.from_dict(tables(tune={"optimizer.lr": [0.01, 0.1], "by": "validation_loss"}))
+    assert "each" not in study.to_dict()["tune"]
 
 
 def test_that_tuned_fields_are_combined() -> None:
