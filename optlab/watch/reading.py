@@ -119,7 +119,11 @@ class Reading:
         ]
 
     def after_step(self) -> torch.Tensor | None:
-        """Return a raw reading (:mod:`optlab.watch.raw_reading`); None if nothing is known."""
+        """Return a raw reading ``[7 * K + 3]``, as :mod:`optlab.watch.raw_reading` describes it.
+
+        Returns:
+            None if nothing is known.
+        """
         if not self._with_gradient and not self._at_backward:
             return None
         compared = _Compared()
