@@ -23,8 +23,8 @@ class Cohort:
 
     Args:
         listing: what a step does.
-        given: the parameters, of one type, and their states. The tensors of the states are replaced
-            by others, which lie side by side and are overwritten by the steps.
+        given: the parameters ``[*shape]``, of one type, and their states. The tensors of the states
+            are replaced by others, which lie side by side and are overwritten by the steps.
         step: number of steps that they have taken.
     """
 
@@ -111,7 +111,7 @@ class Cohort:
         """Take one step.
 
         Args:
-            gradients: what :meth:`gradients` returned.
+            gradients: ``[*shape]`` each, what :meth:`gradients` returned.
             leaves: hyperparameter → value; the number of the step is set in it.
         """
         self._step += 1
