@@ -1,6 +1,7 @@
 """The runs panel with 10,000 runs, and 16 runs of 100,000 steps laid over a plot.
 
-The store is filled with copies of a few runs whose settings differ. Times are
+The store is filled with copies of a few runs whose settings differ; the newest have curves in their
+rows. Times are
 those of the processor, because other programs may use the machine; frames are medians. Run it off screen or under a virtual screen:
 
     QT_QPA_PLATFORM=offscreen python tests/benchmarks/bench_runs.py [--runs 10000] [--steps 100000]
@@ -28,6 +29,9 @@ FRAMES = 60
 OVERLAID = 16
 SIZE = (1200, 800)
 IDLE_SECONDS = 20.0
+WITH_CURVES = 64
+"""Runs with a curve in their rows: more than the panel shows at once."""
+CURVE_STEPS = 5_000
 
 
 def milliseconds(act: Callable[[], object]) -> float:
@@ -41,6 +45,7 @@ def fill(home: Path, count: int) -> None:
     from optlab.experiment import Experiment
     from optlab.store import Store, database
     from optlab.store.records import RUNS
+    from optlab.training.events import Series, SeriesBlock
 
     base = {"title": "Bench", "dataset": {"name": "moons"}, "model": {"name": "mlp"}}
     rules = [
@@ -71,6 +76,15 @@ def fill(home: Path, count: int) -> None:
         RUNS.write_checksums(
             store._connection, *(f"{one.id[:-5]}-{n:05d}" for n in range(count) for one in records)
         )
+        # The newest, which the panel shows at first, have series, from which their curves are read.
+        at = np.arange(1, CURVE_STEPS + 1)
+        for number in range(WITH_CURVES):
+            # With a rate of its own each, so that they are no seeds of one another.
+            rule = {"name": "momentum", "lr": 0.001 * (number + 1.5)}
+            document = {**base, "title": f"Newest {number}", "optimizer": rule}
+            values = np.exp(-at / (100.0 + 10.0 * number))[:, None]
+            with closing(store.begin([Experiment.from_dict(document)], "thread")) as writer:
+                writer.record(SeriesBlock(CURVE_STEPS, 1.0, {"batch_loss": Series(at, values)}))
 
 
 def panel_figures(application: QApplication) -> dict[str, float]:
@@ -78,6 +92,7 @@ def panel_figures(application: QApplication) -> dict[str, float]:
     from optlab.gui.runs.runs_panel import RunsPanel
     from optlab.gui.runs.shown_runs import ShownRuns
     from optlab.tasks.run_table import RunChangesTask, RunTable, RunTableTask
+    from optlab.tasks.sparklines import SparklineTask
 
     found: list[RunTable] = []
     shown = ShownRuns()
@@ -102,6 +117,16 @@ def panel_figures(application: QApplication) -> dict[str, float]:
         "10,000 runs are listed, milliseconds": opened,
         "of which in the window's thread": filled,
     }
+
+    drawn = count_of_curves(panel, application)
+    figures["rows with a curve"] = float(drawn)
+    figures["paint rows with their curves, milliseconds"] = statistics.median(
+        milliseconds(panel.grab) for _ in range(5)
+    )
+    newest = [run for run, row in table.rows.items() if row.record.title.startswith("Newest")]
+    figures[f"read curves of {WITH_CURVES} runs in the background, milliseconds"] = milliseconds(
+        lambda: list(SparklineTask(tuple(newest)).run(None))  # type: ignore[arg-type]
+    )
 
     def filtered(text: str) -> Callable[[], object]:
         def act() -> None:
@@ -131,6 +156,18 @@ def panel_figures(application: QApplication) -> dict[str, float]:
     work.shut_down()
     panel.close()
     return figures
+
+
+def count_of_curves(panel: object, application: QApplication) -> int:
+    """Return how many curves are read once the rows were painted: those of the visible rows."""
+    from optlab.gui.runs.sparklines import Sparklines
+
+    (curves,) = panel.findChildren(Sparklines)  # type: ignore[attr-defined]
+    end = time.monotonic() + 20.0
+    while time.monotonic() < end and (curves.work.active or curves._wanted or not curves._known):
+        application.processEvents()
+        time.sleep(0.005)
+    return sum(len(points) > 1 for _, points in curves._known.values())
 
 
 def panel_order() -> object:
