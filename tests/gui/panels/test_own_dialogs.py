@@ -17,7 +17,7 @@ from optlab.gui.panels.experiment_panel import ExperimentPanel
 from optlab.gui.panels.import_dialog import ImportDialog
 from optlab.gui.panels.machine_dialog import MachineDialog
 from optlab.gui.panels.register_dialog import RegisterDialog
-from optlab.outside.own_models import records
+from optlab.outside.own_models import records, sources
 
 TABLE = "length;width;kind\n" + "".join(
     f"{n},5;{n % 7};{'red' if n % 3 else 'blue'}\n" for n in range(30)
@@ -239,17 +239,19 @@ def test_that_what_several_inputs_take_is_shown_and_asked(
     lines = registering.inputs
     assert {name: line.text() for name, line in lines.items()} == {"x": "", "city": "town"}
     assert "what the others leave" in lines["x"].placeholderText()
+    # Another source has other inputs, or none.
+    plain = tmp_path / "plain.py"
+    plain.write_text(NET.format(trace="x"), encoding="utf-8")
+    registering._show(sources.find(str(plain)))
+    assert registering.inputs == {} and registering.form.rowCount() == 2
+    registering._show(sources.find(str(file)))
+    lines = registering.inputs
     lines["city"].setText('"place, now", age')
     with qtbot.waitSignal(registering.registered, timeout=60_000):
         registering.confirm_button.click()
     (registration,) = records.read()
     assert registration.inputs == ("x", "city")
     assert registration.columns == ('city="place, now", age',)
-    # Another source has other inputs, or none.
-    file.write_text(NET.format(trace="x"), encoding="utf-8")
-    registering._set_fixed(False)
-    read_source(qtbot, registering, file)
-    assert registering.inputs == {}
 
 
 def test_that_the_machine_and_what_went_wrong_can_be_copied_together(
