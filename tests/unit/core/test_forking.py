@@ -19,8 +19,6 @@ from optlab.core import spawning
 from optlab.core.forking import Fork
 from optlab.core.spawning import Spawned, spawn
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere nothing is forked")
-
 HERE = "tests.unit.core.test_forking"
 SECONDS = 60.0
 
