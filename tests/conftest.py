@@ -342,6 +342,7 @@ def _stray_processes(picture: _Picture, deadline: float) -> list[str]:
         for process in new
         if "multiprocessing.resource_tracker" not in _command(process)
         and process.pid not in templates
+        and not _is_template_of(process, picture.processes)
     ]
     _, alive = psutil.wait_procs(new, timeout=max(0.0, deadline - time.monotonic()))
     found = [f"running process: {process.pid} {_command(process)}" for process in alive]
@@ -352,6 +353,14 @@ def _stray_processes(picture: _Picture, deadline: float) -> list[str]:
             continue
     psutil.wait_procs(alive, timeout=5)
     return found
+
+
+def _is_template_of(process: psutil.Process, before: Collection[psutil.Process]) -> bool:
+    """Return whether a worker of a cluster, which outlives the test, forks its own from a process."""
+    try:
+        return process.ppid() in {one.pid for one in before} and "spawn_main" in _command(process)
+    except psutil.NoSuchProcess:
+        return False
 
 
 def _is_ended(process: psutil.Process) -> bool:

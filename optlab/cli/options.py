@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-import typer
+from optlab.core.lazy import typer
 
 
 def json_option(about: str = "", what: str = "One JSON document") -> Any:
@@ -27,7 +27,19 @@ def set_option(example: str = "", help: str = "Change a field", metavar: str = "
     return typer.Option("--set", metavar=metavar, help=f"{help}{such}; may be repeated.")
 
 
-Json = Annotated[bool, json_option()]
-"""Whether the answer is a JSON document."""
-Changes = Annotated[list[str] | None, set_option("optimizer.lr=0.1")]
-"""Changes to an experiment, texts ``path=value``."""
+if TYPE_CHECKING:
+    Json = bool
+    Changes = list[str] | None
+
+
+def __getattr__(name: str) -> Any:
+    """Return ``Json``, whether the answer is a JSON document, or ``Changes``, texts ``path=value``.
+
+    They are made when a command asks for them: commands that answer without the parser do not wait
+    for it.
+    """
+    if name == "Json":
+        return Annotated[bool, json_option()]
+    if name == "Changes":
+        return Annotated[list[str] | None, set_option("optimizer.lr=0.1")]
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
