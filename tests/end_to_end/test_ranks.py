@@ -279,10 +279,10 @@ def _in_progress(home: Path) -> str | None:
 
 
 def _ranks(family: list[psutil.Process]) -> list[psutil.Process]:
-    """The processes that have the launcher for a parent, in their order."""
+    """The workers that have started no other ones, in their order."""
     workers = [one for one in family if "spawn_main" in " ".join(one.cmdline())]
-    parents = {one.pid for one in workers}
-    return sorted((one for one in workers if one.ppid() in parents), key=lambda one: one.pid)
+    parents = {one.ppid() for one in workers}
+    return sorted((one for one in workers if one.pid not in parents), key=lambda one: one.pid)
 
 
 @pytest.mark.soak

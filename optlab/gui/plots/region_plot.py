@@ -211,7 +211,7 @@ class RegionPlot(ModelTile):
         self._rest = QTimer(self, singleShot=True, interval=_REST_MILLISECONDS)
         self._rest.timeout.connect(self._look_closer)
         self.canvas.canvas.zoomed.connect(self._rest.start)
-        self.canvas.followingChanged.connect(lambda _following: self._rest.start())
+        self.canvas.followingChanged.connect(self._wait_for_rest)
         self.set_body(self.canvas)
 
     @property
@@ -220,6 +220,9 @@ class RegionPlot(ModelTile):
         if self._area is None:
             return RegionView()
         return RegionView(_REFINED_POINTS, self._area)
+
+    def _wait_for_rest(self) -> None:
+        self._rest.start()
 
     def _look_closer(self) -> None:
         area = self.canvas.area()
