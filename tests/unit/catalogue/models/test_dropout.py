@@ -12,7 +12,6 @@ from optlab.core.errors import InvalidInput
 from optlab.experiment import Experiment
 from optlab.objective.batch_objective import BatchObjective
 from optlab.objective.seeding import derived
-from optlab.scripts.writing import check
 from optlab.training.data_parallel import check_shareable
 from optlab.training.trainer import Trainer
 
@@ -145,10 +144,7 @@ def test_that_a_rule_with_the_whole_hessian_sees_the_dropout_of_its_step() -> No
         )
 
 
-def test_that_ranks_and_scripts_refuse_dropout_in_one_sentence() -> None:
+def test_that_ranks_refuse_dropout_in_one_sentence() -> None:
     experiment = asked(MODELS["cnn"])
     with pytest.raises(InvalidInput, match="Train without --ranks"):
         check_shareable(experiment, experiment.dataset.load())
-    with pytest.raises(InvalidInput, match=r"set model\.dropout to 0"):
-        check(experiment)
-    check(asked(MODELS["cnn"], 0.0))
