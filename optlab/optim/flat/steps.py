@@ -14,7 +14,6 @@ from optlab.numerics.traced_number import NotRepeatable
 from optlab.optim.arguments import arguments, common, hyperparameters
 from optlab.optim.flat.block import is_dense
 from optlab.optim.flat.cohort import COUNT, Cohort
-from optlab.optim.flat.fusing import short_listing
 from optlab.optim.flat.listing import DECAY, listing
 from optlab.optim.flat.scalars import TYPES
 
@@ -61,10 +60,9 @@ class FlatGroup:
         h = Hyperparameters(**self._leaves, step=1)
         entries = tuple(rule.begin(torch.ones(1, 1), h))
         given = rule, choices, self._numbers, entries
-        exact = listing(*given, decays=decays, maximizes=maximizes)
-        short = short_listing(*given, decays=decays, maximizes=maximizes)
+        operations = listing(*given, decays=decays, maximizes=maximizes)
         kinds: dict[Any, list[tuple[torch.Tensor, dict[str, Any]]]] = {}
-        if exact is not None:
+        if operations is not None:
             for parameter in self._all:
                 if parameter.grad is None:
                     continue
@@ -77,12 +75,9 @@ class FlatGroup:
                     kinds.setdefault(key, []).append((parameter, state))
                 else:
                     self.others.append(parameter)
-        if exact is None or short is None or not kinds:
+        if operations is None or not kinds:
             raise NotRepeatable(f"steps of {rule.__name__} are not taken in flat memory")
-        self.cohorts = [
-            Cohort(exact if dtype is torch.float64 else short, some, step)
-            for (dtype, step), some in kinds.items()
-        ]
+        self.cohorts = [Cohort(operations, some, step) for (_, step), some in kinds.items()]
         for cohort in self.cohorts:
             cohort.set_values(self._leaves)
 
