@@ -115,7 +115,7 @@ class MeasuredSteps:
         if self._captured is None and self._population.repeats:
             from optlab.training.capturing.captured_steps import CapturedSteps
 
-            self._captured = CapturedSteps(self._population, self._compute)
+            self._captured = CapturedSteps(self._population, self._compute, self._ended)
 
     def follow(self, indices: Sequence[int]) -> None:
         """Measure the weights of these flat indices from now on."""

@@ -10,7 +10,7 @@ not.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from optlab.catalogue.optimizers.base import State
@@ -56,13 +56,18 @@ class CapturedSteps:
 
     Args:
         population: whose steps repeat themselves (:attr:`Population.repeats`). compute: a step.
+        ended: the runs that have ended, which are computed on and not accepted.
 
     Attributes:
         repeated: number of steps that were taken by a recording.
     """
 
-    def __init__(self, population: Population, compute: Compute) -> None:
+    def __init__(
+        self, population: Population, compute: Compute, ended: Collection[int] = ()
+    ) -> None:
         self._population = population
+        self._ended = ended
+        self._alive: torch.Tensor | None = None
         self._rate: torch.Tensor = torch.zeros_like(population.theta[:, 0])
         self._rate_of: torch.Tensor | None = None
         self._compute = compute
@@ -152,7 +157,9 @@ class CapturedSteps:
         if inputs.rate is not self._rate_of:
             self._rate_of = inputs.rate
             self._rate.copy_(inputs.rate)
-        results = entry.program.run(self._source, (inputs.x, inputs.y), self._leaves())
+        results = entry.program.run(
+            self._source, (inputs.x, inputs.y), self._leaves(), self._alive_runs()
+        )
         if results is None:
             return None
         point, loss, gradient, norm, row, total = results[:6]
@@ -182,6 +189,15 @@ class CapturedSteps:
             repeated=True,
             layers=layers,
         )
+
+    def _alive_runs(self) -> torch.Tensor | None:
+        """Return the indices of the runs that have not ended; None where none has."""
+        if not self._ended:
+            return None
+        count = len(self._population.theta)
+        if self._alive is None or len(self._alive) + len(self._ended) != count:
+            self._alive = torch.tensor([run for run in range(count) if run not in self._ended])
+        return self._alive
 
     def _check(self, shape: Shape, entry: _Entry, inputs: Inputs) -> None:
         """Take the step both ways, and repeat none from now on unless they agree."""

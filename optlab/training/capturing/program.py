@@ -129,17 +129,22 @@ class Program:
             self._results.append(tuple(make(result) for result in recording.results))
 
     def run(
-        self, side: int, batch: Sequence[torch.Tensor], leaves: Mapping[str, float]
+        self,
+        side: int,
+        batch: Sequence[torch.Tensor],
+        leaves: Mapping[str, float],
+        alive: torch.Tensor | None = None,
     ) -> tuple[torch.Tensor, ...] | None:
         """Take the step from a side to the other.
 
         Args:
             batch: inputs and targets, of the shapes and strides of the recording.
             leaves: name → value of the numbers that differ from step to step.
+            alive: indices of the runs that have not ended; by default none has.
 
         Returns:
-            The results of the recording, which the next step overwrites. None where the loss is not
-            finite: nothing is written to the other side then.
+            The results of the recording, which the next step overwrites. None where the loss of a
+            run that has not ended is not finite: nothing is written to the other side then.
         """
         for view in self._moving:
             base = batch[view.of]
@@ -154,7 +159,7 @@ class Program:
         before, loss, after = self._steps[side]
         for call in before:
             call()
-        if not math.isfinite(loss.sum().item()):
+        if not math.isfinite((loss if alive is None else loss[alive]).sum().item()):
             return None
         for call in after:
             call()

@@ -106,6 +106,26 @@ def test_that_runs_diverge_in_the_same_step_and_keep_the_same_state(build: Build
     assert usual.endings[1].status == "diverged"
 
 
+def test_that_steps_are_repeated_after_a_run_has_diverged(build: Build) -> None:
+    rates = (0.01, 0.02, 0.03)
+    members = [build(optimizer={"name": "momentum", "lr": lr}, model=RELU) for lr in rates]
+    usual, captured = both(members)
+    for number, run in enumerate([1, 0]):
+        for trainer in (usual, captured):
+            # Later than the change of a rate, for which the recordings are dropped.
+            trainer.theta = trainer.theta.index_fill(0, torch.tensor([run]), 1e300)
+            trainer.advance()
+        assert len(captured.endings) == number + 1
+        before = captured.steps.repeated
+        for trainer in (usual, captured):
+            for _ in range(40):
+                trainer.advance()
+        assert captured.steps.repeated >= before + 30
+        compare(usual, captured)
+    assert usual.endings == captured.endings
+    assert [usual.endings[run].status for run in (0, 1)] == ["diverged", "diverged"]
+
+
 @pytest.mark.parametrize("bad", ["theta", "v"])
 def test_that_the_last_finite_state_is_kept_when_a_repeated_step_is_not(
     build: Build, bad: str
