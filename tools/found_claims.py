@@ -18,9 +18,10 @@ from optlab.store import Store
 from optlab.studies.claims import shipped
 from optlab.studies.claims.claim import Claim
 from optlab.studies.claims.conducting import stored
-from optlab.studies.claims.found import NAME, found
+from optlab.studies.claims.found import found
 from optlab.studies.claims.outcome import outcome
 from optlab.studies.comparison.protocols import settled
+from optlab.studies.found_file import NAME
 
 
 def protocol(claim: Claim) -> str:

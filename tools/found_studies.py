@@ -15,7 +15,8 @@ from typing import Any
 from optlab.core import paths
 from optlab.store import Store
 from optlab.studies.comparison import reading, shipped
-from optlab.studies.comparison.found import NAME, fingerprint, found, found_document
+from optlab.studies.comparison.found import fingerprint, found, found_document
+from optlab.studies.found_file import NAME
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -5,15 +5,11 @@ The file is written by ``tools/found_claims.py`` from the store, never by hand.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
 from optlab.core import paths
-from optlab.core.errors import StoreError
-
-NAME = "found.json"
-"""Name of the file, beside those of the claims."""
+from optlab.studies.found_file import read_found
 
 
 def found() -> dict[str, Mapping[str, Any]]:
@@ -22,11 +18,4 @@ def found() -> dict[str, Mapping[str, Any]]:
     Raises:
         StoreError: the file is damaged.
     """
-    path = paths.claims() / NAME
-    if not path.is_file():
-        return {}
-    try:
-        documents = json.loads(path.read_text(encoding="utf-8"))
-        return {one["claim"]: one for one in documents}
-    except (ValueError, TypeError, KeyError) as error:
-        raise StoreError(f"{path} is damaged ({error}); install OptLab again.") from error
+    return read_found(paths.claims(), "claim")

@@ -12,15 +12,13 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from optlab.core import paths, toml
-from optlab.core.errors import StoreError
 from optlab.experiment.settings import flat
 from optlab.store.records import StudyRecord
 from optlab.studies.comparison.protocols import settled
 from optlab.studies.comparison.study import Arm, Study
 from optlab.studies.comparison.words import counted_table
+from optlab.studies.found_file import read_found
 
-NAME = "found.json"
-"""Name of the file, beside those of the studies."""
 _OF_ARMS = ("mean", "interval", "median", "censored", "diverged", "setting")
 _OF_COUNTS = ("mean", "interval", "median", "censored")
 
@@ -31,14 +29,7 @@ def found() -> dict[str, Mapping[str, Any]]:
     Raises:
         StoreError: the file is damaged.
     """
-    path = paths.studies() / NAME
-    if not path.is_file():
-        return {}
-    try:
-        documents = json.loads(path.read_text(encoding="utf-8"))
-        return {one["study"]: one for one in documents}
-    except (ValueError, TypeError, KeyError) as error:
-        raise StoreError(f"{path} is damaged ({error}); install OptLab again.") from error
+    return read_found(paths.studies(), "study")
 
 
 def fingerprint(study: Study) -> str:
