@@ -75,6 +75,7 @@ class DivergenceGuard:
             len(members), dtype=torch.bool, device=population.theta.device
         )
         self._alive: torch.Tensor | None = None
+        self._ended: list[torch.Tensor] = []
         self._pending: list[torch.Tensor] = []
         self._pending_from = 0
 
@@ -90,6 +91,8 @@ class DivergenceGuard:
         total: torch.Tensor,
         x: torch.Tensor,
         y: torch.Tensor,
+        *,
+        owned: bool = False,
     ) -> None:
         """Accept a step in every run that has not ended and stays finite.
 
@@ -97,6 +100,8 @@ class DivergenceGuard:
             row: the step measures ``[M, R]``; not finite where a run may have diverged. total:
                 their sum.
             x, y: the batch ``[R, m, …]`` of the step.
+            owned: whether parameters and states after the step are the population's own memory, in
+                which the rows of ended runs can be put back.
         """
         if self._deferred:
             step = self._population.step
@@ -113,7 +118,11 @@ class DivergenceGuard:
         elif math.isfinite(row[:, self._alive_index()].sum().item()):
             # Runs that have ended have the same state in both.
             self._safe = self._population.state
-            self._population.accept(proposed, self._finite)
+            if owned:
+                self._population.put_back(proposed, self._ended)
+                self._population.accept(proposed)
+            else:
+                self._population.accept(proposed, self._finite)
         else:
             self._end_diverged(proposed, x, y)
 
@@ -121,6 +130,7 @@ class DivergenceGuard:
         """Return the runs that have not ended."""
         if self._alive is None or len(self._alive) + len(self.endings) != len(self._members):
             self._alive = torch.tensor(self.alive, dtype=torch.int64, device=self._finite.device)
+            self._ended = self._population.indices(self.endings)
         return self._alive
 
     def _accept_finite(self, proposed: ProposedStep) -> tuple[torch.Tensor, torch.Tensor]:

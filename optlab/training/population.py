@@ -13,7 +13,7 @@ gained over sessions of their own, which can run at the same time.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Collection, Hashable, Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -189,6 +189,33 @@ class Population:
         self.step += 1
         self._set_decay()
         self.show_values()
+
+    def indices(self, runs: Collection[int]) -> list[torch.Tensor]:
+        """Return where runs are: in the population, then in each of its groups."""
+        device = self.theta.device
+        return [
+            torch.tensor(sorted(runs), dtype=torch.int64, device=device),
+            *(
+                torch.tensor(
+                    [row for row, run in enumerate(group.rows) if run in runs],
+                    dtype=torch.int64,
+                    device=device,
+                )
+                for group in self.groups
+            ),
+        ]
+
+    def put_back(self, proposed: ProposedStep, indices: Sequence[torch.Tensor]) -> None:
+        """Overwrite a proposed step in some runs with what they are before it.
+
+        Args:
+            indices: of the runs; see :meth:`indices`.
+        """
+        runs, *rows = indices
+        proposed.after.index_copy_(0, runs, self.theta.index_select(0, runs))
+        for group, state, its in zip(self.groups, proposed.states, rows, strict=True):
+            for name, value in state.items():
+                value.index_copy_(0, its, group.state[name].index_select(0, its))
 
     def show_values(self) -> None:
         """Show the objective what the model of each run has beside its parameters."""

@@ -294,7 +294,7 @@ class Trainer:
                 clipped = clipped.clone()
                 clipped[list(self.endings)] = 0.0
             self._clipped += clipped
-        self._guard.accept(proposed, measured.row, measured.total, x, y)
+        self._guard.accept(proposed, measured.row, measured.total, x, y, owned=measured.repeated)
         compare_parameters(self.ranks, self.theta, number + 1, self.requested[0].budget.steps)
         if proposed.notes:
             self.notes.update(

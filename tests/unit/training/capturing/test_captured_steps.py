@@ -106,9 +106,15 @@ def test_that_runs_diverge_in_the_same_step_and_keep_the_same_state(build: Build
     assert usual.endings[1].status == "diverged"
 
 
-def test_that_steps_are_repeated_after_a_run_has_diverged(build: Build) -> None:
-    rates = (0.01, 0.02, 0.03)
-    members = [build(optimizer={"name": "momentum", "lr": lr}, model=RELU) for lr in rates]
+@pytest.mark.parametrize("rules", [("momentum",) * 3, ("adam", "momentum", "adam")], ids="-".join)
+def test_that_steps_are_repeated_after_a_run_has_diverged(
+    build: Build, rules: tuple[str, ...]
+) -> None:
+    """Its rows are put back in memory of the recording, one group of runs or two."""
+    members = [
+        build(optimizer={"name": rule, "lr": lr}, model=RELU)
+        for rule, lr in zip(rules, (0.01, 0.02, 0.03), strict=True)
+    ]
     usual, captured = both(members)
     for number, run in enumerate([1, 0]):
         for trainer in (usual, captured):
@@ -116,11 +122,12 @@ def test_that_steps_are_repeated_after_a_run_has_diverged(build: Build) -> None:
             trainer.theta = trainer.theta.index_fill(0, torch.tensor([run]), 1e300)
             trainer.advance()
         assert len(captured.endings) == number + 1
-        before = captured.steps.repeated
+        before, ended = captured.steps.repeated, captured.theta[[1, 0][: number + 1]].clone()
         for trainer in (usual, captured):
             for _ in range(40):
                 trainer.advance()
         assert captured.steps.repeated >= before + 30
+        assert torch.equal(captured.theta[[1, 0][: number + 1]], ended)
         compare(usual, captured)
     assert usual.endings == captured.endings
     assert [usual.endings[run].status for run in (0, 1)] == ["diverged", "diverged"]
