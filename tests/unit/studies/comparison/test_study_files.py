@@ -198,6 +198,29 @@ def test_that_what_fits_one_tensor_is_one_population() -> None:
     assert [len(members) for members in populations(study, trials, 2)] == [4, 4]
 
 
+def test_that_trials_of_one_rule_are_dealt_out() -> None:
+    """Those at one end of a row of rates diverge, and no population should have them all."""
+    values = tables(seeds={"count": 1})
+    values["arms"] = {f"r{i}": {"optimizer.lr": 0.1 * (i + 1)} for i in range(5)}
+    values["decide"] = {"statement": "r0 != r1"}
+    study = reading.from_dict(values)
+    cut = populations(study, deciding_trials(study, {}, 0, 1), 2)
+    assert [[trial.arm for trial, _ in members] for members in cut] == [
+        ["r0", "r2", "r4"],
+        ["r1", "r3"],
+    ]
+
+
+def test_that_trials_of_several_rules_stay_together() -> None:
+    values = tables(seeds={"count": 1})
+    rules = ["sgd", "sgd", "momentum", "momentum"]
+    values["arms"] = {f"r{i}": {"optimizer.name": rule} for i, rule in enumerate(rules)}
+    values["decide"] = {"statement": "r0 != r2"}
+    study = reading.from_dict(values)
+    cut = populations(study, deciding_trials(study, {}, 0, 1), 2)
+    assert [[trial.arm for trial, _ in members] for members in cut] == [["r0", "r1"], ["r2", "r3"]]
+
+
 def test_that_models_go_into_populations_of_their_own() -> None:
     values = tables()
     values["arms"]["deep"] = {"model": {"name": "mlp", "hidden": [4]}}
