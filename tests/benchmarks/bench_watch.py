@@ -1,8 +1,10 @@
 """What watching costs: a foreign loop with ``optlab.watch`` against the same loop without.
 
-Two copies of the loop take turns of ten steps, so that both meet the same machine. Counted is the time
-of processors: of the loop, and of the thread that writes. The figure is the median ratio of ``--turns``
-turns, each of ``--steps`` steps of both.
+Copies of the loop take turns of ten steps, so that all meet the same machine. Counted is the time of
+processors: of the loop, and of the thread that writes. The figure is the median ratio of ``--turns``
+turns, each of ``--steps`` steps. Each turn has loops of its own, since two equal loops differ by some
+per cent, by where their tensors lie in memory; the ratio of two loops without ``watch`` stands beside
+the figure.
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ import os
 import statistics
 import tempfile
 import time
+from typing import Any
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
@@ -21,6 +24,8 @@ import optlab
 
 BLOCK = 10
 """Steps that one loop takes before it is the other's turn."""
+WARM_UP = 600
+"""Steps of each loop before it is measured, until the distance of the readings is known."""
 
 
 class Loop:
@@ -53,19 +58,29 @@ class Loop:
         return time.thread_time() - began
 
 
-def turn(plain: Loop, watched: Loop, steps: int) -> tuple[float, float]:
-    """Return the seconds of a step of each of two loops, which alternate."""
-    began = watched.watcher._writer.spent
-    alone = beside = 0.0
+def turn(
+    optimizer: str, folder: str, steps: int, number: int
+) -> tuple[float, float, dict[str, Any]]:
+    """Return the ratios of a watched and of a second plain loop to a plain one, and the state."""
+    kinds = [False, False, True]
+    # Which loop is built first must not be what is measured.
+    order = [(place + number) % 3 for place in range(3)]
+    built = {place: Loop(optimizer, folder, kinds[place]) for place in order}
+    loops = [built[place] for place in range(3)]
+    for loop in loops:
+        loop.run(WARM_UP)
+    watcher = loops[2].watcher
+    assert watcher is not None
+    began = watcher._writer.spent
+    seconds = [0.0, 0.0, 0.0]
     for block in range(steps // BLOCK):
-        for loop in (plain, watched) if block % 2 else (watched, plain):
-            seconds = loop.run(BLOCK)
-            if loop is plain:
-                alone += seconds
-            else:
-                beside += seconds
-    beside += watched.watcher._writer.spent - began
-    return alone / steps, beside / steps
+        for turn_of in range(3):
+            place = (turn_of + block) % 3
+            seconds[place] += loops[place].run(BLOCK)
+    seconds[2] += watcher._writer.spent - began
+    state = {**watcher._state(), "step_seconds": seconds[0] / steps}
+    watcher.detach()
+    return seconds[2] / seconds[0], seconds[1] / seconds[0], state
 
 
 def main() -> None:
@@ -76,19 +91,20 @@ def main() -> None:
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as folder:
         for optimizer in ("SGD", "Adam"):
-            plain, watched = Loop(optimizer, folder, False), Loop(optimizer, folder, True)
-            for loop in (plain, watched):
-                loop.run(300)
-            times = [turn(plain, watched, asked.steps) for _ in range(asked.turns)]
-            ratios = sorted(after / before for before, after in times)
-            ratio = statistics.median(ratios)
-            step = statistics.median(before for before, _ in times)
-            state = watched.watcher._state()
-            watched.watcher.detach()
+            turns = [turn(optimizer, folder, asked.steps, number) for number in range(asked.turns)]
+            watched, plain = (
+                statistics.median(each) for each in list(zip(*turns, strict=True))[:2]
+            )
+            ratios = sorted(ratio for ratio, _, _ in turns)
+            states = [state for _, _, state in turns]
+            step, says, every = (
+                statistics.median(state[name] for state in states)
+                for name in ("step_seconds", "overhead", "every")
+            )
             print(
                 f"64-256-256-10, batch 128, {optimizer}: {1e6 * step:.0f} µs a step, with watch "
-                f"{ratio:.3f} of it, {ratios[0]:.3f} to {ratios[-1]:.3f} (says {1 + state['overhead']:.3f}; all statistics every "
-                f"{state['every']} steps)"
+                f"{watched:.3f} of it, {ratios[0]:.3f} to {ratios[-1]:.3f} (two plain loops "
+                f"{plain:.3f}; says {1 + says:.3f}; all statistics every {every:.0f} steps)"
             )
 
 
