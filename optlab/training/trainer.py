@@ -306,8 +306,12 @@ class Trainer:
                 instruments.after(
                     number + 1,
                     measured.row,
-                    lambda: TrainingStepContext.after_step(
-                        self._surroundings, number + 1, measured.owned(), x, y
+                    lambda kept: TrainingStepContext.after_step(
+                        self._surroundings,
+                        number + 1,
+                        measured.owned() if kept else measured,
+                        x,
+                        y,
                     ),
                 )
 

@@ -283,6 +283,9 @@ class Instrument(Component):
         usual: whether it belongs to the default selection of instruments.
         of_examples: whether it needs the gradients of single examples.
         watches: name of a step measure that is passed to :meth:`watch` at every step, "" for none.
+        keeps_tensors: whether a reading keeps tensors of its context longer than it takes, in its
+            memory or for its picture. Where no due reading does, they are not copied, and later
+            steps overwrite them.
     """
 
     kind: ClassVar[str] = "instrument"
@@ -300,6 +303,7 @@ class Instrument(Component):
     usual: ClassVar[bool] = False
     of_examples: ClassVar[bool] = False
     watches: ClassVar[str] = ""
+    keeps_tensors: ClassVar[bool] = True
 
     every: int = integer(
         0,

@@ -43,6 +43,7 @@ class Conditioning(Instrument):
         "8.2.1."
     )
     usual: ClassVar[bool] = True
+    keeps_tensors: ClassVar[bool] = False
     gives: ClassVar[tuple[Quantity, ...]] = (
         Quantity("gg", "gᵀg", log=True, axis="gᵀg and gᵀHg"),
         Quantity("ghg", "gᵀHg", log=True, axis="gᵀg and gᵀHg"),

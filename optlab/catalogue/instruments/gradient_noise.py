@@ -56,6 +56,7 @@ class GradientNoise(Instrument):
         "Efficient per-example gradient computations."
     )
     of_examples: ClassVar[bool] = True
+    keeps_tensors: ClassVar[bool] = False
     gives: ClassVar[tuple[Quantity, ...]] = (
         Quantity("standard_error", "Standard error of the gradient", log=True),
         Quantity("signal_to_noise", "Signal to noise", log=True),
@@ -73,7 +74,7 @@ class GradientNoise(Instrument):
     def read(self, context: StepContext, memory: dict[str, Any]) -> Reading:
         squares, mean = context.examples_of_gradient()
         m = squares.shape[1]
-        signal = mean.square().sum(dim=1)
+        signal = torch.linalg.vector_norm(mean, dim=1).square_()
         # Rounding can make the difference of nearly equal numbers negative.
         variance = (
             squares.sum(dim=1).sub_(signal, alpha=m).clamp_min_(0.0).div_(m * (m - 1))

@@ -31,6 +31,7 @@ class GradientsByLayer(Instrument):
         "(2010), figures 6 and 7."
     )
     usual: ClassVar[bool] = True
+    keeps_tensors: ClassVar[bool] = False
     gives: ClassVar[tuple[Quantity, ...]] = (
         Quantity("norm", "Gradient norm by tensor", log=True, vector=True),
         Quantity("std", "Standard deviation of the gradient by tensor", log=True, vector=True),

@@ -35,6 +35,7 @@ class UpdateRatio(Instrument):
         "A rule of thumb; A. Karpathy, CS231n notes on babysitting the learning process."
     )
     usual: ClassVar[bool] = True
+    keeps_tensors: ClassVar[bool] = False
     gives: ClassVar[tuple[Quantity, ...]] = (
         Quantity("ratio", "Update over weight by tensor", log=True, vector=True),
     )

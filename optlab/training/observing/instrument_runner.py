@@ -152,13 +152,13 @@ class InstrumentRunner:
         return bool(self._of_examples) and any(step % every == 0 for every in self._of_examples)
 
     def after(
-        self, step: int, row: torch.Tensor, context: Callable[[], TrainingStepContext]
+        self, step: int, row: torch.Tensor, context: Callable[[bool], TrainingStepContext]
     ) -> None:
         """Read what is due after a step.
 
         Args:
             step: number of steps taken. row: the step measures ``[M, R]``. context: makes the
-                context of the step.
+                context of the step, told whether a reading keeps tensors of it.
         """
         for entry, index in self._watching:
             with self._failing_alone(entry.instrument):
@@ -178,7 +178,7 @@ class InstrumentRunner:
             default=_NEVER,
         )
         if due:
-            self._read(due, context())
+            self._read(due, context(any(entry.instrument.keeps_tensors for entry in due)))
             self._left = time.perf_counter()
 
     def read_unscheduled(self, step: int, runs: Sequence[int] | None = None) -> None:

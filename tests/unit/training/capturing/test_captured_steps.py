@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 
+from optlab.core import registry
 from optlab.experiment import Experiment
 from optlab.training.capturing import captured_steps
 from optlab.training.capturing.program import Program
@@ -181,6 +182,24 @@ def test_that_instruments_read_the_same_in_captured_steps_and_after_them(build: 
     at_rest, other = usual.context_at_rest(), captured.context_at_rest()
     assert torch.equal(at_rest.before, other.before)
     assert not torch.equal(at_rest.before, at_rest.after)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [one.name for one in registry.components("instrument") if not one.keeps_tensors],  # type: ignore[attr-defined]
+)
+def test_that_a_reading_that_keeps_nothing_does_not_change_with_later_steps(
+    build: Build, name: str
+) -> None:
+    """Its context is the memory of the recording, which the next steps overwrite."""
+    usual, captured = both([build(instruments={name: {"every": 7}})])
+    assert captured.steps.repeated > STEPS // 4 and STEPS % 7
+    for one, other in zip(
+        usual.instrument_runner.drawn(), captured.instrument_runner.drawn(), strict=True
+    ):
+        assert one.arrays.keys() == other.arrays.keys()
+        for key, values in one.arrays.items():
+            np.testing.assert_array_equal(values, other.arrays[key])
 
 
 def test_that_released_parameters_are_not_overwritten(build: Build) -> None:
