@@ -107,7 +107,11 @@ def _counted(one: Mapping[str, Any] | None, seeds: int) -> str:
         return "–"
     if one["censored"] == seeds:
         return f"more than {number(one['mean'])}"
-    return f"{number(one['mean'])} {interval(one['interval'])}"
+    ends = one["interval"]
+    if ends is not None and ends[0] is not None:
+        # A t interval does not know that counts and seconds are not negative.
+        ends = [max(ends[0], 0.0), ends[1]]
+    return f"{number(one['mean'])} {interval(ends)}"
 
 
 def comparison_subject(comparison: Mapping[str, Any]) -> str:

@@ -10,6 +10,7 @@ from scipy import stats
 
 from optlab.studies.comparison.samples import Sample
 from optlab.studies.comparison.statistics import summary
+from optlab.studies.comparison.words import counted_table
 
 VALUES = [3.0, 5.0, 4.0, 9.0, 7.0, 6.0]
 
@@ -57,3 +58,12 @@ def test_that_no_mean_is_made_up() -> None:
     assert (one.mean, one.interval, one.median, one.n) == (4.0, None, 4.0, 1)
     stopped = summary(Sample(np.full(3, 9.0), np.full(3, math.inf)), 0.95)
     assert (stopped.mean, stopped.interval, stopped.median) == (9.0, (9.0, 9.0), None)
+
+
+def test_that_what_was_counted_is_not_shown_as_negative() -> None:
+    one = {"mean": 169.0, "interval": [-64.06, 402.1], "median": None, "censored": 1}
+    headings, rows = counted_table(
+        {"momentum": {"counted": {"steps_to": one}, "seeds": 5, "censored": 1}}
+    )
+    assert headings == ("Arm", "Steps", "Reached")
+    assert rows == [("momentum", "169 [0, 402.1]", "4 of 5")]
