@@ -97,7 +97,8 @@ def register(source: Source, name: str) -> Tried:
         except UnsupportedOptimizer as error:
             raise InvalidInput(f"{what} cannot be used: {error}", "origin") from None
         except InvalidInput as error:
-            first = first or error
+            # In single precision because double fails, another error is the reason.
+            first = error if first is None or precision == "float32" else first
             words = str(error).lower()
             if not closure and any(word in words for word in _WANTS_A_CLOSURE):
                 attempts.append((precision, True))
