@@ -108,7 +108,15 @@ def register(source: Source, name: str) -> Tried:
             records.keep(registration)
             fields = tuple(field.name for field in rule.fields())
             return Tried(registration, fields, difference, precision)
-    raise InvalidInput(f"{what} cannot be used: {first}", "origin")
+    raise InvalidInput(f"{what} cannot be used: {_without_subject(str(first), what)}", "origin")
+
+
+def _without_subject(sentence: str, subject: str) -> str:
+    """Return a sentence that may begin with what the one around it has named already."""
+    rest = sentence.removeprefix(subject)
+    if rest == sentence:
+        return sentence
+    return rest.removeprefix(": ") if rest.startswith(": ") else f"it{rest}"
 
 
 def _tried(rule: type[OwnRule], found: Any, what: str, precision: str) -> float:

@@ -307,6 +307,10 @@ TEXT = source("""state["turn"] = "b" if state.get("turn") == "a" else "a"
             source("torch.autograd.grad(p.grad.sum(), p)", "pass"),
             "it differentiates the gradient, but gets it without a graph",
         ),
+        (
+            source("raise ValueError('no Double' if p.dtype == torch.float64 else 'no luck')"),
+            "failed in a trial step with ValueError: no luck",  # in single precision, too
+        ),
         (source("pass", arguments=", *, table"), "its argument 'table' has no default"),
         (
             (HEAD + TWO_STEPS).replace("params, base_optimizer, rho", "model, params, rho"),
@@ -320,6 +324,7 @@ def test_that_what_cannot_run_says_why_and_is_not_kept(
     with pytest.raises(InvalidInput, match=reason) as refusal:
         registered(tmp_path, text)
     assert "\n" not in str(refusal.value) and str(refusal.value).endswith(".")
+    assert str(refusal.value).count(str(tmp_path)) == 1
     assert records.read(records.OPTIMIZER) == ()
 
 
