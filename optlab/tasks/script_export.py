@@ -292,13 +292,20 @@ def _copies(program: Script, path: Path) -> dict[Path, bytes]:
             )
         if not copy.exists():
             found[copy] = content
-        elif copy.is_dir() or copy.read_bytes() != content:
+        elif not _holds(copy, content):
             raise InvalidInput(
                 f"The script imports its model from a copy of {name} beside it, but {copy} is "
                 "another file; choose another folder.",
                 "to",
             )
     return found
+
+
+def _holds(path: Path, content: bytes) -> bool:
+    try:
+        return path.read_bytes() == content
+    except OSError:
+        return False
 
 
 def _agreed_in_double_precision(
