@@ -53,7 +53,7 @@ test-foreign:
 	$(VENV)-foreign/bin/python -m pip --disable-pip-version-check uninstall --quiet --yes torchvision
 	$(PYTHON) -m venv "$(VENV)-logs"
 	$(VENV)-logs/bin/python -m pip --disable-pip-version-check install --quiet -r tests/foreign/log-requirements.txt
-	OPTLAB_LOGS_PYTHON="$(VENV)-logs/bin/python" $(VENV)-foreign/bin/python -m pytest -m foreign tests/foreign $(ARGS)
+	OPTLAB_LOGS_PYTHON="$(VENV)-logs/bin/python" $(VENV)-foreign/bin/python -m pytest -m foreign tests/foreign -o faulthandler_timeout=3600 $(ARGS)
 
 test-fast: install-dev
 	$(BIN)/python -m pytest -n $(JOBS) -m "not slow and not soak and not foreign" $(ARGS)

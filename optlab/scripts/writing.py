@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import re
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from numpy.typing import NDArray
 
+from optlab.catalogue.models.capabilities import ImportedModule, WrittenModule
 from optlab.core.errors import InvalidInput
 from optlab.core.limits import UNTIL_STOPPED
 from optlab.experiment import Experiment
@@ -19,7 +21,7 @@ from optlab.scripts import said
 from optlab.scripts.arrays import arrays_of
 from optlab.scripts.loop import Loop
 from optlab.scripts.rules import WrittenRule
-from optlab.scripts.source_text import double_quoted
+from optlab.scripts.source_text import double_quoted, text
 from optlab.scripts.specialize import Specializer
 from optlab.scripts.strategies import epoch_order, following, method
 from optlab.training.trainer import Trainer
@@ -48,22 +50,30 @@ class Script:
         title: of the run. about: sentences about the program.
         sections: in order; :data:`DATA` stands for the file beside it.
         arrays: what it reads from that file, by name.
+        files: what it imports from beside it: path relative to its folder → content.
+        package: the installed package from which it imports the model, "" for none.
     """
 
     title: str
     about: tuple[str, ...]
     sections: tuple[Section, ...]
     arrays: Mapping[str, NDArray[Any]]
+    files: Mapping[str, bytes] = field(default_factory=dict)
+    package: str = ""
 
-    def text(self, data: str) -> str:
+    def text(self, data: str, folder: str = "") -> str:
         """Return the program.
 
         Args:
             data: name of the file beside it, or the whole path of a file elsewhere.
+            folder: where what it imports lies, if that is not its own folder.
         """
         about = "\n\n".join(textwrap.fill(one, 98) for one in self.about)
         head = f"{self.title}\n\n{about}\n".replace("\\", "\\\\").replace('"""', "'''")
         parts = [f'"""{head}"""']
+        if folder and self.files:
+            where = json.dumps(folder, ensure_ascii=False)
+            parts += [f"import sys\n\nsys.path.insert(0, {where})  # where the model is"]
         parts += [
             f"# {section.title}\n# {'-' * len(section.title)}\n\n{section.code}"
             for section in self.sections
@@ -103,11 +113,19 @@ def check(experiment: Experiment) -> None:
     Raises:
         InvalidInput: a part of it cannot be written.
     """
-    if experiment.model.as_module(experiment.dataset.shape()) is None:
+    module = experiment.model.as_module(experiment.dataset.shape())
+    if module is None:
         raise InvalidInput(
-            f"model.name is '{experiment.model.name}', whose source a script cannot take along; "
-            "only the models of the catalogue can be written as a script.",
+            f"model.name is '{experiment.model.name}', which cannot be written as a script.",
             "model.name",
+        )
+    imported = module.imported
+    if imported is not None and imported.changes and experiment.continuation.active:
+        raise InvalidInput(
+            f"continuation.name is '{experiment.continuation.name}', which passes several times "
+            f"through the model in a step; the model '{experiment.model.name}' changes buffers in "
+            "each pass, so the two cannot be written as a script.",
+            "continuation.name",
         )
     if not experiment.loss.written(experiment.target_shape().task):
         raise InvalidInput(
@@ -152,13 +170,15 @@ class _Writer:
             self._arrays,
             self._to,
         )
-        self._start = said.start(
-            self._experiment.initializer,
-            trainer.layout,
-            (self._experiment.general.seed, module.source),
-            self._arrays,
-            self._to,
-        )
+        self._start = None
+        if module.imported is None:
+            self._start = said.start(
+                self._experiment.initializer,
+                trainer.layout,
+                (self._experiment.general.seed, module.source),
+                self._arrays,
+                self._to,
+            )
         said_too = {
             *(("x_train", "y_train", "x_validation", "y_validation", "x_test", "y_test")
               if self._examples else ()),
@@ -198,7 +218,12 @@ class _Writer:
                 if code
             ),
             self._arrays,
+            *(() if self._module.imported is None else self._beside(self._module.imported)),
         )
+
+    @staticmethod
+    def _beside(imported: ImportedModule) -> tuple[Mapping[str, bytes], str]:
+        return imported.files, imported.package
 
     def _settings(self, code: Sequence[str]) -> list[str]:
         """Return imports and constants.
@@ -214,9 +239,10 @@ class _Writer:
             del imports[0]
         if self._rule.module:
             imports.append(f"import {self._rule.module}")
-        settings = [
-            f"torch.set_num_threads({experiment.general.threads})",
-            f"torch.set_default_dtype(torch.{experiment.general.precision})",
+        settings = [f"torch.set_num_threads({experiment.general.threads})"]
+        if self._module.imported is None:
+            settings += [f"torch.set_default_dtype(torch.{experiment.general.precision})"]
+        settings += [
             "",
             f"SEED = {experiment.general.seed}",
             f"STEPS = {self._steps}",
@@ -258,6 +284,8 @@ class _Writer:
         ]
 
     def _model(self) -> list[str]:
+        if self._module.imported is not None:
+            return self._imported_model(self._module, self._module.imported)
         lines = [*self._module.source.rstrip("\n").splitlines(), "", "", "model = Net()"]
         if self._start is None:
             lines += [
@@ -268,12 +296,38 @@ class _Writer:
             lines += ["", "", *self._start]
         return [*lines, "parameters = list(model.parameters())"]
 
+    def _imported_model(self, module: WrittenModule, imported: ImportedModule) -> list[str]:
+        """Return the lines that build a model whose class is imported."""
+        creation = text(ast.parse(f"model = {module.creation}"))
+        trained = "list(model.parameters())"
+        if imported.frozen:
+            trained = "[one for one in model.parameters() if one.requires_grad]"
+        return [
+            *module.source.rstrip("\n").splitlines(),
+            "",
+            "",
+            "# What its constructor draws is replaced by the start of the run, or drawn as there.",
+            *imported.seeds,
+            *creation.splitlines(),
+            f"model = model.to(torch.{self._experiment.general.precision})",
+            "values = {**dict(model.named_parameters()), **dict(model.named_buffers())}",
+            "with torch.no_grad():",
+            "    for name in data:",
+            "        if name.startswith('start/'):",
+            "            value = values[name.removeprefix('start/')]",
+            "            value.copy_(torch.tensor(data[name]).view_as(value))",
+            f"parameters = {trained}",
+        ]
+
     def _optimizer(self) -> list[str]:
         definition = self._rule.definition.splitlines()
+        creation = self._rule.creation
+        if self._module.imported is not None and self._module.imported.frozen:
+            creation = creation.replace("model.parameters()", "parameters")
         return [
             *definition,
             *(["", ""] if definition else []),
-            f"optimizer = {self._rule.creation}",
+            f"optimizer = {creation}",
         ]
 
     def _following(self) -> list[tuple[str, str]]:

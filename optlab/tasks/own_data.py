@@ -14,8 +14,8 @@ from optlab.core.errors import InvalidInput
 from optlab.core.fields import shown
 from optlab.outside.datafiles.preview import COMPONENTS, Preview, kind_of, preview
 
-SUFFIXES = frozenset({".csv", ".tsv", ".npz"})
-"""Ends of the names of files that are data and no experiments."""
+SUFFIXES = frozenset({".csv", ".tsv", ".npz", ".parquet", ".feather", ".arrow"})
+"""Ends of the names of files that are data and no experiments, those that are refused included."""
 MODEL = "mlp"
 """The model that is trained where none is chosen."""
 

@@ -62,8 +62,10 @@ class Exported:
     """What was written.
 
     Attributes:
-        path: of the program. beside: of its data, None where the program says them itself. final: what it printed at its end, name → value;
-            empty where it was not tried. differences: name → difference from the stored run.
+        path: of the program. beside: of its data, None where the program says them itself. files:
+            what else was written, from which it imports the model. final: what it printed at its
+            end, name → value; empty where it was not tried. differences: name → difference from the
+            stored run.
         steps_in_double_precision, difference_in_double_precision: where the numbers differ by more
             than :data:`TOLERANCE`, so many of the first steps were compared in double precision,
             in which rounding has no part, and differed by so much.
@@ -71,6 +73,7 @@ class Exported:
 
     path: Path
     beside: Path | None
+    files: tuple[Path, ...] = ()
     final: Mapping[str, float] = field(default_factory=dict)
     differences: Mapping[str, float] = field(default_factory=dict)
 
@@ -152,16 +155,32 @@ class ScriptTextTask(Task):
         """
         about = [f"Trains an experiment of OptLab {__version__}."]
         program = script(Experiment.from_toml(self.document), about=about)
-        if not program.arrays:
-            yield program.text("")
-            return
-        content = _packed(program)
         folder = paths.home() / "scripts"
-        folder.mkdir(parents=True, exist_ok=True)
-        beside = folder / f"{hashlib.sha256(content).hexdigest()[:16]}.npz"
-        if not beside.exists():
-            write_atomically(beside, content)
-        yield program.text(str(beside))
+        models = folder / _digest(*(part for one in program.files.items() for part in one))
+        for name, source in program.files.items():
+            _write_once(models / name, source)
+        beside = ""
+        if program.arrays:
+            content = _packed(program)
+            path = folder / f"{_digest(content)}.npz"
+            _write_once(path, content)
+            beside = str(path)
+        yield program.text(beside, str(models))
+
+
+def _digest(*parts: str | bytes) -> str:
+    """Return a name that says what something consists of."""
+    found = hashlib.sha256()
+    for part in parts:
+        content = part.encode() if isinstance(part, str) else part
+        found.update(len(content).to_bytes(8, "little") + content)
+    return found.hexdigest()[:16]
+
+
+def _write_once(path: Path, content: bytes) -> None:
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(path, content)
 
 
 def _needs(program: Script, beside: str) -> list[str]:
@@ -169,7 +188,14 @@ def _needs(program: Script, beside: str) -> list[str]:
     modules = ["torch", "numpy"]
     if any("from sklearn" in section.code for section in program.sections):
         modules.append("scikit-learn")
+    if program.package:
+        modules.append(f"the package {program.package}, which has the model")
     needed = f"OptLab is not needed, only {', '.join(modules[:-1])} and {modules[-1]}."
+    if program.files:
+        files = sorted(program.files)
+        listed = " and ".join(filter(None, [", ".join(files[:-1]), files[-1]]))
+        belongs = "belongs" if len(files) == 1 else "belong"
+        needed += f" The model is imported from {listed}, which {belongs} beside this file."
     if not program.arrays:
         return [needed]
     kinds = {
@@ -225,6 +251,7 @@ def _export(
     program = script(experiment, steps=steps, about=about)
     if program.arrays:
         check_target(beside, force=target.force)
+    files = _copies(program, path)
     program = dataclasses.replace(program, about=(*program.about, *_needs(program, beside.name)))
     data = _packed(program)
     found = _tried(program, data, limit) if target.tried else {}
@@ -236,8 +263,49 @@ def _export(
     text = (notebook if target.format == "notebook" else Script.text)(program, beside.name)
     if program.arrays:
         write_atomically(beside, data)
+    for copy, source in files.items():
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(copy, source)
     write_atomically(path, text.encode())
-    return Exported(path, beside if program.arrays else None, found, differences, *agreed)
+    return Exported(
+        path, beside if program.arrays else None, tuple(files), found, differences, *agreed
+    )
+
+
+def _copies(program: Script, path: Path) -> dict[Path, bytes]:
+    """Return the files that have to be written beside a program: path → content.
+
+    Those that are there already are not among them.
+
+    Raises:
+        InvalidInput: another file is there, which is not replaced, since it may be the user's only
+            one.
+    """
+    found = {}
+    for name, content in program.files.items():
+        copy = path.parent / name
+        if copy.resolve() == path.resolve():
+            raise InvalidInput(
+                f"{path} has the name of the file from which the script imports the model; choose "
+                "another name.",
+                "to",
+            )
+        if not copy.exists():
+            found[copy] = content
+        elif not _holds(copy, content):
+            raise InvalidInput(
+                f"The script imports its model from a copy of {name} beside it, but {copy} is "
+                "another file; choose another folder.",
+                "to",
+            )
+    return found
+
+
+def _holds(path: Path, content: bytes) -> bool:
+    try:
+        return path.read_bytes() == content
+    except OSError:
+        return False
 
 
 def _agreed_in_double_precision(
@@ -288,13 +356,18 @@ def _tried(program: Script, data: bytes, limit: float) -> dict[str, float]:
     Raises:
         RunFailed: it failed, or took longer than ``limit`` seconds.
     """
+    # A script that imports the user's code needs its own folder, and what the user made importable.
+    alone = [] if program.files or program.package else ["-I"]
     with tempfile.TemporaryDirectory(prefix="optlab-script-") as folder:
-        file = Path(folder) / "script.py"
-        file.write_text(program.text("script.npz"), encoding="utf-8")
+        file = Path(folder) / "optlab_script.py"
+        file.write_text(program.text("optlab_script.npz"), encoding="utf-8")
         file.with_suffix(".npz").write_bytes(data)
+        for name, source in program.files.items():
+            (Path(folder) / name).parent.mkdir(parents=True, exist_ok=True)
+            (Path(folder) / name).write_bytes(source)
         try:
             done = subprocess.run(
-                [sys.executable, "-I", str(file)],
+                [sys.executable, *alone, str(file)],
                 capture_output=True,
                 text=True,
                 encoding="utf-8",

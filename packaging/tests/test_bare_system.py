@@ -237,6 +237,10 @@ def test_that_what_the_package_leaves_out_is_said_in_a_sentence(bare: Bare) -> N
     assert done.stderr.startswith(
         "Parquet files need pyarrow, which the packaged OptLab leaves out; export as csv"
     )
+    (bare.root / HOME / "table.parquet").write_bytes(b"PAR1" + bytes(range(128)))
+    for command in ("import", "run"):
+        done = bare.person("optlab", command, "table.parquet")
+        assert done.returncode == 2 and "save it as CSV in UTF-8" in done.stderr
 
 
 def test_that_a_decimal_comma_changes_nothing(bare: Bare, screen: Screen) -> None:

@@ -224,3 +224,46 @@ def test_that_weights_have_the_names_of_the_module_of_the_script(
     assert sorted(joined.tolist()) == sorted(snapshot.theta.tolist())
     with safe_open(target, "numpy") as file:
         assert file.metadata()["run"] == run and file.metadata()["step"] == "30"
+
+
+OWN = """
+import torch
+from torch import nn
+
+
+class Net(nn.Module):
+    def __init__(self, inputs, outputs):
+        super().__init__()
+        self.body = nn.Sequential(nn.Linear(inputs, 4), nn.BatchNorm1d(4), nn.Dropout(0.2))
+        self.last = nn.Linear(4, outputs)
+
+    def forward(self, x):
+        return self.last(self.body(x))
+"""
+
+
+def test_that_a_run_of_an_own_model_is_written_with_a_copy_of_it(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "my_net.py"
+    file.write_text(OWN, encoding="utf-8")
+    assert main(["model", "register", str(file), "--name", "mine", "--yes"]) == 0
+    run = recorded(DOCUMENT.replace('"mlp"\nhidden = [3]', '"own.mine"'))
+    folder = tmp_path / "scripts"
+    folder.mkdir()
+    target, copy = folder / "again.py", folder / "my_net.py"
+    words = ["export", run, "--format", "python", "--to", str(target)]
+    capfd.readouterr()
+    assert main(words) == 0  # in a process of its own, which has the user's code
+    said = capfd.readouterr()
+    assert "It was run once" in said.err + said.out
+    assert copy.read_text(encoding="utf-8") == OWN
+    head = " ".join(target.read_text(encoding="utf-8").split())
+    assert "The model is imported from my_net.py, which belongs beside this file." in head
+    copy.write_text("# the only copy of something else\n", encoding="utf-8")
+    assert main([*words, "--force", "--no-check"]) == 2
+    assert f"{copy} is another file; choose another folder" in capfd.readouterr().err
+    assert copy.read_text(encoding="utf-8") == "# the only copy of something else\n"
+    assert main([*words[:-1], str(file), "--force", "--no-check"]) == 2
+    assert "choose another name" in capfd.readouterr().err
+    assert file.read_text(encoding="utf-8") == OWN

@@ -202,6 +202,7 @@ TABLES: dict[str, tuple[bytes, str]] = {
     "UTF-16 that does not say so": ("a,t\n1,x\n2,y\n".encode("utf-16-le"), "text file"),
     "UTF-16 cut off": ("a,t\n1,x\n2,y\n".encode("utf-16")[:-1], "this is not UTF-16"),
     "a spreadsheet": (zipped({"xl/workbook.xml": b"<x/>"}), "no arrays"),
+    "a Parquet table": (b"PAR1" + bytes(range(128)), "save it as CSV"),
     "an open quote": (b'a,t\n"1,2\n3,4\n', "quotes"),
     "too few to train on": (b"a,t\n1,x\n", "one value only"),
 }  # fmt: skip

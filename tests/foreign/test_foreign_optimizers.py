@@ -19,11 +19,11 @@ from optlab.outside.own_models import records, sources
 pytestmark = [pytest.mark.foreign, pytest.mark.timeout(3600)]
 
 PACKAGES = {
-    "pytorch_optimizer": 120,
+    "pytorch_optimizer": 121,
     "schedulefree": 9,
     "prodigyopt": 1,
     "lion_pytorch": 1,
-    "heavyball": 20,
+    "heavyball": 37,
 }
 """Package → how many of its classes run at least."""
 

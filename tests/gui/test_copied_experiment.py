@@ -20,6 +20,8 @@ from optlab.gui.copied_experiment import CopiedExperiment
 from optlab.gui.main_window import MainWindow
 from optlab.gui.panels.banner import Banner
 from optlab.gui.panels.experiment_panel import ExperimentPanel
+from optlab.outside.own_models import sources
+from optlab.outside.own_models.registering import register
 from optlab.tasks.commands import command_of
 
 DOCUMENT = """
@@ -96,3 +98,41 @@ def test_that_what_no_command_says_is_refused(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(presets, "files", list)
     with pytest.raises(InvalidInput, match="save it to a file"):
         command_of(experiment)
+
+
+OWN = """
+import torch
+
+
+class Net(torch.nn.Module):
+    def __init__(self, inputs, outputs):
+        super().__init__()
+        self.last = torch.nn.Linear(inputs, outputs)
+
+    def forward(self, x):
+        return self.last(x)
+"""
+
+
+def test_that_a_script_of_an_own_model_is_copied_with_a_copy_of_its_file(
+    qtbot: QtBot, tmp_path: Path
+) -> None:
+    file = tmp_path / "my_net.py"
+    file.write_text(OWN, encoding="utf-8")
+    register(sources.find(str(file)), "mine")
+    experiment = Experiment.from_toml(DOCUMENT)
+    window = MainWindow(experiment.with_value("model.name", "own.mine"), "thread")
+    qtbot.addWidget(window)
+    window.show()
+    qtbot.waitExposed(window)
+    window.complete()
+    (menu,) = [one for one in window.menuBar().actions() if one.text() == "&File"]
+    actions = {one.text().replace("&", ""): one for one in menu.menu().actions()}
+    QApplication.clipboard().clear()
+    actions["Copy as Python"].trigger()  # a worker process has the user's code
+    qtbot.waitUntil(lambda: bool(QApplication.clipboard().text()), timeout=110_000)
+    text = QApplication.clipboard().text()
+    assert "\nfrom my_net import Net\n" in text
+    (line,) = [line for line in text.splitlines() if line.startswith("sys.path.insert(0, ")]
+    copy = Path(line.partition('"')[2].rpartition('"')[0]) / "my_net.py"
+    assert copy.read_text(encoding="utf-8") == OWN

@@ -17,7 +17,9 @@ from typing import Any, ClassVar, Self
 
 import pydantic
 
+from optlab.catalogue.models._own_source import written
 from optlab.catalogue.models.base import ForwardContext, Model, Trace
+from optlab.catalogue.models.capabilities import WrittenModule
 from optlab.core.data import DataShape
 from optlab.core.errors import InvalidInput, RunFailed, StoreError
 from optlab.core.fields import Sizes, Texts, flag, integer, names, number, sizes, text
@@ -138,6 +140,14 @@ class OwnModel(Model):
     def files(self) -> tuple[Path, ...]:
         return sources.files_of(self.registration)
 
+    def as_module(self, shape: DataShape) -> WrittenModule:
+        cls: Any = sources.load(self.registration)
+        division = self._divided(cls, shape)
+        arguments = _arguments(self, cls, shape, division)
+        flat = sources.takes(cls, "inputs") and division is None and len(shape.inputs) > 1
+        source = sources.confirmed(self.registration)
+        return written(source, self._examined(shape), arguments, division, flat=flat)
+
     def forward(
         self, parameters: list[torch.Tensor], x: torch.Tensor, context: ForwardContext
     ) -> torch.Tensor:
@@ -222,10 +232,17 @@ def _examined(model: OwnModel, cls: Any, shape: DataShape, division: Division | 
 def _constructor(
     model: OwnModel, cls: type[torch.nn.Module], shape: DataShape, division: Division | None
 ) -> Callable[[], torch.nn.Module]:
+    return functools.partial(cls, **_arguments(model, cls, shape, division))
+
+
+def _arguments(
+    model: OwnModel, cls: type[torch.nn.Module], shape: DataShape, division: Division | None
+) -> dict[str, Any]:
+    """Return the arguments of the constructor."""
     values = {field.name: getattr(model, field.name) for field in model.fields()}
     if model.registration.inputs:
         del values[INPUTS]  # what the forward pass takes is no argument of the constructor
-    return functools.partial(cls, **sources.from_data(cls, shape, division), **values)
+    return {**sources.from_data(cls, shape, division), **values}
 
 
 def _description(model: OwnModel) -> str:

@@ -9,7 +9,7 @@ methods of a capability that it has, and none of the others.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Self
 
@@ -306,6 +306,30 @@ class Symmetries:
 
 
 @dataclass(frozen=True)
+class ImportedModule:
+    """What scripts need to know of a module whose class they import.
+
+    Attributes:
+        files: what they import from beside them: path relative to their folder → content.
+        package: the installed package that they import, "" for none.
+        seeds: statements that seed whatever a constructor draws, so that what is neither parameter
+            nor buffer is as in the run.
+        frozen: whether it has parameters that are not trained.
+        unused: whether it has parameters that have no part in its outputs.
+        draws: whether a training pass draws from torch's own generators, which a step seeds.
+        changes: whether a training pass changes buffers.
+    """
+
+    files: Mapping[str, bytes]
+    package: str
+    seeds: tuple[str, ...]
+    frozen: bool
+    unused: bool
+    draws: bool
+    changes: bool
+
+
+@dataclass(frozen=True)
 class WrittenModule:
     """A model as the source of a torch module, for scripts.
 
@@ -320,10 +344,15 @@ class WrittenModule:
             In evaluations, a layer that normalizes over the batch uses the moments of the last pass
             in training mode.
         targets: expression of what the outputs are compared with, from a batch ``x``, ``y``.
+        creation: expression of a new module, if the constructor takes arguments.
+        imported: set where the source imports the class. Passes that belong to no step are then in
+            evaluation mode if those of a step draw random numbers or change buffers.
     """
 
     source: str
     targets: str = "y"
+    creation: str = "Net()"
+    imported: ImportedModule | None = None
 
 
 class AsModule:

@@ -41,7 +41,7 @@ from optlab.outside.datafiles.idx_arrays import labels_beside, read_head, read_i
 from optlab.outside.datafiles.npz_arrays import entries, read_array, usual_names
 from optlab.outside.datafiles.roles import NO_INPUTS, column_number, entry, parsed
 from optlab.outside.datafiles.suggestions import suggestions
-from optlab.outside.datafiles.table_text import declares_encoding
+from optlab.outside.datafiles.table_text import declares_encoding, refuse_binary_table
 from optlab.outside.datafiles.targets import is_one_hot
 
 ROWS = 50
@@ -159,6 +159,7 @@ def kind_of(path: Path) -> Kind:
             return "idx"
         with open_regular(path) as file:
             start = file.read(8)
+            refuse_binary_table(path, start)
     except (OSError, ValueError) as error:
         raise InvalidInput(
             f"{path} cannot be read: {getattr(error, 'strerror', None) or error}.", "dataset.path"

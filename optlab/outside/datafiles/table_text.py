@@ -29,8 +29,32 @@ _BOMS: tuple[tuple[bytes, Encoding], ...] = (
     (b"\xfe\xff", "utf-16"),
 )
 _LONGEST_MARK = max(len(mark) for mark, _ in _BOMS)
+_BINARY_TABLES = {
+    b"PAR1": ("a Parquet table", "read_parquet"),
+    b"ARROW1": ("an Arrow table", "read_feather"),
+}
+"""First bytes of tables that are no text → what they are, and the function of pandas that reads them."""
 _BINARY_CHECKED = 4096
 """Bytes at the beginning of a file in which a zero byte shows that it is no text."""
+
+
+def refuse_binary_table(path: Path, start: bytes) -> None:
+    """Refuse a table of a kind that is no text, and say how it becomes one.
+
+    Args:
+        path: of the file. start: its first bytes.
+
+    Raises:
+        InvalidInput: it is one.
+    """
+    for mark, (kind, function) in _BINARY_TABLES.items():
+        if start.startswith(mark):
+            text = path.stem + (".csv" if path.suffix.lower() != ".csv" else "-text.csv")
+            raise InvalidInput(
+                f"{path} is {kind}, and OptLab reads tables as text; save it as CSV in UTF-8, with "
+                f"pandas: pandas.{function}({path.name!r}).to_csv({text!r}, index=False).",
+                "dataset.path",
+            )
 
 
 class TableText(io.RawIOBase):
@@ -63,6 +87,7 @@ class TableText(io.RawIOBase):
             start = self._file.read(_BINARY_CHECKED)
             declared = _mark(start)
             self.encoding = (declared[1] or "utf-8") if encoding == "auto" else encoding
+            refuse_binary_table(path, start)
             if b"\0" in start and self.encoding != "utf-16":
                 raise InvalidInput(
                     f"{path} is not a text file; save the table as CSV in UTF-8.", "dataset.path"

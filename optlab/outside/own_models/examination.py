@@ -41,6 +41,7 @@ class Examined:
         changing: names of the buffers that a training pass changes.
         draws: whether a training pass draws random numbers.
         batched: whether vmap can carry several runs through it at once.
+        unused: names of the parameters that are trained and have no part in the outputs.
     """
 
     layout: Layout
@@ -49,6 +50,7 @@ class Examined:
     changing: tuple[str, ...]
     draws: bool
     batched: bool
+    unused: tuple[str, ...] = ()
 
     @property
     def state(self) -> tuple[str, ...]:
@@ -102,7 +104,12 @@ def examine(
             )
             for training in (True, False)
         )
-        return Examined(layout, scalars, frozen, tried.changing, tried.draws, batched)
+        unused = tuple(
+            parameter.name
+            for parameter, gradient in zip(layout.parameters, gradients, strict=True)
+            if gradient is None
+        )
+        return Examined(layout, scalars, frozen, tried.changing, tried.draws, batched, unused)
 
 
 def built(make: Make, what: str, seed: int) -> torch.nn.Module:

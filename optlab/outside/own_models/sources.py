@@ -78,6 +78,19 @@ class Source:
         folder = imports.folder(self.path, self.origin if self.imported else "")
         return (self.path, *(folder / path for path in self.beside))
 
+    def contents_beside(self) -> dict[str, bytes]:
+        """Return the files that it imports from beside it: relative path → content.
+
+        Raises:
+            InvalidInput: one cannot be read, or has changed since it was found.
+        """
+        found = {}
+        for relative, path in zip(self.beside, self.files[1:], strict=True):
+            found[relative] = _read(path, "model.name")
+            if hashlib.sha256(found[relative]).hexdigest() != self.beside[relative]:
+                raise InvalidInput(f"{path} has just changed; try again.", "model.name")
+        return found
+
 
 def find(what: str, cls: str = "", kind: str = records.MODEL) -> Source:
     """Return the source that ``what`` names.

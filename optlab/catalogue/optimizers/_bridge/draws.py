@@ -25,15 +25,24 @@ def seed_of(run: int, step: int) -> int:
 def drawing_from(seed: int) -> Iterator[None]:
     """Seed the generators of Python, NumPy and torch inside, and restore them afterwards."""
     python, arrays = random.getstate(), np.random.get_state()
+    # torch.manual_seed would note the whole stack of calls for each kind of device without a use.
+    sources = [torch.default_generator]
+    if torch.cuda.is_initialized():
+        sources += torch.cuda.default_generators
+    states = [source.get_state() for source in sources]
     try:
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            random.seed(seed)
-            np.random.seed(seed)
-            yield
+        for source in sources:
+            source.manual_seed(seed)
+        if torch.backends.mps.is_available():
+            torch.mps.manual_seed(seed)
+        random.seed(seed)
+        np.random.seed(seed)
+        yield
     finally:
         random.setstate(python)
         np.random.set_state(arrays)
+        for source, state in zip(sources, states, strict=True):
+            source.set_state(state)
 
 
 def reseed(generators: Sequence[Any], seed: int) -> None:

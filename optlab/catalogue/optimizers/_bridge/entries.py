@@ -12,8 +12,12 @@ from optlab.catalogue.optimizers._bridge.execution import Slot
 from optlab.catalogue.optimizers._bridge.tree import Leaf, Path
 from optlab.core.lazy import torch
 
-ABSENT, VALUE, NONE, INT, BOOL, TENSOR = range(6)
-"""Codes of an entry: missing, of the type of its slot, None, a number of another type, a tensor."""
+ABSENT, VALUE, NONE, INT, BOOL, TENSOR, ONE = range(7)
+"""Codes of an entry: missing, of the type and shape of its slot, None, a number of another type, a
+tensor without an axis, a tensor of one value with an axis.
+"""
+_SINGLE = ((), (1,))
+"""Shapes of one value, between which operations with broadcasting change."""
 
 
 class Unstorable(Exception):
@@ -40,12 +44,14 @@ def slot_of(path: Path, examples: Iterable[Any], device: torch.device) -> Slot:
     tensors = {value for value in values if isinstance(value, tuple)}
     numbers = {value for value in values if isinstance(value, type)}
     shapes = {(shape, dtype) for shape, dtype, _ in tensors}
-    if len(shapes) > 1 or (numbers and any(shape for shape, _ in shapes)):
+    single = all(shape in _SINGLE for shape, _ in shapes)
+    changes = len({dtype for _, dtype in shapes}) > 1 or (len(shapes) > 1 and not single)
+    if changes or (numbers and not single):
         raise Unstorable("changes its shape or type from step to step")
     if not numbers <= {bool, int, float}:
         raise Unstorable(f"is a {next(iter(numbers - {bool, int, float})).__name__}")
     if tensors and not numbers:
-        ((shape, dtype),) = shapes
+        shape, dtype = min(shapes, key=lambda one: len(one[0]))
         host = device.type != "cpu" and {kind for _, _, kind in tensors} == {"cpu"}
         return Slot(owner, key, shape, dtype, None, host, False)
     number = next(iter(numbers)) if len(numbers) == 1 and not tensors else float
@@ -68,10 +74,15 @@ def keep(slot: Slot, value: Any, view: torch.Tensor) -> int:
     if isinstance(value, str):
         return ABSENT
     if isinstance(value, torch.Tensor):
-        if value.shape != view.shape or (slot.number is None and value.dtype != view.dtype):
+        other = value.shape != view.shape
+        if other and not (value.shape in _SINGLE and view.shape in _SINGLE):
             raise Unstorable("changed its shape or type during a run")
-        view.copy_(value.detach())
-        return VALUE if slot.number is None else TENSOR
+        if slot.number is None and value.dtype != view.dtype:
+            raise Unstorable("changed its shape or type during a run")
+        view.copy_(value.detach().reshape(view.shape))
+        if slot.number is None and not other:
+            return VALUE
+        return ONE if value.ndim else TENSOR
     if slot.number is None:
         raise Unstorable("changed from a tensor to a number during a run")
     view.fill_(value)
@@ -88,10 +99,11 @@ def stored(slot: Slot, code: int, view: torch.Tensor, dtype: torch.dtype) -> Any
     """
     if code == NONE:
         return None
+    if code in (TENSOR, ONE):
+        shape = (1,) if code == ONE else ()
+        return view.to(view.dtype if slot.number is None else dtype).reshape(shape).clone()
     if slot.number is None:
         return view.clone()
-    if code == TENSOR:
-        return view.to(dtype).clone()
     return {INT: int, BOOL: bool}.get(code, slot.number)(view.item())
 
 

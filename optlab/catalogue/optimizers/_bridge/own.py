@@ -97,7 +97,8 @@ def register(source: Source, name: str) -> Tried:
         except UnsupportedOptimizer as error:
             raise InvalidInput(f"{what} cannot be used: {error}", "origin") from None
         except InvalidInput as error:
-            first = first or error
+            # In single precision because double fails, another error is the reason.
+            first = error if first is None or precision == "float32" else first
             words = str(error).lower()
             if not closure and any(word in words for word in _WANTS_A_CLOSURE):
                 attempts.append((precision, True))
@@ -107,7 +108,15 @@ def register(source: Source, name: str) -> Tried:
             records.keep(registration)
             fields = tuple(field.name for field in rule.fields())
             return Tried(registration, fields, difference, precision)
-    raise InvalidInput(f"{what} cannot be used: {first}", "origin")
+    raise InvalidInput(f"{what} cannot be used: {_without_subject(str(first), what)}", "origin")
+
+
+def _without_subject(sentence: str, subject: str) -> str:
+    """Return a sentence that may begin with what the one around it has named already."""
+    rest = sentence.removeprefix(subject)
+    if rest == sentence:
+        return sentence
+    return rest.removeprefix(": ") if rest.startswith(": ") else f"it{rest}"
 
 
 def _tried(rule: type[OwnRule], found: Any, what: str, precision: str) -> float:

@@ -121,7 +121,7 @@ class Walk:
             return
         self._seen.add(id(state))
         for parameter, entries in list(state.items()):
-            name = self._names.get(id(parameter))
+            name = self._name_of(parameter)
             if name is None:
                 self._visit((owner, f"state/{_text(parameter)}"), state, parameter, entries, 1)
             elif isinstance(entries, dict) and id(entries) not in self._seen:
@@ -129,6 +129,10 @@ class Walk:
                 self.states.append((name, state, parameter))
                 for key, value in list(entries.items()):
                     self._visit((name, str(key)), entries, key, value, 0)
+
+    def _name_of(self, key: Any) -> str | None:
+        """Return the name of the parameter that a key is, or is the ``id`` of; None for others."""
+        return self._names.get(key if type(key) is int else id(key))
 
     def _visit(self, path: Path, holder: Any, key: Any, value: Any, depth: int) -> None:
         if isinstance(value, enum.Enum):
@@ -159,7 +163,7 @@ class Walk:
         self._seen.add(id(value))
         if isinstance(value, Mapping):
             for key, part in list(value.items()):
-                yield self._names.get(id(key), _text(key)), part, key, value
+                yield self._name_of(key) or _text(key), part, key, value
         elif isinstance(value, list | tuple | deque):
             for index, part in enumerate(value):
                 yield str(index), part, index, value

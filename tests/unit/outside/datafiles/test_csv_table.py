@@ -144,6 +144,11 @@ WRONG: dict[str, tuple[str | bytes, Dialect, list[str]]] = {
         ["line 2", "'species'", "'x'", "not a number"],
     ),
     "latin-1": ("a,t\n1,caf\xe9\n".encode("latin-1"), Dialect(), ["line 2", "UTF-8"]),
+    "Parquet": (
+        b"PAR1\x15\x04\x15\x90",
+        Dialect(),
+        ["is a Parquet table", "save it as CSV", "pandas.read_parquet("],
+    ),
     "binary": (b"PK\x03\x04\x00\x00", Dialect(), ["not a text file"]),
     "an open quote": ('a,t\n"1,2\n3,4\n', Dialect(delimiter="comma"), ["quotes"]),
     "decimal comma said to be a point": (

@@ -182,7 +182,38 @@ class Rule(Optimizer):
         self.rate = rate
 '''
 OWN_RATE = source("p.sub_(p.grad, alpha=lr)", after="self.param_groups[0]['lr'] *= 0.97")
+BROADCAST = source(
+    """
+                one = torch.tensor(1.0, dtype=p.dtype)
+                state["rate"] = state["rate"] * torch.full((1,), 0.97).to(p) if state else one
+                p.sub_(lr * state["rate"] * p.grad)
+    """.strip()
+)
+"""Its state becomes a list of one number, as operations on several tensors at once make it."""
+GROWN = source(
+    "p.sub_(p.grad, alpha=float(lr * group['d']))",
+    made="self.param_groups[0]['d'] = 1.0",
+    after="""
+        if max(p.grad.abs().max() for p in group["params"]) > 0.01:
+            group["d"] = max(group["d"] * 1.02, torch.full((1,), 0.9, dtype=p.dtype))
+            if not isinstance(group["d"], torch.Tensor):
+                group["d"] = torch.full((1,), group["d"], dtype=p.dtype)
+    """.strip(),
+)
+"""A number that becomes a tensor with an axis when the gradients are large, not in trial steps."""
+BY_ADDRESS = source(
+    """
+                kept = self.kept.setdefault(id(p), {"m": torch.zeros_like(p)})
+                kept["m"].mul_(0.9).add_(p.grad)
+                p.sub_(kept["m"], alpha=lr)
+    """.strip(),
+    made="self.kept = {}",
+)
+"""Its state is found by the address of the parameter, which is another one in each process."""
 KINDS = {
+    "broadcast": BROADCAST,
+    "grown": GROWN,
+    "by_address": BY_ADDRESS,
     "nested": NESTED,
     "numbers": NUMBERS,
     "held": HELD,
@@ -276,6 +307,10 @@ TEXT = source("""state["turn"] = "b" if state.get("turn") == "a" else "a"
             source("torch.autograd.grad(p.grad.sum(), p)", "pass"),
             "it differentiates the gradient, but gets it without a graph",
         ),
+        (
+            source("raise ValueError('no Double' if p.dtype == torch.float64 else 'no luck')"),
+            "failed in a trial step with ValueError: no luck",  # in single precision, too
+        ),
         (source("pass", arguments=", *, table"), "its argument 'table' has no default"),
         (
             (HEAD + TWO_STEPS).replace("params, base_optimizer, rho", "model, params, rho"),
@@ -289,6 +324,7 @@ def test_that_what_cannot_run_says_why_and_is_not_kept(
     with pytest.raises(InvalidInput, match=reason) as refusal:
         registered(tmp_path, text)
     assert "\n" not in str(refusal.value) and str(refusal.value).endswith(".")
+    assert str(refusal.value).count(str(tmp_path)) == 1
     assert records.read(records.OPTIMIZER) == ()
 
 
