@@ -342,6 +342,7 @@ def style_sheet(theme: Theme) -> str:
     QProgressBar {{ border: none; background: {theme.border}; border-radius: 4px; }}
     QProgressBar::chunk {{ background: {theme.accent}; border-radius: 4px; }}
     QLineEdit {{ border: 1px solid {theme.edge}; border-radius: 4px; padding: 2px 5px; }}
+    QAbstractSpinBox {{ min-height: 16px; }}
     QLineEdit:focus {{ border-color: {theme.accent}; }}
     QLineEdit:disabled {{ border-color: {theme.border}; background: {theme.window}; }}
     QLineEdit[invalid="true"] {{ border-color: {theme.error}; }}

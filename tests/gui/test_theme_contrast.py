@@ -11,9 +11,13 @@ from PySide6.QtWidgets import (
     QApplication,
     QCheckBox,
     QComboBox,
+    QDoubleSpinBox,
+    QFormLayout,
+    QLineEdit,
     QListWidget,
     QListWidgetItem,
     QRadioButton,
+    QSpinBox,
     QStyle,
     QStyleOptionButton,
     QStyleOptionViewItem,
@@ -196,3 +200,20 @@ def test_that_the_choices_of_a_box_are_read(qtbot: QtBot, name: theme.ThemeName)
     area = row.adjusted(3, 2, -3, -2)
     assert contrast(shown, area) >= 4.5, "the text of a choice"
     box.hidePopup()
+
+
+@pytest.mark.usefixtures("themed")
+def test_that_all_fields_of_a_form_are_as_high(qtbot: QtBot, qapp: QApplication) -> None:
+    theme.choose("light")
+    before = qapp.style().name()
+    qapp.setStyle("Fusion")
+    form = QWidget()
+    qtbot.addWidget(form)
+    rows = QFormLayout(form)
+    fields = [QLineEdit("0.1"), QSpinBox(), QComboBox(), QDoubleSpinBox()]
+    for field in fields:
+        rows.addRow("Row", field)
+    form.show()
+    heights = {type(field).__name__: field.height() for field in fields}
+    qapp.setStyle(before)
+    assert max(heights.values()) - min(heights.values()) <= 1, heights
