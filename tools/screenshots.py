@@ -1,14 +1,16 @@
 """Draw every place, tile, dialog and some scenes, light and dark, on screens of three sizes.
 
-    QT_QPA_PLATFORM=offscreen python tools/screenshots.py FOLDER [WORD]...
+    QT_QPA_PLATFORM=offscreen python tools/screenshots.py [--screen NAME]... [FOLDER [WORD]...]
 
 One folder a screen: ``1280x720``, ``1920x1080`` and ``200-percent`` (1280×720 logical pixels, drawn
 with twice as many). What there is is found by walking, so a new place, tile or dialog comes by
-itself. With words, only pictures whose names contain one of them are written.
+itself. With words, only pictures whose names contain one of them are written; with ``--screen``,
+only those of one screen.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import subprocess
@@ -153,14 +155,26 @@ def _scenes(window: MainWindow, studio: Studio) -> None:
     presenter.close()
 
 
+def parse(arguments: list[str]) -> argparse.Namespace:
+    """Return the options; what is not known ends in usage, not in a folder of that name."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("folder", nargs="?", type=Path, default=Path("build/screenshots"))
+    parser.add_argument("words", nargs="*", metavar="WORD", help="part of the name of a picture")
+    parser.add_argument(
+        "--screen", action="append", choices=list(SCREENS), help="only this one; may be repeated"
+    )
+    return parser.parse_args(arguments)
+
+
 def main(arguments: list[str]) -> int:
     """Draw in one process a screen, since a process has one scale."""
+    asked = parse(arguments)
     if os.environ.get("OPTLAB_SCREEN"):
-        print(draw(Path(arguments[0]), arguments[1:]), "pictures in", arguments[0], flush=True)
+        print(draw(asked.folder, asked.words), "pictures in", asked.folder, flush=True)
         return 0
-    folder = Path(arguments[0] if arguments else "build/screenshots")
-    for name, (width, height, scale) in SCREENS.items():
-        into = folder / name
+    for name in asked.screen or SCREENS:
+        width, height, scale = SCREENS[name]
+        into = asked.folder / name
         into.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory() as home:
             screen = {"name": name, "x": 0, "y": 0, "width": width, "height": height, "dpr": 1}
@@ -174,7 +188,7 @@ def main(arguments: list[str]) -> int:
                 "QT_QPA_PLATFORM": f"offscreen:configfile={file}",
                 "QT_SCALE_FACTOR": str(scale),
             }
-            command = [sys.executable, __file__, str(into), *arguments[1:]]
+            command = [sys.executable, __file__, str(into), *asked.words]
             if subprocess.run(command, env=environment, check=False).returncode:
                 print(f"The pictures of {name} could not all be drawn.", file=sys.stderr)
                 return 1

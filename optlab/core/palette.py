@@ -16,7 +16,8 @@ class PlotColors:
 
     ``grid`` is also the color of the crosshair. ``palette`` holds the colors of curves in order of
     use; further curves start again at its beginning. ``scale`` is the size of lines, marks and text
-    in relation to that in a window: 1, or more on a projector.
+    in relation to that in a window: 1, or more on a projector. ``ratio`` is the number of pixels of
+    the device for one of the window; None where it is not known.
     """
 
     background: str
@@ -24,6 +25,12 @@ class PlotColors:
     grid: str
     palette: tuple[str, ...]
     scale: float = 1.0
+    ratio: float | None = None
+
+    @property
+    def line(self) -> float:
+        """Width of a line in pixels of the device, in which cosmetic pens are measured."""
+        return self.scale * (self.ratio or 1.0)
 
     def curve(self, index: int) -> str:
         """Return the color of curve ``index``.

@@ -236,6 +236,7 @@ class MainWindow(WindowFrame):
         self.time.experimentReady.connect(self._edit_fork)
         self.time.armed.connect(controls.set_forking)
         self.time.said.connect(controls.say)
+        self.timeline.paceChanged.connect(controls.set_pace)
         self.time.failed.connect(lambda _sentence: controls.set_state("idle"))
         self.time.failed.connect(partial(controls.say, problem=True))
         self.diagnosis_controller.forkRequested.connect(partial(self.time.prepare, None))

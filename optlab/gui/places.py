@@ -124,7 +124,8 @@ class Places(QTabWidget):
         self.tabBar().setAccessibleName("Places")
         corner = QWidget()
         row = QHBoxLayout(corner)
-        row.setContentsMargins(0, 0, 6, 0)
+        # On the line of the tabs' texts, which stand above an underline.
+        row.setContentsMargins(0, 2, 6, 3)
         row.setSpacing(2)
         for action, text in ((self.tear_off_action, "Own window"), (self.close_action, "Close")):
             row.addWidget(self._corner_button(action, text))

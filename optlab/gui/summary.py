@@ -22,7 +22,7 @@ def summary(ended: RunEnded) -> str:
         else ""
     )
     gap = final.get("test_minus_validation")
-    against = "" if gap is None else f" ({gap:+.2%} against validation)"
+    against = "" if gap is None else f" ({gap:+.2%} against validation)".replace("-", "−")
     figures += (
         f" Test error {test_error:.2%}{against}."
         if test_error is not None

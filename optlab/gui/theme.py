@@ -286,7 +286,7 @@ def style_sheet(theme: Theme) -> str:
         background: {theme.note_ground}; border: 1px solid {theme.border}; border-radius: 6px;
     }}
     QFrame#banner[problem="true"] {{ background: {theme.error_ground}; }}
-    QToolButton[popupMode="2"] {{ padding-right: 14px; }}
+    QToolButton[popupMode="2"] {{ padding-right: 18px; }}
     QToolButton::menu-indicator {{
         subcontrol-origin: padding; subcontrol-position: right center; right: 2px;
     }}
@@ -342,6 +342,7 @@ def style_sheet(theme: Theme) -> str:
     QProgressBar {{ border: none; background: {theme.border}; border-radius: 4px; }}
     QProgressBar::chunk {{ background: {theme.accent}; border-radius: 4px; }}
     QLineEdit {{ border: 1px solid {theme.edge}; border-radius: 4px; padding: 2px 5px; }}
+    QAbstractSpinBox {{ min-height: 16px; }}
     QLineEdit:focus {{ border-color: {theme.accent}; }}
     QLineEdit:disabled {{ border-color: {theme.border}; background: {theme.window}; }}
     QLineEdit[invalid="true"] {{ border-color: {theme.error}; }}
@@ -359,6 +360,14 @@ def style_sheet(theme: Theme) -> str:
     }}
     QAbstractScrollArea::corner {{ background: transparent; }}
     QTableView::item {{ padding: 0 10px; }}
+    /* Fusion fills the list of a box with the window color, which here is that of outlines. */
+    QComboBox QAbstractItemView {{
+        background: {theme.base}; border: 1px solid {theme.edge};
+        selection-background-color: {theme.accent}; selection-color: {theme.on_accent};
+    }}
+    QComboBox QAbstractItemView::item:selected {{
+        background: {theme.accent}; color: {theme.on_accent};
+    }}
     QListView#commands::item {{ padding: 3px 6px; }}
     QListView#commands::item:selected {{ background: {theme.accent}; color: {theme.on_accent}; }}
     QToolButton:focus, QPushButton:focus, QCommandLinkButton:focus {{

@@ -260,7 +260,7 @@ def shown_names(rows: Sequence[RunRow]) -> list[str]:
     ]
     for number, row in enumerate(rows):
         if not row.record.name and row.record.parent:
-            names[number] += f" ⑂ {row.record.at:,}"
+            names[number] += f" ↳ {row.record.at:,}"
     return [
         name if names.count(name) == 1 else f"{name} · {row.record.id.rpartition('-')[2]}"
         for name, row in zip(names, rows, strict=True)

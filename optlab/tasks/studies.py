@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -12,10 +12,11 @@ from optlab.core.reading import read_at_most
 from optlab.store import Store
 from optlab.store.records import StudyRecord, missing_runs
 from optlab.studies.claims import shipped as claims
-from optlab.studies.claims.conducting import stored
+from optlab.studies.claims.conducting import of_control, stored
 from optlab.studies.claims.found import found
 from optlab.studies.claims.outcome import outcome
 from optlab.studies.claims.words import page_lines
+from optlab.studies.comparison import found as found_studies
 from optlab.studies.comparison import reading, shipped, words
 from optlab.studies.comparison.protocols import same_protocol
 from optlab.studies.comparison.study import Study
@@ -72,10 +73,7 @@ class StudyListTask(Task):
             hidden = " ".join(filter(None, (store.notice, store.hidden)))
             entries = [
                 *(StudyEntry("file", str(path), _question(path)) for path in study_files.known()),
-                *(
-                    StudyEntry("shipped", one.name, one.question, note=one.sentence)
-                    for one in shipped.studies()
-                ),
+                *_shipped(),
                 *(_of_record(record) for record in records),
                 *_claims(store, records),
             ]
@@ -93,11 +91,18 @@ def _question(path: Path) -> str:
     return question if isinstance(question, str) and question else path.name
 
 
+def _shipped() -> Iterator[StudyEntry]:
+    before = found_studies.found()
+    for one in shipped.studies():
+        verdict = str(before[one.name]["verdict"]) if one.name in before else ""
+        yield StudyEntry("shipped", one.name, one.question, "", verdict, one.sentence)
+
+
 def _of_record(record: StudyRecord) -> StudyEntry:
     return StudyEntry(
         "stored",
         record.id,
-        record.question or record.name or record.id,
+        of_control(record.name) + (record.question or record.name or record.id),
         record.status,
         str(record.result.get("verdict", "")),
         record.created[:16].replace("T", " "),
@@ -136,8 +141,9 @@ class StudyPage:
             the stored study whose result belongs to it, or "". command: that does the same.
         effect, margin: how arms are compared. seeds, first: runs of each arm, and the master seed.
         better: whether ``lower`` or ``higher`` values lead.
-        found: what was found before the release, of a claim without a stored result; see
-            :mod:`optlab.studies.claims.found`.
+        found: what was found before the release, of a claim without a stored result or of a study
+            that ships; see :mod:`optlab.studies.claims.found` and
+            :mod:`optlab.studies.comparison.found`.
     """
 
     kind: EntryKind
@@ -201,7 +207,12 @@ class StudyPageTask(Task):
             ),
             "",
         )
-        return _page(self.kind, self.key, study, about, newest, f"optlab study {_quoted(self.key)}")
+        page = _page(self.kind, self.key, study, about, newest, f"optlab study {_quoted(self.key)}")
+        before = found_studies.found().get(self.key) if self.kind == "shipped" else None
+        if before is None or before["protocol"] != found_studies.fingerprint(study):
+            return page
+        parts = (*page.parts, *(("", line) for line in found_studies.lines(before)))
+        return replace(page, parts=parts, better=better(study.measured), found=before)
 
 
 def _quoted(text: str) -> str:

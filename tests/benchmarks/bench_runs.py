@@ -1,11 +1,12 @@
 """The runs panel with 10,000 runs, and 16 runs of 100,000 steps laid over a plot.
 
 The store is filled with copies of a few runs whose settings differ; the newest have curves in their
-rows. Times are
-those of the processor, because other programs may use the machine; frames are medians. Run it off screen or under a virtual screen:
+rows, with ``--curves`` all. Times are those of the processor, because other programs may use the
+machine; frames are medians, and those of scrolling and of overlaid runs also by the clock. Run it
+off screen or under a virtual screen:
 
     QT_QPA_PLATFORM=offscreen python tests/benchmarks/bench_runs.py [--runs 10000] [--steps 100000]
-    [--json]
+    [--curves] [--json]
 """
 
 from __future__ import annotations
@@ -21,9 +22,14 @@ import time
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from PySide6.QtWidgets import QApplication
+
+if TYPE_CHECKING:
+    from optlab.gui.runs.runs_panel import RunsPanel
+    from optlab.store import Store
 
 FRAMES = 60
 OVERLAID = 16
@@ -40,8 +46,12 @@ def milliseconds(act: Callable[[], object]) -> float:
     return 1000.0 * (time.thread_time() - begun)
 
 
-def fill(home: Path, count: int) -> None:
-    """Store ``count`` runs with settings, seeds and results that differ."""
+def fill(home: Path, count: int, *, curves: bool) -> None:
+    """Store ``count`` runs with settings, seeds and results that differ.
+
+    Args:
+        curves: whether all have curves, not the newest alone.
+    """
     from optlab.experiment import Experiment
     from optlab.store import Store, database
     from optlab.store.records import RUNS
@@ -85,6 +95,38 @@ def fill(home: Path, count: int) -> None:
             values = np.exp(-at / (100.0 + 10.0 * number))[:, None]
             with closing(store.begin([Experiment.from_dict(document)], "thread")) as writer:
                 writer.record(SeriesBlock(CURVE_STEPS, 1.0, {"batch_loss": Series(at, values)}))
+        if curves:
+            copy_series(store, writer.run_ids[0])
+
+
+def copy_series(store: Store, pattern: str) -> None:
+    """Give the series of a run to all runs that have none."""
+    from optlab.store import chunks, database
+
+    connection = store._connection
+    with database.transaction(connection):
+        bundles = connection.execute(
+            "SELECT number, columns FROM bundles WHERE run = ?", (pattern,)
+        ).fetchall()
+        blocks = connection.execute(
+            "SELECT bundle, number, first_step, last_step, rows, sealed, data FROM chunks "
+            "WHERE run = ?",
+            (pattern,),
+        ).fetchall()
+        bare = "SELECT id FROM runs WHERE id NOT IN (SELECT run FROM bundles)"
+        for (run,) in connection.execute(bare).fetchall():
+            connection.executemany(
+                "INSERT INTO bundles (run, number, columns) VALUES (?, ?, ?)",
+                [(run, *bundle) for bundle in bundles],
+            )
+            connection.executemany(
+                "INSERT INTO chunks (run, bundle, number, first_step, last_step, rows, sealed, data, "
+                "checksum) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                [
+                    (run, *block, chunks._checksum(run, block[0], block[1], block[4], block[6]))
+                    for block in blocks
+                ],
+            )
 
 
 def panel_figures(application: QApplication) -> dict[str, float]:
@@ -123,6 +165,7 @@ def panel_figures(application: QApplication) -> dict[str, float]:
     figures["paint rows with their curves, milliseconds"] = statistics.median(
         milliseconds(panel.grab) for _ in range(5)
     )
+    figures |= scroll_figures(panel, application)
     newest = [run for run, row in table.rows.items() if row.record.title.startswith("Newest")]
     figures[f"read curves of {WITH_CURVES} runs in the background, milliseconds"] = milliseconds(
         lambda: list(SparklineTask(tuple(newest)).run(None))  # type: ignore[arg-type]
@@ -156,6 +199,28 @@ def panel_figures(application: QApplication) -> dict[str, float]:
     work.shut_down()
     panel.close()
     return figures
+
+
+def scroll_figures(panel: RunsPanel, application: QApplication) -> dict[str, float]:
+    """Scroll from top to bottom in pages; each is drawn, and its curves are asked for."""
+    bar = panel.tree.verticalScrollBar()
+    busy, clock = [], []
+    for page in range(FRAMES):
+        bar.setValue(round(page * bar.maximum() / (FRAMES - 1)))
+        begun = time.perf_counter()
+        busy.append(milliseconds(panel.tree.viewport().repaint))
+        clock.append(1000.0 * (time.perf_counter() - begun))
+        end = time.perf_counter() + 0.05
+        while time.perf_counter() < end:
+            application.processEvents()
+            time.sleep(0.002)
+    bar.setValue(0)
+    return {
+        "a page while scrolling, milliseconds": statistics.median(busy),
+        "the slowest page, milliseconds": max(busy),
+        "a page while scrolling by the clock, milliseconds": statistics.median(clock),
+        "the slowest page by the clock, milliseconds": max(clock),
+    }
 
 
 def count_of_curves(panel: object, application: QApplication) -> int:
@@ -218,7 +283,7 @@ def overlay_figures(application: QApplication, steps: int, window: object) -> di
         )
         link.set_unit("seconds" if smooth else "steps")
         application.processEvents()
-        times = []
+        times, clock = [], []
         for frame in range(FRAMES):
             # The own run grows, so everything is drawn anew.
             block = SeriesBlock(
@@ -232,10 +297,14 @@ def overlay_figures(application: QApplication, steps: int, window: object) -> di
                 plot.refresh()
                 plot.canvas.viewport().repaint()
 
+            begun = time.perf_counter()
             times.append(milliseconds(draw))
+            clock.append(time.perf_counter() - begun)
         figures[f"frame of {OVERLAID} x {steps:,} steps, {name}, milliseconds"] = statistics.median(
             times
         )
+        figures[f"frames a second by the clock, {name}"] = 1.0 / statistics.median(clock)
+        figures[f"slowest frame by the clock, {name}, milliseconds"] = 1000.0 * max(clock)
     plot.close()
     return figures
 
@@ -279,12 +348,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--runs", type=int, default=10_000)
     parser.add_argument("--steps", type=int, default=100_000)
+    parser.add_argument("--curves", action="store_true", help="curves in all rows")
     parser.add_argument("--json", action="store_true")
     asked = parser.parse_args()
     application = QApplication([])
     with tempfile.TemporaryDirectory() as folder:
         os.environ["OPTLAB_HOME"] = folder
-        fill(Path(folder), asked.runs)
+        fill(Path(folder), asked.runs, curves=asked.curves)
         results = panel_figures(application)
         results |= overlay_figures(application, asked.steps, None)
         results["share of a core for looking at 10,000 runs"] = idle_share(application)

@@ -7,7 +7,7 @@ from typing import cast
 import pytest
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QAction
-from PySide6.QtWidgets import QWidget
+from PySide6.QtWidgets import QLabel, QToolButton, QWidget
 from pytestqt.qtbot import QtBot
 
 from optlab.gui.main_window import MainWindow
@@ -142,3 +142,29 @@ def test_that_all_places_close_with_the_window(window: MainWindow) -> None:
     assert torn is not None
     window.close_without_asking()
     assert not torn.isVisible() and window.places.place("watched") is None
+
+
+def test_that_the_buttons_beside_the_tabs_stand_on_their_line(window: MainWindow) -> None:
+    places = window.places
+    corner, bar = places.cornerWidget(), places.tabBar()
+    line = bar.mapTo(places, bar.tabRect(0).center()).y()
+    for button in corner.findChildren(QToolButton):
+        assert abs(button.mapTo(places, button.rect().center()).y() - line) <= 1
+
+
+def test_that_an_empty_place_says_what_will_be_there(window: MainWindow, qtbot: QtBot) -> None:
+    for name, hint in (
+        ("watched", "The series that are ticked"),
+        ("demonstrations", "Run computes this demonstration"),
+        ("studies", "What is found of the study or claim that you pick"),
+    ):
+        click_tab(window, qtbot, name)
+        place = window.places.place(name)
+        assert place is not None
+        labels = place.findChildren(QLabel)
+        qtbot.waitUntil(
+            lambda labels=labels, hint=hint: any(
+                label.isVisible() and label.text().startswith(hint) for label in labels
+            )
+        )
+        window.places.close_place(name)

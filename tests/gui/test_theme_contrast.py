@@ -10,9 +10,14 @@ from PySide6.QtGui import QColor, QImage, QPalette
 from PySide6.QtWidgets import (
     QApplication,
     QCheckBox,
+    QComboBox,
+    QDoubleSpinBox,
+    QFormLayout,
+    QLineEdit,
     QListWidget,
     QListWidgetItem,
     QRadioButton,
+    QSpinBox,
     QStyle,
     QStyleOptionButton,
     QStyleOptionViewItem,
@@ -173,3 +178,42 @@ def test_that_verdicts_are_read_and_told_apart_after_a_change_of_the_theme(
             assert (two + 0.05) / (one + 0.05) >= 4.5, "contrast of text: WCAG 2.2, 1.4.3"
             seen.add(color.name())
     assert len(seen) == len(titles)
+
+
+@pytest.mark.usefixtures("themed")
+@pytest.mark.qt_log_ignore("does not support", extend=True)
+@pytest.mark.parametrize("name", ["light", "dark"])
+def test_that_the_choices_of_a_box_are_read(qtbot: QtBot, name: theme.ThemeName) -> None:
+    theme.choose(name)
+    box = QComboBox()
+    box.addItems(["first", "second", "third"])
+    qtbot.addWidget(box)
+    box.show()
+    box.showPopup()
+    view = box.view()
+    second = view.model().index(1, 0)
+    qtbot.waitUntil(lambda: view.viewport().height() > view.visualRect(second).bottom())
+    row = view.visualRect(second).intersected(view.viewport().rect())
+    shown = view.viewport().grab().toImage()
+    ground = shown.pixelColor(row.right() - 3, row.center().y())
+    assert ground.name() == theme.current().base
+    area = row.adjusted(3, 2, -3, -2)
+    assert contrast(shown, area) >= 4.5, "the text of a choice"
+    box.hidePopup()
+
+
+@pytest.mark.usefixtures("themed")
+def test_that_all_fields_of_a_form_are_as_high(qtbot: QtBot, qapp: QApplication) -> None:
+    theme.choose("light")
+    before = qapp.style().name()
+    qapp.setStyle("Fusion")
+    form = QWidget()
+    qtbot.addWidget(form)
+    rows = QFormLayout(form)
+    fields = [QLineEdit("0.1"), QSpinBox(), QComboBox(), QDoubleSpinBox()]
+    for field in fields:
+        rows.addRow("Row", field)
+    form.show()
+    heights = {type(field).__name__: field.height() for field in fields}
+    qapp.setStyle(before)
+    assert max(heights.values()) - min(heights.values()) <= 1, heights

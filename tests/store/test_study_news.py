@@ -23,6 +23,7 @@ from optlab.runners.conducting import (
     ConductStudyTask,
 )
 from optlab.store import Store
+from optlab.studies.comparison import found as found_studies
 from optlab.studies.comparison import reading
 from optlab.studies.comparison.conduct import StudyBegun, StudyEnded, StudyProgress
 from optlab.tasks import study_files
@@ -314,3 +315,32 @@ def test_that_the_book_draws_the_curves_of_runs_that_are_stored(
     for page in pages:
         assert "train_loss over the steps" in page and page.count("<svg") == 2
         assert page.index("train_loss over the steps") < page.index("optlab claim K1")
+
+
+def test_that_what_was_found_of_a_study_that_ships_is_shown() -> None:
+    with Store.open():
+        pass
+    (listed,) = StudyListTask().run(Inbox())  # type: ignore[arg-type]
+    before = found_studies.found()
+    assert before
+    for name, document in before.items():
+        entry = next(one for one in listed.entries if (one.kind, one.key) == ("shipped", name))
+        assert entry.verdict == document["verdict"]
+        (page,) = StudyPageTask("shipped", name).run(Inbox())  # type: ignore[arg-type]
+        assert page.found == document
+        assert any("Found on" in text for _heading, text in page.parts)
+    # One that nobody has conducted.
+    (page,) = StudyPageTask("shipped", "nesterov-vs-momentum").run(Inbox())  # type: ignore[arg-type]
+    assert page.found is None
+
+
+def test_that_what_was_found_with_another_protocol_is_not_shown(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with Store.open():
+        pass
+    name, document = next(iter(found_studies.found().items()))
+    changed = {name: {**document, "protocol": "another"}}
+    monkeypatch.setattr(found_studies, "found", lambda: changed)
+    (page,) = StudyPageTask("shipped", name).run(Inbox())  # type: ignore[arg-type]
+    assert page.found is None

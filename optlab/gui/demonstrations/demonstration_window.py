@@ -20,6 +20,7 @@ from PySide6.QtWidgets import (
     QPushButton,
     QScrollArea,
     QSplitter,
+    QStackedWidget,
     QTableView,
     QTabWidget,
     QVBoxLayout,
@@ -37,7 +38,7 @@ from optlab.gui.geometry import resize_to_screen, scrollable
 from optlab.gui.item_models.result_table_model import ResultTableModel
 from optlab.gui.manners import file_dialogs
 from optlab.gui.panels.tile import Tile
-from optlab.gui.plain_text import PlainLabel
+from optlab.gui.plain_text import PlainLabel, wrapped_label
 from optlab.gui.plots.result_plot import ResultPlot
 from optlab.gui.plots.subject import set_subject
 from optlab.studies import demonstrations
@@ -72,6 +73,10 @@ class DemonstrationWindow(QMainWindow):
         self.model = ResultTableModel()
         self.table = QTableView()
         self.tabs = QTabWidget()
+        # In place of the tabs while there are none.
+        self._result, self._hint = QStackedWidget(), wrapped_label("muted")
+        self._hint.setText("Run computes this demonstration; what it finds is drawn here.")
+        self._hint.setAlignment(Qt.AlignmentFlag.AlignCenter)
         self.plots: list[ResultPlot] = []
         self.progress = QProgressBar()
         self.run_button, self.stop_button = QPushButton("Run"), QPushButton("Stop")
@@ -122,7 +127,11 @@ class DemonstrationWindow(QMainWindow):
         left.addWidget(self.list)
         left.addWidget(scroll)
         left.setSizes([290, 530])
-        left.setMinimumWidth(380)
+        page_left = QWidget()
+        page_left.setMinimumWidth(380)
+        around = QVBoxLayout(page_left)
+        around.setContentsMargins(8, 8, 0, 8)
+        around.addWidget(left)
 
         self.table.setModel(self.model)
         self.table.setSelectionMode(QAbstractItemView.SelectionMode.ExtendedSelection)
@@ -133,7 +142,9 @@ class DemonstrationWindow(QMainWindow):
         self.tabs.setDocumentMode(True)
         right = QSplitter(Qt.Orientation.Vertical)
         right.setChildrenCollapsible(False)
-        right.addWidget(self.tabs)
+        self._result.addWidget(Tile("Result", self._hint))
+        self._result.addWidget(self.tabs)
+        right.addWidget(self._result)
         right.addWidget(Tile("Table", self.table))
         right.setSizes([560, 260])
         self.run_button.setObjectName("primary")
@@ -157,7 +168,7 @@ class DemonstrationWindow(QMainWindow):
         layout.addLayout(buttons)
         split = QSplitter(Qt.Orientation.Horizontal)
         split.setChildrenCollapsible(False)
-        split.addWidget(left)
+        split.addWidget(page_left)
         split.addWidget(page_right)
         split.setStretchFactor(1, 1)
         split.setSizes([400, 960])
@@ -243,6 +254,7 @@ class DemonstrationWindow(QMainWindow):
         for plot in self.plots:
             plot.deleteLater()
         self.plots = []
+        self._result.setCurrentIndex(0)
 
     def _set_busy(self, busy: bool) -> None:
         self.stop_button.setEnabled(busy)
@@ -257,6 +269,7 @@ class DemonstrationWindow(QMainWindow):
             widget.set_colors(theme.current().plots)
             self.plots.append(widget)
             self.tabs.addTab(widget, "")
+            self._result.setCurrentWidget(self.tabs)
         for index, (widget, plot) in enumerate(zip(self.plots, result.plots, strict=False)):
             self.tabs.setTabText(index, plot.title)
             widget.show_plot(plot)

@@ -204,6 +204,8 @@ def _paint(
         part: of the tile. painter: whose units are the pixels. pixels: size of the rectangle.
         colors: to draw with. detail: points of curves a pixel. raster: pixels of color maps a pixel.
     """
+    # The pixels of the screen have nothing to do with those of the figure.
+    colors = replace(colors, ratio=1.0)
     painter.fillRect(QRectF(QPointF(), pixels), QColor(colors.background))
     whole = QSize(max(1, round(pixels.width())), max(1, round(pixels.height())))
     painter.scale(pixels.width() / whole.width(), pixels.height() / whole.height())

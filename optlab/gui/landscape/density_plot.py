@@ -52,20 +52,20 @@ class DensityPlot(PlotFrame):
         if len(result.grid):
             kept = result.density > _FLOOR * result.density.max()
             x, y = result.grid[kept], np.log10(result.density[kept])
-            self.curve.setPen(pg.mkPen(self.colors.curve(0), width=2 * self.colors.scale))
+            self.curve.setPen(pg.mkPen(self.colors.curve(0), width=2 * self.colors.line))
             self.curve.setData(x, y)
             bottom, top = float(y.min()), float(y.max()) + 0.5
         else:
             self.curve.clear()
-        self.ends.setPen(pg.mkPen(self.colors.curve(1), width=2 * self.colors.scale))
+        self.ends.setPen(pg.mkPen(self.colors.curve(1), width=2 * self.colors.line))
         height = bottom + 0.12 * (top - bottom)
         self.ends.setData(np.repeat(ends, 2), np.tile([bottom, height], len(ends)))
         height = bottom + 0.06 * (top - bottom)
-        self.all.setPen(pg.mkPen(self.colors.curve(0), width=self.colors.scale))
+        self.all.setPen(pg.mkPen(self.colors.curve(0), width=self.colors.line))
         self.all.setData(np.repeat(result.whole, 2), np.tile([bottom, height], len(result.whole)))
         self.edge.setVisible(result.rate is not None)
         if result.rate is not None:
-            self.edge.setPen(pg.mkPen(self.colors.curve(2), width=1.5 * self.colors.scale))
+            self.edge.setPen(pg.mkPen(self.colors.curve(2), width=1.5 * self.colors.line))
             self.edge.setPos(result.factor / result.rate)
         if self.following:
             room = 0.05 * (high - low)

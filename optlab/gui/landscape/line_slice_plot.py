@@ -45,9 +45,9 @@ class LineSlicePlot(PlotFrame):
         self.below.setData(result.at, result.loss - result.standard_error)
         self.above.setData(result.at, result.loss + result.standard_error)
         self.band.setBrush(pg.mkBrush(mixed(self.colors.curve(0), self.colors.background, 0.75)))
-        self.curve.setPen(pg.mkPen(self.colors.curve(0), width=2 * self.colors.scale))
+        self.curve.setPen(pg.mkPen(self.colors.curve(0), width=2 * self.colors.line))
         self.curve.setData(result.at, result.loss)
-        self.origin_line.setPen(pg.mkPen(self.colors.curve(1), width=1.5 * self.colors.scale))
+        self.origin_line.setPen(pg.mkPen(self.colors.curve(1), width=1.5 * self.colors.line))
         self.origin_line.setPos(0.0)
         if self.following:
             low, high = (

@@ -53,6 +53,8 @@ class Doors(QDialog):
             button.setEnabled(act is not None)
             if act is not None:
                 button.clicked.connect(lambda _checked=False, act=act: self._enter(act))
+        # Room that is left stands here, not around the sentence.
+        layout.addStretch(1)
         buttons = QDialogButtonBox()
         close = buttons.addButton("Look around myself", QDialogButtonBox.ButtonRole.RejectRole)
         close.setToolTip("These doors are in the Help menu, too")

@@ -8,6 +8,7 @@ from typing import Literal
 from PySide6.QtCore import Signal
 from PySide6.QtGui import QAction, QKeySequence
 from PySide6.QtWidgets import (
+    QApplication,
     QHBoxLayout,
     QProgressBar,
     QPushButton,
@@ -25,6 +26,7 @@ _NATIVE = QKeySequence.SequenceFormat.NativeText
 _RATE_SECONDS = 1.0
 """Window of the moving average of steps per second: readable, and still quick to follow changes."""
 
+START_FORK = "Start fork"
 NEW_RUN = "New run"
 """Text of the button that lets the run in progress go on beside."""
 _START_KEYS, _NEW_RUN_KEYS = "Ctrl+Return", "Ctrl+Shift+Return"
@@ -53,12 +55,14 @@ class ControlBar(QWidget):
         self._forking = False
         self._problem = ""
         self._recent: list[tuple[float, int]] = []
-        self._budget = 0
+        self._budget = self._step = 0
+        self._rate = self._pace = 0.0
+        self._focus_lost = False
         self._device = ""
 
         self._actions: dict[QPushButton, QAction] = {}
         self.start_button = self._button("Start", "Start", _START_KEYS, _START_TIP)
-        _reserve_width(self.start_button, NEW_RUN)
+        _reserve_width(self.start_button, NEW_RUN, START_FORK)
         self.start_button.setObjectName("primary")
         self.pause_button = self._button(
             "Pause", "Pause or resume", "Ctrl+P", "Pause before the next step, or resume (Ctrl+P)"
@@ -126,10 +130,32 @@ class ControlBar(QWidget):
 
     def set_state(self, state: State) -> None:
         """Show the state of the run, and disable the buttons that would do nothing."""
-        self._state = state
+        before, self._state = self._state, state
+        used = QApplication.focusWidget()
         self._refresh_buttons()
+        self._keep_focus(used)
         if state == "idle":
             self._recent = []
+        if state == "starting" and before == "idle":
+            self.figures.setText("")
+            self.progress.setValue(0)
+        elif state != "starting" and self._rate:
+            self._show_figures()
+
+    def _keep_focus(self, used: QWidget | None) -> None:
+        """Give the focus back: Qt hands that of a button that is disabled to another one."""
+        if used in self._actions and not used.isEnabled():
+            self._focus_lost = True
+        if not self._focus_lost or self._state in ("starting", "stopping"):
+            return
+        self._focus_lost = False
+        focus = QApplication.focusWidget()
+        if focus is not None and self.isAncestorOf(focus):
+            (self.start_button if self._state == "idle" else self.pause_button).setFocus()
+
+    def set_pace(self, rate: float) -> None:
+        """Set how many steps a second the run takes at most, 0 for as many as possible."""
+        self._pace, self._recent = rate, self._recent[-1:]
 
     def set_startable(self, startable: bool, problem: str = "") -> None:
         """Set whether the experiment can be started, and if not, why."""
@@ -150,7 +176,7 @@ class ControlBar(QWidget):
 
     def begin(self, budget: int, step: int, device: str) -> None:
         """Show that a run of ``budget`` steps begins after ``step`` steps on ``device``."""
-        self._budget, self._device, self._recent = budget, device, []
+        self._budget, self._device, self._recent, self._rate = budget, device, [], 0.0
         self.figures.setText(device)
         self._show_progress(step)
 
@@ -161,15 +187,24 @@ class ControlBar(QWidget):
         while len(self._recent) > 2 and seconds - self._recent[1][0] > _RATE_SECONDS:
             del self._recent[0]
         first_seconds, first_step = self._recent[0]
+        self._step, self._rate = step, 0.0
+        if seconds > first_seconds and step > first_step:
+            self._rate = (step - first_step) / (seconds - first_seconds)
+            if self._pace:
+                # Time of training is without the pauses that the pace puts between steps.
+                self._rate = min(self._rate, self._pace)
+        self._show_figures()
+
+    def _show_figures(self) -> None:
+        step, rate = self._step, self._rate
         endless = self._budget >= UNTIL_STOPPED
         parts = [
             f"step {step:,}, until you stop" if endless else f"step {step:,} of {self._budget:,}"
         ]
-        if seconds > first_seconds and step > first_step:
-            rate = (step - first_step) / (seconds - first_seconds)
+        if rate:
             parts.append(f"{rate:,.0f} steps/s" if rate >= 10 else f"{rate:.2f} steps/s")
-            if self._state == "running" and not endless:
-                parts.append(f"{duration(max(0, self._budget - step) / rate)} left")
+            if self._state == "running" and step < self._budget and not endless:
+                parts.append(f"{duration((self._budget - step) / rate)} left")
         parts.append(self._device)
         self.figures.setText("  ·  ".join(parts))
 
@@ -192,7 +227,7 @@ class ControlBar(QWidget):
         if in_progress:
             text, keys, tip = NEW_RUN, _NEW_RUN_KEYS, _NEW_RUN_TIP
         else:
-            text, keys = "Start fork" if self._forking else "Start", _START_KEYS
+            text, keys = START_FORK if self._forking else "Start", _START_KEYS
             tip = _START_TIP if self._startable else plain(self._problem)
         button.setText(text)
         button.setToolTip(tip)
@@ -230,11 +265,14 @@ class ControlBar(QWidget):
         return button
 
 
-def _reserve_width(button: QPushButton, text: str) -> None:
-    """Make a button wide enough for another text, so that showing it moves nothing."""
+def _reserve_width(button: QPushButton, *texts: str) -> None:
+    """Make a button wide enough for other texts, so that showing them moves nothing."""
     shown = button.text()
-    button.setText(text)
-    button.setMinimumWidth(button.sizeHint().width())
+    widths = []
+    for text in texts:
+        button.setText(text)
+        widths.append(button.sizeHint().width())
+    button.setMinimumWidth(max(widths))
     button.setText(shown)
 
 

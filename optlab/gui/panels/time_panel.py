@@ -22,6 +22,9 @@ _MARGIN, _SPACING = 12, 8
 _REST_MILLISECONDS = 250
 """Time after which a step that is looked at is taken to be meant."""
 
+_FORK = "Begin a new run at this step, with its weights and optimizer state"
+_FORK_WHILE_RUNNING = "Stop the run to fork it: it is saved, and can be resumed"
+
 
 class TimePanel(QWidget):
     """A track over the steps, and buttons.
@@ -54,9 +57,7 @@ class TimePanel(QWidget):
         self.explain_button = _button(
             "Explain step", "Show the lines of the rule with the numbers of this step"
         )
-        self.fork_button = _button(
-            "Fork…", "Begin a new run at this step, with its weights and optimizer state"
-        )
+        self.fork_button = _button("Fork…", _FORK)
         self.pace = QComboBox()
         self.pace.setAccessibleName("Pace")
         self.pace.setToolTip(
@@ -210,6 +211,8 @@ class TimePanel(QWidget):
         self.track.setEnabled(several)
         self.now_button.setEnabled(self.looking)
         self.fork_button.setEnabled(self._present and self._idle)
+        in_progress = self._present and not self._idle
+        self.fork_button.setToolTip(_FORK_WHILE_RUNNING if in_progress else _FORK)
         self.endless.setEnabled(self._idle or not self._present)
         self.explain_button.setEnabled(several and self.step > self._first)
         self.label.setText(

@@ -32,6 +32,7 @@ class BeforeRunTile(QWidget):
         self.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
         self.setObjectName("beforeRunTile")
         self.head = QHBoxLayout()
+        self.head.setSpacing(6)
         self.head.setContentsMargins(10, 2, 8, 2)
         self.plots = QHBoxLayout()
         self.plots.setSpacing(0)

@@ -72,6 +72,10 @@ class Canvas(pg.GraphicsView):
         # The surrounding plot takes the focus and shows the menu.
         self.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         self.setContextMenuPolicy(Qt.ContextMenuPolicy.PreventContextMenu)
+        # Runs are dropped on the tile. Tiles that are dragged over a plot under Wayland are no
+        # concern of it, either, and Qt would complain.
+        self.setAcceptDrops(False)
+        self.viewport().setAcceptDrops(False)
         self.view = _View(enableMenu=False, border=None)
         self.view.disableAutoRange()
         self.view.setDefaultPadding(0.0)

@@ -159,7 +159,7 @@ class ContourPlot(PlotFrame):
         points = np.concatenate(parts) if parts else np.empty((0, 2))
         self.lines.setPen(
             pg.mkPen(
-                mixed(self.colors.background, self.colors.foreground, 0.12), width=self.colors.scale
+                mixed(self.colors.background, self.colors.foreground, 0.12), width=self.colors.line
             )
         )
         self.lines.setOpacity(0.55)
@@ -180,10 +180,10 @@ class ContourPlot(PlotFrame):
             halo.setPen(
                 pg.mkPen(
                     mixed(self.colors.background, self.colors.foreground, 0.03),
-                    width=4 * self.colors.scale,
+                    width=4 * self.colors.line,
                 )
             )
-            line.setPen(pg.mkPen(self.colors.curve(track.color), width=2 * self.colors.scale))
+            line.setPen(pg.mkPen(self.colors.curve(track.color), width=2 * self.colors.line))
             halo.setData(x, y)
             line.setData(x, y)
         ends = [track for track in self._tracks if np.isfinite(track.points[-1]).all()]
@@ -191,7 +191,7 @@ class ContourPlot(PlotFrame):
             pos=np.array([track.points[-1] for track in ends]).reshape(-1, 2),
             size=11 * self.colors.scale,
             brush=[QColor(self.colors.curve(track.color)) for track in ends],
-            pen=pg.mkPen(self.colors.background, width=1.5 * self.colors.scale),
+            pen=pg.mkPen(self.colors.background, width=1.5 * self.colors.line),
         )
         self._draw_arrows(
             self.arrows,
@@ -232,7 +232,7 @@ class ContourPlot(PlotFrame):
                     * np.array([cos * reach[0] - sin * reach[1], sin * reach[0] + cos * reach[1]]),
                 ]
         points = np.array(strokes)
-        item.setPen(pg.mkPen(ink, width=2 * self.colors.scale))
+        item.setPen(pg.mkPen(ink, width=2 * self.colors.line))
         item.setData(points[:, 0], points[:, 1])
 
     def _draw_marks(self) -> None:
@@ -242,7 +242,7 @@ class ContourPlot(PlotFrame):
             symbol=[_SYMBOLS.get(mark.kind, "s") for mark in self._marks],
             size=12 * self.colors.scale,
             brush=pg.mkBrush(mixed(self.colors.background, ink, 0.05)),
-            pen=pg.mkPen(ink, width=1.5 * self.colors.scale),
+            pen=pg.mkPen(ink, width=1.5 * self.colors.line),
         )
         (left, right), _ = self.canvas.view.viewRange()
         reach = 0.03 * (right - left)
@@ -253,7 +253,7 @@ class ContourPlot(PlotFrame):
             for sign in (-1.0, 1.0)
         ]
         points = np.array(ends).reshape(-1, 2)
-        self.eigenvectors.setPen(pg.mkPen(ink, width=self.colors.scale))
+        self.eigenvectors.setPen(pg.mkPen(ink, width=self.colors.line))
         self.eigenvectors.setData(points[:, 0], points[:, 1])
 
     # --- the mouse ------------------------------------------------------------

@@ -148,7 +148,7 @@ class Curve:
             return
         finite = np.isfinite(y)
         few = len(x) <= MAX_STYLED_POINTS
-        pen = QPen(QColor(colors.curve(self.color)), (2.0 if few else 1.0) * colors.scale)
+        pen = QPen(QColor(colors.curve(self.color)), 2.0 * colors.line if few else colors.scale)
         pen.setCosmetic(True)
         if few and self.dashes:
             pen.setDashPattern(list(self.dashes))
@@ -178,7 +178,9 @@ class Curve:
             return
         self._style = style
         ink = QColor(self.line_ink(colors))
-        pen = QPen(ink, (2.0 if few and self.strong else 1.0) * colors.scale)
+        # A line of many points has one pixel of the device, whatever its size: others are slow.
+        width = (2.0 if self.strong else 1.0) * colors.line if few else colors.scale
+        pen = QPen(ink, width)
         pen.setCosmetic(True)
         if few and self.dashes:
             pen.setDashPattern(list(self.dashes))

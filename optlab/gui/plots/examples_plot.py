@@ -232,7 +232,7 @@ class ConfusionMatrix(QWidget):
         room = self.width() - left - self._recall_width() - 12.0
         side = max(2.0, room / max(1, count))
         height = max(2.0, (self.height() - top - 6.0) / max(1, count))
-        side, height = min(side, 2.4 * height, 180.0), min(height, 120.0)
+        side, height = min(side, 2.4 * height, 320.0), min(height, 220.0)
         return QRectF(left, top, side * count, height * count), side, height
 
     def paintEvent(self, event: QPaintEvent) -> None:  # Qt's name

@@ -5,6 +5,9 @@ A click on an entry hides or shows its curves.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from PySide6.QtCore import QPoint, QRect, QSize, Qt, Signal
 from PySide6.QtGui import QColor, QPainter, QPaintEvent, QPen
 from PySide6.QtWidgets import QAbstractButton, QLayout, QLayoutItem, QSizePolicy, QWidget
@@ -27,6 +30,9 @@ class LegendEntry(QAbstractButton):
     Args:
         text: the name. color: index into the palette. dashes: pattern of the line, empty for a
             solid one. pale: whether the line is drawn faintly.
+
+    Attributes:
+        looks: these four.
     """
 
     def __init__(
@@ -34,6 +40,7 @@ class LegendEntry(QAbstractButton):
     ) -> None:
         super().__init__()
         self._color, self._dashes, self._pale, self._colors = color, dashes, pale, colors
+        self.looks = (text, color, dashes, pale)
         self.setText(text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…")
         self._scale_text()
         self.setCheckable(True)
@@ -181,6 +188,7 @@ class Legend(QWidget):
         super().__init__()
         self._colors = colors
         self._entries: dict[str, LegendEntry] = {}
+        self._before: dict[str, LegendEntry] = {}
         self._flow = _FlowLayout(self)
         policy = QSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
         policy.setHeightForWidth(True)
@@ -199,11 +207,33 @@ class Legend(QWidget):
         """Add an entry, unless the key exists."""
         if key in self._entries:
             return
-        entry = LegendEntry(text, color, dashes, pale, self._colors)
-        entry.toggled.connect(lambda shown: self.switched.emit(key, shown))
+        entry = self._before.pop(key, None)
+        if entry is not None and entry.looks == (text, color, dashes, pale):
+            self._flow.removeWidget(entry)
+        else:
+            self._discard(entry)
+            entry = LegendEntry(text, color, dashes, pale, self._colors)
+            entry.toggled.connect(lambda shown: self.switched.emit(key, shown))
         self._entries[key] = entry
         self._flow.addWidget(entry)
+        # Otherwise it is only seen after the next frame.
+        entry.show()
         self.updateGeometry()
+
+    @contextmanager
+    def rebuilt(self) -> Iterator[None]:
+        """Leave those entries that are added within, in that order.
+
+        One that looks as before is the same widget: it does not blink, and keeps the focus.
+        """
+        self._before, self._entries = self._entries, {}
+        try:
+            yield
+        finally:
+            for entry in self._before.values():
+                self._discard(entry)
+            self._before = {}
+            self.updateGeometry()
 
     def entry(self, key: str) -> LegendEntry:
         """Return the entry of a key.
@@ -228,11 +258,14 @@ class Legend(QWidget):
         Raises:
             KeyError: there is none.
         """
-        entry = self._entries.pop(key)
-        self._flow.removeWidget(entry)
-        entry.hide()
-        entry.deleteLater()
+        self._discard(self._entries.pop(key))
         self.updateGeometry()
+
+    def _discard(self, entry: LegendEntry | None) -> None:
+        if entry is not None:
+            self._flow.removeWidget(entry)
+            entry.hide()
+            entry.deleteLater()
 
     def set_colors(self, colors: PlotColors) -> None:
         """Apply the colors of the theme."""

@@ -144,6 +144,6 @@ class LinkedPlot(ValuesPlot):
     def _paint_crosshair(self) -> None:
         self.crosshair.setPen(
             pg.mkPen(
-                mixed(self.colors.background, self.colors.foreground, 0.4), width=self.colors.scale
+                mixed(self.colors.background, self.colors.foreground, 0.4), width=self.colors.line
             )
         )

@@ -112,9 +112,8 @@ class OverlaidPlot(CurvePlot):
             if self.curve(key).run != OWN and key not in wanted:
                 self._drop(key)
         checked = self._checked()
-        for key in self.legend.keys():  # noqa: SIM118 - a method, not a mapping
-            self.legend.remove(key)
-        self._build_legend(others, checked)
+        with self.legend.rebuilt():
+            self._build_legend(others, checked)
         for key, (owner, line, samples, average, folded) in wanted.items():
             self._lay(key, owner, line, samples, average, folded)
         for one in others:

@@ -114,7 +114,7 @@ class PathPlot(PlotFrame):
         edges = np.linspace(0, len(points) - 1, _SHADES + 1).round().astype(int)
         for number, piece in enumerate(self.pieces):
             part = points[edges[number] : edges[number + 1] + 1]
-            piece.setPen(pg.mkPen(self._shade(number / (_SHADES - 1)), width=2 * self.colors.scale))
+            piece.setPen(pg.mkPen(self._shade(number / (_SHADES - 1)), width=2 * self.colors.line))
             piece.setData(part[:, 0], part[:, 1])
         colors = self.colors
         self.marks.setData(
@@ -123,8 +123,8 @@ class PathPlot(PlotFrame):
             symbol=["o", "o"],
             brush=[QColor(colors.background), QColor(self._shade(1.0))],
             pen=[
-                pg.mkPen(self._shade(0.0), width=2 * colors.scale),
-                pg.mkPen(colors.background, width=colors.scale),
+                pg.mkPen(self._shade(0.0), width=2 * colors.line),
+                pg.mkPen(colors.background, width=colors.line),
             ],
         )
         for label, text, point in zip(
@@ -147,7 +147,7 @@ class PathPlot(PlotFrame):
         self.step_mark.setData(
             pos=path.plane[[int(np.argmin(away))]],
             brush=QColor(self.colors.background),
-            pen=pg.mkPen(self.colors.foreground, width=2 * self.colors.scale),
+            pen=pg.mkPen(self.colors.foreground, width=2 * self.colors.line),
         )
 
     def _place_labels(self, points: np.ndarray) -> None:
@@ -211,7 +211,7 @@ class PathPlot(PlotFrame):
         self._highlight.setData(
             pos=path.plane[[nearest]],
             brush=pg.mkBrush(None),
-            pen=pg.mkPen(self.colors.foreground, width=1.5 * self.colors.scale),
+            pen=pg.mkPen(self.colors.foreground, width=1.5 * self.colors.line),
         )
         self._highlight.setVisible(True)
         self._show_readout(

@@ -8,6 +8,7 @@ stale: it is drawn once a frame, by :meth:`PlotFrame.refresh`, and only while it
 from __future__ import annotations
 
 from abc import abstractmethod
+from dataclasses import replace
 
 from PySide6.QtCore import QEvent, QPoint, QPointF, Qt, QTimer, Signal
 from PySide6.QtGui import (
@@ -349,11 +350,20 @@ class PlotFrame(QWidget):
     # --- colors ---------------------------------------------------------------
 
     def set_colors(self, colors: PlotColors) -> None:
-        """Apply the colors of the theme."""
+        """Apply the colors of the theme, and the ratio of the screen where they have none."""
+        ratio = self.devicePixelRatioF()
+        if colors.ratio is None and ratio != 1.0:
+            colors = replace(colors, ratio=ratio)
         self.colors = colors
         self._paint_colors()
         self._mark_stale(soon=True)
         self.update()
+
+    def event(self, event: QEvent) -> bool:  # Qt's name
+        """Draw lines as thick on another screen, which may have smaller pixels."""
+        if event.type() == QEvent.Type.DevicePixelRatioChange:
+            self.set_colors(replace(self.colors, ratio=None))
+        return super().event(event)
 
     def changeEvent(self, event: QEvent) -> None:
         super().changeEvent(event)

@@ -117,8 +117,8 @@ class RegionCanvas(PlotFrame):
         self.image.setImage(picture(region, self.colors), levels=None)
         self.image.setRect(QRectF(x[0] - dx / 2, y[0] - dy / 2, dx * len(x), dy * len(y)))
         ink = self.colors.foreground
-        self.boundary.setPen(pg.mkPen(ink, width=1.6 * self.colors.scale))
-        self.margin_lines.setPen(pg.mkPen(ink, width=self.colors.scale, dash=[4, 3]))
+        self.boundary.setPen(pg.mkPen(ink, width=1.6 * self.colors.line))
+        self.margin_lines.setPen(pg.mkPen(ink, width=self.colors.line, dash=[4, 3]))
         if region.values is not None:
             low, high = float(region.values.min()), float(region.values.max())
             levels = np.linspace(low, high, _LEVELS + 2)[1:-1].tolist()
@@ -149,7 +149,7 @@ class RegionCanvas(PlotFrame):
         self.points.setData(
             pos=np.concatenate([part.x for part, _ in everyone]),
             brush=[brush for _, brushes in everyone for brush in brushes],
-            pen=pg.mkPen(self.colors.background, width=0.8 * self.colors.scale),
+            pen=pg.mkPen(self.colors.background, width=0.8 * self.colors.line),
             size=[
                 (7 if part.part == "training" else 9) * self.colors.scale
                 for part, _ in everyone
@@ -163,7 +163,7 @@ class RegionCanvas(PlotFrame):
         self.rings.setData(
             pos=np.concatenate(wrong),
             brush=pg.mkBrush(None),
-            pen=pg.mkPen(self.colors.foreground, width=1.4 * self.colors.scale),
+            pen=pg.mkPen(self.colors.foreground, width=1.4 * self.colors.line),
             size=13 * self.colors.scale,
         )
 

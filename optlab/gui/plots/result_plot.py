@@ -118,7 +118,7 @@ class ResultPlot(PlotFrame):
         x, y = self._to_view(plot, curve.x, curve.y)
         ink = self.colors.curve(number)
         predicted = curve.style == "predicted"
-        pen = pg.mkPen(ink, width=(1.5 if predicted else 2) * self.colors.scale)
+        pen = pg.mkPen(ink, width=(1.5 if predicted else 2) * self.colors.line)
         if predicted:
             pen.setDashPattern(list(_DASHES))
         self._add(pg.PlotCurveItem(x, y, pen=pen, antialias=True, connect="finite"), 1)
@@ -140,7 +140,7 @@ class ResultPlot(PlotFrame):
         bars = pg.PlotCurveItem(
             np.repeat(x, 2),
             points,
-            pen=pg.mkPen(mixed(ink, self.colors.background, 0.35), width=self.colors.scale),
+            pen=pg.mkPen(mixed(ink, self.colors.background, 0.35), width=self.colors.line),
             connect="pairs",
         )
         self._add(bars, 2)

@@ -8,6 +8,7 @@ from PySide6.QtWidgets import QWidget
 from optlab.gui.plots.colors import PlotColors
 from optlab.gui.plots.model_tile import ModelTile
 from optlab.gui.plots.result_plot import ResultPlot
+from optlab.gui.plots.ticks import readable
 from optlab.studies.demonstrations.base import Axis, Curve, Plot, Scatter
 from optlab.tasks.curvature_views import SpectrumAtStep, SpectrumView
 
@@ -42,7 +43,7 @@ class SpectrumPlot(ModelTile):
         """Return the ends of the spectrum."""
         about = "" if result.converged else " (not converged)"
         return (
-            f"λ₁ {result.top[0]:.4g} · smallest {result.bottom[0]:.3g}{about} · "
+            f"λ₁ {result.top[0]:.4g} · smallest {readable(result.bottom[0], 3)}{about} · "
             f"{result.examples:,} training examples"
         )
 

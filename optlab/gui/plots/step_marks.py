@@ -85,11 +85,11 @@ class StepMarks:
         self._colors = colors
         color = mixed(colors.foreground, colors.background, 0.45)
         for _, line in self._lines:
-            line.setPen(pg.mkPen(color, width=colors.scale, style=Qt.PenStyle.DashLine))
+            line.setPen(pg.mkPen(color, width=colors.line, style=Qt.PenStyle.DashLine))
             line.label.setColor(color)
             line.label.setFont(scaled_font(colors))
         if self._cursor_line is not None:
-            self._cursor_line.setPen(pg.mkPen(colors.foreground, width=colors.scale))
+            self._cursor_line.setPen(pg.mkPen(colors.foreground, width=colors.line))
 
     def _position(self, step: float, log: bool) -> float:
         at = self._to_axis(max(step, 1.0) if log else step)

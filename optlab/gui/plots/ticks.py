@@ -13,6 +13,8 @@ _PLAIN = (1e-3, 1e5)
 """Magnitudes that are written out; others get a power of ten."""
 _MAX_POWER = 300
 """Powers of ten beyond which a logarithmic axis has no ticks: doubles end there."""
+_CLOSER = 0.6
+"""Share of the minimum distance that two ticks keep where there would be one alone."""
 Levels = list[tuple[float | None, list[float]]]
 
 
@@ -73,7 +75,7 @@ def value_labels(values: Sequence[float], spacing: float, exponent: int = 0) -> 
         and _decimals(spacing) <= 6
     ):
         return [
-            f"{value:.{_decimals(spacing)}f}".replace("-", "−") if value else "0"
+            f"{value:,.{_decimals(spacing)}f}".replace("-", "−") if value else "0"
             for value in values
         ]
     shift = math.floor(math.log10(largest)) if largest > 0.0 else 0
@@ -99,9 +101,19 @@ def _trimmed(text: str) -> str:
 def linear_ticks(low: float, high: float, size: float, min_gap: float) -> Levels:
     """Return labeled ticks from ``low`` to ``high``, spaced 1, 2 or 5 times a power of ten.
 
+    One tick alone is no scale: where there is no room for two, they may be somewhat closer.
+
     Args:
         size: length of the axis in pixels. min_gap: minimum distance of ticks in pixels.
     """
+    levels = _spaced(low, high, size, min_gap)
+    if levels and len(levels[0][1]) < 2:
+        closer = _spaced(low, high, size, min_gap * _CLOSER)
+        return closer if closer and len(closer[0][1]) > len(levels[0][1]) else levels
+    return levels
+
+
+def _spaced(low: float, high: float, size: float, min_gap: float) -> Levels:
     span = high - low
     if not (span > 0.0 and math.isfinite(span) and size > 0.0):
         return []

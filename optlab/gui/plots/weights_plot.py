@@ -112,6 +112,7 @@ class WeightsPlot(QWidget):
         self._stack.addWidget(self.followed)
         head = QHBoxLayout()
         head.setContentsMargins(12, 2, 6, 0)
+        head.setSpacing(6)
         head.addWidget(self._caption)
         head.addWidget(self.mode)
         head.addStretch(1)

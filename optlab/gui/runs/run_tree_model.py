@@ -160,7 +160,7 @@ class RunTreeModel(QAbstractItemModel):
         record = node.row.record
         shown = self._shown.name(record.id)
         name = shown or record.name or self._table.names.get(record.id, record.title)
-        return f"⑂ {record.at:,} · {name}" if record.parent and "⑂" not in name else name
+        return f"↳ {record.at:,} · {name}" if record.parent and "↳" not in name else name
 
     # --- Qt's interface -------------------------------------------------------------------------------
 

@@ -143,7 +143,7 @@ class ForestPlot(PlotFrame):
         area.setBrush(QBrush(ink))
         area.setPen(QPen(QColor(0, 0, 0, 0)))
         line = pg.InfiniteLine(
-            0.0, angle=90, pen=pg.mkPen(self.colors.foreground, width=self.colors.scale)
+            0.0, angle=90, pen=pg.mkPen(self.colors.foreground, width=self.colors.line)
         )
         for item in (area, line):
             self._add(item, 0)
@@ -152,7 +152,7 @@ class ForestPlot(PlotFrame):
         self, place: int, row: ForestRow, effect: float, low: float, high: float, left: float
     ) -> None:
         ink = self.colors.curve(0)
-        pen = pg.mkPen(ink, width=2.5 * self.colors.scale)
+        pen = pg.mkPen(ink, width=2.5 * self.colors.line)
         self._add(
             pg.PlotCurveItem(
                 np.array([low, high]), np.full(2, -float(place)), pen=pen, antialias=True

@@ -49,6 +49,8 @@ class StudyList(QWidget):
         self.tree.setUniformRowHeights(True)
         self.tree.setItemDelegate(VerdictDelegate(self.tree))
         self.tree.setIndentation(14)
+        # Of questions about the same methods, the ends differ.
+        self.tree.setTextElideMode(Qt.TextElideMode.ElideMiddle)
         header = self.tree.header()
         header.setStretchLastSection(False)
         header.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)

@@ -25,11 +25,15 @@ from optlab.gui.studies.arms_plot import ArmsPlot
 from optlab.gui.studies.forest_plot import NO_RESULT, ForestPlot
 from optlab.gui.studies.leader_board import LeaderBoardModel
 from optlab.gui.studies.study_page import FileView, ProtocolView, RunsTable
+from optlab.studies.claims.conducting import of_control
 from optlab.studies.comparison.words import needed_words
 from optlab.tasks.studies import StudyPage
 from optlab.tasks.study_news import StudyNews, found_arms
 
-_FOUND = "Found before the release. Conduct repeats it here, with its curves."
+_FOUND = "Found before the release. {} repeats it here, with its curves."
+_NO_CURVES = "No curves: the arms are computed without training, or their runs are not stored."
+_CURVES_SOON = "Curves show here as soon as the first values are stored…"
+_NOTHING_PICKED = "What is found of the study or claim that you pick shows here."
 _NOT_YET = "Not run yet: Run trains its arms, and curves, leader board and verdict show here."
 
 
@@ -51,6 +55,7 @@ class StudyView(QWidget):
         self.protocol, self.runs, self.file = ProtocolView(), RunsTable(), FileView()
         self.tabs = QTabWidget()
         self.news: StudyNews | None = None
+        self.curves.empty_text = self.forest.empty_text = _NOTHING_PICKED
         self._build()
 
     def _build(self) -> None:
@@ -104,7 +109,8 @@ class StudyView(QWidget):
         set_subject(self, page.title)
         self.clear_result()
         if page.found is not None:
-            self.curves.empty_text = _FOUND
+            button = "Conduct" if page.kind == "claim" else "Run"
+            self.curves.empty_text = _FOUND.format(button)
             self.board.show_arms(found_arms(page.found), page.better)
             self._show_result(page.found, page.effect, page.margin)
 
@@ -122,7 +128,7 @@ class StudyView(QWidget):
     def show_news(self, news: StudyNews) -> None:
         """Show how a stored study stands."""
         self.news = news
-        self.curves.empty_text = "Curves show here as soon as the first values are stored…"
+        self.curves.empty_text = _CURVES_SOON if news.record.going else _NO_CURVES
         self.forest.empty_text = NO_RESULT
         self.curves.set_series(news.series)
         self.curves.set_bands(
@@ -139,6 +145,7 @@ class StudyView(QWidget):
         reason = f" ({news.record.reason})" if news.record.reason else ""
         self.verdict.setText(
             printable(
+                f"{of_control(news.record.name)}"
                 f"{news.record.status.capitalize()}{reason}: {done:,} of {total:,} runs that "
                 "decide are complete."
             )
@@ -148,8 +155,7 @@ class StudyView(QWidget):
         comparisons: Sequence[Mapping[str, Any]] = result["comparisons"]
         self.forest.show_comparisons(comparisons, effect, margin, str(result.get("measure", "")))
         name = self.news.record.name if self.news is not None else ""
-        control = "Negative control. " if name.startswith("control of ") else ""
-        self.verdict.setText(printable(control + verdict_words(result)))
+        self.verdict.setText(printable(of_control(name) + verdict_words(result)))
 
 
 def verdict_words(result: Mapping[str, Any]) -> str:

@@ -73,7 +73,7 @@ class LinePlot(PlotFrame):
         self._show_message("")
         colors = self.colors
         self.line.setPen(
-            pg.mkPen(mixed(colors.foreground, colors.background, 0.25), width=2 * colors.scale)
+            pg.mkPen(mixed(colors.foreground, colors.background, 0.25), width=2 * colors.line)
         )
         self.line.setData(self._x, self._heights)
         if self.following:
@@ -108,7 +108,7 @@ class LinePlot(PlotFrame):
             y=self._height(positions) if len(positions) else positions,
             size=14 * colors.scale,
             brush=[QColor(colors.curve(track.color)) for track, _ in ends],
-            pen=pg.mkPen(colors.background, width=1.5 * colors.scale),
+            pen=pg.mkPen(colors.background, width=1.5 * colors.line),
         )
         reach = _TANGENT * (self._x[-1] - self._x[0])
         strokes: list[tuple[float, float]] = []
@@ -120,7 +120,7 @@ class LinePlot(PlotFrame):
                     (x + reach, height + slope * reach),
                 ]
         points = np.array(strokes).reshape(-1, 2)
-        self.tangents.setPen(pg.mkPen(colors.curve(1), width=1.5 * colors.scale))
+        self.tangents.setPen(pg.mkPen(colors.curve(1), width=1.5 * colors.line))
         self.tangents.setData(points[:, 0], points[:, 1])
 
     def _clicked(self, event: Any) -> None:

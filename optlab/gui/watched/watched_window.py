@@ -31,7 +31,7 @@ from optlab.gui.bridge import TaskBridge, WorkerPrewarmer
 from optlab.gui.geometry import resize_to_screen, scrollable
 from optlab.gui.manners import file_dialogs
 from optlab.gui.panels.tile import Tile
-from optlab.gui.plain_text import PlainLabel
+from optlab.gui.plain_text import PlainLabel, wrapped_label
 from optlab.gui.plots.subject import set_subject
 from optlab.gui.watched.watched_plot import WatchedPlot
 from optlab.outside.foreign_runs.records import ForeignRun, ForeignSeries, NewValues
@@ -45,6 +45,7 @@ _LOOK_SHARE = 0.05
 _COLUMNS = 2
 _FIRST = ("loss", "gradient_norm", "update_ratio", "lr")
 """Series that are drawn unless others are ticked: of each, the first one with such a name."""
+_HINT = "The series that are ticked on the left are drawn here."
 _KEY = Qt.ItemDataRole.UserRole + 1
 
 
@@ -81,7 +82,7 @@ class WatchedWindow(QMainWindow):
         self.events = QPlainTextEdit()
         self.status_label = PlainLabel("")
         self.folder_button = QPushButton("Open folder…")
-        self._board = QGridLayout()
+        self._board, self._hint = QGridLayout(), wrapped_label("muted")
         self._timer = QTimer(self)
         self._timer.setInterval(LOOK_MILLISECONDS)
         self._asked = QElapsedTimer()
@@ -112,6 +113,9 @@ class WatchedWindow(QMainWindow):
         left.setMinimumWidth(280)
         board = QWidget()
         board.setLayout(self._board)
+        self._hint.setText(_HINT)
+        self._hint.setAlignment(Qt.AlignmentFlag.AlignCenter)
+        self._board.addWidget(self._hint, 0, 0)
         right = QSplitter(Qt.Orientation.Vertical)
         right.setChildrenCollapsible(False)
         right.addWidget(scrollable(board))
@@ -299,8 +303,10 @@ class WatchedWindow(QMainWindow):
         self._board.removeWidget(tile)
         tile.hide()
         tile.deleteLater()
+        self._hint.setVisible(not self._tiles)
 
     def _arrange(self) -> None:
+        self._hint.setVisible(not self._tiles)
         for number, tile in enumerate(self._tiles.values()):
             self._board.addWidget(tile, number // _COLUMNS, number % _COLUMNS)
             tile.show()

@@ -44,10 +44,21 @@ class ClaimEnded:
 
 ClaimEvent = ClaimBegun | ClaimEnded | StudyEvent
 
+_CONTROL = "control of "
+
 
 def names(claim: Claim) -> tuple[str, str]:
     """Return the names of a claim's study and of its control among the stored studies."""
-    return f"claim {claim.id}", f"control of claim {claim.id}"
+    return f"claim {claim.id}", f"{_CONTROL}claim {claim.id}"
+
+
+def of_control(name: str) -> str:
+    """Return what is said before the question of a study that is the control of a claim, or "".
+
+    Args:
+        name: of the stored study.
+    """
+    return "Negative control: " if name.startswith(_CONTROL) else ""
 
 
 def stored(store: Store, claim: Claim) -> tuple[StudyRecord | None, StudyRecord | None]:

@@ -11,6 +11,7 @@ from optlab.gui import theme
 from optlab.gui.panels.banner import Banner
 from optlab.gui.panels.control_bar import ControlBar, duration
 from optlab.gui.panels.data_preview import DataPreview
+from optlab.gui.panels.time_panel import TimePanel
 from optlab.store import Store
 from optlab.tasks.preview import preview
 from optlab.training.control import Inbox, Stop
@@ -100,6 +101,55 @@ def test_that_speed_and_time_left_come_from_the_last_second(qtbot: QtBot) -> Non
     rate = float(bar.figures.text().split("·")[1].split()[0].replace(",", ""))
     assert rate > 500
     assert bar.progress.value() == 1000 * 1000 // 2000
+
+
+def test_that_speed_and_time_left_are_those_of_the_pace(qtbot: QtBot) -> None:
+    bar = ControlBar()
+    qtbot.addWidget(bar)
+    bar.begin(2000, 0, "CPU")
+    bar.set_state("running")
+    bar.set_pace(10.0)
+    # A hundred steps a second of training time, which is without the pauses between steps.
+    bar.advance(0, 0.0)
+    bar.advance(1000, 10.0)
+    assert bar.figures.text() == "step 1,000 of 2,000  ·  10 steps/s  ·  1 min 40 s left  ·  CPU"
+    bar.set_state("paused")
+    assert "left" not in bar.figures.text() and "step 1,000" in bar.figures.text()
+    bar.set_state("running")
+    bar.set_pace(0.0)
+    bar.advance(1100, 11.0)
+    assert "100 steps/s" in bar.figures.text()
+    bar.advance(2000, 20.0)
+    bar.set_state("idle")
+    assert "left" not in bar.figures.text()
+    bar.set_state("starting")
+    assert not bar.figures.text() and bar.progress.value() == 0, "those of the run before"
+
+
+def test_that_the_focus_stays_with_the_run(qtbot: QtBot) -> None:
+    bar = ControlBar()
+    qtbot.addWidget(bar)
+    bar.show()
+    bar.activateWindow()
+    bar.start_button.setFocus()
+    qtbot.waitUntil(bar.start_button.hasFocus)
+    bar.set_state("starting")
+    bar.set_state("running")
+    assert bar.pause_button.hasFocus()
+    bar.stop_button.setFocus()
+    bar.set_state("stopping")
+    bar.set_state("idle")
+    assert bar.start_button.hasFocus()
+
+
+def test_that_a_run_in_progress_says_how_to_fork_it(qtbot: QtBot) -> None:
+    panel = TimePanel()
+    qtbot.addWidget(panel)
+    panel.begin(0, 10)
+    panel.set_idle(False)
+    assert not panel.fork_button.isEnabled() and "Stop the run" in panel.fork_button.toolTip()
+    panel.set_idle(True)
+    assert panel.fork_button.isEnabled() and "Begin a new run" in panel.fork_button.toolTip()
 
 
 def test_that_progress_waits_for_the_next_paint(qtbot: QtBot) -> None:

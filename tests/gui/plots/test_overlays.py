@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from PySide6.QtCore import QPointF
+from PySide6.QtCore import QEvent, QPointF
+from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
 from optlab.gui.plots.loss_plot import LossPlot
@@ -94,6 +95,39 @@ def test_that_the_legend_switches_series_and_runs(plot: LossPlot) -> None:
     assert lines(plot) == {}
     plot.set_overlays([])
     assert not plot.curve_visible("train_loss:0")
+
+
+def test_that_the_legend_does_not_blink_when_runs_are_laid_again(plot: LossPlot) -> None:
+    runs = [overlay("a", "first", 1, 1.0), overlay("b", "second", 2, 2.0)]
+    plot.set_overlays(runs)
+    before = {key: plot.legend.entry(key) for key in plot.legend.keys()}  # noqa: SIM118
+    plot.legend.entry("run a").setChecked(False)
+    plot.set_overlays([*runs, overlay("c", "third", 3, 3.0)])
+    assert {key: plot.legend.entry(key) for key in before} == before, "entries were built anew"
+    assert not plot.legend.is_checked("run a")
+    # Before the next turn of the event loop, too.
+    assert all(plot.legend.entry(key).isVisible() for key in plot.legend.keys())  # noqa: SIM118
+    plot.set_overlays([overlay("a", "renamed", 1, 1.0)])
+    assert plot.legend.entry("run a").text() == "renamed"
+    assert "run b" not in plot.legend.keys() and before["run b"].isHidden()  # noqa: SIM118
+
+
+def test_that_lines_are_as_thick_on_a_screen_with_smaller_pixels(
+    plot: LossPlot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plot.refresh()
+    own = next(plot.own_key(line) for line in plot.lines if line.name == "train_loss")
+    pen = plot.curve(own).line.opts["pen"]
+    assert pen.isCosmetic(), "its width is in pixels of the device"
+    width = pen.widthF()
+    monkeypatch.setattr(type(plot), "devicePixelRatioF", lambda _self: 2.0)
+    QApplication.sendEvent(plot, QEvent(QEvent.Type.DevicePixelRatioChange))
+    plot.refresh()
+    assert plot.curve(own).line.opts["pen"].widthF() == 2 * width
+    monkeypatch.undo()
+    QApplication.sendEvent(plot, QEvent(QEvent.Type.DevicePixelRatioChange))
+    plot.refresh()
+    assert plot.curve(own).line.opts["pen"].widthF() == width
 
 
 def test_that_a_new_run_leaves_the_others(plot: LossPlot) -> None:

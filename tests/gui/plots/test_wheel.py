@@ -20,7 +20,7 @@ from optlab.gui.plots.path_plot import PathPlot
 from optlab.gui.plots.plot_frame import PlotFrame
 from optlab.gui.plots.relief import Relief
 from optlab.gui.plots.result_plot import ResultPlot
-from optlab.gui.plots.ticks import linear_ticks, log_labels, log_ticks
+from optlab.gui.plots.ticks import linear_ticks, log_labels, log_ticks, value_labels
 from optlab.gui.surfaces.line_plot import LinePlot
 from optlab.studies.demonstrations.base import Axis, Curve, Plot
 from optlab.training.events import WeightPath
@@ -157,6 +157,18 @@ def test_that_ticks_of_any_range_are_finite() -> None:
             log_labels(values, steps=True)
         linear_ticks(low, high, 500.0, 50.0)
     assert linear_ticks(0.0, 1e-322, 500.0, 50.0) == []
+
+
+def test_that_an_axis_has_two_labels_where_they_fit() -> None:
+    # Steps of a narrow tile: 0 alone is no scale.
+    ((spacing, values),) = linear_ticks(0.0, 490.0, 133.0, 80.0)
+    assert values == [0.0, 200.0, 400.0] and 133.0 / 490.0 * (spacing or 0.0) >= 50.0
+    for low, high in ((1.0, 47.0), (0.0, 137.0), (0.0, 999.0)):
+        ((_, values),) = linear_ticks(low, high, 133.0, 80.0)
+        assert len(values) >= 2, (low, high)
+    ((_, values),) = linear_ticks(0.0, 490.0, 400.0, 80.0)
+    assert values == [0.0, 100.0, 200.0, 300.0, 400.0]
+    assert value_labels([20000.0, 1500.0], 500.0) == ["20,000", "1,500"]
 
 
 def test_that_the_wheel_scrolls_a_page_until_a_plot_is_clicked(qtbot: QtBot) -> None:

@@ -93,13 +93,13 @@ def test_that_seeds_fold_and_forks_hang_below_their_parent(
     fill(panel, shown, [*SEEDS, SLOW, FORK])
     assert listed(panel) == [
         "Moons · sgd 0.01",
-        "> ⑂ 20 · Moons · sgd 0.5",
+        "> ↳ 20 · Moons · sgd 0.5",
         "Moons · sgd 0.1 · 2 runs",
         "> Moons · sgd 0.1, seed 2",
         "> Moons · sgd 0.1, seed 1",
     ]
     panel.model.set_grouping("none")
-    assert len(listed(panel)) == 4 and listed(panel)[1].startswith("> ⑂ 20")
+    assert len(listed(panel)) == 4 and listed(panel)[1].startswith("> ↳ 20")
 
 
 def test_that_names_and_colors_are_those_of_the_run(panel: RunsPanel, shown: ShownRuns) -> None:
