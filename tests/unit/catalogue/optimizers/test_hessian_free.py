@@ -137,6 +137,27 @@ def test_that_iterates_are_spaced_and_carry_their_curvature() -> None:
     assert close < 0.1
 
 
+@pytest.mark.parametrize("length", [1.0, 3.0])
+def test_that_a_warm_start_ends_where_that_of_the_paper_does(length: float) -> None:
+    """From zero the value of the model is half of gᵀx, and either half would end it there."""
+    source, other = torch.Generator().manual_seed(0), torch.Generator().manual_seed(9)
+    spread = torch.logspace(0, -2, 50, dtype=torch.float64)
+    root = torch.randn(60, 50, dtype=torch.float64, generator=source) * spread
+    matrix = root.T @ root / 60
+    g = torch.randn(1, 50, dtype=torch.float64, generator=source)
+    warm = length * torch.randn(1, 50, dtype=torch.float64, generator=other)
+    calls = []
+
+    def product(v: torch.Tensor) -> torch.Tensor:
+        calls.append(v)
+        return v @ matrix
+
+    _iterates(product, g, 0.01, warm, 1000)
+    published = Published(None, 0.01, 0.0, 1000)
+    published.cg(-g[0].numpy(), matrix.numpy() + 0.01 * np.eye(50), warm[0].numpy())
+    assert [len(calls) - 1] == published.solves, "one product is for the start"
+
+
 def test_that_the_iterate_before_a_flat_direction_is_the_last_one() -> None:
     """Where it is not one of those that are spaced, it is kept all the same, and once."""
     source = torch.Generator().manual_seed(1)
