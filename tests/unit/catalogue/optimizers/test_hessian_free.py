@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from optlab.catalogue.optimizers.hessian_free import HessianFree, _iterates
+from optlab.catalogue.optimizers.hessian_free import HessianFree, _ended, _iterates
 from optlab.experiment import Experiment
 from optlab.training.trainer import Trainer
 
@@ -124,7 +124,10 @@ def test_that_iterates_are_spaced_and_carry_their_curvature() -> None:
         return v @ matrix
 
     found = _iterates(product, g, 0.01, torch.zeros_like(g), 1000)
-    assert len(seen) < 50, "it ends for want of progress"
+    published = Published(None, 0.01, 0.0, 1000)
+    dense = matrix.numpy() + 0.01 * np.eye(50)
+    published.cg(-g[0].numpy(), dense, np.zeros(50))
+    assert [len(seen)] == published.solves and len(seen) < 50, "it ends for want of progress"
     assert len(found) == len({math.ceil(1.3**j) for j in range(60)} & {*range(len(seen))}) + 1
     for iterate in found:
         curvature = float((iterate.x * (iterate.x @ matrix)).sum())
@@ -132,6 +135,76 @@ def test_that_iterates_are_spaced_and_carry_their_curvature() -> None:
     exact = -torch.linalg.solve(matrix + 0.01 * torch.eye(50, dtype=torch.float64), g[0])
     close = float((found[-1].x[0] - exact).norm() / exact.norm())
     assert close < 0.1
+
+
+@pytest.mark.parametrize("length", [1.0, 3.0])
+def test_that_a_warm_start_ends_where_that_of_the_paper_does(length: float) -> None:
+    """From zero the value of the model is half of gᵀx, and either half would end it there."""
+    source, other = torch.Generator().manual_seed(0), torch.Generator().manual_seed(9)
+    spread = torch.logspace(0, -2, 50, dtype=torch.float64)
+    root = torch.randn(60, 50, dtype=torch.float64, generator=source) * spread
+    matrix = root.T @ root / 60
+    g = torch.randn(1, 50, dtype=torch.float64, generator=source)
+    warm = length * torch.randn(1, 50, dtype=torch.float64, generator=other)
+    calls = []
+
+    def product(v: torch.Tensor) -> torch.Tensor:
+        calls.append(v)
+        return v @ matrix
+
+    _iterates(product, g, 0.01, warm, 1000)
+    published = Published(None, 0.01, 0.0, 1000)
+    published.cg(-g[0].numpy(), matrix.numpy() + 0.01 * np.eye(50), warm[0].numpy())
+    assert [len(calls) - 1] == published.solves, "one product is for the start"
+
+
+def test_that_the_iterate_before_a_flat_direction_is_the_last_one() -> None:
+    """Where it is not one of those that are spaced, it is kept all the same, and once."""
+    source = torch.Generator().manual_seed(1)
+    root = torch.randn(30, 20, dtype=torch.float64, generator=source)
+    matrix, damping = root.T @ root / 30, 0.5
+    g = torch.randn(1, 20, dtype=torch.float64, generator=source)
+    until = 6
+    assert until not in {math.ceil(1.3**j) for j in range(60)}
+    calls = []
+
+    def product(v: torch.Tensor) -> torch.Tensor:
+        calls.append(v)
+        return v @ matrix if len(calls) <= until else -damping * v
+
+    found = _iterates(product, g, damping, torch.zeros_like(g), 1000)
+    assert len(calls) == until + 1
+    whole = _iterates(lambda v: v @ matrix, g, damping, torch.zeros_like(g), until)
+    assert torch.equal(found[-1].x, whole[-1].x)
+    assert len(found) == len(whole) and found[-1].curvature == pytest.approx(whole[-1].curvature)
+    assert found[-1].curvature == pytest.approx(float((found[-1].x @ matrix * found[-1].x).sum()))
+
+
+@pytest.mark.parametrize(("number", "window"), [(11, 10), (60, 10), (200, 20), (1000, 100)])
+def test_that_the_progress_of_a_window_ends_conjugate_gradients(number: int, window: int) -> None:
+    """Martens (2010), section 4.4: over the last tenth of the iterations, at least ten of them."""
+    for excess, ends in ((0.98, True), (1.02, False)):
+        progress = window * 5e-4 * excess
+        # The value at the end is −1, and 1 − progress of it where the window begins.
+        values = [0.0] * (number - 1 - window) + [-1.0 + progress] * window + [-1.0]
+        assert _ended(values) is ends
+    assert not _ended([-1.0] * window if window == 10 else [-1.0] * 10)
+    assert not _ended([0.25] * number), "it has not gone below the start"
+
+
+def test_that_damping_grows_where_the_objective_is_not_finite(
+    least_squares: Any, walk: Any
+) -> None:
+    class Walled(least_squares):  # type: ignore[misc]
+        """A loss that is infinite away from the start."""
+
+        def loss(self, theta: torch.Tensor) -> torch.Tensor:
+            away = (theta - start()).abs().sum(dim=1) > 1e-9
+            return torch.where(away, math.inf, super().loss(theta))
+
+    (first,) = walk(HessianFree, Walled(residuals), start(), 1)
+    assert torch.equal(first.theta, start())
+    assert float(first.state["damping"]) == pytest.approx(0.1 * 1.5)
 
 
 def trained(**optimizer: Any) -> Trainer:
