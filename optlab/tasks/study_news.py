@@ -15,7 +15,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 
 from optlab.experiment import Experiment
 from optlab.store import Store
@@ -381,6 +380,9 @@ def band(curves: Sequence[Values], level: float) -> Band:
     half = np.full(len(steps), math.nan)
     several = count > 1
     if several.any():
+        # Imported here: few studies have several seeds when they begin.
+        from scipy import special
+
         spread = np.nanstd(values[several], axis=1, ddof=1) / np.sqrt(count[several])
-        half[several] = stats.t.ppf(0.5 + level / 2.0, count[several] - 1) * spread
+        half[several] = special.stdtrit(count[several] - 1, 0.5 + level / 2.0) * spread
     return Band(steps, mean, mean - half, mean + half, count)

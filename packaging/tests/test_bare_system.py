@@ -109,8 +109,9 @@ def test_that_sizes_are_within_their_bounds(bare: Bare, package: Path) -> None:
         int(bare.command("dpkg-query", "-W", "-f", "${Installed-Size}", "optlab").stdout) / 1024
     )
     print(f"\n.deb {package.stat().st_size / MEGABYTE:.0f} MB, installed {installed:.0f} MiB")
-    assert package.stat().st_size <= 170 * MEGABYTE
-    assert installed <= 560
+    # SciPy, by which studies decide, and its own linear algebra are 70 MB of it.
+    assert package.stat().st_size <= 190 * MEGABYTE
+    assert installed <= 635
 
 
 def test_that_every_library_is_there(bare: Bare) -> None:

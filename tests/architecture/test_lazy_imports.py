@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import ast
 import subprocess
 import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def run(program: str) -> None:
@@ -121,3 +125,19 @@ def test_that_each_command_is_found_without_the_others() -> None:
         "assert {'import', 'model', 'run', 'runs'} < found['import'] == found['nonsense']\n"
         "assert found['model'] == found['nonsense']\n"
     )
+
+
+def test_that_nothing_imports_the_distributions_of_scipy() -> None:
+    """They take four times as long as ``scipy.special``, and bring most of SciPy into a package."""
+    found = []
+    for path in sorted((ROOT / "optlab").rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_bytes())):
+            if isinstance(node, ast.Import):
+                names = [one.name for one in node.names]
+            elif isinstance(node, ast.ImportFrom):
+                names = [f"{node.module}.{one.name}" for one in node.names]
+            else:
+                continue
+            if any(f"{name}.".startswith("scipy.stats.") for name in names):
+                found.append(f"{path.relative_to(ROOT)}:{node.lineno}")
+    assert found == []
