@@ -12,11 +12,12 @@ import pytest
 from PySide6.QtCore import QEvent, QPoint, QPointF, Qt
 from PySide6.QtGui import QFontMetrics, QMouseEvent
 from PySide6.QtTest import QTest
-from PySide6.QtWidgets import QApplication, QLabel
+from PySide6.QtWidgets import QApplication, QComboBox, QLabel
 from pytestqt.qtbot import QtBot
 
 import optlab
 from optlab.core import paths
+from optlab.gui import theme
 from optlab.gui.main_window import MainWindow
 from optlab.gui.plots.curve_plot import CurvePlot
 from optlab.gui.plots.loss_plot import LossPlot
@@ -378,3 +379,27 @@ def test_that_a_stored_run_says_why_it_has_no_path(qtbot: QtBot, main_window: Ma
     (path,) = [one for one in player.plots if isinstance(one, PathPlot)]
     qtbot.waitUntil(lambda: path.message.text().startswith("Not stored"), timeout=60_000)
     key(window, Qt.Key.Key_Escape)
+
+
+def test_that_the_boxes_of_a_dark_projector_are_dark(
+    qtbot: QtBot, main_window: MainWindow, qapp: QApplication
+) -> None:
+    theme.follow(qapp)
+    theme.choose("light")
+    try:
+        _presenter, window = opened(main_window, "memorizing")
+        assert window.player is not None
+        boxes = window.player.findChildren(QComboBox)
+        assert boxes
+        for dark in (True, False):
+            window.dark = dark
+            window.apply_theme()
+            for box in boxes:
+                qtbot.waitUntil(box.isVisible)
+                ground = box.grab().toImage().pixelColor(6, box.height() // 2)
+                assert (ground.lightness() < 80) == dark, ground.name()
+        key(window, Qt.Key.Key_Escape)
+    finally:
+        theme.notifier().following = None
+        theme.choose("system")
+        qapp.setStyleSheet("")
