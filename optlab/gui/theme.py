@@ -15,7 +15,7 @@ from typing import Literal
 
 from PySide6.QtCore import QObject, Qt, Signal
 from PySide6.QtGui import QColor, QGuiApplication, QPalette
-from PySide6.QtWidgets import QApplication
+from PySide6.QtWidgets import QApplication, QWidget
 
 from optlab.gui.plots.colors import DARK as DARK_PLOTS
 from optlab.gui.plots.colors import LIGHT as LIGHT_PLOTS
@@ -253,6 +253,15 @@ def _control_palettes(theme: Theme) -> dict[str, QPalette]:
     factor = 140 if theme.dark else 127
     outlined.setColor(QPalette.ColorRole.Window, QColor(theme.edge).lighter(factor))
     return {name: QPalette(outlined) for name in _OUTLINED}
+
+
+def color_controls(window: QWidget, theme: Theme) -> None:
+    """Give the controls in a window of its own colors these, not those of the application."""
+    palettes = _control_palettes(theme)
+    for widget in window.findChildren(QWidget):
+        for name, colors in palettes.items():
+            if widget.inherits(name):
+                widget.setPalette(colors)
 
 
 def style_sheet(theme: Theme) -> str:

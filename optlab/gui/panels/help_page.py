@@ -19,7 +19,7 @@ class HelpPage(QDialog):
         self.text.show_component(kind, name, field)
         assert self.text.page is not None
         self.setWindowTitle(f"{self.text.page.label} – {kind}")
-        resize_to_screen(self, 720, 720)
+        resize_to_screen(self, 780, 720)
         buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Close)
         buttons.rejected.connect(self.reject)
         layout = QVBoxLayout(self)

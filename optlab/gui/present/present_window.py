@@ -143,6 +143,7 @@ class PresentWindow(QWidget):
         self._column.insertWidget(1, player, 1)
         player.said.connect(self.status.setText)
         player.set_colors(self.colors.plots)
+        theme.color_controls(player, self.colors)
         self._show_keys(shown=False)
         player.show()
         self._focus()
@@ -206,6 +207,8 @@ class PresentWindow(QWidget):
         self.setCursor(big_cursor(colors))
         if self.player is not None:
             self.player.set_colors(colors.plots)
+        # At last: a style sheet that is set takes the palettes of what is in it away.
+        theme.color_controls(self, colors)
 
     # --- closing ----------------------------------------------------------------------------------
 

@@ -29,6 +29,7 @@ from optlab.gui.plots.tiles import (
 )
 from optlab.gui.present.player import Player
 from optlab.gui.present.prediction_layer import KEY, PredictionLayer
+from optlab.gui.shown_run import PATH_NOT_STORED
 from optlab.gui.stored_curves import block_of
 from optlab.tasks.scenes.prediction import difference
 from optlab.tasks.scenes.scene import Predict, Show
@@ -132,6 +133,8 @@ class RunPlayer(Player):
         drawn = None if plot is None or sketch is None else self._drawn(plot)
         for one in self.plots:
             one.clear()
+        for path in self._of(DrawsPath):
+            path.set_path_note("")
         if plot is not None and drawn is not None and len(drawn[0]):
             plot.replace(KEY, *drawn)
 
@@ -149,6 +152,9 @@ class RunPlayer(Player):
             plot.set_followed(curves.record.tracked)
         for dependent in self._of(DependsOnTask):
             dependent.set_task(curves.task)
+        if not curves.record.going:
+            for path in self._of(DrawsPath):
+                path.set_path_note(PATH_NOT_STORED)
         self._catch_up(block_of(curves))
 
     def _catch_up(self, first: SeriesBlock | None) -> None:

@@ -12,14 +12,16 @@ import pytest
 from PySide6.QtCore import QEvent, QPoint, QPointF, Qt
 from PySide6.QtGui import QFontMetrics, QMouseEvent
 from PySide6.QtTest import QTest
-from PySide6.QtWidgets import QApplication, QLabel
+from PySide6.QtWidgets import QApplication, QComboBox, QLabel
 from pytestqt.qtbot import QtBot
 
 import optlab
 from optlab.core import paths
+from optlab.gui import theme
 from optlab.gui.main_window import MainWindow
 from optlab.gui.plots.curve_plot import CurvePlot
 from optlab.gui.plots.loss_plot import LossPlot
+from optlab.gui.plots.path_plot import PathPlot
 from optlab.gui.plots.tiles import tile_key, tile_plots
 from optlab.gui.present.prediction_layer import KEY
 from optlab.gui.present.present_window import PresentWindow
@@ -304,11 +306,15 @@ def test_that_every_line_and_mark_of_a_plot_follows_the_scale_of_its_colors() ->
             widths = [part.value for part in node.keywords if part.arg == "width"]
             if name in ("mkPen", "QPen"):
                 widths += node.args[1:2]
-                fixed = [one for one in widths if not re.search("scale|width", ast.unparse(one))]
+                # Pens of pyqtgraph are cosmetic: their widths are in pixels of the device.
+                follows = "line" if name == "mkPen" else "scale|width"
+                fixed = [one for one in widths if not re.search(follows, ast.unparse(one))]
                 if fixed or (name == "mkPen" and node.args and not node.keywords):
                     wrong.append(f"{path.name}:{node.lineno}: {ast.unparse(node)}")
     wrong = [one for one in wrong if "mkPen(None)" not in one and "setPen(None)" not in one]
-    assert not wrong, "multiply these widths by colors.scale:\n" + "\n".join(wrong)
+    assert not wrong, (
+        "multiply these widths by colors.scale, cosmetic ones by colors.line:\n" + "\n".join(wrong)
+    )
 
 
 def test_that_a_sketch_joins_the_points_of_a_stroke() -> None:
@@ -360,3 +366,40 @@ def test_that_entries_have_their_places_when_the_plot_is_shown_later(qtbot: QtBo
     assert first.geometry().left() == 0, "a hidden entry has no place"
     assert second.geometry().left() > first.geometry().right() - 2
     assert first.isVisible() and second.visibleRegion().boundingRect() == second.rect()
+
+
+def test_that_a_stored_run_says_why_it_has_no_path(qtbot: QtBot, main_window: MainWindow) -> None:
+    main_window.experiment_panel.change({"budget.steps": 20})
+    main_window.start()
+    qtbot.waitUntil(lambda: len(main_window.bridge.run_ids) > 0, timeout=60_000)
+    qtbot.waitUntil(lambda: not main_window.bridge.active, timeout=60_000)
+    _presenter, window = opened(main_window)
+    player = window.player
+    assert isinstance(player, RunPlayer)
+    (path,) = [one for one in player.plots if isinstance(one, PathPlot)]
+    qtbot.waitUntil(lambda: path.message.text().startswith("Not stored"), timeout=60_000)
+    key(window, Qt.Key.Key_Escape)
+
+
+def test_that_the_boxes_of_a_dark_projector_are_dark(
+    qtbot: QtBot, main_window: MainWindow, qapp: QApplication
+) -> None:
+    theme.follow(qapp)
+    theme.choose("light")
+    try:
+        _presenter, window = opened(main_window, "memorizing")
+        assert window.player is not None
+        boxes = window.player.findChildren(QComboBox)
+        assert boxes
+        for dark in (True, False):
+            window.dark = dark
+            window.apply_theme()
+            for box in boxes:
+                qtbot.waitUntil(box.isVisible)
+                ground = box.grab().toImage().pixelColor(6, box.height() // 2)
+                assert (ground.lightness() < 80) == dark, ground.name()
+        key(window, Qt.Key.Key_Escape)
+    finally:
+        theme.notifier().following = None
+        theme.choose("system")
+        qapp.setStyleSheet("")
