@@ -27,6 +27,7 @@ class StoredRuns(QObject):
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self._act: Callable[[RunCurves], object] | None = None
+        self._by_itself = False
         self._runs, self._curves = TaskBridge(None, self), TaskBridge(None, self)
         self._runs.answered.connect(self._listed)
         self._curves.answered.connect(self._read)
@@ -42,9 +43,15 @@ class StoredRuns(QObject):
         """Look for runs whose process has died."""
         self._runs.ask(RunListTask())
 
-    def read(self, run_id: str, act: Callable[[RunCurves], object]) -> None:
-        """Read a run with all its series and call ``act`` with it."""
-        self._act = act
+    def read(
+        self, run_id: str, act: Callable[[RunCurves], object], *, by_itself: bool = False
+    ) -> None:
+        """Read a run with all its series and call ``act`` with it.
+
+        Args:
+            by_itself: whether nobody has just asked for it; that it is gone is then no problem.
+        """
+        self._act, self._by_itself = act, by_itself
         self._curves.ask(RunCurvesTask(run_id))
         self.said.emit("Loading the run…")
 
@@ -76,4 +83,4 @@ class StoredRuns(QObject):
     def _curves_failed(self, sentence: str) -> None:
         asked, self._act = self._act is not None, None
         if asked:
-            self.failed.emit(sentence)
+            (self.said if self._by_itself else self.failed).emit(sentence)

@@ -7,6 +7,7 @@ menu entries (:mod:`optlab.gui.manners.menu_entries`).
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -25,6 +26,7 @@ from optlab.gui.manners.guided_run import GuidedRun
 from optlab.gui.manners.menu_entries import ADD_CONTENDER
 from optlab.gui.manners.preferences import Preferences
 from optlab.gui.places import TITLES, WORKBENCH
+from optlab.gui.stored_curves import show_curves
 from optlab.tasks.stored_runs import RunList, RunListTask
 
 if TYPE_CHECKING:
@@ -81,6 +83,7 @@ class Manners(QObject):
         session.register("experiment", _Shown(window, restores=given is None))
         session.register("runs", window.runs)
         session.register("board", window.board)
+        session.register("run", _Run(window, restores=given is None))
         session.register("place", _Place(window))
         self.edits.clear()
         # The parts of the window have added theirs since.
@@ -263,6 +266,27 @@ class _Place:
             raise ValueError(state)
         # Building a place takes a while: after what is seen first.
         QTimer.singleShot(0, self._window, lambda: self._window.places.show_place(state))
+
+
+class _Run:
+    """The run that the plots show; a participant of the session."""
+
+    def __init__(self, window: MainWindow, *, restores: bool) -> None:
+        self._window, self._restores = window, restores
+
+    def state(self) -> str:
+        return next(iter(self._window.shown_run.run_ids), "")
+
+    def restore(self, state: str) -> None:
+        if not isinstance(state, str):
+            raise TypeError("no name of a run")
+        if state and self._restores:
+            QTimer.singleShot(0, self._window, lambda: self._read(state))
+
+    def _read(self, run_id: str) -> None:
+        window = self._window
+        if not (window.shown_run.run_ids or window.bridge.active or window.stored_runs.reading):
+            window.stored_runs.read(run_id, partial(show_curves, window), by_itself=True)
 
 
 class _Shown:

@@ -65,6 +65,38 @@ def test_that_a_window_is_restored_with_its_unsaved_edits(
     assert third.files.file is None
 
 
+def test_that_the_run_that_was_shown_is_shown_again(qtbot: QtBot, open_window: Open) -> None:
+    first = open_window(Experiment.from_dict(BASE))
+    first.controls.start_button.click()
+    qtbot.waitUntil(lambda: bool(first.shown_run.run_ids), timeout=30_000)
+    qtbot.waitUntil(lambda: not first.bridge.active, timeout=30_000)
+    (run,) = first.shown_run.run_ids
+    first.close_without_asking()
+
+    second = open_window()
+    qtbot.waitUntil(lambda: second.shown_run.run_ids == (run,), timeout=30_000)
+    qtbot.waitUntil(lambda: "Showing" in second.controls.message.text())
+    assert second.banner.isHidden()
+    second.close_without_asking()
+
+    # The user has asked for something else.
+    third = open_window(Experiment.from_dict(BASE))
+    qtbot.wait(300)
+    assert not third.shown_run.run_ids and not third.stored_runs.reading
+
+
+def test_that_a_shown_run_that_is_gone_is_no_problem(qtbot: QtBot, open_window: Open) -> None:
+    first = open_window()
+    first.close_without_asking()
+    file = paths.home() / "session.json"
+    content = json.loads(file.read_text(encoding="utf-8"))
+    content["states"]["run"] = "20260101-000000-aaaa"
+    file.write_text(json.dumps(content), encoding="utf-8")
+    second = open_window()
+    qtbot.waitUntil(lambda: "20260101-000000-aaaa" in second.controls.message.text())
+    assert second.banner.isHidden() and second.controls.start_button.isEnabled()
+
+
 @pytest.mark.parametrize("answer", ["Discard", "Cancel"])
 def test_that_edits_that_were_given_up_do_not_come_back(
     qtbot: QtBot, open_window: Open, monkeypatch: pytest.MonkeyPatch, answer: str
@@ -98,6 +130,7 @@ def test_that_edits_that_were_given_up_do_not_come_back(
                         "place": "nowhere",
                         "board": {},
                         "runs": 3,
+                        "run": 3,
                         "recent files": None,
                         "folder": 3,
                     },
