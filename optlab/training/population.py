@@ -191,7 +191,7 @@ class Population:
         self.show_values()
 
     def indices(self, runs: Collection[int]) -> list[torch.Tensor]:
-        """Return where runs are: in the population, then in each of its groups."""
+        """Return the indices ``[n]`` of runs in the population, then in each of its groups."""
         device = self.theta.device
         return [
             torch.tensor(sorted(runs), dtype=torch.int64, device=device),
@@ -209,7 +209,7 @@ class Population:
         """Overwrite a proposed step in some runs with what they are before it.
 
         Args:
-            indices: of the runs; see :meth:`indices`.
+            indices: of the runs, ``[n]`` each; see :meth:`indices`.
         """
         runs, *rows = indices
         proposed.after.index_copy_(0, runs, self.theta.index_select(0, runs))

@@ -9,7 +9,7 @@ from html import escape
 from typing import Any, cast
 
 import pyqtgraph as pg
-from PySide6.QtCore import QRectF, QTimer
+from PySide6.QtCore import QRectF, Qt, QTimer
 from PySide6.QtGui import QFontMetricsF
 from PySide6.QtWidgets import QGraphicsItem
 
@@ -25,6 +25,10 @@ from optlab.gui.plots.ticks import (
 
 _TYPICAL_LABEL = "−0.005"
 """A tick label that fits from the start."""
+_LEAST_LENGTH = 40.0
+"""Length of an axis, in pixels, below which its layout is not known yet."""
+_ROOM = 6.0
+"""Pixels of an axis that its name leaves free: pyqtgraph adds a space to it."""
 _GROWTH_STEP = 10.0
 """Minimum growth of the thickness, in pixels."""
 
@@ -36,14 +40,14 @@ class PlotAxis(pg.AxisItem):
         side: ``"left"`` or ``"bottom"``. steps: whether tick labels use SI prefixes.
     """
 
-    # Read before the constructor has finished and after the label is deleted, so it depends on
+    # Read before the constructor has finished and after the label is deleted, so they depend on
     # neither.
     _overhang = 0.0
+    _label = _shown = ""
 
     def __init__(self, side: str, *, steps: bool = False) -> None:
         super().__init__(side, maxTickLength=-4)
         self._steps = steps
-        self._label = ""
         self.exponent = 0
         """Drawn coordinates are values times ``10**-exponent``."""
         self.enableAutoSIPrefix(False)
@@ -56,9 +60,27 @@ class PlotAxis(pg.AxisItem):
     def set_label(self, text: str) -> None:
         """Name the axis, with its unit."""
         self._label = text
-        # pyqtgraph draws HTML.
-        self.setLabel(escape(text))
+        self._show_label()
         self.fit()
+
+    def _show_label(self) -> None:
+        """Show as much of the name as the axis has room for; all of it is in the tip."""
+        length = self.size().height() if self.orientation == "left" else self.size().width()
+        metrics = QFontMetricsF(self.label.font())
+        shown = self._label
+        if length > _LEAST_LENGTH:
+            shown = metrics.elidedText(shown, Qt.TextElideMode.ElideRight, length - _ROOM)
+        self.label.setToolTip("" if shown == self._label else escape(self._label))
+        if shown != self._shown:
+            self._shown = shown
+            # pyqtgraph draws HTML.
+            self.setLabel(escape(shown))
+            super().resizeEvent()  # which puts it in the middle
+
+    def resizeEvent(self, event: Any = None) -> None:
+        super().resizeEvent(event)
+        if self._label and self.label is not None:
+            self._show_label()
 
     def fit(self) -> None:
         """Set the thickness that the font needs."""
@@ -81,6 +103,7 @@ class PlotAxis(pg.AxisItem):
             self._scale = colors.scale
             self.label.setFont(scaled_font(colors))
             self.setTickFont(scaled_font(colors))
+            self._show_label()
             self.fit()
 
     @property

@@ -22,8 +22,6 @@ NO_RESULT = (
     "The verdict comes when all seeds are there: to decide earlier, as soon as it looks good, would "
     "find effects where there are none."
 )
-_LONGEST_LABEL = 46
-"""Characters of the label of the axis: the plot is narrow."""
 _PAD = 0.08
 _OPEN = 0.5
 """How far an open end reaches beyond everything that is finite, in shares of that."""
@@ -59,10 +57,6 @@ class ForestRow:
         )
 
 
-def _short(text: str) -> str:
-    return text if len(text) <= _LONGEST_LABEL else f"{text[: _LONGEST_LABEL - 1]}…"
-
-
 class ForestPlot(PlotFrame):
     """Draws comparisons below each other; the margin is shaded."""
 
@@ -96,7 +90,7 @@ class ForestPlot(PlotFrame):
         self._log = effect == "ratio"
         self._margins = (1.0 / margin, margin) if self._log and margin else (-margin, margin)
         self.canvas.x_axis.setLogMode(x=self._log, y=False)
-        self.canvas.x_axis.set_label(_short(f"{effect} of {measure}") if measure else effect)
+        self.canvas.x_axis.set_label(f"{effect} of {measure}" if measure else effect)
         self._mark_stale(soon=True)
 
     def drawn(self) -> list[tuple[float, float, float]]:

@@ -158,7 +158,7 @@ class InstrumentRunner:
 
         Args:
             step: number of steps taken. row: the step measures ``[M, R]``. context: makes the
-                context of the step, told whether a reading keeps tensors of it.
+                context of the step; its argument says whether a reading keeps tensors of it.
         """
         for entry, index in self._watching:
             with self._failing_alone(entry.instrument):

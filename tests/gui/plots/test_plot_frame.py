@@ -5,10 +5,14 @@ from __future__ import annotations
 import importlib
 import pkgutil
 
+from PySide6.QtGui import QFontMetricsF
+from pytestqt.qtbot import QtBot
+
 import optlab.gui
 from optlab.gui.plots.linked_plot import LinkedPlot
 from optlab.gui.plots.plot_frame import PlotFrame
 from optlab.gui.plots.values_plot import ValuesPlot
+from optlab.gui.studies.forest_plot import ForestPlot
 
 
 def below(cls: type) -> set[type]:
@@ -25,3 +29,26 @@ def test_that_every_plot_draws_and_reads_out() -> None:
             assert not getattr(getattr(plot, name), "__isabstractmethod__", False), (
                 f"{plot.__name__} has no {name}"
             )
+
+
+def test_that_the_name_of_an_axis_is_as_long_as_the_axis_allows(qtbot: QtBot) -> None:
+    """A long measure of a study in a narrow window was cut off at both ends."""
+    plot = ForestPlot()
+    qtbot.addWidget(plot)
+    plot.show()
+    measure = "ten_times_fitted: 10 × steps to train_error ≤ 0.01; found: steps to 0.1"
+    compared = {"arm": "a", "relation": "<", "against": "b", "effect": 0.5, "interval": [0.3, 0.8]}
+    compared |= {"verdict": "supported", "seeds_needed": None}
+    plot.show_comparisons([compared], "ratio", 1.2, measure)
+    plot.refresh()
+    axis = plot.canvas.x_axis
+    for width in (300, 1200, 420):
+        plot.resize(width, 300)
+        qtbot.waitUntil(lambda: abs(axis.size().width() - plot.canvas.width()) < 80)
+        shown = axis.label.toPlainText().strip()
+        room = axis.size().width()
+        assert QFontMetricsF(axis.label.font()).horizontalAdvance(shown) <= room
+        assert axis.label.pos().x() + axis.label.document().documentMargin() >= 0.0
+        whole = shown == f"ratio of {measure}"
+        assert whole == (width == 1200) and (whole or shown.endswith("…"))
+        assert (measure in axis.label.toolTip()) is not whole
