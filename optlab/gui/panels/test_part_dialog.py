@@ -74,7 +74,7 @@ class TestPartDialog(QDialog):
         """Show the figures, and the confusion matrix of a classifier."""
         of_errors = "test_error" in result.values
         lines = [
-            f"{label}: {value:+.2%}"
+            f"{label}: " + f"{value:+.2%}".replace("-", "−")
             if of_errors and name.startswith("test_minus")
             else f"{label}: {figure(name, value)}"
             for name, label in _LABELS.items()
