@@ -42,8 +42,8 @@ def catch(
     contexts: list[TrainingStepContext] = []
     after = trainer.instrument_runner.after
 
-    def spy(step: int, row: torch.Tensor, context: Callable[[], TrainingStepContext]) -> None:
-        contexts.append(context())
+    def spy(step: int, row: torch.Tensor, context: Callable[[bool], TrainingStepContext]) -> None:
+        contexts.append(context(True))
         after(step, row, context)
 
     monkeypatch.setattr(trainer.instrument_runner, "after", spy)
