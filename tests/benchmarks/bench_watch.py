@@ -1,6 +1,7 @@
 """What watching costs: a foreign loop with ``optlab.watch`` against the same loop without.
 
-Copies of the loop take turns of ten steps, so that all meet the same machine. Counted is the time of
+Copies of the loop take turns of about a second, so that all meet the same machine, and so that what
+is read is written as often as in a loop that runs alone: by the clock. Counted is the time of
 processors: of the loop, and of the thread that writes. The figure is the median ratio of ``--turns``
 turns, each of ``--steps`` steps. Each turn has loops of its own, since two equal loops differ by some
 per cent, by where their tensors lie in memory; the ratio of two loops without ``watch`` stands beside
@@ -22,7 +23,7 @@ import torch
 
 import optlab
 
-BLOCK = 10
+BLOCK = 1000
 """Steps that one loop takes before it is the other's turn."""
 WARM_UP = 600
 """Steps of each loop before it is measured, until the distance of the readings is known."""
@@ -85,8 +86,8 @@ def turn(
 
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("--steps", type=int, default=1000)
-    parser.add_argument("--turns", type=int, default=15)
+    parser.add_argument("--steps", type=int, default=3000)
+    parser.add_argument("--turns", type=int, default=8)
     asked = parser.parse_args()
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as folder:
