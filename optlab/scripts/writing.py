@@ -28,6 +28,7 @@ from optlab.training.trainer import Trainer
 
 DATA = "__DATA__"
 """Stands for the file beside a script in its sections."""
+_LOADED = (f"with np.load({DATA}) as file:", "    data = dict(file)")
 
 
 @dataclass(frozen=True)
@@ -259,11 +260,11 @@ class _Writer:
 
     def _data(self) -> list[str]:
         if self._examples is not None:
-            lines = [] if not self._arrays else [f"data = np.load({DATA})", "", ""]
+            lines = [] if not self._arrays else [*_LOADED, "", ""]
             return [*lines, *self._examples, *self._train(), *self._stream()]
         words = "Inputs are as the run saw them: split, filled and scaled."
         parts = [name for name in ("train", "validation", "test") if f"x_{name}" in self._arrays]
-        lines = [f"# {words}", f"data = np.load({DATA})"]
+        lines = [f"# {words}", *_LOADED]
         lines += [
             "parts = {",
             *(f"    {name!r}: ({_array(f'x_{name}')}, {_array(f'y_{name}')})," for name in parts),

@@ -87,7 +87,7 @@ def test_that_a_script_is_copied_with_the_path_of_its_numbers(qtbot: QtBot) -> N
         copied.copy_script()
     text = QApplication.clipboard().text()
     compile(text, "pasted.py", "exec")
-    (line,) = [line for line in text.splitlines() if line.startswith("data = np.load(")]
+    (line,) = [line for line in text.splitlines() if line.startswith("with np.load(")]
     with np.load(Path(line.partition('"')[2].rpartition('"')[0])) as data:
         assert data["start/layers.0.weight"].shape == (3, 4)
     copied.shut_down()
