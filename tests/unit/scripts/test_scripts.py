@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -237,16 +238,14 @@ def trained(given: Experiment) -> tuple[RunEnded, dict[str, Any]]:
     return end, {one.name: part for one, part in zip(layout.parameters, parts, strict=True)}
 
 
-@pytest.fixture(scope="module")
-def repeated(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """Case → what its script ended with."""
-    folder = tmp_path_factory.mktemp("scripts")
-    for name, case in CASES.items():
-        program = script(experiment(case), about=("A test.",))
-        np.savez(folder / f"{name}.npz", **program.arrays)  # type: ignore[arg-type]
-        (folder / f"{name}.py").write_text(program.text(f"{name}.npz"), encoding="utf-8")
+def ended_with(runner: str, folder: Path) -> dict[str, Any]:
+    """What the scripts in a folder ended with, where OptLab cannot be imported.
+
+    Args:
+        runner: a program that executes them and prints one JSON document.
+    """
     done = subprocess.run(
-        [sys.executable, "-I", "-c", RUNNER, str(folder)],
+        [sys.executable, "-I", "-c", runner, str(folder)],
         capture_output=True,
         text=True,
         encoding="utf-8",
@@ -257,18 +256,36 @@ def repeated(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     return dict(json.loads(done.stdout))
 
 
-@pytest.mark.parametrize("name", CASES)
-def test_that_a_script_ends_where_its_run_ends(name: str, repeated: dict[str, Any]) -> None:
-    end, weights = trained(experiment(CASES[name]))
-    found = repeated[name]
-    tolerance = 1e-6 if "single" in name else 1e-9
-    assert found["weights"].keys() == weights.keys()
+def compare(
+    found: dict[str, Any], end: RunEnded, weights: dict[str, Any], tolerance: float
+) -> None:
+    """Compare what a script ended with with the end of its run, and all its weights."""
     for tensor, values in weights.items():
         assert np.allclose(found["weights"][tensor], values, rtol=0.0, atol=tolerance), tensor
     compared = [one for one in found["final"] if end.final.get(one) is not None]
     assert {"train_loss", "validation_loss", "test_loss"} <= set(compared)
     for one in compared:
         assert found["final"][one] == pytest.approx(end.final[one], rel=tolerance, abs=tolerance)
+
+
+@pytest.fixture(scope="module")
+def repeated(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """Case → what its script ended with."""
+    folder = tmp_path_factory.mktemp("scripts")
+    for name, case in CASES.items():
+        program = script(experiment(case), about=("A test.",))
+        np.savez(folder / f"{name}.npz", **program.arrays)  # type: ignore[arg-type]
+        (folder / f"{name}.py").write_text(program.text(f"{name}.npz"), encoding="utf-8")
+    return ended_with(RUNNER, folder)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_that_a_script_ends_where_its_run_ends(name: str, repeated: dict[str, Any]) -> None:
+    end, weights = trained(experiment(CASES[name]))
+    found = repeated[name]
+    tolerance = 1e-6 if "single" in name else 1e-9
+    assert found["weights"].keys() == weights.keys()
+    compare(found, end, weights, tolerance)
 
 
 def test_that_averages_and_stops_are_among_the_cases(repeated: dict[str, Any]) -> None:

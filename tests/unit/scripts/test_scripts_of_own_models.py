@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +13,7 @@ from optlab.experiment import Experiment
 from optlab.outside.own_models import sources
 from optlab.outside.own_models.registering import register
 from optlab.scripts.writing import script
-from tests.unit.scripts.test_scripts import BASE, trained
+from tests.unit.scripts.test_scripts import BASE, compare, ended_with, trained
 
 RUNNER = """
 import contextlib, io, json, pathlib, sys
@@ -262,16 +259,7 @@ def repeated(
         for file, content in program.files.items():
             (own / file).parent.mkdir(exist_ok=True, parents=True)
             (own / file).write_bytes(content)
-    done = subprocess.run(
-        [sys.executable, "-I", "-c", RUNNER, str(folder)],
-        capture_output=True,
-        text=True,
-        encoding="utf-8",
-        timeout=300,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr[-2000:]
-    return dict(json.loads(done.stdout))
+    return ended_with(RUNNER, folder)
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -287,12 +275,7 @@ def test_that_a_script_of_an_own_model_ends_where_its_run_ends(
     end, weights = trained(experiments[name])
     tolerance = 1e-6 if "single" in name else 1e-9
     assert weights.keys() <= found["weights"].keys()
-    for tensor, values in weights.items():
-        assert np.allclose(found["weights"][tensor], values, rtol=0.0, atol=tolerance), tensor
-    compared = [one for one in found["final"] if end.final.get(one) is not None]
-    assert {"train_loss", "validation_loss", "test_loss"} <= set(compared)
-    for one in compared:
-        assert found["final"][one] == pytest.approx(end.final[one], rel=tolerance, abs=tolerance)
+    compare(found, end, weights, tolerance)
 
 
 def test_that_rules_that_stop_have_stopped(repeated: dict[str, Any]) -> None:
