@@ -293,9 +293,15 @@ def _unexpected_records(item: pytest.Item, messages: list[str]) -> list[str]:
 # --- threads and processes -------------------------------------------------------------------------------------------------------
 
 
+_OF_LIBRARIES = ("Dask-Offload",)
+"""Names of threads that a library starts once for the whole process."""
+
+
 def _stray_threads(picture: _Picture, deadline: float) -> list[str]:
     running = []
     for thread in set(threading.enumerate()) - set(picture.threads):
+        if thread.name.startswith(_OF_LIBRARIES):
+            continue
         if isinstance(thread, threading._DummyThread):
             # A thread that was started outside Python; before Python 3.13 its object outlives it.
             alive = any(entry.id == thread.native_id for entry in psutil.Process().threads())
