@@ -8,6 +8,7 @@ from typing import cast
 
 import numpy as np
 import pytest
+from PySide6.QtGui import QAction
 from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
@@ -58,15 +59,19 @@ def test_that_a_command_says_an_experiment_by_a_preset_and_its_changes() -> None
         assert command_of(Experiment.load(path)) == f"optlab run {path.stem}"
 
 
-def test_that_the_command_of_the_editor_is_copied(qtbot: QtBot) -> None:
-    experiment = Experiment.from_toml(DOCUMENT)
-    window = MainWindow(experiment, "thread")
+def file_menu(qtbot: QtBot, window: MainWindow) -> dict[str, QAction]:
+    """Show a window, and return what is in its *File* menu by name."""
     qtbot.addWidget(window)
     window.show()
     qtbot.waitExposed(window)
     window.complete()
     (menu,) = [one for one in window.menuBar().actions() if one.text() == "&File"]
-    actions = {one.text().replace("&", ""): one for one in menu.menu().actions()}
+    return {one.text().replace("&", ""): one for one in menu.menu().actions()}
+
+
+def test_that_the_command_of_the_editor_is_copied(qtbot: QtBot) -> None:
+    experiment = Experiment.from_toml(DOCUMENT)
+    actions = file_menu(qtbot, MainWindow(experiment, "thread"))
     actions["Copy as command"].trigger()
     assert said(QApplication.clipboard().text()) == experiment
 
@@ -122,12 +127,7 @@ def test_that_a_script_of_an_own_model_is_copied_with_a_copy_of_its_file(
     register(sources.find(str(file)), "mine")
     experiment = Experiment.from_toml(DOCUMENT)
     window = MainWindow(experiment.with_value("model.name", "own.mine"), "thread")
-    qtbot.addWidget(window)
-    window.show()
-    qtbot.waitExposed(window)
-    window.complete()
-    (menu,) = [one for one in window.menuBar().actions() if one.text() == "&File"]
-    actions = {one.text().replace("&", ""): one for one in menu.menu().actions()}
+    actions = file_menu(qtbot, window)
     QApplication.clipboard().clear()
     actions["Copy as Python"].trigger()  # a worker process has the user's code
     qtbot.waitUntil(lambda: bool(QApplication.clipboard().text()), timeout=110_000)
