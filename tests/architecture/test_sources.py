@@ -126,15 +126,18 @@ def test_that_names_of_test_files_are_unique() -> None:
     assert sorted(names) == sorted(set(names))
 
 
+FORBIDDEN_IN_TESTS = frozenset({"skip", "skipif", "xfail", "importorskip"})
+"""Marks and calls of pytest that no test of this project may use; this is the list that the next
+test enforces, and the only place that has them. A test that does not run looks like one that passes.
+"""
+
+
 def test_that_tests_are_neither_skipped_nor_expected_to_fail() -> None:
-    # These are the names that this test forbids, as marks and as calls: a test that does not run
-    # looks like one that passes.
     wrong = [
         place(path, node)
         for path in TESTS
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
-        if isinstance(node, ast.Attribute)
-        and node.attr in ("skip", "skipif", "xfail", "importorskip")
+        if isinstance(node, ast.Attribute) and node.attr in FORBIDDEN_IN_TESTS
     ]
     assert not wrong, "\n".join(wrong)
 
