@@ -10,7 +10,7 @@ Therefore this module imports nothing that is large: what the panels need is imp
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +19,7 @@ from PySide6.QtCore import QTimer, Signal
 from PySide6.QtGui import QCloseEvent, QShowEvent
 
 from optlab.core import paths
+from optlab.core.errors import OptLabError
 from optlab.core.lazy_module import LazyModule
 from optlab.core.printable import printable
 from optlab.gui import theme
@@ -233,7 +234,7 @@ class MainWindow(WindowFrame):
         self.instruments.pageRequested.connect(others.show_page)
         self.time.connect_editor(panel)
         self.time.stepChanged.connect(self.plots.set_cursor)
-        self.time.experimentReady.connect(self._edit_fork)
+        self.time.edit = self._edit_fork
         self.time.armed.connect(controls.set_forking)
         self.time.said.connect(controls.say)
         self.timeline.paceChanged.connect(controls.set_pace)
@@ -311,9 +312,20 @@ class MainWindow(WindowFrame):
         self.experiment_panel.pick(kind, name)
         self.controls.say(f"Registered the {kind} {name}, here and for the command line.")
 
-    def _edit_fork(self, document: str, changes: dict[str, Any]) -> None:
-        if self.files.load_document(document) and changes:
-            self.experiment_panel.change(changes)
+    def _edit_fork(self, document: str, changes: Mapping[str, Any]) -> bool:
+        in_progress = self.bridge.active
+        if in_progress and not self.beside.set_aside():
+            return False
+        # What is trained is stored with its run, so that the editor may forget it.
+        if not self.files.load_document(document, ask=not in_progress):
+            return False
+        try:
+            if changes:
+                self.experiment_panel.change(changes)
+        except OptLabError as error:
+            self.show_problem(str(error))
+            return False
+        return True
 
     def show_experiment(self, experiment: Experiment) -> None:
         """Show an experiment in the editor in place of the one before."""

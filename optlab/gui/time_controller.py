@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import QObject, Signal
@@ -33,7 +33,7 @@ class TimeController(QObject):
     """Keeps the time panel up to date, and prepares forks in a worker.
 
     A fork is prepared in two parts: the experiment as it was at the step comes into the editor, and
-    when it is started, the state of the step is reached.
+    when it is started, the state of the step is reached. A run in progress goes on beside.
 
     Args:
         bridge: of the run in progress.
@@ -42,14 +42,16 @@ class TimeController(QObject):
         prewarmer: whose workers prepare forks.
         parent: owner.
 
+    Attributes:
+        edit: shows TOML with changes in the editor, and returns whether it is shown; a run in
+            progress goes on beside.
+
     Signals: ``stepChanged(object)``: the step that is looked at, None for the newest.
-    ``experimentReady(str, object)``: TOML to edit, and changes that are applied to it.
     ``forkReady(object)``: a :class:`~optlab.tasks.history.PreparedFork` that can be started.
     ``said(str)``, ``failed(str)``: a sentence. ``armed(bool)``: whether the next start is a fork.
     """
 
     stepChanged = Signal(object)
-    experimentReady = Signal(str, object)
     forkReady = Signal(object)
     said = Signal(str)
     failed = Signal(str)
@@ -71,6 +73,7 @@ class TimeController(QObject):
         self._changes: Mapping[str, Any] = {}
         self._reaching = False
         self._window: StepWindow | None = None
+        self.edit: Callable[[str, Mapping[str, Any]], bool] = lambda _document, _changes: False
         self.work = TaskBridge(prewarmer.pool, self)
         self.work.answered.connect(self._answered)
         self.work.failed.connect(self._failed)
@@ -168,11 +171,11 @@ class TimeController(QObject):
             step: number of completed steps; None for the last good one.
             changes: path → value, applied to the experiment.
         """
-        if not self._run_id or self._bridge.active:
+        if not self._run_id:
             return
         self._changes = dict(changes or {})
         self.said.emit("Reading what the run was at this step…")
-        self.work.ask(RunAtStepTask(self._run_id, step))
+        self.work.ask(RunAtStepTask(self._run_id, step, in_progress=self._bridge.active))
 
     def disarm(self) -> None:
         """Let the next start be a new run."""
@@ -225,9 +228,20 @@ class TimeController(QObject):
         self.failed.emit(sentence)
 
     def _arm(self, at: RunAtStep) -> None:
-        step = at.plan.step
-        self.experimentReady.emit(at.experiment, self._changes)
-        self._origin = (at.plan.record.id, step)
+        step, record = at.plan.step, at.plan.record
+        if self._run_id != record.id:
+            # Another run has been shown since.
+            return
+        in_progress = self._bridge.active
+        if not self.edit(at.experiment, self._changes):
+            self.said.emit("")
+            return
+        if in_progress:
+            # The timeline goes on showing what is forked, the plots have its curves beside.
+            self._run_id, self._title = record.id, record.title
+            self._panel.begin(record.at, at.plan.last)
+            self._panel.set_idle(True)
+        self._origin = (record.id, step)
         self._panel.look_at(step)
         self.armed.emit(True)
         self._show_armed()

@@ -102,7 +102,13 @@ class RunAtStep:
 
 @dataclass(frozen=True)
 class RunAtStepTask(AtStepTask):
-    """Read what a run was asked for at a step; the result is a :class:`RunAtStep`."""
+    """Read what a run was asked for at a step; the result is a :class:`RunAtStep`.
+
+    Attributes:
+        in_progress: whether the last step that is stored stands for one that is not stored yet.
+    """
+
+    in_progress: bool = False
 
     def run(self, controls: Controls) -> Iterator[RunAtStep]:
         """Read it; no step is taken again. See :class:`~optlab.tasks.task.Task`.
@@ -115,11 +121,17 @@ class RunAtStepTask(AtStepTask):
             StoreError: it cannot be read.
         """
         with Store.open_readonly() as store:
-            found = plan(store, self.run_id, self.step)
+            found = plan(store, self.run_id, self._stored_step(store))
         given = self.experiment_of(found)
         examples = len(given.dataset.load().training)
         present = current(Moment(found, given, _changed(found)), examples)
         yield RunAtStep(found, present.to_toml())
+
+    def _stored_step(self, store: Store) -> int | None:
+        if self.step is None or not self.in_progress:
+            return self.step
+        record = store.run(self.run_id)
+        return min(self.step, max(record.steps, record.at))
 
 
 def _changed(found: Plan) -> Snapshot:

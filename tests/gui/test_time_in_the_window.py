@@ -119,6 +119,68 @@ def test_that_a_fork_can_be_given_up_and_one_that_does_not_fit_says_why(qtbot, w
         assert store.run(fresh).parent == ""
 
 
+def test_that_a_run_in_progress_is_forked_and_goes_on_beside(qtbot, window):
+    panel = window.timeline
+    tip, actions = panel.fork_button.toolTip(), {one.text(): one for one in panel.actions()}
+    assert "Start an experiment first" in tip and not actions["Fork…"].isEnabled()
+    window.experiment_panel.change({"budget.steps": UNTIL_STOPPED})
+    panel.pace.setCurrentIndex(panel.pace.findText("100 steps/s"))
+    window.controls.start_button.click()
+    qtbot.waitUntil(lambda: window.bridge.active and panel.track.maximum() > 60, timeout=WAIT)
+    assert "goes on beside" in panel.fork_button.toolTip() and actions["Fork…"].isEnabled()
+    parent = window.time.run_id
+    window.experiment_panel.change_live({"optimizer.lr": 0.02})
+    qtbot.waitUntil(lambda: bool(panel.track.changes), timeout=WAIT)
+
+    # At an earlier step than the change.
+    panel.look_at(40)
+    panel.fork_button.click()
+    qtbot.waitUntil(lambda: window.controls.start_button.text() == "Start fork", timeout=WAIT)
+    assert "Start forks “Moons” at step 40" in window.banner.message.text()
+    assert not window.bridge.active and not window.experiment_panel.locked
+    assert window.experiment_panel.experiment().optimizer.lr != 0.02
+    assert parent in window.runs.shown.visible and window.beside.runs.find(parent) is not None
+    assert panel.label.text().startswith("step 40 of") and panel.fork_button.isEnabled()
+    window.experiment_panel.pick("optimizer", "adam")
+    window.experiment_panel.change({"budget.steps": 90})
+    forked = trained(qtbot, window)
+    assert window.beside.runs.find(parent).step > 60, "the parent goes on"
+    window.beside.stop([parent])
+    qtbot.waitUntil(lambda: not window.beside.runs.active, timeout=WAIT)
+    with Store.open_readonly() as store:
+        record, origin = store.run(forked), store.run(parent)
+        assert (record.parent, record.at, record.steps) == (parent, 40, 90)
+        assert store.series(forked)["batch_loss"].steps[0] == 41
+        assert store.series(parent)["batch_loss"].steps[-1] == origin.steps
+
+
+def test_that_a_fork_at_a_step_that_is_not_stored_yet_begins_at_the_last_that_is(qtbot, window):
+    panel = window.timeline
+    window.experiment_panel.change({"budget.steps": UNTIL_STOPPED})
+    panel.pace.setCurrentIndex(panel.pace.findText("100 steps/s"))
+    window.controls.start_button.click()
+    qtbot.waitUntil(lambda: window.bridge.active and panel.track.maximum() > 20, timeout=WAIT)
+    window.time.prepare(10**6)
+    qtbot.waitUntil(lambda: window.controls.start_button.text() == "Start fork", timeout=WAIT)
+    assert 0 < panel.step <= panel.track.maximum()
+    window.beside.stop([window.time.run_id])
+    qtbot.waitUntil(lambda: not window.beside.runs.active, timeout=WAIT)
+
+
+def test_that_a_fork_for_which_edits_would_be_lost_is_not_prepared(qtbot, window, monkeypatch):
+    trained(qtbot, window)
+    window.experiment_panel.change({"optimizer.lr": 0.007})
+    asked = []
+    monkeypatch.setattr(
+        window.files, "may_discard_edits", lambda what: asked.append(what) or not asked
+    )
+    window.timeline.look_at(100)
+    window.timeline.fork_button.click()
+    qtbot.waitUntil(lambda: bool(asked), timeout=WAIT)
+    assert window.controls.start_button.text() == "Start"
+    assert window.experiment_panel.experiment().optimizer.lr == 0.007
+
+
 def test_that_pace_and_budget_can_be_left_to_the_user_and_changes_are_marked(qtbot, window):
     panel, endless = window.timeline, window.timeline.endless
     endless.click()
@@ -129,7 +191,7 @@ def test_that_pace_and_budget_can_be_left_to_the_user_and_changes_are_marked(qtb
     panel.pace.setCurrentIndex(panel.pace.findText("10 steps/s"))
     window.controls.start_button.click()
     qtbot.waitUntil(lambda: window.bridge.active and panel.track.maximum() >= 2, timeout=WAIT)
-    assert not panel.fork_button.isEnabled() and not endless.isEnabled()
+    assert panel.fork_button.isEnabled() and not endless.isEnabled()
     window.bridge.send(SetValue("optimizer.lr", 0.02))
     qtbot.waitUntil(lambda: bool(panel.track.changes), timeout=WAIT)
     panel.pace.setCurrentIndex(0)

@@ -6,7 +6,14 @@ from collections.abc import Sequence
 
 from PySide6.QtCore import QSize, Qt, QTimer, Signal
 from PySide6.QtGui import QAction, QResizeEvent
-from PySide6.QtWidgets import QCheckBox, QComboBox, QHBoxLayout, QPushButton, QWidget
+from PySide6.QtWidgets import (
+    QAbstractButton,
+    QCheckBox,
+    QComboBox,
+    QHBoxLayout,
+    QPushButton,
+    QWidget,
+)
 
 from optlab.gui.panels.step_track import StepTrack
 from optlab.gui.plain_text import PlainLabel
@@ -23,7 +30,13 @@ _REST_MILLISECONDS = 250
 """Time after which a step that is looked at is taken to be meant."""
 
 _FORK = "Begin a new run at this step, with its weights and optimizer state"
-_FORK_WHILE_RUNNING = "Stop the run to fork it: it is saved, and can be resumed"
+_FORK_WHILE_RUNNING = f"{_FORK}; the run in progress goes on beside"
+_NO_FORK_YET = "Start an experiment first; then a new run can begin at any of its steps"
+_NOW, _IS_NOW = "Look at the newest step again", "The newest step is what is shown"
+_EXPLAIN = "Show the lines of the rule with the numbers of this step"
+_NOTHING_TO_EXPLAIN = "Look at a step after the first one: then the lines of the rule are shown"
+_ENDLESS = "Let the next run go on until you stop it, whatever the budget"
+_ENDLESS_LATER = "The run in progress keeps its budget; this is chosen for the next one"
 
 
 class TimePanel(QWidget):
@@ -53,11 +66,9 @@ class TimePanel(QWidget):
         self.track = StepTrack()
         self.label = PlainLabel("")
         self.label.setAccessibleName("Step that is looked at")
-        self.now_button = _button("Now", "Look at the newest step again")
-        self.explain_button = _button(
-            "Explain step", "Show the lines of the rule with the numbers of this step"
-        )
-        self.fork_button = _button("Fork…", _FORK)
+        self.now_button = _button("Now")
+        self.explain_button = _button("Explain step")
+        self.fork_button = _button("Fork…")
         self.pace = QComboBox()
         self.pace.setAccessibleName("Pace")
         self.pace.setToolTip(
@@ -66,7 +77,6 @@ class TimePanel(QWidget):
         for text, rate in PACES.items():
             self.pace.addItem(text, rate)
         self.endless = QCheckBox("Until I stop")
-        self.endless.setToolTip("Let the next run go on until you stop it, whatever the budget")
         self.endless.toggled.connect(self.endlessChanged)
         layout = QHBoxLayout(self)
         layout.setContentsMargins(_MARGIN, 0, _MARGIN, 0)
@@ -96,11 +106,12 @@ class TimePanel(QWidget):
 
     def _add_actions(self) -> None:
         self.setContextMenuPolicy(Qt.ContextMenuPolicy.ActionsContextMenu)
+        self._of_buttons: dict[QAction, QAbstractButton] = {}
         for button in (self.now_button, self.explain_button, self.fork_button, self.endless):
             action = QAction(button.text(), self)
-            action.setToolTip(button.toolTip())
             action.triggered.connect(button.click)
             self.addAction(action)
+            self._of_buttons[action] = button
 
     def minimumSizeHint(self) -> QSize:  # Qt's name
         """Return the size of what is always shown."""
@@ -166,7 +177,7 @@ class TimePanel(QWidget):
         self._show()
 
     def set_idle(self, idle: bool) -> None:
-        """Set whether no run is in progress, so that one can be forked."""
+        """Set whether no run is in progress."""
         self._idle = idle
         self._show()
 
@@ -209,19 +220,26 @@ class TimePanel(QWidget):
             self.track.set_step(self._last)
         several = self._present and self._last > self._first
         self.track.setEnabled(several)
-        self.now_button.setEnabled(self.looking)
-        self.fork_button.setEnabled(self._present and self._idle)
-        in_progress = self._present and not self._idle
-        self.fork_button.setToolTip(_FORK_WHILE_RUNNING if in_progress else _FORK)
-        self.endless.setEnabled(self._idle or not self._present)
-        self.explain_button.setEnabled(several and self.step > self._first)
+        _enable(self.now_button, self.looking, _NOW, _IS_NOW)
+        fork = _FORK if self._idle else _FORK_WHILE_RUNNING
+        _enable(self.fork_button, self._present, fork, _NO_FORK_YET)
+        _enable(self.endless, self._idle or not self._present, _ENDLESS, _ENDLESS_LATER)
+        explains = several and self.step > self._first
+        _enable(self.explain_button, explains, _EXPLAIN, _NOTHING_TO_EXPLAIN)
+        for action, button in self._of_buttons.items():
+            action.setEnabled(button.isEnabled())
+            action.setToolTip(button.toolTip())
         self.label.setText(
             f"step {self.step:,} of {self._last:,}" if self._present else "no run yet"
         )
 
 
-def _button(text: str, tip: str) -> QPushButton:
+def _button(text: str) -> QPushButton:
     button = QPushButton(text)
     button.setAccessibleName(text.removesuffix("…"))
-    button.setToolTip(tip)
     return button
+
+
+def _enable(button: QAbstractButton, enabled: bool, tip: str, why_not: str) -> None:
+    button.setEnabled(enabled)
+    button.setToolTip(tip if enabled else why_not)
