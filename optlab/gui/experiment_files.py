@@ -173,11 +173,12 @@ class ExperimentFiles(QObject):
         self._window.setWindowTitle(f"{printable(name)}[*] – OptLab" if name else "OptLab[*]")
         self._window.setWindowModified(self._panel.edited)
 
-    def may_discard_edits(self, before: str) -> bool:
+    def may_discard_edits(self, before: str, also: str = "") -> bool:
         """Ask what to do with edits, and return whether the experiment may go.
 
         Args:
             before: what the user is about to do, for the question.
+            also: sentences about what else comes of it, which stand before the question.
         """
         if not self._panel.edited:
             return True
@@ -185,7 +186,10 @@ class ExperimentFiles(QObject):
         answer = QMessageBox.warning(
             self._window,
             "Save changes?",
-            plain(f"The experiment has been edited. Save the changes before {before}?"),
+            plain(
+                f"{also}\n\n" * bool(also)
+                + f"The experiment has been edited. Save the changes before {before}?"
+            ),
             buttons.Save | buttons.Discard | buttons.Cancel,
             buttons.Save,
         )

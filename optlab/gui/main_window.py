@@ -387,6 +387,17 @@ class MainWindow(WindowFrame):
         self._close_confirmed = True
         self.close()
 
+    def _may_close(self) -> bool:
+        """Ask one question about all that closing ends, and return the answer."""
+        found = parts.InProgress(
+            self.bridge.active + len(self.beside.runs.runs),
+            self.secondary_windows.study_in_progress,
+        )
+        if not self.experiment_panel.edited:
+            return parts.may_stop(self, found)
+        stops = f"{found.words}. Closing stops {'them' if found.several else 'it'}. {found.kept}"
+        return self.files.may_discard_edits("closing", stops if found else "")
+
     def closeEvent(self, event: QCloseEvent) -> None:  # Qt's name
         """Ask about a run in progress and about edits; then stop the run, save it and close."""
         if not self._built or self._closed:
@@ -395,11 +406,7 @@ class MainWindow(WindowFrame):
             event.accept()
             return
         asks = self.session.preferences.ask_before_closing and not self._close_confirmed
-        if asks and not (
-            parts.may_stop_runs(self, self.bridge.active + len(self.beside.runs.runs))
-            and self.secondary_windows.may_close()
-            and self.files.may_discard_edits("closing")
-        ):
+        if asks and not self._may_close():
             event.ignore()
             return
         self._closed = True

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 
 from PySide6.QtCore import Qt, QTimer
@@ -16,27 +17,52 @@ CONTINUE = "Continue with the changed data"
 """Text of the buttons that do."""
 
 
-def may_stop_runs(parent: QWidget, count: int) -> bool:
-    """Ask whether the runs in progress may be stopped, and return the answer; yes without any."""
-    if count > 1:
-        return _may_stop(
-            parent, f"{count} runs are in progress", "They are saved and can be resumed later."
-        )
-    return count == 0 or _may_stop(
-        parent, "A run is in progress", "It is saved and can be resumed later."
-    )
+@dataclass(frozen=True)
+class InProgress:
+    """What closing a window stops.
+
+    Attributes:
+        runs: how many. study: whether there is one.
+    """
+
+    runs: int = 0
+    study: bool = False
+
+    def __bool__(self) -> bool:
+        return self.runs > 0 or self.study
+
+    @property
+    def several(self) -> bool:
+        """Whether it is more than one thing."""
+        return self.runs + self.study > 1
+
+    @property
+    def words(self) -> str:
+        """That it is in progress, without a full stop."""
+        runs = {0: [], 1: ["a run"]}.get(self.runs, [f"{self.runs} runs"])
+        both = " and ".join([*runs, *(["a study"] if self.study else [])])
+        return f"{both[:1].upper()}{both[1:]} {'are' if self.several else 'is'} in progress"
+
+    @property
+    def kept(self) -> str:
+        """A sentence that says what becomes of it."""
+        if not self.study:
+            return f"{'They are' if self.several else 'It is'} saved and can be resumed later."
+        they = "they" if self.several else "it"
+        return f"What {they} reached is kept, and {they} can go on later."
 
 
-def may_stop_study(parent: QWidget) -> bool:
-    """Ask whether the study in progress may be stopped, and return the answer."""
-    kept = "What it reached is kept, and it can go on later."
-    return _may_stop(parent, "A study is in progress", kept)
-
-
-def _may_stop(parent: QWidget, what: str, kept: str) -> bool:
-    text = f"{what}. Stop {'them' if 'They' in kept else 'it'} and close? {kept}"
+def may_stop(parent: QWidget, found: InProgress) -> bool:
+    """Ask whether what is in progress may be stopped, and return the answer; yes without any."""
+    if not found:
+        return True
+    them = "them" if found.several else "it"
     box = QMessageBox(
-        QMessageBox.Icon.Question, what, text, QMessageBox.StandardButton.Cancel, parent
+        QMessageBox.Icon.Question,
+        found.words,
+        f"{found.words}. Stop {them} and close? {found.kept}",
+        QMessageBox.StandardButton.Cancel,
+        parent,
     )
     stop = box.addButton("Stop and close", QMessageBox.ButtonRole.AcceptRole)
     box.exec()

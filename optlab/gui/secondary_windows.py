@@ -226,10 +226,11 @@ class SecondaryWindows(QObject):
 
     # --- closing ----------------------------------------------------------------------------------
 
-    def may_close(self) -> bool:
-        """Ask about a study in progress, and return whether the places may close."""
+    @property
+    def study_in_progress(self) -> bool:
+        """Whether closing the places would stop a study."""
         studies = self._studies()
-        return studies is None or studies.may_close()
+        return studies is not None and studies.conductor.active
 
     def close_all(self) -> None:
         """Close the places without questions, and the window for an audience."""

@@ -20,7 +20,7 @@ from optlab.gui.model_views import ModelViewController
 from optlab.gui.panels.diagnosis_panel import DiagnosisPanel
 from optlab.gui.panels.experiment_panel import ExperimentPanel
 from optlab.gui.panels.plots_panel import PlotsPanel
-from optlab.gui.questions import may_stop_runs
+from optlab.gui.questions import InProgress, may_stop
 from optlab.gui.recording_notice import RecordingNotice
 from optlab.gui.run_controller import RunController
 from optlab.gui.runs.run_drag import RunDrops
@@ -49,6 +49,7 @@ __all__ = [
     "ExperimentPanel",
     "FailureNotice",
     "HangNotice",
+    "InProgress",
     "InstrumentsPanel",
     "LiveChanges",
     "Manners",
@@ -67,5 +68,5 @@ __all__ = [
     "TimeController",
     "Turn",
     "WorkerPrewarmer",
-    "may_stop_runs",
+    "may_stop",
 ]

@@ -28,7 +28,7 @@ from optlab.gui.bridge import TaskBridge, WorkerPrewarmer
 from optlab.gui.geometry import resize_to_screen, scrollable
 from optlab.gui.manners import file_dialogs
 from optlab.gui.panels.elided_label import ElidedLabel
-from optlab.gui.questions import may_delete_study, may_stop_study
+from optlab.gui.questions import InProgress, may_delete_study, may_stop
 from optlab.gui.studies.conductor import StudyConductor
 from optlab.gui.studies.controls import action_button, runner_box
 from optlab.gui.studies.study_list import StudyList
@@ -469,7 +469,7 @@ class StudiesWindow(QMainWindow):
 
     def may_close(self) -> bool:
         """Ask about a study in progress, and return whether the window may close."""
-        self._close_confirmed = not self.conductor.active or may_stop_study(self)
+        self._close_confirmed = may_stop(self, InProgress(study=self.conductor.active))
         return self._close_confirmed
 
     def confirm_close(self) -> None:

@@ -16,6 +16,7 @@ from optlab.gui.main_window import MainWindow
 from optlab.gui.manners.menu_entries import CHANGE_ALL
 from optlab.gui.plots.gradient_plot import GradientPlot
 from optlab.gui.plots.loss_plot import LossPlot
+from optlab.gui.questions import InProgress
 from optlab.gui.runs import runs_controller
 from optlab.gui.runs.runs_menu import RunsMenu
 from optlab.store import Store
@@ -150,3 +151,40 @@ def test_that_closing_asks_once_about_all_runs_and_saves_each(
         "2 runs are in progress. Stop them and close? They are saved and can be resumed later."
     ]
     assert [(one.status, one.resumable) for one in stored()] == [("stopped", True)] * 2
+
+
+def test_that_closing_asks_one_question_about_a_run_and_edits(
+    qtbot: QtBot, open_window: Callable[..., MainWindow]
+) -> None:
+    window = open_window(budget=ENDLESS)
+    window.experiment_panel.change({"optimizer.lr": 0.02})
+    window.controls.start_button.click()
+    qtbot.waitUntil(lambda: bool(follows(window)), timeout=WAIT)
+    asked: list[str] = []
+
+    def press(button: QMessageBox.StandardButton) -> Callable[[QMessageBox], bool]:
+        def act(box: QMessageBox) -> bool:
+            asked.append(box.text())
+            box.button(button).click()
+            return True
+
+        return act
+
+    # A second question would wait for an answer until the test fails.
+    for button, closes in (("Cancel", False), ("Discard", True)):
+        in_dialog(QMessageBox, press(QMessageBox.StandardButton[button]))
+        assert window.close() is closes
+        assert window.bridge.active is not closes
+    question = (
+        "A run is in progress. Closing stops it. It is saved and can be resumed later.\n\n"
+        "The experiment has been edited. Save the changes before closing?"
+    )
+    assert asked == [question] * 2
+    assert [(one.status, one.resumable) for one in stored()] == [("stopped", True)]
+
+
+def test_that_what_closing_stops_is_named_together() -> None:
+    assert not InProgress()
+    assert InProgress(2, study=True).words == "2 runs and a study are in progress"
+    assert InProgress(1, study=True).kept == "What they reached is kept, and they can go on later."
+    assert InProgress(study=True).words == "A study is in progress"
