@@ -145,7 +145,7 @@ class WindowFrame(QMainWindow):
         """Give runs, board and experiment their share of the width of the window."""
         # In a small window the board has half of the width; the editor needs 400 pixels.
         wide = self.width()
-        runs = min(WIDEST_RUNS, round(0.15 * wide))
+        runs = min(WIDEST_RUNS, round(0.17 * wide))
         editor = min(EDITOR_SIZE.width(), max(400, round(0.29 * wide)))
         self._split.setSizes([runs, wide - runs - editor, editor])
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from PySide6.QtCore import QItemSelectionModel, QPoint, Qt, QTimer, Signal
-from PySide6.QtGui import QKeyEvent
+from PySide6.QtGui import QKeyEvent, QResizeEvent
 from PySide6.QtWidgets import (
     QAbstractItemView,
     QHBoxLayout,
@@ -28,18 +28,24 @@ from optlab.tasks.run_table import RunTable
 
 _PAUSE_MILLISECONDS = 120
 """Time after the last key before the filter is applied."""
-_NAME_WIDTH = 190
+_NAME_WIDTH, _LEAST_NAME_WIDTH = 190, 120
+"""Widths of the names, in pixels: where there is room for more columns, and at least."""
 
 
 class _RunTree(QTreeView):
     """A tree whose keys act on runs: Space opens and closes the eye, Delete deletes.
 
-    Signals: ``eyeToggled()``, ``deleteRequested()``, ``openRequested()``.
+    Signals: ``eyeToggled()``, ``deleteRequested()``, ``openRequested()``, ``resized()``.
     """
 
     eyeToggled = Signal()
     deleteRequested = Signal()
     openRequested = Signal()
+    resized = Signal()
+
+    def resizeEvent(self, event: QResizeEvent) -> None:  # Qt's name
+        super().resizeEvent(event)
+        self.resized.emit()
 
     def keyPressEvent(self, event: QKeyEvent) -> None:  # Qt's name
         match event.key():
@@ -157,6 +163,9 @@ class RunsPanel(QWidget):
         self._expanded: set[str] = set()
         self._chosen: list[str] = []
         self._current = ""
+        self._fitting = self._name_is_chosen = False
+        header.sectionResized.connect(self._section_resized)
+        tree.resized.connect(self._fit_name)
         self._fit_columns()
 
     def add_above(self, widget: QWidget) -> None:
@@ -273,9 +282,28 @@ class RunsPanel(QWidget):
     def _fit_columns(self) -> None:
         header = self.tree.header()
         header.setSectionResizeMode(QHeaderView.ResizeMode.Interactive)
-        self.tree.setColumnWidth(0, _NAME_WIDTH)
         metrics = self.fontMetrics()
         for number, column in enumerate(self.model.columns[1:], 1):
             sample = {"star": "★", "status": "interrupted"}.get(column.key, "000,000")
             wide = max(metrics.horizontalAdvance(text) for text in (sample, column.title))
             self.tree.setColumnWidth(number, min(wide + 22, 160))
+        self._fit_name()
+
+    def _fit_name(self) -> None:
+        """Give the names what the first of the other columns leave, until somebody chooses."""
+        if self._name_is_chosen:
+            return
+        others = [self.tree.columnWidth(at) for at in range(1, len(self.model.columns))]
+        wide = self.tree.viewport().width()
+        room = wide - sum(others[:1])
+        for width in others[1:]:
+            if room - width < _NAME_WIDTH:
+                break
+            room -= width
+        self._fitting = True
+        self.tree.setColumnWidth(0, max(room, _LEAST_NAME_WIDTH))
+        self._fitting = False
+
+    def _section_resized(self, section: int, _before: int, _after: int) -> None:
+        if section == 0 and not self._fitting:
+            self._name_is_chosen = True

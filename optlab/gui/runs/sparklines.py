@@ -10,7 +10,9 @@ from PySide6.QtCore import (
     QObject,
     QPersistentModelIndex,
     QPointF,
+    QRect,
     QRectF,
+    Qt,
     QTimer,
     Signal,
 )
@@ -23,8 +25,14 @@ from optlab.gui.runs.shown_runs import color_of
 from optlab.tasks.run_table import RunRow
 from optlab.tasks.sparklines import Points, SparklineTask
 
-SIZE = (34, 12)
-"""Width and height of a curve in pixels."""
+HEIGHT = 12
+"""Height of a curve in pixels."""
+WIDTHS = (22, 34)
+"""Least and greatest width of a curve in pixels."""
+_SHARE = 0.16
+"""Share of the width of its row that a curve takes, within these bounds."""
+_NARROWEST = 96
+"""Width of a row, in pixels, below which its name gets all of it."""
 _AT_ONCE = 64
 _MARGIN = 8
 _PAUSE_MILLISECONDS = 60
@@ -82,8 +90,21 @@ class Sparklines(QObject):
         self.work.shut_down()
 
 
+def curve_box(row: QRect) -> QRectF:
+    """Return where in a row its curve is drawn; empty where the row is too narrow for one."""
+    if row.width() < _NARROWEST:
+        return QRectF()
+    least, greatest = WIDTHS
+    box = QRectF(0, 0, min(greatest, max(least, round(_SHARE * row.width()))), HEIGHT)
+    box.moveCenter(QRectF(row).center())
+    box.moveRight(row.right() - _MARGIN / 2)
+    return box
+
+
 class SparklineDelegate(QStyledItemDelegate):
-    """Draws the curve of a run at the end of its name, where the name leaves room for it.
+    """Draws the curve of a run behind its name, which is shortened in its middle to leave room.
+
+    The end of a name often tells runs apart.
 
     Args:
         sparklines: the curves. parent: the view.
@@ -99,24 +120,20 @@ class SparklineDelegate(QStyledItemDelegate):
         option: QStyleOptionViewItem,
         index: QModelIndex | QPersistentModelIndex,
     ) -> None:
-        super().paint(painter, option, index)
         row = index.data(ROW)
         points = np.empty((0, 2)) if row is None else self._sparklines.of(row)
-        if len(points) < 2:
-            return
-        whole = QRectF(option.rect)
-        width, height = SIZE
+        box = curve_box(option.rect) if len(points) >= 2 else QRectF()
         filled = QStyleOptionViewItem(option)
         self.initStyleOption(filled, index)
-        text: str = filled.text
-        element = QStyle.SubElement.SE_ItemViewItemText
-        room = QApplication.style().subElementRect(element, filled, None)
-        name = filled.fontMetrics.horizontalAdvance(text)
-        if room.left() + name + _MARGIN > whole.right() - width - _MARGIN:
+        style = QApplication.style() if option.widget is None else option.widget.style()
+        room = style.subElementRect(QStyle.SubElement.SE_ItemViewItemText, filled, option.widget)
+        end = box.left() if box.width() else room.right()
+        filled.text = filled.fontMetrics.elidedText(
+            filled.text, Qt.TextElideMode.ElideMiddle, int(end - room.left()) - _MARGIN
+        )
+        style.drawControl(QStyle.ControlElement.CE_ItemViewItem, filled, painter, option.widget)
+        if not box.width():
             return
-        box = QRectF(0, 0, width, height)
-        box.moveCenter(whole.center())
-        box.moveRight(whole.right() - _MARGIN / 2)
         curve = [
             QPointF(box.left() + x * box.width(), box.bottom() - y * box.height())
             for x, y in points.tolist()

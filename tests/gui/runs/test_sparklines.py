@@ -6,13 +6,17 @@ import dataclasses
 
 import numpy as np
 import pytest
+from PySide6.QtGui import QColor
 from pytestqt.qtbot import QtBot
 
-from optlab.gui.runs.sparklines import Sparklines
+from optlab.gui import theme
+from optlab.gui.runs.runs_panel import RunsPanel
+from optlab.gui.runs.shown_runs import ShownRuns
+from optlab.gui.runs.sparklines import Sparklines, curve_box
 from optlab.store import StoredSeries
 from optlab.tasks.sparklines import POINTS, SparklineTask, points_of
 
-from .test_runs_panel import row
+from .test_runs_panel import row, table
 
 
 def series(values: list[float]) -> StoredSeries:
@@ -53,3 +57,48 @@ def test_that_only_runs_that_are_seen_are_read_and_again_only_where_they_have_gr
     assert lines.of(grown) is curve, "the former curve stays until the new one is there"
     qtbot.waitUntil(lambda: len(asked) == 2)
     assert asked[1] == SparklineTask(("r1",))
+
+
+@pytest.mark.parametrize("width", [160, 218, 320, 700])
+@pytest.mark.parametrize("selected", [False, True])
+def test_that_star_and_small_curve_are_seen_at_any_width_of_the_panel(
+    qtbot: QtBot, width: int, selected: bool
+) -> None:
+    panel = RunsPanel(ShownRuns())
+    qtbot.addWidget(panel)
+    one = row(1, record={"name": "A title that is far longer than the panel is wide: Adam 0.001"})
+    points = np.array([[x, 1.0 - x] for x in np.linspace(0.0, 1.0, 30)])
+    panel.sparklines._known["r1"] = one.record.steps, points
+    panel.set_table(table([one]))
+    panel.resize(width, 300)
+    panel.show()
+    qtbot.waitExposed(panel)
+    tree, index = panel.tree, panel.model.index_of("run r1")
+    if selected:
+        tree.selectAll()
+    star = [column.key for column in panel.model.columns].index("star")
+    assert tree.columnViewportPosition(star) + tree.columnWidth(star) <= tree.viewport().width()
+    at = curve_box(tree.visualRect(index))
+    assert at.width() >= 20 and at.right() < tree.columnViewportPosition(star)
+    picture = tree.viewport().grab().toImage()
+    color = (
+        tree.palette().highlightedText().color()
+        if selected
+        else QColor(theme.current().plots.curve(1))
+    )
+    drawn = {
+        (x, y)
+        for x in range(round(at.left()), round(at.right()))
+        for y in range(round(at.top()), round(at.bottom()) + 1)
+        if _near(picture.pixelColor(x, y), color)
+    }
+    # From one end of the box to the other, downhill, and nothing of the name in between.
+    assert max(x for x, _ in drawn) - min(x for x, _ in drawn) > at.width() * 0.7
+    assert all(
+        abs((y - at.top()) / at.height() - (x - at.left()) / at.width()) < 0.3 for x, y in drawn
+    )
+
+
+def _near(color: QColor, other: QColor) -> bool:
+    pairs = zip(color.getRgb()[:3], other.getRgb()[:3], strict=True)
+    return all(abs(one - two) < 70 for one, two in pairs)
