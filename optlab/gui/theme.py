@@ -17,6 +17,7 @@ from PySide6.QtCore import QObject, Qt, Signal
 from PySide6.QtGui import QColor, QGuiApplication, QPalette
 from PySide6.QtWidgets import QApplication, QWidget
 
+from optlab.gui.kept_scrolling import kept_scrolling
 from optlab.gui.plots.colors import DARK as DARK_PLOTS
 from optlab.gui.plots.colors import LIGHT as LIGHT_PLOTS
 from optlab.gui.plots.colors import PlotColors
@@ -193,6 +194,12 @@ def unstyled() -> Iterator[None]:
 
 
 def _apply() -> None:
+    with kept_scrolling():
+        _restyle()
+        notifier().themeChanged.emit()
+
+
+def _restyle() -> None:
     application = notifier().following
     if application is not None:
         theme = current()
@@ -205,7 +212,6 @@ def _apply() -> None:
             # that is gone: the process then ends.
             application.setStyleSheet("")
             application.setStyleSheet(style_sheet(theme))
-    notifier().themeChanged.emit()
 
 
 def palette(theme: Theme) -> QPalette:
