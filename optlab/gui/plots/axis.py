@@ -5,6 +5,7 @@ It is cached as a pixmap between frames: drawing its labels costs more than draw
 
 from __future__ import annotations
 
+import re
 from html import escape
 from typing import Any, cast
 
@@ -29,8 +30,25 @@ _LEAST_LENGTH = 40.0
 """Length of an axis, in pixels, below which its layout is not known yet."""
 _ROOM = 6.0
 """Pixels of an axis that its name leaves free: pyqtgraph adds a space to it."""
+_MOST, _READABLE = 0.7, 16
+"""Share of the letters of a name that must be left of it, and how many are enough of a long one."""
 _GROWTH_STEP = 10.0
 """Minimum growth of the thickness, in pixels."""
+
+
+def shortened(name: str, metrics: QFontMetricsF, room: float) -> str:
+    """Return as much of the name of an axis as has room and still says what it is.
+
+    What stands in brackets at the end goes first: ``PC 1`` for ``PC 1 (88% of the path)``. Of the
+    rest most must be left: ``Wei…`` says nothing.
+    """
+    if metrics.horizontalAdvance(name) <= room:
+        return name
+    short = re.sub(r" \([^()]*\)$", "", name)
+    if metrics.horizontalAdvance(short) <= room:
+        return short
+    elided = metrics.elidedText(short, Qt.TextElideMode.ElideRight, room)
+    return elided if len(elided) >= min(_MOST * len(short), _READABLE) else ""
 
 
 class PlotAxis(pg.AxisItem):
@@ -69,8 +87,11 @@ class PlotAxis(pg.AxisItem):
         metrics = QFontMetricsF(self.label.font())
         shown = self._label
         if length > _LEAST_LENGTH:
-            shown = metrics.elidedText(shown, Qt.TextElideMode.ElideRight, length - _ROOM)
-        self.label.setToolTip("" if shown == self._label else escape(self._label))
+            shown = shortened(shown, metrics, length - _ROOM)
+        tip = "" if shown == self._label else escape(self._label)
+        self.label.setToolTip(tip)
+        # Where nothing is shown there is no label to point at.
+        self.setToolTip("" if shown else tip)
         if shown != self._shown:
             self._shown = shown
             # pyqtgraph draws HTML.

@@ -5,10 +5,14 @@ from __future__ import annotations
 import importlib
 import pkgutil
 
+import pyqtgraph as pg
+import pytest
 from PySide6.QtGui import QFontMetricsF
+from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
 import optlab.gui
+from optlab.gui.plots.axis import PlotAxis, shortened
 from optlab.gui.plots.linked_plot import LinkedPlot
 from optlab.gui.plots.plot_frame import PlotFrame
 from optlab.gui.plots.values_plot import ValuesPlot
@@ -29,6 +33,42 @@ def test_that_every_plot_draws_and_reads_out() -> None:
             assert not getattr(getattr(plot, name), "__isabstractmethod__", False), (
                 f"{plot.__name__} has no {name}"
             )
+
+
+@pytest.mark.parametrize(
+    ("name", "room", "shown"),
+    [
+        ("Weight", "Weight", "Weight"),
+        ("Weight", "Wei…", ""),
+        ("PC 1 (88% of the path)", "PC 1 (88% of the…", "PC 1"),
+        ("PC 1 (88% of the path)", "PC", ""),
+        ("Gradient norm", "Gradient no…", "Gradient no…"),
+        ("Gradient norm", "Gradie…", ""),
+        ("ratio of steps to a train_error ≤ 0.01", "ratio of steps to…", "ratio of steps to…"),
+        ("ratio of steps to a train_error ≤ 0.01", "ratio of…", ""),
+        ("f(x) of something", "f(x) of someth…", "f(x) of someth…"),
+        ("", "", ""),
+    ],
+)
+def test_that_the_name_of_a_short_axis_says_what_it_is_or_is_dropped(
+    qapp: QApplication, name: str, room: str, shown: str
+) -> None:
+    metrics = QFontMetricsF(qapp.font())
+    assert shortened(name, metrics, metrics.horizontalAdvance(room) + 1.0) == shown
+
+
+def test_that_a_low_tile_has_no_stub_of_a_name(qtbot: QtBot) -> None:
+    axis, name = PlotAxis("left"), "Share of directions"
+    plot = pg.PlotWidget(axisItems={"left": axis})
+    qtbot.addWidget(plot)
+    plot.show()
+    axis.set_label(name)
+    needed = QFontMetricsF(axis.label.font()).horizontalAdvance(name)
+    for height, whole in ((500, True), (round(0.6 * needed) + 30, False)):
+        plot.resize(400, height)
+        qtbot.waitUntil(lambda whole=whole: (axis.size().height() > needed) is whole)
+        assert axis.label.toPlainText().strip() == (name if whole else "")
+        assert ("Share" in axis.toolTip()) is not whole
 
 
 def test_that_the_name_of_an_axis_is_as_long_as_the_axis_allows(qtbot: QtBot) -> None:
