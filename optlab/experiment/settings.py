@@ -15,6 +15,7 @@ from typing import Any
 
 from optlab.core import registry, toml
 from optlab.core.errors import InvalidInput
+from optlab.core.wording import in_sentence
 from optlab.experiment.sections import PLAIN_SECTIONS, SECTIONS, General
 
 OF_A_SEED = ("title", "seed", "dataset.seed")
@@ -271,7 +272,7 @@ def field_label(path: str, one: Settings) -> str:
             label = path
     except (InvalidInput, KeyError):
         label = name.replace("_", " ")
-    return label[:1].lower() + label[1:]
+    return in_sentence(label)
 
 
 def value_text(value: object) -> str:

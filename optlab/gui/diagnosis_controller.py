@@ -5,6 +5,7 @@ from __future__ import annotations
 from PySide6.QtCore import QObject, QTimer, Signal
 
 from optlab.core.errors import OptLabError
+from optlab.core.wording import in_sentence
 from optlab.experiment import Experiment
 from optlab.gui.bridge import RunBridge
 from optlab.gui.panels.diagnosis_panel import DiagnosisPanel
@@ -76,7 +77,7 @@ class DiagnosisController(QObject):
         elif self._bridge.active:
             self._waiting.append(remedy)
             self.said.emit(
-                f"When this run has ended, the experiment will be changed: {_in_sentence(remedy)}."
+                f"When this run has ended, the experiment will be changed: {in_sentence(remedy.label)}."
             )
         else:
             self._change(remedy)
@@ -105,9 +106,5 @@ class DiagnosisController(QObject):
             self.said.emit(str(error))
             return
         self.said.emit(
-            f"The experiment was changed: {_in_sentence(remedy)}. Press Start to try it."
+            f"The experiment was changed: {in_sentence(remedy.label)}. Press Start to try it."
         )
-
-
-def _in_sentence(remedy: Remedy) -> str:
-    return remedy.label[:1].lower() + remedy.label[1:]

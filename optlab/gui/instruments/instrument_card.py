@@ -18,6 +18,7 @@ from PySide6.QtWidgets import (
 )
 
 from optlab.catalogue.instruments.base import Instrument
+from optlab.core.wording import in_sentence
 from optlab.experiment.pages import sentence
 from optlab.gui.forms.fields_form import FieldsForm
 from optlab.gui.instruments.instrument_plot import InstrumentPlot
@@ -72,10 +73,9 @@ class InstrumentCard(QFrame):
         self.fields_button = self._button("⚙", "Schedule and fields of this instrument")
         self.fields_button.setCheckable(True)
         self.fields_button.setObjectName("toggle")
-        self.tile_button = self._button(
-            "▣", f"Show {instrument.label.lower()} as a tile of its own"
-        )
-        self.page_button = self._button("?", f"Explain {instrument.label.lower()}")
+        label = in_sentence(instrument.label)
+        self.tile_button = self._button("▣", f"Show {label} as a tile of its own")
+        self.page_button = self._button("?", f"Explain {label}")
         self.form = FieldsForm(instrument, f"instruments.{instrument.name}")
         self.form.hide()
         self.problem = PlainLabel("")

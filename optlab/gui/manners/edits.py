@@ -17,6 +17,7 @@ from PySide6.QtCore import QObject, Signal
 from PySide6.QtGui import QUndoCommand, QUndoStack
 from PySide6.QtWidgets import QApplication, QLineEdit
 
+from optlab.core.wording import in_sentence
 from optlab.gui.experiment_files import ExperimentFiles
 from optlab.gui.panels.experiment_panel import ExperimentPanel
 
@@ -110,8 +111,8 @@ class EditHistory(QObject):
         if not self._panel.locked or self._panel.is_live(command.paths):
             return True
         self.refused.emit(
-            f"A run is in progress, and {command.text()} cannot be changed during a run. "
-            "Stop it to undo or redo this edit."
+            f"A run is in progress, and “{command.text()}” cannot be undone or redone during a run. "
+            "Stop it first."
         )
         return False
 
@@ -150,10 +151,10 @@ class EditHistory(QObject):
     def _named(self, paths: list[str]) -> str:
         editors = self._panel.form.editors()
         if len(paths) == 1 and paths[0] in editors:
-            return editors[paths[0]].field.label.lower()
+            return in_sentence(editors[paths[0]].field.label)
         sections = {path.partition(".")[0] for path in paths}
         known = [self._panel.sections[key].title for key in self._panel.sections if key in sections]
-        return known[0].lower() if known else "edit"
+        return in_sentence(known[0]) if known else "edit"
 
     def _remember_document(self) -> None:
         self._document.file = self._files.file_before_opening

@@ -28,6 +28,7 @@ from PySide6.QtWidgets import (
 
 from optlab.core import registry
 from optlab.core.printable import printable
+from optlab.core.wording import in_sentence
 from optlab.experiment.presets import presets
 from optlab.experiment.sections import SECTIONS
 from optlab.gui.geometry import resize_to_screen
@@ -100,10 +101,11 @@ def catalogue_entries(
     entries: list[Entry] = []
     for kind, section in registry.sections().items():
         for component in registry.components(kind):
+            title = in_sentence(section.title)
             if kind in SECTIONS and not component.unavailable():
-                text = f"Use {component.label} ({section.title.lower()})"
+                text = f"Use {component.label} ({title})"
                 entries.append(Entry(text, partial(pick, kind, component.name), rank=1.0))
-            text = f"Help: {component.label} ({section.title.lower()})"
+            text = f"Help: {component.label} ({title})"
             entries.append(Entry(text, partial(show, kind, component.name)))
     return entries
 

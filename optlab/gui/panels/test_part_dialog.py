@@ -22,8 +22,8 @@ from optlab.tasks.test_part import TestPartResult, TestPartTask
 _LABELS = {
     "test_loss": "Test loss",
     "test_error": "Test error",
-    "test_minus_train": "Above training",
-    "test_minus_validation": "Above validation",
+    "test_minus_train": "Against training",
+    "test_minus_validation": "Against validation",
     "test_r2": "R²",
     "test_mean_absolute_error": "Mean absolute error",
 }

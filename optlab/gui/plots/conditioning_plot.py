@@ -11,7 +11,7 @@ from optlab.gui.plots.run_series_plot import Line, RunSeriesPlot
 from optlab.training.events import SeriesBlock
 
 _SWITCH_ON = (
-    "Nothing measured yet: switch the instrument Conditioning on, on the page Instruments or in the "
+    "Nothing measured yet. Switch on the instrument Conditioning, in the tile Instruments or in the "
     "experiment."
 )
 _NEGATIVE = "conditioning.ghg.negative"

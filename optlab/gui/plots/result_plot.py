@@ -74,7 +74,7 @@ class ResultPlot(PlotFrame):
             self.canvas.view.removeItem(item)
         self._items = []
         if plot is None:
-            self._show_message("Press Run…")
+            self._show_message("Press Run.")
             return
         ends: list[tuple[Floats, Floats]] = []
         if plot.image is not None:

@@ -126,7 +126,7 @@ def test_that_the_keys_reach_the_window_from_within_a_field(
     window.experiment_panel.set_locked(True)
     window.manners.edits.undo()
     assert window.experiment_panel.chosen("model") == "linear" and sent == []
-    assert "cannot be changed during a run" in window.banner.message.text()
+    assert "“model” cannot be undone or redone" in window.banner.message.text()
     row.line.setFocus()
     row.line.selectAll()
     qtbot.keyClicks(row.line, "0.5")

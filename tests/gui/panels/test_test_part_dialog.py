@@ -60,7 +60,7 @@ def test_that_the_dialog_shows_the_confusion_matrix_of_the_run(
     assert dialog.table.verticalHeaderItem(1).text() == "versicolor"
     error = ended.final["test_error"]
     assert error is not None and f"Test error: {error:.2%}" in dialog.figures.text()
-    assert "Above validation" in dialog.figures.text()
+    assert "Against validation" in dialog.figures.text()
     qtbot.waitUntil(lambda: not dialog.tasks.active, timeout=60_000)
     dialog.reject()
 
