@@ -16,6 +16,7 @@ from PySide6.QtWidgets import (
     QApplication,
     QCheckBox,
     QComboBox,
+    QCommandLinkButton,
     QLabel,
     QPushButton,
     QRadioButton,
@@ -119,6 +120,10 @@ def button_problems(button: QAbstractButton) -> Iterator[str]:
         return
     if needed > button.width() + SLACK:
         yield f"{described(button, plain)}, its text {needed} wide"
+    if isinstance(button, QCommandLinkButton):
+        high = button.heightForWidth(button.width())
+        if high > button.height() + SLACK:
+            yield f"{described(button, plain)}, its description {high} high"
 
 
 def main() -> int:

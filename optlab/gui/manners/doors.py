@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from PySide6.QtCore import QSize
-from PySide6.QtGui import QIcon
+from PySide6.QtGui import QIcon, QShowEvent
 from PySide6.QtWidgets import QCommandLinkButton, QDialog, QDialogButtonBox, QVBoxLayout, QWidget
 
 from optlab.gui.plain_text import wrapped_label
@@ -60,6 +60,15 @@ class Doors(QDialog):
         close.setToolTip("These doors are in the Help menu, too")
         buttons.rejected.connect(self.reject)
         layout.addWidget(buttons)
+
+    def showEvent(self, event: QShowEvent) -> None:  # Qt's name
+        """Be as high as the sentences need: Qt gives a dialog two thirds of the screen at most."""
+        super().showEvent(event)
+        layout = self.layout()
+        if layout is not None:
+            area = self.screen().availableGeometry().height()
+            high = min(layout.totalHeightForWidth(self.width()), area)
+            self.resize(self.width(), max(self.height(), high))
 
     def _enter(self, act: Callable[[], object]) -> None:
         self.accept()

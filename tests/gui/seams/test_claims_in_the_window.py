@@ -83,6 +83,20 @@ def test_that_a_claim_is_conducted_and_stands_on_its_page_and_in_the_book(
     stated = [(one.key, one.verdict) for one in place.list.entries("claim")]
     assert stated == [("K1", "supported")]
 
+    # Question and arms of its negative control are the same; its name tells them apart.
+    kept = {one.title: one.key for one in place.list.entries("stored")}
+    (control,) = (title for title in kept if title.startswith("Negative control: "))
+    assert len(kept) == 2 and control.removeprefix("Negative control: ") in kept
+    for title, key in kept.items():
+        place.list.select("stored", key)
+        qtbot.waitUntil(
+            lambda key=key: place.page is not None and place.page.key == key, timeout=WAIT
+        )
+        qtbot.waitUntil(lambda: place.view.verdict.text() != "", timeout=WAIT)
+        assert place.view.verdict.text().startswith("Negative control: ") is (title == control)
+    place.show_study("claim", "K1")
+    qtbot.waitUntil(lambda: place.page.key == "K1", timeout=WAIT)
+
     book = tmp_path / "K1.html"
     monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_: (str(book), ""))
     place.claim_page_action.trigger()

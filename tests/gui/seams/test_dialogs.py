@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from PySide6.QtCore import QMimeData, QPointF, Qt, QUrl
+from PySide6.QtCore import QMimeData, QPoint, QPointF, Qt, QUrl
 from PySide6.QtGui import QDragEnterEvent, QDropEvent
 from PySide6.QtWidgets import QApplication, QLineEdit
 from pytestqt.qtbot import QtBot
@@ -24,6 +24,7 @@ from optlab.gui.panels.gallery_dialog import GalleryDialog
 from optlab.gui.panels.help_page import HelpPage
 from optlab.gui.panels.import_dialog import ImportDialog
 from optlab.gui.panels.register_dialog import RegisterDialog
+from optlab.gui.plots.canvas import Canvas
 from optlab.gui.plots.loss_plot import LossPlot
 from optlab.studies.diagnosis.base import Remedy
 
@@ -130,6 +131,33 @@ def test_that_a_dropped_file_is_imported_or_opened(
     drop(saved)
     qtbot.waitUntil(lambda: window.experiment_panel.chosen("dataset") == "csv_file", timeout=60_000)
     assert train(qtbot, window).title == "prices.csv · mlp · sgd"
+
+
+def test_that_a_file_is_dropped_on_every_plot_and_panel_as_on_the_window(
+    qtbot: QtBot, open_window: Callable[..., MainWindow], tmp_path: Path
+) -> None:
+    window = open_window()
+    train(qtbot, window)
+    opened: list[Path] = []
+    window.dropped._open_experiment = opened.append
+    path = tmp_path / "experiment.toml"
+    path.write_text("")
+    data = QMimeData()
+    data.setUrls([QUrl.fromLocalFile(str(path))])
+    drag = (data, Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier)
+    views = [one.viewport() for one in window.plots.findChildren(Canvas) if one.isVisible()]
+    others = [window.timeline, window.runs.panel.tree.viewport(), window.experiment_panel]
+    assert len(views) >= 4
+    for widget in (*views, *others):
+        # A view that takes every drag would swallow the file, and nothing would come of it.
+        entering = QDragEnterEvent(QPoint(20, 20), Qt.DropAction.CopyAction, *drag)
+        entering.ignore()
+        QApplication.sendEvent(widget, entering)
+        assert entering.isAccepted(), widget
+        dropped = QDropEvent(QPointF(20, 20), Qt.DropAction.CopyAction, *drag)
+        QApplication.sendEvent(widget, dropped)
+    qtbot.waitUntil(lambda: len(opened) == len(views) + len(others), timeout=5_000)
+    assert set(opened) == {path}
 
 
 # --- catalogue, gallery, models, runs ------------------------------------------------------------------------------------------------
