@@ -61,6 +61,10 @@ class Section:
     in_strip: int = 0
 
 
+LONGEST_SHORT = 20
+"""Letters up to which a label stands in the names of runs."""
+
+
 class Component(FieldSet):
     """Base class of everything that can be picked by name.
 
@@ -69,6 +73,8 @@ class Component(FieldSet):
         section: properties of the kind, declared by the kind's base class.
         name: key in files and flags; also the name of its source file, unless its folder holds tables.
         label: name in pickers.
+        short: name in the names of runs; by default the label, or the name where that is
+            long or somebody else's.
         rule: LaTeX lines of its formula, drawn typeset; empty if it has none.
         symbols: symbol → meaning, for symbols of the rule that are no fields.
         source: reference: equation or section of the notes, and the paper.
@@ -83,6 +89,7 @@ class Component(FieldSet):
     section: ClassVar[Section]
     name: ClassVar[str] = ""
     label: ClassVar[str] = ""
+    short: ClassVar[str] = ""
     rule: ClassVar[tuple[str, ...]] = ()
     symbols: ClassVar[dict[str, str]] = {}
     source: ClassVar[str] = ""
@@ -90,6 +97,13 @@ class Component(FieldSet):
     group: ClassVar[str] = ""
     sort_order: ClassVar[int] = 100
     own_modules: ClassVar[tuple[str, ...]] = ()
+
+    @classmethod
+    def short_label(cls) -> str:
+        """Return what it is called in the names of runs."""
+        if cls.short or cls.own_modules:
+            return cls.short or cls.name
+        return cls.label if 0 < len(cls.label) <= LONGEST_SHORT else cls.name.replace("_", " ")
 
     @classmethod
     def unavailable(cls) -> str:

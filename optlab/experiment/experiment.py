@@ -36,6 +36,7 @@ from optlab.core.fields import Field, did_you_mean, shown
 from optlab.core.layout import Layout
 from optlab.core.reading import read_at_most
 from optlab.core.toml import LARGEST_DOCUMENT
+from optlab.core.wording import in_sentence
 from optlab.experiment import checks, schedules
 from optlab.experiment.changes import apply_changes
 from optlab.experiment.schedules import SCHEDULES, FieldSchedule
@@ -324,10 +325,10 @@ class Experiment:
 
     def title(self) -> str:
         """Return its title, or a short description where it has none."""
-        return (
-            self.general.title
-            or f"{self.dataset.short_name()} · {self.model.name} · {self.optimizer.name}"
-        )
+        if self.general.title:
+            return self.general.title
+        rest = (in_sentence(part.short_label()) for part in (self.model, self.optimizer))
+        return " · ".join((self.dataset.short_name(), *rest))
 
 
 def _refuse_unknown(values: Mapping[str, Any], sections: Sequence[str]) -> None:

@@ -24,7 +24,6 @@ _LAST = ("measures", "budget", "instruments")
 """Sections that hardly ever distinguish runs: they are named when nothing else does."""
 _MAX_WORDS = 4
 _LONGEST_NAME = 120
-_LONGEST_LABEL = 14
 _PLAIN = re.compile(r"""[a-z_]+ = (?:[^\s"'\[{#]+|"[^"\\]*")""")
 """A line ``key = value`` that stands for itself."""
 _RATE = "lr"
@@ -245,9 +244,11 @@ def _name(one: Settings, paths: Sequence[str]) -> str:
 
 
 def _short(kind: str, name: object) -> str:
-    """Return the label of a component, or its name where the label is long."""
-    label = label_of(kind, name)
-    return label if len(label) <= _LONGEST_LABEL else str(name)
+    """Return what a component is called in the names of runs."""
+    try:
+        return registry.get(kind, str(name)).short_label()
+    except (InvalidInput, KeyError):
+        return str(name)
 
 
 def label_of(kind: str, name: object) -> str:

@@ -82,8 +82,8 @@ def test_that_a_race_accepts_its_changes_in_any_order(
         == 0
     )
     assert {run["title"] for run in stored(capsys)} == {
-        "flowers.csv · mlp · momentum · lr 0.1",
-        "flowers.csv · mlp · momentum · lr 0.2",
+        "flowers.csv · MLP · momentum · lr 0.1",
+        "flowers.csv · MLP · momentum · lr 0.2",
     }
 
 
@@ -124,10 +124,10 @@ def test_that_an_unchanged_preset_keeps_its_title_with_another_seed_budget_or_in
 @pytest.mark.parametrize(
     ("changes", "title"),
     [
-        (["optimizer.name=adam"], "digits · mlp · adam"),
-        (["model.name=linear"], "digits · linear · momentum"),
-        (["dataset.name=moons"], "moons · mlp · momentum"),
-        (["dataset.name=diabetes"], "diabetes · mlp · momentum"),
+        (["optimizer.name=adam"], "Digits · MLP · Adam"),
+        (["model.name=linear"], "Digits · linear · momentum"),
+        (["dataset.name=moons"], "Moons · MLP · momentum"),
+        (["dataset.name=diabetes"], "Diabetes · MLP · momentum"),
         (["title=My own", "optimizer.name=adam"], "My own"),
         (["optimizer.name=adam", "title=My own"], "My own"),
     ],
@@ -171,7 +171,7 @@ def test_that_a_file_of_ones_own_names_the_run(
         )
         == 0
     )
-    assert stored(capsys)[0]["title"] == "flowers.csv · mlp · momentum"
+    assert stored(capsys)[0]["title"] == "flowers.csv · MLP · momentum"
 
 
 def test_that_runs_of_a_race_are_named_after_what_each_trains(

@@ -207,7 +207,7 @@ class Dataset(Component):
 
     def short_name(self) -> str:
         """Return the name of the data set, or of the user's file, for the names of runs."""
-        return self.name
+        return self.short_label()
 
     def load(self) -> Data:
         """Load the data, split and standardized.

@@ -21,6 +21,7 @@ class Circles(Dataset):
 
     name: ClassVar[str] = "circles"
     label: ClassVar[str] = "Two circles"
+    short: ClassVar[str] = "Circles"
     group: ClassVar[str] = "Generated, known distribution"
     sort_order: ClassVar[int] = 63
     endless: ClassVar[bool] = True

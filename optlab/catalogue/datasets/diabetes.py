@@ -22,6 +22,7 @@ class Diabetes(Dataset):
 
     name: ClassVar[str] = "diabetes"
     label: ClassVar[str] = "Diabetes progression"
+    short: ClassVar[str] = "Diabetes"
     group: ClassVar[str] = "Real, regression"
     sort_order: ClassVar[int] = 50
     source: ClassVar[str] = (

@@ -22,6 +22,7 @@ class Digits(Dataset):
 
     name: ClassVar[str] = "digits"
     label: ClassVar[str] = "Digits (8 × 8 images)"
+    short: ClassVar[str] = "Digits"
     group: ClassVar[str] = "Real, classes"
     sort_order: ClassVar[int] = 10
     source: ClassVar[str] = (

@@ -25,6 +25,7 @@ class LeastSquares(Dataset):
 
     name: ClassVar[str] = "least_squares"
     label: ClassVar[str] = "Ill-conditioned least squares"
+    short: ClassVar[str] = "Least squares"
     group: ClassVar[str] = "Generated, known distribution"
     sort_order: ClassVar[int] = 65
     endless: ClassVar[bool] = True

@@ -25,6 +25,7 @@ class MarkovText(Dataset):
 
     name: ClassVar[str] = "markov_text"
     label: ClassVar[str] = "Text of a Markov chain"
+    short: ClassVar[str] = "Markov text"
     group: ClassVar[str] = "Generated, sequences"
     sort_order: ClassVar[int] = 72
     endless: ClassVar[bool] = True

@@ -17,6 +17,7 @@ class Moons(Dataset):
 
     name: ClassVar[str] = "moons"
     label: ClassVar[str] = "Two moons"
+    short: ClassVar[str] = "Moons"
     group: ClassVar[str] = "Generated, known distribution"
     sort_order: ClassVar[int] = 60
     endless: ClassVar[bool] = True

@@ -37,6 +37,7 @@ class ShiftedGlyphs(Dataset):
 
     name: ClassVar[str] = "shifted_glyphs"
     label: ClassVar[str] = "Shifted glyphs (28 × 28)"
+    short: ClassVar[str] = "Shifted glyphs"
     group: ClassVar[str] = "Generated, images"
     sort_order: ClassVar[int] = 69
     endless: ClassVar[bool] = True

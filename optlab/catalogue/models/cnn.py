@@ -30,6 +30,7 @@ class CNN(Model):
 
     name: ClassVar[str] = "cnn"
     label: ClassVar[str] = "Small CNN"
+    short: ClassVar[str] = "CNN"
     sort_order: ClassVar[int] = 50
     rule: ClassVar[tuple[str, ...]] = (
         r"h_l = \text{pool}\left(\phi\left(K_l * h_{l-1} + b_l\right)\right)",

@@ -24,6 +24,7 @@ class Linear(Model):
 
     name: ClassVar[str] = "linear"
     label: ClassVar[str] = "Linear / softmax regression"
+    short: ClassVar[str] = "Linear"
     sort_order: ClassVar[int] = 10
     rule: ClassVar[tuple[str, ...]] = (r"f(x;\theta) = W x + b",)
     source: ClassVar[str] = "Deep Learning, section 5.1.4 and 6.2.2."

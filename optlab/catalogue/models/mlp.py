@@ -42,6 +42,7 @@ class MLP(Model):
 
     name: ClassVar[str] = "mlp"
     label: ClassVar[str] = "Multilayer perceptron"
+    short: ClassVar[str] = "MLP"
     sort_order: ClassVar[int] = 20
     rule: ClassVar[tuple[str, ...]] = (
         r"h_0 = x,\quad h_l = \phi\left(W_l h_{l-1} + b_l\right)",

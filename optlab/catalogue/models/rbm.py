@@ -33,6 +33,7 @@ class RestrictedBoltzmannMachine(Model):
 
     name: ClassVar[str] = "rbm"
     label: ClassVar[str] = "Restricted Boltzmann machine"
+    short: ClassVar[str] = "Boltzmann machine"
     sort_order: ClassVar[int] = 45
     rule: ClassVar[tuple[str, ...]] = (
         r"p(v, h) = \frac{1}{Z} e^{-E(v, h)},\quad E(v, h) = -b^\top v - c^\top h - h^\top W v",

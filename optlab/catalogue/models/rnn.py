@@ -31,6 +31,7 @@ class RNN(Model):
 
     name: ClassVar[str] = "rnn"
     label: ClassVar[str] = "Simple RNN"
+    short: ClassVar[str] = "RNN"
     sort_order: ClassVar[int] = 60
     rule: ClassVar[tuple[str, ...]] = (
         r"h_t = \phi\left(W x_t + U h_{t-1} + b\right),\quad h_0 = 0",

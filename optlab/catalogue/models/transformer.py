@@ -35,6 +35,7 @@ class Transformer(Model):
 
     name: ClassVar[str] = "transformer"
     label: ClassVar[str] = "Small transformer"
+    short: ClassVar[str] = "Transformer"
     sort_order: ClassVar[int] = 80
     rule: ClassVar[tuple[str, ...]] = (
         r"h_t = E x_t + e + p_t",

@@ -37,6 +37,7 @@ class HessianDiagonal(ObjectiveOptimizer):
 
     name: ClassVar[str] = "hessian_diagonal"
     label: ClassVar[str] = "Preconditioning by the Hessian's diagonal"
+    short: ClassVar[str] = "Hessian diagonal"
     group: ClassVar[str] = "Second-order methods"
     sort_order: ClassVar[int] = 230
     rule: ClassVar[tuple[str, ...]] = (

@@ -22,6 +22,7 @@ class RMSPropNesterov(Optimizer):
 
     name: ClassVar[str] = "rmsprop_nesterov"
     label: ClassVar[str] = "RMSProp with Nesterov momentum"
+    short: ClassVar[str] = "RMSProp, Nesterov"
     group: ClassVar[str] = "Adaptive learning rates"
     sort_order: ClassVar[int] = 55
     rule: ClassVar[tuple[str, ...]] = (

@@ -27,6 +27,7 @@ class SAM(ObjectiveOptimizer):
 
     name: ClassVar[str] = "sam"
     label: ClassVar[str] = "SAM (sharpness-aware)"
+    short: ClassVar[str] = "SAM"
     group: ClassVar[str] = "Wrapped rules"
     sort_order: ClassVar[int] = 102
     rule: ClassVar[tuple[str, ...]] = (

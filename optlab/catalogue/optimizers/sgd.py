@@ -24,6 +24,7 @@ class SGD(Optimizer):
 
     name: ClassVar[str] = "sgd"
     label: ClassVar[str] = "Gradient descent (SGD)"
+    short: ClassVar[str] = "SGD"
     group: ClassVar[str] = "Basic algorithms"
     sort_order: ClassVar[int] = 10
     rule: ClassVar[tuple[str, ...]] = (r"\theta \leftarrow \theta - \epsilon\, g",)

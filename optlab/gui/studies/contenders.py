@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from PySide6.QtCore import QObject
 
 from optlab.core.errors import OptLabError
+from optlab.core.wording import in_sentence
 from optlab.experiment import Experiment, presets
 
 if TYPE_CHECKING:
@@ -79,7 +80,8 @@ class Contenders(QObject):
 
 
 def _words(experiment: Experiment) -> str:
-    return f"{experiment.dataset.short_name()} · {experiment.model.name}"
+    model = in_sentence(experiment.model.short_label())
+    return f"{experiment.dataset.short_name()} · {model}"
 
 
 def _first_arms(experiment: Experiment) -> dict[str, dict[str, Any]]:

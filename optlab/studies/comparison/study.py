@@ -15,6 +15,7 @@ from typing import Any
 import tomli_w
 
 from optlab.core.errors import InvalidInput
+from optlab.core.wording import in_sentence
 from optlab.experiment import Experiment
 from optlab.experiment.own_code import own_code_of
 from optlab.experiment.settings import flat
@@ -249,7 +250,7 @@ class Study:
         if self.seeds.data:
             changes["dataset.seed"] = seed
         words = "".join(f" · {path.rpartition('.')[2]} {value}" for path, value in setting.items())
-        about = f"{base.dataset.short_name()} · {base.model.name} · {arm}"
+        about = f"{base.dataset.short_name()} · {in_sentence(base.model.short_label())} · {arm}"
         changes["title"] = f"{about}{words} · seed {index + 1}"[:200]
         return base.with_values(changes, check=not one.own_code)
 

@@ -92,7 +92,7 @@ def test_that_an_opened_preset_is_one_edit_with_its_file_and_its_saved_state(
     edits = window.manners.edits
     assert edits.undo_text() == "Open experiment"
     edits.undo()
-    assert window.windowTitle() == "iris · mlp · momentum[*] – OptLab"
+    assert window.windowTitle() == "Iris · MLP · momentum[*] – OptLab"
     assert window.isWindowModified() and line(window, "seed").text() == "7"
     edits.undo()
     assert not window.isWindowModified()

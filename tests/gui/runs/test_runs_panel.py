@@ -92,11 +92,11 @@ def test_that_seeds_fold_and_forks_hang_below_their_parent(
 ) -> None:
     fill(panel, shown, [*SEEDS, SLOW, FORK])
     assert listed(panel) == [
-        "Moons · sgd 0.01",
-        "> ↳ 20 · Moons · sgd 0.5",
-        "Moons · sgd 0.1 · 2 runs",
-        "> Moons · sgd 0.1, seed 2",
-        "> Moons · sgd 0.1, seed 1",
+        "Moons · SGD 0.01",
+        "> ↳ 20 · Moons · SGD 0.5",
+        "Moons · SGD 0.1 · 2 runs",
+        "> Moons · SGD 0.1, seed 2",
+        "> Moons · SGD 0.1, seed 1",
     ]
     panel.model.set_grouping("none")
     assert len(listed(panel)) == 4 and listed(panel)[1].startswith("> ↳ 20")
@@ -107,14 +107,14 @@ def test_that_names_and_colors_are_those_of_the_run(panel: RunsPanel, shown: Sho
     fill(panel, shown, [*SEEDS, renamed])
     shown.set_visible(["r1", "r3"], visible=True)
     entries = {one.run_id: (one.name, one.color, one.visible) for one in shown.entries()}
-    assert entries == {"r1": ("sgd 0.1", 1, True), "r3": ("mine", 9, True)}
+    assert entries == {"r1": ("SGD 0.1", 1, True), "r3": ("mine", 9, True)}
     for run, color in (("r1", 1), ("r3", 9)):
         index = panel.model.index_of(f"run {run}")
         swatch = panel.model.data(index, Qt.ItemDataRole.DecorationRole).toImage()
         assert swatch.pixelColor(2, 2).name() == theme.current().plots.curve(color)
         assert panel.model.data(index, EYE) == Qt.CheckState.Checked
     assert panel.model.data(panel.model.index_of("run r3"), NAME) == "mine"
-    assert panel.model.data(panel.model.index_of("run r1"), NAME) == "sgd 0.1"
+    assert panel.model.data(panel.model.index_of("run r1"), NAME) == "SGD 0.1"
     assert panel.model.data(panel.model.index_of("run r2"), EYE) == Qt.CheckState.Unchecked
 
 

@@ -96,7 +96,7 @@ def test_that_imported_data_are_previewed_and_trained(
         wait_checked(qtbot, window)
         assert window.experiment_panel.problem() == "" and beside(window) == []
         run = train(qtbot, window)
-        assert run.status == "finished" and run.title == f"{path.name} · mlp · sgd"
+        assert run.status == "finished" and run.title == f"{path.name} · MLP · SGD"
         assert str(path) in run.experiment
         assert Experiment.from_toml(run.experiment).loss.name == (
             "squared_error" if "regression" in what else "cross_entropy"
@@ -124,13 +124,13 @@ def test_that_a_dropped_file_is_imported_or_opened(
     in_dialog(ImportDialog, use)
     drop(write_table(tmp_path / "prices.csv", "regression"))
     qtbot.waitUntil(lambda: window.experiment_panel.chosen("dataset") == "csv_file", timeout=60_000)
-    assert train(qtbot, window).title == "prices.csv · mlp · sgd"
+    assert train(qtbot, window).title == "prices.csv · MLP · SGD"
     saved = tmp_path / "experiment.toml"
     window.files.write(saved)
     window.experiment_panel.set_experiment(Experiment.from_dict(BASE))
     drop(saved)
     qtbot.waitUntil(lambda: window.experiment_panel.chosen("dataset") == "csv_file", timeout=60_000)
-    assert train(qtbot, window).title == "prices.csv · mlp · sgd"
+    assert train(qtbot, window).title == "prices.csv · MLP · SGD"
 
 
 def test_that_a_file_is_dropped_on_every_plot_and_panel_as_on_the_window(
@@ -259,7 +259,7 @@ def test_that_a_registered_model_is_picked_and_trained_and_its_new_arguments_are
             arguments
         )
         run = train(qtbot, window)
-        assert run.status == "finished" and run.title == "iris · own.net · sgd"
+        assert run.status == "finished" and run.title == "Iris · own.net · SGD"
 
 
 RULE = """
@@ -298,7 +298,7 @@ def test_that_a_registered_optimizer_is_picked_and_trained(
     assert window.experiment_panel.chosen("optimizer") == "own.slow"
     assert {"lr", "pull"} <= set(window.experiment_panel.components["optimizer"].form.editors)
     run = train(qtbot, window)
-    assert run.status == "finished" and run.title == "iris · mlp · own.slow"
+    assert run.status == "finished" and run.title == "Iris · MLP · own.slow"
 
 
 def test_that_a_model_registered_elsewhere_can_be_used_from_the_catalogue(
@@ -313,7 +313,7 @@ def test_that_a_model_registered_elsewhere_can_be_used_from_the_catalogue(
     catalogue.show_entry("model", "own.net")
     catalogue.use_button.click()
     assert window.experiment_panel.components["model"].picker.currentData() == "own.net"
-    assert train(qtbot, window).title == "iris · own.net · sgd"
+    assert train(qtbot, window).title == "Iris · own.net · SGD"
     catalogue.close()
 
 
@@ -330,12 +330,12 @@ def test_that_stored_runs_are_shown_and_opened_again_under_the_same_name(
     assert window.experiment_panel.experiment() == Experiment.from_toml(first.experiment)
     again = train(qtbot, window)
     assert (
-        again.title == first.title == "flowers.csv · mlp · sgd"
+        again.title == first.title == "flowers.csv · MLP · SGD"
         and again.theta_sha256 == first.theta_sha256
     )
     in_runs(window, "open_curves")
     qtbot.waitUntil(lambda: "Showing" in window.controls.message.text(), timeout=WAIT)
-    assert "flowers.csv · mlp · sgd" in window.controls.message.text()
+    assert "flowers.csv · MLP · SGD" in window.controls.message.text()
 
 
 def test_that_a_stored_run_whose_file_is_gone_can_still_be_shown_and_says_what_is_missing(
@@ -374,7 +374,7 @@ def test_that_the_changes_of_a_remedy_are_made_together(
     run = train(qtbot, window)
     assert (
         Experiment.from_toml(run.experiment).optimizer.name == "newton"
-        and run.title == "iris · mlp · newton"
+        and run.title == "Iris · MLP · Newton's method"
     )
     window.diagnosis_panel.remedyChosen.emit(Remedy("Clip", {"clipping.name": "norm"}, live=False))
     assert "evaluates the objective directly" in window.controls.message.text()
@@ -423,25 +423,25 @@ def test_that_runs_are_named_after_what_was_trained(
 
     assert trained() == "Digits · MLP · momentum"
     pick(window, "optimizer", "adam")
-    assert trained() == "digits · mlp · adam"
+    assert trained() == "Digits · MLP · Adam"
     pick(window, "optimizer", "momentum")
     assert trained() == "Digits · MLP · momentum", "the edit was taken back"
     pick(window, "dataset", "moons")
-    assert trained() == "moons · mlp · momentum"
+    assert trained() == "Moons · MLP · momentum"
     window.secondary_windows.dataPicked.emit(
         {"name": "csv_file", "path": str(write_table(tmp_path / "prices.csv", "regression"))}
     )
-    assert trained() == "prices.csv · mlp · momentum"
+    assert trained() == "prices.csv · MLP · momentum"
     edit(qtbot, window, "title", "Prices, first try")
     assert trained() == "Prices, first try"
     edit(qtbot, window, "optimizer.lr", "0.001")
     assert trained() == "Prices, first try", "it still applies"
     pick(window, "optimizer", "adam")
-    assert trained() == "prices.csv · mlp · adam"
+    assert trained() == "prices.csv · MLP · Adam"
     other = write_table(tmp_path / "other.csv", "regression")
     pick(window, "optimizer", "momentum")
     edit(qtbot, window, "dataset.path", str(other))
-    assert trained() == "other.csv · mlp · momentum"
+    assert trained() == "other.csv · MLP · momentum"
 
 
 def test_that_a_preset_that_speaks_of_a_field_loses_its_title_with_that_field(
@@ -453,7 +453,7 @@ def test_that_a_preset_that_speaks_of_a_field_loses_its_title_with_that_field(
     assert train(qtbot, window).title == "Diabetes · a rate too high"
     # As a run does when its rate is changed on the way.
     window.experiment_panel.set_live_value("optimizer.lr", 0.001)
-    assert train(qtbot, window).title.startswith("diabetes · ")
+    assert train(qtbot, window).title.startswith("Diabetes · ")
 
 
 def test_that_a_title_that_was_typed_outlives_a_remedy(

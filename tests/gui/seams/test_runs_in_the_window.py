@@ -64,12 +64,12 @@ def test_that_runs_are_labeled_shown_and_deleted_from_the_panel_to_the_plots(
     with Store.open() as store:
         recorded = store.series(first.id)["train_loss"].values
     assert plot.curve(key).samples.samples(0, 99).values.tolist() == recorded.tolist()
-    assert plot.curve(key).label == "Training, sgd 0.1"
+    assert plot.curve(key).label == "Training, SGD 0.1"
     assert plot.curve("train_loss:0").label == "Training, Adam 0.01"
     colors = {one.id: one.color for one in stored()}
     assert plot.curve(key).color == colors[first.id] != colors[second.id]
     assert plot.curve("train_loss:0").color == colors[second.id]
-    in_panel(first.id, "sgd 0.1")
+    in_panel(first.id, "SGD 0.1")
 
     # Another name and color, from the menu to the legend.
     panel.select_run(first.id)

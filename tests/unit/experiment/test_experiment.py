@@ -57,7 +57,7 @@ def test_that_data_and_model_are_enough() -> None:
         "constant",
     )
     assert build(dataset={"name": "diabetes"}).loss.name == "squared_error"
-    assert experiment.title() == "moons · mlp · sgd"
+    assert experiment.title() == "Moons · MLP · SGD"
     assert build(title="Mine").title() == "Mine"
 
 
