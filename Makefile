@@ -10,6 +10,7 @@
 # make lock    write packaging/requirements.txt anew, after constraints.txt or pyproject.toml changed (needs uv)
 # make pictures draw the gallery's pictures from live runs; ARGS="digits-mlp" chooses
 # make screenshots  draw every place, tile, dialog and scene on screens of three sizes; ARGS="build/screenshots surfaces" chooses
+# make readme-pictures  draw the README's pictures from the window as it is
 # make mutants break every update rule in many small ways and see whether the tests notice; ARGS="adam" chooses
 # make clean   remove the virtual environment and everything built
 #
@@ -25,7 +26,7 @@ BIN := $(VENV)/bin
 PREPARE = @command -v $(PYTHON) >/dev/null || { echo "OptLab needs Python 3.11 or newer, but $(PYTHON) is not there: install it (Debian: apt-get install python3 python3-venv) or name another with PYTHON=…."; exit 1; }; \
 	$(PYTHON) packaging/prepare.py --venv "$(VENV)" --torch "$(TORCH)"
 
-.PHONY: run install install-dev system test test-foreign soak check format bench mutants pictures screenshots clean
+.PHONY: run install install-dev system test test-foreign soak check format bench mutants pictures readme-pictures screenshots clean
 
 run: install
 	@$(BIN)/optlab $(ARGS)
@@ -75,6 +76,9 @@ mutants: install-dev
 
 pictures: install-dev
 	@QT_QPA_PLATFORM=offscreen PYTHONPATH=. $(BIN)/python tools/draw_pictures.py $(ARGS)
+
+readme-pictures: install-dev
+	@QT_QPA_PLATFORM=offscreen PYTHONPATH=. $(BIN)/python tools/readme_pictures.py $(ARGS)
 
 screenshots: install-dev
 	@QT_QPA_PLATFORM=offscreen PYTHONPATH=. $(BIN)/python tools/screenshots.py $(or $(ARGS),build/screenshots)

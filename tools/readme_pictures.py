@@ -1,6 +1,6 @@
 """Draw the pictures of the README from the window as it is: ``make readme-pictures``.
 
-    QT_QPA_PLATFORM=offscreen python tools/readme_pictures.py [FOLDER]
+QT_QPA_PLATFORM=offscreen python tools/readme_pictures.py [FOLDER]
 """
 
 from __future__ import annotations

@@ -365,7 +365,7 @@ def style_sheet(theme: Theme) -> str:
         background: {theme.window}; color: {theme.muted}; border: none;
         border-bottom: 1px solid {theme.border}; padding: 6px 10px; font-weight: 600;
     }}
-    QTableView, QTreeView {{
+    QTableView, QTreeView, QListWidget {{
         border: 1px solid {theme.border}; border-radius: 6px; gridline-color: {theme.border};
     }}
     QTableCornerButton::section {{ background: {theme.window}; border: none; }}

@@ -156,7 +156,7 @@ def test_that_an_empty_place_says_what_will_be_there(window: MainWindow, qtbot: 
     for name, hint in (
         ("watched", "The series that are ticked"),
         ("demonstrations", "Run computes this demonstration"),
-        ("studies", "What is found of the study or claim that you pick"),
+        ("studies", "The result of the study or claim"),
     ):
         click_tab(window, qtbot, name)
         place = window.places.place(name)

@@ -263,6 +263,8 @@ class RunsPanel(QWidget):
             # Forks are in sight, the runs of a group are not.
             if node.key in self._expanded or not node.is_group:
                 self.tree.expand(self.model.index_of(node.key))
+        # Without groups and forks there is nothing to open, and names need the room.
+        self.tree.setRootIsDecorated(bool(self._all_nodes()))
         selection = self.tree.selectionModel()
         selection.blockSignals(False)
         flags = QItemSelectionModel.SelectionFlag

@@ -105,6 +105,7 @@ class CompareWindow(QMainWindow):
         self.sentences.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self.sentences.setContentsMargins(8, 4, 8, 4)
         self.message.setAccessibleName("Messages")
+        self._say_found("")
 
     def _right(self) -> QWidget:
         above = QSplitter(Qt.Orientation.Horizontal)
@@ -152,6 +153,11 @@ class CompareWindow(QMainWindow):
         """Apply the colors of the theme to the plots."""
         self.curves.set_colors(theme.current().plots)
         self.forest.set_colors(theme.current().plots)
+
+    def _say_found(self, sentences: str) -> None:
+        """Show what was found below the tiles, which have the room where nothing was."""
+        self.sentences.setText(sentences)
+        self.sentences.setVisible(bool(sentences))
 
     # --- the runs ---------------------------------------------------------------------------------
 
@@ -210,7 +216,7 @@ class CompareWindow(QMainWindow):
         self.curves.remove_all()
         self.curves.follow()
         self.forest.show_comparisons((), "difference", 0.0, "")
-        self.sentences.setText("")
+        self._say_found("")
         for table in (self.differs, self.finals):
             table.setRowCount(0)
             table.setColumnCount(0)
@@ -232,7 +238,7 @@ class CompareWindow(QMainWindow):
         self.message.setText(printable(comparison.problem))
         if result is None:
             self.forest.show_comparisons((), "difference", 0.0, "")
-            self.sentences.setText("")
+            self._say_found("")
             return
         self.forest.show_comparisons(
             result["comparisons"], self.effect.currentText(), result["margin"], result["measure"]
@@ -240,7 +246,7 @@ class CompareWindow(QMainWindow):
         lines = [comparison_sentence(one) for one in result["comparisons"][:4]]
         if result["seeds"] < 2:
             lines.append("One run an arm decides nothing; a study trains as many as it takes.")
-        self.sentences.setText(printable("\n".join(lines), lines=True))
+        self._say_found(printable("\n".join(lines), lines=True))
 
     def copy_command(self) -> None:
         """Put the command that does the same into the clipboard."""
