@@ -96,7 +96,7 @@ def _say_run(run: ForeignRun) -> None:
     facts.append(f"{identity.parameters:,} parameters" if identity.parameters else identity.source)
     overhead = state.get("overhead")
     if isinstance(overhead, float) and math.isfinite(overhead):
-        facts.append(f"watching took {100 * overhead:.1f} % of the time")
+        facts.append(f"watching took {100 * overhead:.1f}% of the time")
     say("  ".join(map(printable, facts)))
     rows = []
     for name in sorted(run.series):

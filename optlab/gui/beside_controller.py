@@ -17,7 +17,7 @@ from optlab.gui.runs.live_strip import LiveStrip
 from optlab.gui.runs.shown_runs import color_of
 from optlab.gui.runs_beside import MAX_BESIDE, RunsBeside
 from optlab.gui.stored_curves import show_curves
-from optlab.gui.summary import summary
+from optlab.gui.summary import ending
 from optlab.tasks.stored_runs import RunCurves
 from optlab.training.control import Pause, Resume, SetValue, Stop
 
@@ -83,6 +83,7 @@ class BesideController(QObject):
         window.model_views.clear()
         window.time.clear()
         window.shown_run.clear()
+        window.controls.clear()
         self.runs.add(live)
         window.runs.shown.set_visible([live.run_id], True)
         window.controls.say(
@@ -177,7 +178,7 @@ class BesideController(QObject):
             self.strip.show_runs(self.runs.live(), "" if followed is None else followed.run_id)
 
     def _ended(self, live: LiveRun) -> None:
-        words = live.problem if live.ended is None else summary(live.ended)
+        words = live.problem if live.ended is None else ending(live.ended)
         self._window.runs.panel.say(f"“{printable(live.title)}”: {words}")
         self._window.runs.look_soon()
 

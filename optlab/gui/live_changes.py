@@ -69,10 +69,10 @@ class LiveChanges(QObject):
         elif applied.problem:
             self._controls.say(applied.problem, problem=True)
         elif isinstance(message, SetValue):
-            self._mark(applied.step, self._panel.field(message.path), message.value)
-            self._controls.say(
-                f"{message.path} is {message.value:g} from step {applied.step + 1:,} on."
-            )
+            field = self._panel.field(message.path)
+            self._mark(applied.step, field, message.value)
+            name = " ".join(filter(None, (field.label, field.symbol)))
+            self._controls.say(f"{name} is {message.value:g} from step {applied.step + 1:,} on.")
 
     def _mark(self, step: int, field: Field, value: float) -> None:
         self._plots.mark(step, f"{field.symbol or field.label} {value:g}")

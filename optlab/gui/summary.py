@@ -7,6 +7,11 @@ from optlab.tasks.run_figures import further_figures
 from optlab.training.events import RunEnded
 
 
+def ending(ended: RunEnded) -> str:
+    """Return in one sentence how the run ended."""
+    return f"{ended.status.capitalize()} after {ended.steps:,} steps: {ended.reason}."
+
+
 def summary(ended: RunEnded) -> str:
     """Return how the run ended, its final metrics, and the result of the gradient-norm test."""
     final = ended.final
@@ -35,4 +40,4 @@ def summary(ended: RunEnded) -> str:
     if norm is not None and ended.status != "diverged":
         result = gradient_test(final.get("gradient_norm_at_start"), norm)
         figures += f" Full gradient norm {norm:.4g}: {result.sentence}."
-    return f"{ended.status.capitalize()} after {ended.steps:,} steps: {ended.reason}.{figures}"
+    return f"{ending(ended)}{figures}"

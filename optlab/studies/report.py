@@ -228,7 +228,7 @@ def _comparison_row(one: Mapping[str, Any]) -> tuple[str, ...]:
         _claim(one),
         _shown(one["effect"]),
         _interval(one["interval"]),
-        f"{100.0 * one['level']:.4g} %",
+        f"{100.0 * one['level']:.4g}%",
         _shown(one["p_adjusted"]),
         f"{one['verdict']}{more}",
         str(one["method"]),

@@ -295,7 +295,7 @@ def _precision(case: Case) -> str:
             return f"the gradient scaler had skipped a step before step {number}"
     lost = case.usual("lost_share")
     if lost is not None and lost >= 0.5:
-        return f"{100 * lost:.0f} % of the weights did not move: steps get lost in their precision"
+        return f"{100 * lost:.0f}% of the weights did not move: steps get lost in their precision"
     return ""
 
 

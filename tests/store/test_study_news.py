@@ -179,7 +179,7 @@ def test_that_a_page_says_what_is_decided_and_how() -> None:
     study, claim = pages()
     assert study.sentence == (
         "It decides whether ‘steps to validation_error ≤ 0.05’ is lower for nesterov than for "
-        "momentum, by a factor of at least 1.05, at a level of 95 %, from 16 seeds an arm (the same "
+        "momentum, by a factor of at least 1.05, at a level of 95%, from 16 seeds an arm (the same "
         "seeds for all)."
     )
     assert ("optimizer.name", "momentum", "nesterov") in study.differs

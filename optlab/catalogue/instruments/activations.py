@@ -48,7 +48,7 @@ class Activations(Instrument):
         Quantity("saturated", "Share of saturated values by layer", vector=True),
     )
 
-    every: int = schedule(100, "A reading costs about a step, so this is 1 % of the training.")
+    every: int = schedule(100, "A reading costs about a step, so this is 1% of the training.")
     saturation: float = number(
         0.95,
         "Saturation",

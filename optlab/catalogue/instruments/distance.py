@@ -45,7 +45,7 @@ class Distance(Instrument):
 
     every: int = schedule(
         50,
-        "The length is added up at every step in any case, at less than 1 % of the training.",
+        "The length is added up at every step in any case, at less than 1% of the training.",
     )
 
     def begin(self, theta: torch.Tensor, memory: dict[str, Any]) -> None:

@@ -37,7 +37,7 @@ class GradientsByLayer(Instrument):
         Quantity("std", "Standard deviation of the gradient by tensor", log=True, vector=True),
     )
 
-    every: int = schedule(100, "Often enough to show changes, at 1 % of the training.")
+    every: int = schedule(100, "Often enough to show changes, at 1% of the training.")
 
     def read(self, context: StepContext, memory: dict[str, Any]) -> Reading:
         moments = [

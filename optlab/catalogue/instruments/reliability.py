@@ -20,7 +20,7 @@ from optlab.core.lazy import torch
 class Reliability(Instrument):
     """Accuracy of the most probable class, against the probability that the model assigns to it.
 
-    Where a model says 80 %, it should be right 8 times in 10. A network that is trained further
+    Where a model says 80%, it should be right 8 times in 10. A network that is trained further
     after its training error is gone pushes probabilities to 1 and becomes overconfident: the curve
     drops below the diagonal, and cross-entropy rises on the validation set although the 0-1 error
     does not.

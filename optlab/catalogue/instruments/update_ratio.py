@@ -40,7 +40,7 @@ class UpdateRatio(Instrument):
         Quantity("ratio", "Update over weight by tensor", log=True, vector=True),
     )
 
-    every: int = schedule(100, "Often enough to show changes, at less than 1 % of the training.")
+    every: int = schedule(100, "Often enough to show changes, at less than 1% of the training.")
 
     def read(self, context: StepContext, memory: dict[str, Any]) -> Reading:
         update = self._norms(context, context.after - context.before)

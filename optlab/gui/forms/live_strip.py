@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from PySide6.QtCore import QEvent, QObject, Qt
+from PySide6.QtCore import QEvent, QObject, Qt, QTimer
 from PySide6.QtWidgets import QGridLayout, QLabel, QLineEdit, QSlider, QWidget
 
 from optlab.core import registry
@@ -90,6 +90,7 @@ class _Row(QObject):
         self.label = QLabel()
         self.label.setTextFormat(Qt.TextFormat.RichText)
         self.label.setFixedWidth(LABEL_WIDTH)
+        self.label.installEventFilter(self)
         self.line = QLineEdit()
         self.line.setFixedWidth(88)
         self.slider = QSlider(Qt.Orientation.Horizontal)
@@ -113,10 +114,10 @@ class _Row(QObject):
         if editor is None:
             return
         self.slider.setVisible(editor.slider is not None)
-        # Without its unit, for which there is no room; the tool tip has it.
-        self.label.setText(label_text(replace(editor.field, unit="")))
+        self._name(editor)
         for widget in (self.label, self.line, self.slider):
             widget.setToolTip(tip(editor.field))
+        self.label.setToolTip(f"{label_text(editor.field)}<br>{tip(editor.field)}")
         self.line.setAccessibleName(f"{editor.field.label}, live")
         self.slider.setAccessibleName(f"{editor.field.label}, live slider")
         # The editor's own filter: the wheel changes nothing in passing, undo is the window's.
@@ -126,6 +127,21 @@ class _Row(QObject):
         editor.displayed.connect(self._show)
         editor.destroyed.connect(self._lost)
         self._show()
+
+    def _name(self, editor: FieldEditor) -> None:
+        """Show the label with its symbol, without the unit, and shortened where it has no room.
+
+        The tool tip has all of it.
+        """
+        words = editor.field.label
+        self.label.setText(label_text(replace(editor.field, unit="")))
+        while words and self.label.sizeHint().width() > self.label.width():
+            words = words[:-1].rstrip()
+            self.label.setText(label_text(replace(editor.field, unit="", label=f"{words}…")))
+
+    def _name_again(self) -> None:
+        if self.editor is not None:
+            self._name(self.editor)
 
     def _release(self, editor: FieldEditor) -> None:
         self.line.removeEventFilter(editor)
@@ -140,6 +156,11 @@ class _Row(QObject):
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:  # Qt's name
         """Follow the editor, which is locked during a run where its field is not live."""
+        if watched is self.label:
+            if event.type() == QEvent.Type.FontChange:
+                # The label itself knows of its new font only after this.
+                QTimer.singleShot(0, self, self._name_again)
+            return super().eventFilter(watched, event)
         if event.type() == QEvent.Type.EnabledChange:
             self._show()
         return super().eventFilter(watched, event)

@@ -137,8 +137,7 @@ class ControlBar(QWidget):
         if state == "idle":
             self._recent = []
         if state == "starting" and before == "idle":
-            self.figures.setText("")
-            self.progress.setValue(0)
+            self.clear()
         elif state != "starting" and self._rate:
             self._show_figures()
 
@@ -173,6 +172,12 @@ class ControlBar(QWidget):
         self.message.setProperty("problem", problem)
         self.message.style().unpolish(self.message)
         self.message.style().polish(self.message)
+
+    def clear(self) -> None:
+        """Show the progress of no run."""
+        self._recent, self._rate = [], 0.0
+        self.figures.setText("")
+        self.progress.setValue(0)
 
     def begin(self, budget: int, step: int, device: str) -> None:
         """Show that a run of ``budget`` steps begins after ``step`` steps on ``device``."""

@@ -31,6 +31,6 @@ class RunCaption(QWidget):
 
     def show_run(self, name: str, state: str) -> None:
         """Show the name of a run and its state; "" for no run."""
-        self.name.setText(name or "No run yet")
+        self.name.setText(name or "No run is shown")
         self.state.setText(state)
         self.state.setVisible(bool(state))

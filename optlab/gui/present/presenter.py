@@ -135,7 +135,7 @@ class Presenter(QObject):
         self._at, self._scene, self._confirmed, self._begin_next = at, None, False, False
         if at < 0:
             player = RunPlayer(LIVE, None, 0, self._requested)
-            title = self._main.shown_run.name or "No run yet"
+            title = self._main.shown_run.name or "No run is shown"
             window.show_scene(player, title, "", "", "")
             self._follow(player)
             return

@@ -223,7 +223,7 @@ class WatchedWindow(QMainWindow):
         ]
         shares = [share for share in states if isinstance(share, float)]
         if shares:
-            words += f" Watching takes {100 * max(shares):.1f} % of the time of the loop."
+            words += f" Watching takes {100 * max(shares):.1f}% of the time of the loop."
         self.status_label.setText(" ".join([words, *map(printable, news.problems)]))
 
     # --- the lists --------------------------------------------------------------------------------

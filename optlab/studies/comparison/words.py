@@ -24,7 +24,8 @@ def number(value: float | None) -> str:
     """Return a number with four digits; "–" where there is none."""
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return "–"
-    return f"{value:.4g}"
+    text = f"{value:.4g}"
+    return f"−{text[1:]}" if text.startswith("-") else text
 
 
 def interval(ends: Sequence[float | None] | None) -> str:
@@ -131,7 +132,7 @@ def comparison_sentence(comparison: Mapping[str, Any]) -> str:
     more = "".join(f"; {words}" for words in (needed_words(comparison),) if words)
     return (
         f"{comparison_subject(comparison)}: effect {number(comparison['effect'])}, "
-        f"{100.0 * comparison['level']:.4g} % interval {interval(comparison['interval'])} "
+        f"{100.0 * comparison['level']:.4g}% interval {interval(comparison['interval'])} "
         f"({comparison['method']}), adjusted p {number(comparison['p_adjusted'])}: "
         f"{comparison['verdict']}{more}."
     )
@@ -154,7 +155,7 @@ def question_words(study: Study) -> str:
     shared = "the same seeds for all" if seeds.paired else "each with seeds of its own"
     return (
         f"It decides whether {stated}, {margin_words(study)}, at a level of "
-        f"{100.0 * decision.level:.4g} %, from {seeds.count:,} "
+        f"{100.0 * decision.level:.4g}%, from {seeds.count:,} "
         f"seed{'' if seeds.count == 1 else 's'} an arm ({shared})."
     )
 

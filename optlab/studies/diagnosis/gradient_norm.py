@@ -37,7 +37,7 @@ def examine(history: RunHistory) -> Finding | None:
             "gradient_norm",
             "The loss no longer falls, but the full gradient has not shrunk: the run is not at a "
             "critical point. Either steps that are too large or too noisy keep it circling around "
-            "one, which a smaller rate shows, or something else than a local minimum stops it.",
+            "one, which a smaller rate shows, or something other than a local minimum stops it.",
             evidence,
             0.3,
             available(history.slower(3.0)),

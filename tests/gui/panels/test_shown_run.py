@@ -40,7 +40,7 @@ def shown(window: MainWindow) -> tuple[str, str]:
 
 
 def test_that_the_captions_follow_the_run_that_is_shown(qtbot: QtBot, window: MainWindow) -> None:
-    assert shown(window) == ("No run yet", "")
+    assert shown(window) == ("No run is shown", "")
     window.start()
     qtbot.waitUntil(lambda: shown(window) == ("The first", "live"), timeout=60_000)
     window.controls.stop_button.click()
