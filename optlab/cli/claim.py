@@ -73,7 +73,7 @@ def claim(
         str,
         typer.Option(
             metavar="|".join(RUNNERS),
-            help="Train in worker processes, one a core, or in this process.",
+            help="Train in worker processes, one per core, or in this process.",
         ),
     ] = "auto",
     book: Annotated[

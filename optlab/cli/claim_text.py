@@ -18,7 +18,7 @@ def say_outcome(document: Mapping[str, Any], claim: Claim) -> None:
         document: as ``claim --json`` has it.
     """
     say(f"{claim.id}. {claim.text.statement}")
-    say(f"Measured: {document['measure']}; {document['seeds']} seeds an arm.")
+    say(f"Measured: {document['measure']}; {document['seeds']} seeds per arm.")
     say()
     for comparison in document["comparisons"]:
         say(comparison_sentence(comparison))

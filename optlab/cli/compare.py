@@ -27,7 +27,7 @@ _HELP = (
     "Compare stored RUNs. Runs that differ in nothing but their seeds are one arm; every two arms "
     "are compared, seed by seed where they have the same seeds.\n\n"
     "Try: optlab race digits-mlp --optimizers sgd,adam --seed 1,2,3, then optlab compare with the "
-    "names of its runs. One run an arm decides nothing; a study (optlab study) trains as many as "
+    "names of its runs. One run per arm decides nothing; a study (optlab study) trains as many as "
     "it takes."
 )
 
@@ -83,4 +83,4 @@ def compare(
     else:
         say_comparison(document)
         if result.seeds < 2:
-            say("One run an arm decides nothing; give more seeds of each.")
+            say("One run per arm decides nothing; give more seeds of each.")

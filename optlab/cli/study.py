@@ -60,7 +60,7 @@ def study(  # noqa: PLR0913 - each argument is an option of the command
         str,
         typer.Option(
             metavar="auto|thread|process",
-            help="Train in worker processes, one a core, or in this process.",
+            help="Train in worker processes, one per core, or in this process.",
         ),
     ] = "auto",
     cluster: Annotated[

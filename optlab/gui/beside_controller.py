@@ -87,7 +87,7 @@ class BesideController(QObject):
         self.runs.add(live)
         window.runs.shown.set_visible([live.run_id], True)
         window.controls.say(
-            f"“{printable(live.title)}” goes on beside. Edit the experiment and press Start."
+            f"“{printable(live.title)}” continues in the background. Edit the experiment and press Start."
         )
         return True
 

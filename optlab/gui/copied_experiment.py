@@ -59,7 +59,7 @@ class CopiedExperiment(QObject):
     def _written(self, text: str) -> None:
         QGuiApplication.clipboard().setText(text)
         self._banner.show_sentence(
-            "A script of PyTorch that trains this experiment is in the clipboard."
+            "A PyTorch script that trains this experiment is in the clipboard."
         )
 
     def _failed(self, sentence: str) -> None:

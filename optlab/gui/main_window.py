@@ -286,8 +286,8 @@ class MainWindow(WindowFrame):
         def call(*arguments: object) -> None:
             if self.bridge.active:
                 self.banner.show_sentence(
-                    "A run is in progress. Stop it before editing the experiment, or let it go on "
-                    "beside.",
+                    "A run is in progress. Stop it before editing the experiment, or let it "
+                    "continue in the background.",
                     {"New run": self.controls.newRunRequested.emit},
                 )
             else:

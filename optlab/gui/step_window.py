@@ -93,7 +93,7 @@ class StepWindow(QWidget):
         change = found.after - found.before
         parts.append(
             f"<p><b>{found.before:.9g} → {found.after:.9g}</b> &nbsp;({change:+.3g})</p>"
-            "<h2>What the rule is given</h2><table>"
+            "<h2>Inputs of the rule</h2><table>"
         )
         parts += [_row(quantity) for quantity in found.quantities]
         self.view.setHtml("".join(parts) + "</table>")

@@ -174,7 +174,7 @@ class TimeController(QObject):
         if not self._run_id:
             return
         self._changes = dict(changes or {})
-        self.said.emit("Reading what the run was at this step…")
+        self.said.emit("Reading the experiment as it was at this step…")
         self.work.ask(RunAtStepTask(self._run_id, step, in_progress=self._bridge.active))
 
     def disarm(self) -> None:

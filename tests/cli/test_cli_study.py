@@ -649,7 +649,7 @@ def test_that_one_run_an_arm_decides_nothing(
     capsys.readouterr()
     assert main(["compare", *runs]) == 0
     printed = capsys.readouterr().out
-    assert "undecided" in printed and "One run an arm decides nothing" in printed
+    assert "undecided" in printed and "One run per arm decides nothing" in printed
     assert main(["compare", runs[0]]) == 2
     assert "nothing to compare" in capsys.readouterr().err
     assert main(["compare", *runs, "--of", "train_los"]) == 2

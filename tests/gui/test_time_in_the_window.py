@@ -127,7 +127,7 @@ def test_that_a_run_in_progress_is_forked_and_goes_on_beside(qtbot, window):
     panel.pace.setCurrentIndex(panel.pace.findText("100 steps/s"))
     window.controls.start_button.click()
     qtbot.waitUntil(lambda: window.bridge.active and panel.track.maximum() > 60, timeout=WAIT)
-    assert "goes on beside" in panel.fork_button.toolTip() and actions["Fork…"].isEnabled()
+    assert "in the background" in panel.fork_button.toolTip() and actions["Fork…"].isEnabled()
     parent = window.time.run_id
     window.experiment_panel.change_live({"optimizer.lr": 0.02})
     qtbot.waitUntil(lambda: bool(panel.track.changes), timeout=WAIT)

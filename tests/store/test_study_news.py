@@ -179,7 +179,7 @@ def test_that_a_page_says_what_is_decided_and_how() -> None:
     study, claim = pages()
     assert study.sentence == (
         "It decides whether ‘steps to validation_error ≤ 0.05’ is lower for nesterov than for "
-        "momentum, by a factor of at least 1.05, at a level of 95%, from 16 seeds an arm (the same "
+        "momentum, by a factor of at least 1.05, at a level of 95%, from 16 seeds per arm (the same "
         "seeds for all)."
     )
     assert ("optimizer.name", "momentum", "nesterov") in study.differs
@@ -243,7 +243,7 @@ def test_that_arms_have_bases_of_their_own_and_tune(tmp_path: Path) -> None:
     assert study.arm("own").experiment.optimizer.values()["lr"] == 0.0123
     assert study.arm("own").experiment.budget.steps == 7
     assert [axis.values for axis in study.arm("preset").axes] == [(0.01, 0.1, 1.0)]
-    assert "optimizer.lr from 0.01 to 1: 3 settings an arm" in found.tuning
+    assert "optimizer.lr from 0.01 to 1: 3 settings per arm" in found.tuning
 
 
 @pytest.mark.parametrize(

@@ -41,7 +41,7 @@ class FigureSize:
     """Size of a figure.
 
     Attributes:
-        width, height: in millimeters. dpi: pixels an inch of a PNG file, and of color maps in a PDF
+        width, height: in millimeters. dpi: pixels per inch of a PNG file, and of color maps in a PDF
             or SVG file. scale: of text and lines
             in relation to those on paper; more for a slide.
     """
@@ -63,7 +63,7 @@ class FigureSize:
             ("resolution", float(self.dpi), 50.0, 2400.0),
         ):
             if not low <= value <= high:
-                unit = "pixels an inch" if name == "resolution" else "mm"
+                unit = "pixels per inch" if name == "resolution" else "mm"
                 raise InvalidInput(
                     f"The {name} of the figure is {value:g} {unit}, but it must be between "
                     f"{low:g} and {high:g}."

@@ -72,7 +72,7 @@ class FigureDialog(QDialog):
         self.unit.addItems(list(_UNITS))
         self.dpi = QSpinBox()
         self.dpi.setRange(50, 2400)
-        self.dpi.setSuffix(" pixels an inch")
+        self.dpi.setSuffix(" pixels per inch")
         self.light = QCheckBox("Light colors on white, for paper")
         self.light.setChecked(True)
         self.note = PlainLabel(_NOTE)

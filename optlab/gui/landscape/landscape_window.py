@@ -400,7 +400,7 @@ class LandscapeWindow(QMainWindow):
         reached = (
             "The search converged"
             if result.converged
-            else "The search runs off to infinity and was stopped"
+            else "The search diverged to infinity and was stopped"
             if result.runs_off
             else f"The search did not converge: {result.problem}"
         )

@@ -56,7 +56,7 @@ class Doors(QDialog):
         # Room that is left stands here, not around the sentence.
         layout.addStretch(1)
         buttons = QDialogButtonBox()
-        close = buttons.addButton("Look around myself", QDialogButtonBox.ButtonRole.RejectRole)
+        close = buttons.addButton("Explore on my own", QDialogButtonBox.ButtonRole.RejectRole)
         close.setToolTip("These doors are in the Help menu, too")
         buttons.rejected.connect(self.reject)
         layout.addWidget(buttons)

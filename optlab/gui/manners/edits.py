@@ -92,7 +92,7 @@ class EditHistory(QObject):
             self.changed.emit()
 
     def redo(self) -> None:
-        """Make the edit again that was undone last."""
+        """Redo the edit that was undone last."""
         if self._stack.canRedo() and self._may(self._stack.index()):
             self._stack.redo()
             self.changed.emit()

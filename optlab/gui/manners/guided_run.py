@@ -71,17 +71,17 @@ def _after_raise(facts: Facts) -> str:
             "side of the valley to the other instead of down into it."
         )
     return (
-        f"The mean loss went from {before:.3g} to {now:.3g}: this network bears even such long "
-        "steps. Try a higher rate yourself; there is always one that is too high."
+        f"The mean loss went from {before:.3g} to {now:.3g}: this network tolerates even "
+        "steps this long. Try a higher rate yourself; there is always one that is too high."
     )
 
 
 def _errors(facts: Facts) -> str:
     if facts.error is None:
-        return "Now and then the network is tested on digits that it does not learn from."
+        return "Now and then the network is tested on digits that it is not trained on."
     return (
-        "Once in every pass through the data the network is tested on digits that it does not learn "
-        f"from. Of these it now gets {facts.error:.1%} wrong."
+        "Once in every pass through the data the network is tested on digits that it is not trained "
+        f"on. It now gets {facts.error:.1%} wrong."
     )
 
 
@@ -126,7 +126,7 @@ SCENES = (
     Scene(
         1020,
         lambda _facts: (
-            "Every step is stored as it happens. The runs at the left are all that there are, and "
+            "Every step is stored as it happens. The panel at the left lists all runs, and "
             "Ctrl+Shift+P finds everything else by a few letters."
         ),
     ),

@@ -40,8 +40,8 @@ def add_edit_menu(window: MainWindow, built: Built) -> QMenu:
     redo = _add(menu, "&Redo", built(lambda: window.manners.edits.redo), "actionRedo")
     redo.setShortcuts([QKeySequence("Ctrl+Shift+Z"), QKeySequence("Ctrl+Y")])
     for action, tip in (
-        (undo, "Take back the last edit of the experiment"),
-        (redo, "Make the edit again that was undone last"),
+        (undo, "Undo the last edit of the experiment"),
+        (redo, "Redo the edit that was undone last"),
     ):
         action.setEnabled(False)
         action.setStatusTip(tip)
@@ -52,7 +52,7 @@ def add_edit_menu(window: MainWindow, built: Built) -> QMenu:
         built(lambda: window.manners.search_form),
         "actionSearchForm",
         keys.Find,
-        "Show only the fields and sections that contain some words",
+        "Show only the fields and sections that match a search",
     )
     menu.addSeparator()
     preferences = _add(

@@ -177,7 +177,7 @@ class CommandPalette(QDialog):
         self.list.setUniformItemSizes(True)
         self.list.setAccessibleName("Commands")
         self.list.setFocusPolicy(Qt.FocusPolicy.NoFocus)
-        self.nothing = PlainLabel("Nothing fits.")
+        self.nothing = PlainLabel("No match.")
         self.nothing.setProperty("role", "muted")
         layout = QVBoxLayout(self)
         layout.addWidget(self.line)

@@ -47,7 +47,7 @@ class PreferencesDialog(QDialog):
             self.theme.addItem(f"{name.capitalize()} colors", name)
         self.theme.setCurrentIndex(self.theme.findData(preferences.theme))
         self.font_size = _spin(_SYSTEM_FONT, FONT_SIZES[1], " pt")
-        self.font_size.setSpecialValueText("As in the system")
+        self.font_size.setSpecialValueText("Same as the system")
         self.font_size.setValue(preferences.font_size or _SYSTEM_FONT)
         self.threads = _spin(1, MAX_THREADS, "")
         self.threads.setValue(preferences.threads)
@@ -72,7 +72,7 @@ class PreferencesDialog(QDialog):
         )
         form = QFormLayout()
         for label, widget, tip in (
-            ("&Theme", self.theme, "Colors of the window; system: as the desktop has them"),
+            ("&Theme", self.theme, "Colors of the window; system: those of the desktop"),
             ("&Font size", self.font_size, "Of all texts"),
             (
                 "T&hreads",

@@ -27,7 +27,7 @@ def read(name: str) -> tuple[dict[str, Any], str]:
         if not path.exists():
             return {}, ""
         if not path.is_file() or path.stat().st_size > LARGEST:
-            return {}, _ignored(path, "it is no file of OptLab")
+            return {}, _ignored(path, "it is not an OptLab file")
         content = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         return {}, _ignored(path, str(error.strerror))
@@ -50,4 +50,4 @@ def write(name: str, content: dict[str, Any]) -> str:
 
 
 def _ignored(path: Path, why: str) -> str:
-    return f"{path} was ignored, because {why}; it is written anew when the window closes."
+    return f"{path} was ignored, because {why}; it is rewritten when the window closes."

@@ -119,7 +119,7 @@ class ColumnsTable(QTableWidget):
             picker.setToolTip("To change it, make another column the target")
         else:
             picker.setToolTip(
-                "What the column is for; the order of an ordinal one is edited beside"
+                "What the column is for; the order of an ordinal one is edited in the form"
             )
         picker.activated.connect(lambda index: self.choose(row, choices[index]))
         return picker

@@ -31,7 +31,7 @@ NEW_RUN = "New run"
 """Text of the button that lets the run in progress go on beside."""
 _START_KEYS, _NEW_RUN_KEYS = "Ctrl+Return", "Ctrl+Shift+Return"
 _START_TIP = "Start training (Ctrl+Return)"
-_NEW_RUN_TIP = "Let this run go on beside, and edit and start another one (Ctrl+Shift+Return)"
+_NEW_RUN_TIP = "Let this run continue in the background, and start another one (Ctrl+Shift+Return)"
 
 
 class ControlBar(QWidget):

@@ -40,7 +40,7 @@ _WARNING = (
 _A = {records.MODEL: "a model", records.OPTIMIZER: "an optimizer"}
 _TRYING = {
     records.MODEL: "Testing the model on data of common shapes…",
-    records.OPTIMIZER: "Comparing its steps with those of a loop of its own…",
+    records.OPTIMIZER: "Comparing its steps with those of a plain training loop…",
 }
 
 

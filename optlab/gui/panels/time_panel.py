@@ -30,7 +30,7 @@ _REST_MILLISECONDS = 250
 """Time after which a step that is looked at is taken to be meant."""
 
 _FORK = "Begin a new run at this step, with its weights and optimizer state"
-_FORK_WHILE_RUNNING = f"{_FORK}; the run in progress goes on beside"
+_FORK_WHILE_RUNNING = f"{_FORK}; the run in progress continues in the background"
 _NO_FORK_YET = "Start an experiment first; then a new run can begin at any of its steps"
 _NOW, _IS_NOW = "Look at the newest step again", "The newest step is what is shown"
 _EXPLAIN = "Show the lines of the rule with the numbers of this step"

@@ -106,7 +106,7 @@ class StartPlot(BeforeRunTile):
         self.backward.show_plot(
             plot(
                 result.tables,
-                "Gradients by them, of each example",
+                "Gradient of each example by activations",
                 lambda table: table.backward,
             )
         )

@@ -24,7 +24,7 @@ class ArmsPlot(CurvePlot):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__("", log_y=True, parent=parent)
         self.setAccessibleName("Curves of the arms")
-        self.empty_text = "Curves show here as soon as the first values are stored…"
+        self.empty_text = "Curves appear here as soon as the first values are stored…"
         self._bands: dict[str, Band] = {}
         self._areas: dict[str, QGraphicsPolygonItem] = {}
 

@@ -245,7 +245,7 @@ class CompareWindow(QMainWindow):
         )
         lines = [comparison_sentence(one) for one in result["comparisons"][:4]]
         if result["seeds"] < 2:
-            lines.append("One run an arm decides nothing; a study trains as many as it takes.")
+            lines.append("One run per arm decides nothing; a study trains as many as it takes.")
         self._say_found(printable("\n".join(lines), lines=True))
 
     def copy_command(self) -> None:

@@ -9,7 +9,7 @@ from PySide6.QtWidgets import QComboBox, QPushButton
 from optlab.runners.train import RunnerChoice
 
 _RUNNERS: tuple[tuple[str, RunnerChoice, str], ...] = (
-    ("Workers", "process", "Train in worker processes, one a core"),
+    ("Workers", "process", "Train in worker processes, one per core"),
     ("Automatic", "auto", "Small studies in this process, others in workers, as optlab study does"),
     ("This process", "thread", "Train in this process; the window may be slow meanwhile"),
 )

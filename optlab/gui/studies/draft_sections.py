@@ -92,7 +92,7 @@ class TuneSection(ProblemForm):
             "by", "By", self.by, "Measure whose final value chooses; never the one decided"
         )
         self.add_row("seeds", "Seeds of its own", self.seeds)
-        self.each = QCheckBox("Anew for each seed that decides")
+        self.each = QCheckBox("Again for each seed that decides")
         self.each.setToolTip(
             "The intervals then contain what tuning leaves to chance; costs that many times the "
             "tuning"

@@ -299,7 +299,7 @@ class StudiesWindow(QMainWindow):
             needed = [one["seeds_needed"] or 0 for one in result.get("comparisons", ())]
             known = min(max([2 * self.page.seeds, *needed]), MAX_SEEDS)
             count, agreed = QInputDialog.getInt(
-                self, "Run with more seeds", "Seeds an arm", known, 2, MAX_SEEDS
+                self, "Run with more seeds", "Seeds per arm", known, 2, MAX_SEEDS
             )
             if agreed:
                 self.run(seeds=count)
@@ -370,7 +370,7 @@ class StudiesWindow(QMainWindow):
         if status == "failed":
             self._say_problem(reason)
         elif status == "stopped":
-            self._say("Stopped. What was reached is kept: Go on takes it up where it stood.")
+            self._say("Stopped. What was reached is kept: Go on continues from there.")
         else:
             self._say("Finished.")
         self.reload()

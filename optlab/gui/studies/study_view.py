@@ -32,9 +32,9 @@ from optlab.tasks.study_news import StudyNews, found_arms
 
 _FOUND = "Found before the release. {} repeats it here, with its curves."
 _NO_CURVES = "No curves: the arms are computed without training, or their runs are not stored."
-_CURVES_SOON = "Curves show here as soon as the first values are stored…"
+_CURVES_SOON = "Curves appear here as soon as the first values are stored…"
 _NOTHING_PICKED = "The result of the study or claim that you pick is shown here."
-_NOT_YET = "Not run yet: Run trains its arms, and curves, leader board and verdict show here."
+_NOT_YET = "Not run yet: Run trains its arms, and curves, leader board and verdict appear here."
 
 
 class StudyView(QWidget):

@@ -103,7 +103,7 @@ class WatchedWindow(QMainWindow):
         self.events.setReadOnly(True)
         self.events.setMaximumBlockCount(2000)
         self.events.setPlaceholderText(
-            "Jumps of the loss and values that are not finite show here."
+            "Jumps of the loss and values that are not finite appear here."
         )
         self.status_label.setWordWrap(True)
         left = QSplitter(Qt.Orientation.Vertical)

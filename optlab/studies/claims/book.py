@@ -130,7 +130,7 @@ def _found(claim: Claim, found: Mapping[str, Any]) -> Iterator[str]:
     )
     sound = "as it must" if is_negative(found["control"]) else "so the verdict says nothing"
     yield (
-        f"<p>{text(found['seeds'])} seeds an arm, {found['seconds']:.0f} seconds, on "
+        f"<p>{text(found['seeds'])} seeds per arm, {found['seconds']:.0f} seconds, on "
         f"{text(found['date'])} with OptLab {text(found['versions'].get('optlab', '?'))}. The "
         f"negative control is {_badge(str(found['control']))}, {sound}.</p>"
     )

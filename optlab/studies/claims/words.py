@@ -44,6 +44,6 @@ def found_words(found: Mapping[str, Any] | None) -> str:
     return (
         f"{str(found['verdict']).capitalize()}. {comparisons} "
         f"{control_words(found['control']).capitalize()}. Measured on {found['date']} with OptLab "
-        f"{found['versions'].get('optlab', '?')} and {found['seeds']} seeds an arm, in "
+        f"{found['versions'].get('optlab', '?')} and {found['seeds']} seeds per arm, in "
         f"{found['seconds']:.0f} seconds."
     )

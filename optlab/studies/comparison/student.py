@@ -62,4 +62,4 @@ class Student(ABC):
 
     @abstractmethod
     def _planned(self, seeds: int) -> tuple[float, float]:
-        """Return error and degrees of freedom with another number of seeds an arm."""
+        """Return error and degrees of freedom with another number of seeds per arm."""

@@ -43,7 +43,7 @@ def _end(value: float | None, open_end: str) -> str:
 def seeds_words(document: Mapping[str, Any]) -> str:
     """Return how many seeds and settings the arms had."""
     seeds, effort = document["seeds"], document["effort"]
-    words = f"{seeds} seed{'s' if seeds != 1 else ''} an arm"
+    words = f"{seeds} seed{'s' if seeds != 1 else ''} per arm"
     return f"{words}, tuned over {effort} settings each" if effort > 1 else words
 
 
@@ -59,7 +59,7 @@ def setting_of_seed(arm: Mapping[str, Any], seed: int) -> Mapping[str, Any]:
 
 
 def setting_share(arm: Mapping[str, Any]) -> str:
-    """Return for how many seeds an arm was given its setting, "" where it is that of all seeds.
+    """Return for how many seeds per arm was given its setting, "" where it is that of all seeds.
 
     Args:
         arm: as ``study --json`` has it.
@@ -156,7 +156,7 @@ def question_words(study: Study) -> str:
     return (
         f"It decides whether {stated}, {margin_words(study)}, at a level of "
         f"{100.0 * decision.level:.4g}%, from {seeds.count:,} "
-        f"seed{'' if seeds.count == 1 else 's'} an arm ({shared})."
+        f"seed{'' if seeds.count == 1 else 's'} per arm ({shared})."
     )
 
 
@@ -188,7 +188,7 @@ def protocol(study: Study, result: Mapping[str, Any] | None = None) -> list[tupl
     rows = [
         ("Measured", unit_words(study) if result is None else result["measure"]),
         ("Statement", described(study) if result is None else result["statement"]),
-        ("Seeds", f"{count} an arm, from master seed {seeds.first}; {pairing}"),
+        ("Seeds", f"{count} per arm, from master seed {seeds.first}; {pairing}"),
         ("What a seed decides", varied),
         ("Effect", f"{decision.effect}, margin {decision.margin:g}"),
         ("Level", f"{decision.level:g}, kept over all comparisons (Holm) and looks"),
@@ -207,9 +207,9 @@ def tuning_words(study: Study) -> str:
     own = list(dict.fromkeys(arm.axes for arm in study.arms if arm.axes))
     fields = _axes_words(own[0]) if len(own) == 1 else "fields or ranges of its own for each arm"
     return (
-        f"{fields}: {study.effort} settings an arm, the one with the {tuning.goal} final "
+        f"{fields}: {study.effort} settings per arm, the one with the {tuning.goal} final "
         f"{tuning.by} on {tuning.seeds} seed{'s' if tuning.seeds > 1 else ''} of its own"
-        f"{', anew for each seed that decides' if tuning.each else ''}"
+        f"{', again for each seed that decides' if tuning.each else ''}"
     )
 
 

@@ -142,14 +142,33 @@ def test_that_the_focus_stays_with_the_run(qtbot: QtBot) -> None:
     assert bar.start_button.hasFocus()
 
 
-def test_that_a_run_in_progress_says_how_to_fork_it(qtbot: QtBot) -> None:
+def test_that_buttons_of_the_timeline_say_what_they_do_or_why_they_cannot(qtbot: QtBot) -> None:
     panel = TimePanel()
     qtbot.addWidget(panel)
+    buttons = (panel.now_button, panel.explain_button, panel.fork_button, panel.endless)
+    tips: dict[tuple[str, bool], set[str]] = {}
+
+    def look() -> None:
+        for button, action in zip(buttons, panel.actions(), strict=True):
+            tips.setdefault((button.text(), button.isEnabled()), set()).add(button.toolTip())
+            # What the menu offers is what the button does.
+            assert (action.text(), action.isEnabled()) == (button.text(), button.isEnabled())
+            assert action.toolTip() == button.toolTip() != ""
+
+    look()
+    assert "Start an experiment first" in panel.fork_button.toolTip()
     panel.begin(0, 10)
     panel.set_idle(False)
-    assert not panel.fork_button.isEnabled() and "Stop the run" in panel.fork_button.toolTip()
+    look()
+    assert panel.fork_button.isEnabled() and "in the background" in panel.fork_button.toolTip()
     panel.set_idle(True)
-    assert panel.fork_button.isEnabled() and "Begin a new run" in panel.fork_button.toolTip()
+    look()
+    assert "Begin a new run" in panel.fork_button.toolTip()
+    panel.look_at(4)
+    look()
+    for button in buttons:
+        able, unable = (tips[button.text(), enabled] for enabled in (True, False))
+        assert able and unable and not able & unable, button.text()
 
 
 def test_that_progress_waits_for_the_next_paint(qtbot: QtBot) -> None:
