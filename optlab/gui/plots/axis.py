@@ -30,7 +30,7 @@ _LEAST_LENGTH = 40.0
 """Length of an axis, in pixels, below which its layout is not known yet."""
 _ROOM = 6.0
 """Pixels of an axis that its name leaves free: pyqtgraph adds a space to it."""
-_MOST, _READABLE = 0.7, 16
+_LEAST_SHARE, _READABLE = 0.7, 16
 """Share of the letters of a name that must be left of it, and how many are enough of a long one."""
 _GROWTH_STEP = 10.0
 """Minimum growth of the thickness, in pixels."""
@@ -48,7 +48,7 @@ def shortened(name: str, metrics: QFontMetricsF, room: float) -> str:
     if metrics.horizontalAdvance(short) <= room:
         return short
     elided = metrics.elidedText(short, Qt.TextElideMode.ElideRight, room)
-    return elided if len(elided) >= min(_MOST * len(short), _READABLE) else ""
+    return elided if len(elided) >= min(_LEAST_SHARE * len(short), _READABLE) else ""
 
 
 class PlotAxis(pg.AxisItem):

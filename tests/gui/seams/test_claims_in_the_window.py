@@ -83,7 +83,7 @@ def test_that_a_claim_is_conducted_and_stands_on_its_page_and_in_the_book(
     stated = [(one.key, one.verdict) for one in place.list.entries("claim")]
     assert stated == [("K1", "supported")]
 
-    # Question and arms of its negative control are the same; its name tells them apart.
+    # Its negative control has the same statement and arms, and another name.
     kept = {one.title: one.key for one in place.list.entries("stored")}
     (control,) = (title for title in kept if title.startswith("Negative control: "))
     assert len(kept) == 2 and control.removeprefix("Negative control: ") in kept

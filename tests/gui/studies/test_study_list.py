@@ -1,4 +1,4 @@
-"""The list of studies and claims alone: long questions can be told apart."""
+"""The list of studies and claims alone: long questions that begin alike look different."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def drawn(listed: StudyList, number: int) -> QImage:
     return tree.viewport().grab(QRect(rect.left(), rect.top(), width, rect.height())).toImage()
 
 
-def test_that_questions_that_begin_alike_are_told_apart_where_both_are_too_long(
+def test_that_questions_that_begin_alike_look_different_where_both_are_too_long(
     qtbot: QtBot,
 ) -> None:
     listed = StudyList()
