@@ -155,6 +155,7 @@ class GuidedRun(QObject):
         bridge.on(events.SeriesBlock, self._take)
         bridge.on(events.RunEnded, self._run_ended)
         bridge.on(events.SessionFailed, lambda _failed: self.leave())
+        bridge.sessionEnded.connect(self._lost)
 
     def begin(self) -> None:
         """Open the experiment and start it, unless the user keeps edits or a run is in progress."""
@@ -180,6 +181,12 @@ class GuidedRun(QObject):
             self._left = []
             self._window.timeline.set_pace(self._pace)
             self.ended.emit()
+
+    def _lost(self) -> None:
+        """Leave the run when it continues in the background: the next one is the user's own."""
+        if self.active:
+            self.leave()
+            self._window.banner.hide()
 
     def _started(self, started: events.SessionStarted) -> None:
         if not self.active:

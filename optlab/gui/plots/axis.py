@@ -26,8 +26,6 @@ from optlab.gui.plots.ticks import (
 
 _TYPICAL_LABEL = "−0.005"
 """A tick label that fits from the start."""
-_LEAST_LENGTH = 40.0
-"""Length of an axis, in pixels, below which its layout is not known yet."""
 _ROOM = 6.0
 """Pixels of an axis that its name leaves free: pyqtgraph adds a space to it."""
 _LEAST_SHARE, _READABLE = 0.7, 16
@@ -86,7 +84,7 @@ class PlotAxis(pg.AxisItem):
         length = self.size().height() if self.orientation == "left" else self.size().width()
         metrics = QFontMetricsF(self.label.font())
         shown = self._label
-        if length > _LEAST_LENGTH:
+        if length > 0.0:
             shown = shortened(shown, metrics, length - _ROOM)
         tip = "" if shown == self._label else escape(self._label)
         self.label.setToolTip(tip)

@@ -93,6 +93,32 @@ def test_that_the_guide_can_be_left_and_the_run_goes_on(qtbot: QtBot, open_windo
     assert window.bridge.active and window.timeline.steps_per_second == 0.0
 
 
+@pytest.mark.parametrize("button", ["start_button", "fork_button"])
+def test_that_the_guide_leaves_a_run_that_continues_in_the_background(
+    qtbot: QtBot, open_window: Open, button: str
+) -> None:
+    """It raised the rate of the fork, which was the run that the window followed then."""
+    window = open_window(Experiment.from_dict(BASE), shown=True)
+    guide, rates = window.manners.guide, []
+    guide.begin()
+    qtbot.waitUntil(lambda: window.timeline.step >= 3, timeout=30_000)
+    parent = window.time.run_id
+    getattr(window.controls if button == "start_button" else window.timeline, button).click()
+    qtbot.waitUntil(lambda: not window.bridge.active, timeout=30_000)
+    qtbot.waitUntil(
+        lambda: (window.controls.start_button.text() == "Start fork") is (button == "fork_button")
+    )
+    assert not guide.active and window.beside.runs.find(parent) is not None
+    assert all("guided" not in one.text() for one in window.banner.buttons if one.isVisible())
+    window.experiment_panel.liveValueChanged.connect(lambda *change: rates.append(change))
+    rate = window.experiment_panel.experiment().optimizer.values()["lr"]
+    guide._say_until(10**6)
+    assert rates == []
+    assert window.experiment_panel.experiment().optimizer.values()["lr"] == rate
+    window.beside.stop([parent])
+    qtbot.waitUntil(lambda: not window.beside.runs.active, timeout=30_000)
+
+
 @pytest.mark.expects_log("uncaught exception")
 def test_that_an_exception_in_a_slot_ends_in_one_report(
     qtbot: QtBot,
