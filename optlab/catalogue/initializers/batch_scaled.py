@@ -25,6 +25,7 @@ class BatchScaled(Initializer):
 
     name: ClassVar[str] = "batch_scaled"
     label: ClassVar[str] = "Scaled on a minibatch"
+    short: ClassVar[str] = "Batch-scaled"
     sort_order: ClassVar[int] = 15
     rule: ClassVar[tuple[str, ...]] = (
         r"W_l \leftarrow \frac{\sigma}{s_l}\, W_l,\quad s_l = \text{std}\left(W_l h_{l-1}\right)",

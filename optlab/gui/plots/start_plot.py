@@ -137,7 +137,7 @@ def plot(
     curves = []
     for number, table in enumerate(tables):
         spreads = [spread for spread in part(table) if spread.name in places]
-        name = table.initializer.replace("_", " ") + (" (experiment)" if number == 0 else "")
+        name = f"{_called(table)}, chosen" if number == 0 else _called(table)
         curves.append(
             Curve(
                 name,
@@ -148,11 +148,15 @@ def plot(
     return Plot(label, Axis("Layer"), Axis(label, log=True), curves=tuple(curves))
 
 
+def _called(table: StartTable) -> str:
+    return registry.get("initializer", table.initializer).short_label()
+
+
 def _dead(table: StartTable) -> str:
     """Return which layer has most dead units, "" where hardly any are."""
     if not table.activations or max(spread.std for spread in table.activations) == 0.0:
-        return f"{table.initializer}: every activation is 0, which a logarithmic axis leaves out."
+        return f"{_called(table)}: every activation is 0, which a logarithmic axis leaves out."
     name, share = max(table.dead.items(), key=lambda entry: entry[1])
     if share < _MANY_DEAD:
         return ""
-    return f"{table.initializer}: {share:.0%} of {name} dead."
+    return f"{_called(table)}: {share:.0%} of {name} dead."

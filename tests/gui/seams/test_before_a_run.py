@@ -38,6 +38,7 @@ def test_that_the_start_is_shown_and_the_suggested_rate_comes_into_the_editor(
         drawn.curves[0].y, [spread.std for spread in start.tables[0].backward]
     )
     assert drawn.y.log and f"5 {names[4]}" in start.words.text()
+    assert drawn.curves[0].name == "He (Kaiming), chosen"
 
     rates.first.setText("tiny")
     rates.run_button.click()
