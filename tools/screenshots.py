@@ -133,8 +133,6 @@ def draw(folder: Path, words: list[str]) -> int:
 
 def _scenes(window: MainWindow, studio: Studio) -> None:
     """Draw each scene, those of runs before they begin."""
-    if not studio.wants("scene-"):
-        return
     window.secondary_windows.present()
     presenter = window.secondary_windows.presenter
     assert presenter is not None and presenter.window is not None

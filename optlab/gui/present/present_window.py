@@ -6,7 +6,14 @@ from functools import partial
 
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtGui import QAction, QCloseEvent, QKeySequence
-from PySide6.QtWidgets import QApplication, QHBoxLayout, QSizePolicy, QVBoxLayout, QWidget
+from PySide6.QtWidgets import (
+    QApplication,
+    QHBoxLayout,
+    QSizePolicy,
+    QToolButton,
+    QVBoxLayout,
+    QWidget,
+)
 
 from optlab.gui import theme
 from optlab.gui.panels.elided_label import ElidedLabel
@@ -209,6 +216,8 @@ class PresentWindow(QWidget):
             self.player.set_colors(colors.plots)
         # At last: a style sheet that is set takes the palettes of what is in it away.
         theme.color_controls(self, colors)
+        for button in self.findChildren(QToolButton):
+            button.setPalette(theme.palette(colors))
 
     # --- closing ----------------------------------------------------------------------------------
 

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PySide6.QtCore import QEvent, QPoint, QPointF, Qt
+from PySide6.QtCore import QEvent, QPoint, QPointF, QRect, Qt
 from PySide6.QtGui import QFontMetrics, QMouseEvent
 from PySide6.QtTest import QTest
-from PySide6.QtWidgets import QApplication, QComboBox, QLabel
+from PySide6.QtWidgets import QApplication, QComboBox, QLabel, QToolButton
 from pytestqt.qtbot import QtBot
 
 import optlab
@@ -390,14 +390,23 @@ def test_that_the_boxes_of_a_dark_projector_are_dark(
         _presenter, window = opened(main_window, "memorizing")
         assert window.player is not None
         boxes = window.player.findChildren(QComboBox)
-        assert boxes
-        for dark in (True, False):
+        menus = [one for one in window.player.findChildren(QToolButton) if one.text() == "⋯"]
+        assert boxes and menus
+        for dark in (True, False, True):
             window.dark = dark
             window.apply_theme()
             for box in boxes:
                 qtbot.waitUntil(box.isVisible)
                 ground = box.grab().toImage().pixelColor(6, box.height() // 2)
                 assert (ground.lightness() < 80) == dark, ground.name()
+            for menu in menus:
+                picture = window.grab(QRect(menu.mapTo(window, QPoint()), menu.size())).toImage()
+                shades = {
+                    picture.pixelColor(x, y).lightness()
+                    for x in range(picture.width())
+                    for y in range(picture.height())
+                }
+                assert max(shades) - min(shades) > 150, "its dots are seen"
         key(window, Qt.Key.Key_Escape)
     finally:
         theme.notifier().following = None
