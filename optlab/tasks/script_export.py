@@ -7,7 +7,6 @@ import hashlib
 import io
 import math
 import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -16,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from optlab import __version__
-from optlab.core import paths
+from optlab.core import interpreter, paths
 from optlab.core.errors import InvalidInput, RunFailed
 from optlab.core.files import write_atomically
 from optlab.experiment import Experiment
@@ -366,7 +365,7 @@ def _tried(program: Script, data: bytes, limit: float) -> dict[str, float]:
             (Path(folder) / name).write_bytes(source)
         try:
             done = subprocess.run(
-                [sys.executable, *alone, str(file)],
+                interpreter.command(file, alone),
                 capture_output=True,
                 text=True,
                 encoding="utf-8",

@@ -195,7 +195,11 @@ class _Evaluation:
 def matrix_groups(
     parameters: Sequence[tuple[Parameter, torch.Tensor]],
 ) -> list[dict[str, Any]]:
-    """Return parameter groups for a rule that trains matrices only, by a convention of packages."""
+    """Return parameter groups for a rule that trains matrices only, by a convention of packages.
+
+    Args:
+        parameters: of one run, tensors of any shape.
+    """
     matrices = [p for spec, p in parameters if spec.role == "weight" and not spec.output]
     taken = {id(p) for p in matrices if p.dim() >= 2}
     groups = [
