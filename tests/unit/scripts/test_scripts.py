@@ -59,7 +59,7 @@ def cases() -> dict[str, dict[str, Any]]:
     found: dict[str, dict[str, Any]] = {}
     for rule in registry.components(Optimizer):
         written = rule.elementwise and not issubclass(rule, ObjectiveOptimizer)
-        if written or rule.name in ("torch.adamw", "torch.rprop"):
+        if written or rule.name in ("torch.adamw", "torch.rprop", "torch.muon"):
             found[f"rule {rule.name}"] = {"optimizer": {"name": rule.name}}
     models: dict[str, dict[str, Any]] = {
         "linear": {},
@@ -154,6 +154,16 @@ def cases() -> dict[str, dict[str, Any]]:
     found["a decay of adam that follows pieces"] = {
         "optimizer": {"name": "adam"},
         "schedules": {"optimizer.beta2": "linear to 0.5 in 9"},
+    }
+    found["muon that follows pieces"] = {
+        "optimizer": {"name": "torch.muon", "rest_rate": 0.3, "output_by_muon": True},
+        "model": {"name": "mlp", "hidden": [5, 5], "batch_norm": True},
+        "schedule": {"name": "linear_decay", "tau": 6},
+        "schedules": {
+            "optimizer.momentum": "linear to 50% in 9",
+            "optimizer.rest_rate": "linear to 1 in 5",
+            "optimizer.weight_decay": "linear to 0 in 9",
+        },
     }
     found["helpers of the same name"] = {
         "optimizer": {"name": "schedule_free_sgd", "lr": 0.02},
