@@ -13,7 +13,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from optlab.core import streams
+from optlab.core import interpreter, streams
 from optlab.core.errors import MissingPart
 from optlab.core.logging import log_to_file
 from optlab.core.printable import printable
@@ -40,9 +40,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         import multiprocessing
 
         multiprocessing.freeze_support()
+    typed = list(sys.argv[1:] if arguments is None else arguments)
+    script = interpreter.script_of(typed)
+    if script is not None:
+        interpreter.execute(script)
+        return 0
     streams.hold_numbers()
     log_to_file()
-    typed = list(sys.argv[1:] if arguments is None else arguments)
     if not typed or _is_file(typed):
         return _window(Path(typed[0]) if typed else None)
     if len(typed) == 2 and typed[0] == "--smoke":

@@ -128,6 +128,9 @@ def code(collected: Iterable[tuple[str, str, str]]) -> list[tuple[str, str, str]
     ]
 
 
+WITH_SOURCE = ("optlab.catalogue", "optlab.core")
+"""Packages whose source goes along as text, since scripts of runs are written from it."""
+
 WITH_DATA = ("latex2mathml", "ziamath", "ziafont")
 """Libraries that read fonts and tables of their own, for formulas; PyInstaller knows of no such
 files by itself.

@@ -300,7 +300,8 @@ _OF_LIBRARIES = ("Dask-Offload",)
 def _stray_threads(picture: _Picture, deadline: float) -> list[str]:
     running = []
     for thread in set(threading.enumerate()) - set(picture.threads):
-        if thread.name.startswith(_OF_LIBRARIES):
+        # Where a fixture of the module has failed, there is no picture of the time before.
+        if thread is threading.current_thread() or thread.name.startswith(_OF_LIBRARIES):
             continue
         if isinstance(thread, threading._DummyThread):
             # A thread that was started outside Python; before Python 3.13 its object outlives it.

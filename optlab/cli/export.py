@@ -40,8 +40,9 @@ _HELP = (
     "cells; data and start weights that a few lines do not say are beside it, with the ending .npz. In place of RUN, an "
     "experiment file or a preset. The script is run once before it is handed out, and its final "
     "losses are compared with those of the run. Refused in a sentence: rules that take more than "
-    "one gradient a step or do not treat every value by itself, runs that were changed while they "
-    "ran, and forks. A model of your own is imported from a copy of its file beside the script. "
+    "one gradient a step or do not treat every value by itself (but for those of torch and your "
+    "own), runs that were changed while they ran, and forks. Models and optimizers of your own are "
+    "imported from a copy of their file beside the script. "
     "safetensors writes the weights under the names of a "
     "state_dict."
 )
@@ -159,7 +160,7 @@ def _export_program(
             done = script_export.export_run(store, name, target, changed_data=changed_data)
     say(f"{done.path}" if done.beside is None else f"{done.path}, which reads {done.beside}")
     for file in done.files:
-        say(f"{file}, from which it imports the model")
+        say(f"{file}, which it imports")
     if "train_loss" in done.final:
         say(f"It was run once; its final training loss is {done.final['train_loss']:.9g}.")
     if done.largest is not None:

@@ -140,6 +140,16 @@ def _objective_optimizer_stands_alone(experiment: Experiment) -> Problems:
             )
 
 
+def _delays_move_the_point(experiment: Experiment) -> Problems:
+    optimizer, delay = experiment.optimizer, experiment.delay
+    if optimizer.keeps_point and delay.active:
+        yield InvalidInput(
+            f"delay.name is {delay.name!r}, but {optimizer.label} keeps the point of its gradients "
+            'itself, which a delay does not move; set delay.name = "none".',
+            "delay.name",
+        )
+
+
 def _objective_optimizer_has_true_gradient(experiment: Experiment) -> Problems:
     if (
         isinstance(experiment.optimizer, ObjectiveOptimizer)
@@ -316,6 +326,7 @@ _RULES: tuple[Callable[[Experiment], Problems], ...] = (
     _stopping_fits_task,
     _stopping_has_validation,
     _objective_optimizer_stands_alone,
+    _delays_move_the_point,
     _objective_optimizer_has_true_gradient,
     _optimizer_has_predictions,
     _optimizer_has_layers,

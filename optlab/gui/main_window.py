@@ -362,6 +362,8 @@ class MainWindow(WindowFrame):
                 self._unpainted.start(_UNPAINTED_MILLISECONDS)
 
     def _after_first_paint(self) -> None:
+        if self._closed:  # before it came to that: another window would keep the program going
+            return
         self._prewarmer.begin()
         self.experiment_panel.request_preview()
         self.stored_runs.look_for_interrupted()

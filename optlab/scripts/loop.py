@@ -6,6 +6,7 @@ from collections.abc import Collection
 
 from optlab.catalogue.models.capabilities import WrittenModule
 from optlab.objective.objective import SAMPLE
+from optlab.scripts.imported_rules import closure, in_evaluation, seeded, step_with_closure
 from optlab.scripts.rules import WrittenRule
 from optlab.scripts.specialize import Specializer
 from optlab.scripts.strategies import averaged, clip, method
@@ -43,6 +44,11 @@ class Loop:
         self._can_stop = self._stops.splitlines()[1].strip() != "return memory, None"
         self._draws = self._experiment.model.differs_in_training(self._experiment.dataset.shape())
         self._imported = module.imported
+        own = self._own_rule = rule.imported
+        self._closure = own is not None and own.closure
+        self._modes = own is not None and own.modes
+        # A class of the user's need not have all of torch's.
+        self._forget = "optimizer" if own is None else "model"
         self._buffers = module.imported is not None and module.imported.changes
         self._needs_norm = "gradient_norm()" in self._stops
         self._elsewhere = bool(
@@ -140,6 +146,9 @@ class Loop:
             *([*before, ""] if before else []),
             "for step in range(STEPS):",
             *(f"    {line}" if line else "" for line in self._step()),
+            # A run that has stopped is in evaluation mode already.
+            *(["else:", "    optimizer.eval()"] if self._modes and self._can_stop else []),
+            *(["", "optimizer.eval()"] if self._modes and not self._can_stop else []),
         ]
 
     def _helpers(self) -> list[str]:
@@ -151,9 +160,14 @@ class Loop:
             f"def backward({', '.join(['x', 'y', *self._decay_arguments(), *drawn])}):",
             '    """Add the gradient of the objective on a batch to that of the parameters."""',
             *(f"    {line}" for line in self._masked(self._objective_lines())),
+            *(["    return value  # of the objective"] if self._closure else []),
             "",
             "",
         ]
+        if self._closure:
+            own = (self._own_rule, self._imported)
+            draws = all(one is not None and one.draws for one in own)
+            lines += closure(self._arguments(), draws=draws, changes=self._buffers)
         if self._moves():
             lines += [
                 "@torch.no_grad()",
@@ -170,7 +184,7 @@ class Loop:
             lines += [
                 "def full_gradient_norm():",
                 '    """Return the norm of the gradient on the whole training set."""',
-                "    optimizer.zero_grad()",
+                f"    {self._forget}.zero_grad()",
                 f"    backward({arguments})",
                 "    gradients = torch.cat([one.grad.flatten() for one in parameters])",
                 "    return torch.linalg.vector_norm(gradients).item()",
@@ -191,6 +205,10 @@ class Loop:
             f"decaying = {{{names}}}",
             "weights = [one for name, one in model.named_parameters() if name in decaying]",
         ]
+
+    def _arguments(self) -> str:
+        """Return the arguments of ``backward`` in a step."""
+        return ", ".join(["x", "y", *self._decay_arguments(), *self._drawn()])
 
     def _decays(self) -> list[str]:
         loss = self._experiment.loss
@@ -231,42 +249,52 @@ class Loop:
         ]
 
     def _objective_lines(self) -> list[str]:
-        model = self._experiment.model
-        lines = []
+        model, target = self._experiment.model, self._module.targets
         if self._objective.uses_surrogate_gradient:
-            lines += ["model.surrogate(x, uniforms).backward()"]
-        elif model.has_own_loss():
-            lines += ["model.own_loss(x).mean().backward()"]
+            lines = ["model.surrogate(x, uniforms).backward()"]
+        elif model.auxiliary_weight() and not model.has_own_loss():
+            lines = [
+                "heads = []",
+                f"loss = losses(model(x, heads), {target}).mean()",
+                "for outputs in heads:",
+                f"    loss = loss + {model.auxiliary_weight()!r} * losses(outputs, {target}).mean()",
+                "loss.backward()",
+            ]
         else:
-            target = self._module.targets
-            if model.auxiliary_weight():
-                lines += [
-                    "heads = []",
-                    f"loss = losses(model(x, heads), {target}).mean()",
-                    "for outputs in heads:",
-                    f"    loss = loss + {model.auxiliary_weight()!r} * losses(outputs, {target}).mean()",
-                    "loss.backward()",
-                ]
-            else:
-                lines += [f"losses(model(x), {target}).mean().backward()"]
+            of_each = "model.own_loss(x)" if model.has_own_loss() else f"losses(model(x), {target})"
+            lines = [f"{of_each}.mean().backward()"]
+            if self._closure:
+                lines = [f"loss = {of_each}.mean()", "loss.backward()"]
+        if self._closure:
+            lines += ["value = loss.detach()"]
         if self._imported is not None and self._imported.unused:
             lines += [
                 "for one in parameters:",
                 "    if one.grad is None:  # it has no part in the outputs",
                 "        one.grad = torch.zeros_like(one)",
             ]
-        if self._decays():
-            lines += ["with torch.no_grad():", "    for weight in weights:"]
-            if "l2" in self._decays():
-                l2 = "l2" if "loss.l2" in self.scheduled else "L2"
-                lines += [f"        weight.grad.add_(weight, alpha={l2})"]
-            if "l1" in self._decays():
-                l1 = "l1" if "loss.l1" in self.scheduled else "L1"
-                lines += [f"        weight.grad.add_(weight.sign(), alpha={l1})"]
+        return [*lines, *self._decayed()]
+
+    def _decayed(self) -> list[str]:
+        """Return the lines that add weight decay to the gradient."""
+        if not self._decays():
+            return []
+        lines = ["with torch.no_grad():", "    for weight in weights:"]
+        added = {
+            "l2": ("weight", "0.5 * {} * (weight**2).sum()"),
+            "l1": ("weight.sign()", "{} * weight.abs().sum()"),
+        }
+        for name in self._decays():
+            factor = name if f"loss.{name}" in self.scheduled else name.upper()
+            gradient, value = added[name]
+            lines += [f"        weight.grad.add_({gradient}, alpha={factor})"]
+            if self._closure:
+                lines += [f"        value = value + {value.format(factor)}"]
         return lines
 
     def _moves(self) -> bool:
-        return bool(self._elsewhere or self._experiment.stopping.keeps_best or self._averages())
+        keeps = self._experiment.stopping.keeps_best
+        return bool(self._elsewhere or keeps or self._averages() or self._modes)
 
     def _averages(self) -> bool:
         return bool(self._experiment.averaging.active or self._rule.average)
@@ -300,8 +328,9 @@ class Loop:
             ]
         if self._rule.looks_ahead:
             lines += ["optimizer.look_ahead()"]
-        lines += ["optimizer.zero_grad()"]
-        arguments = ", ".join(["x", "y", *self._decay_arguments(), *self._drawn()])
+        arguments = self._arguments()
+        if not self._closure:
+            lines += [f"{self._forget}.zero_grad()"]
         if self._objective.uses_surrogate_gradient:
             lines += [
                 "source = generator(f'surrogate/{step}')",
@@ -310,20 +339,31 @@ class Loop:
             ]
         if experiment.continuation.active:
             lines += self._blurred(arguments)
-        else:
+        elif not self._closure:
             lines += [f"backward({arguments})"]
         if self._elsewhere:
             lines += ["move(here)"]
         if experiment.clipping.active:
             lines += self._clipped()
-        lines += ["optimizer.step()"]
-        if experiment.averaging.active:
-            names = "".join(f", {name}_at(step)" for name in self._names("averaging"))
-            lines += [
-                "with torch.no_grad():",
-                f"    average = [averaged(a, one, step + 1{names}) for a, one in zip(average, parameters)]",
-            ]
-        return [*lines, *self._evaluated()]
+        return [*lines, *self._taken(), *self._averaged(), *self._evaluated()]
+
+    def _taken(self) -> list[str]:
+        """Return the lines in which the optimizer takes its step."""
+        if self._own_rule is None:
+            return ["optimizer.step()"]
+        if self._closure:
+            return step_with_closure(self._own_rule, changes=self._buffers)
+        return [*seeded(self._own_rule), "optimizer.step()"]
+
+    def _averaged(self) -> list[str]:
+        if not self._experiment.averaging.active:
+            return []
+        names = "".join(f", {name}_at(step)" for name in self._names("averaging"))
+        lines = [
+            "with torch.no_grad():",
+            f"    average = [averaged(a, one, step + 1{names}) for a, one in zip(average, parameters)]",
+        ]
+        return in_evaluation(self._own_rule, lines)
 
     def _values(self) -> list[str]:
         """Return the lines that set what follows a schedule."""
@@ -337,9 +377,7 @@ class Loop:
             of = "step" if hasattr(schedule, "function") else f"{lr}, step"
             groups += [("lr", f"rate({of})")]
         groups += [(name, f"{name}_at(step)") for name in self._names("optimizer")]
-        lines = ["for group in optimizer.param_groups:"] if groups else []
-        for name, value in groups:
-            lines += [f"    group[{self._rule.keys[name]!r}] = {value}"]
+        lines = self._rule.set_at(dict(groups))
         return [*lines, *(f"{name} = {name}_at(step)" for name in self._decay_arguments())]
 
     def _batch(self) -> list[str]:
@@ -429,6 +467,7 @@ class Loop:
                         "        one.copy_(value)",
                     ]
             lines += ["    break"]
+        lines = in_evaluation(self._own_rule, lines)
         return ["if (step + 1) % EVALUATE_EVERY == 0:", *(f"    {line}" for line in lines)]
 
     # --- results --------------------------------------------------------------------------------

@@ -10,8 +10,10 @@ import ast
 from collections.abc import Collection, Mapping
 from typing import Any
 
+from optlab.catalogue.optimizers._imported import ImportedRule
 from optlab.catalogue.optimizers.base import ObjectiveOptimizer, Optimizer
 from optlab.core.errors import InvalidInput
+from optlab.scripts import imported_rules
 from optlab.scripts.code_fields import Fields
 from optlab.scripts.source_text import text
 from optlab.scripts.specialize import Specializer, begins_anew, constant, parsed
@@ -23,12 +25,14 @@ class WrittenRule:
     Args:
         rule: with its fields.
         changing: its fields that follow a schedule, the rate included. to: that of the script.
+        imported: how its class is imported, where it is the user's or that of a package.
 
     Raises:
         InvalidInput: the rule cannot be written.
 
     Attributes:
-        definition: the class and its functions, "" for one of torch.
+        imported: see above.
+        definition: the class and its functions, "" for one that is imported.
         creation: the call that makes it.
         keys: field → key of the parameter groups that holds it.
         module: the module of a package that has it, "" for torch and for what is written out.
@@ -37,13 +41,21 @@ class WrittenRule:
     """
 
     def __init__(
-        self, rule: Optimizer, changing: Collection[str] = (), to: Specializer | None = None
+        self,
+        rule: Optimizer,
+        changing: Collection[str] = (),
+        to: Specializer | None = None,
+        imported: ImportedRule | None = None,
     ) -> None:
         self._to = to or Specializer()
+        self.imported = imported
         self.definition = self.average = ""
         self.looks_ahead = False
         self.module = ""
         self.keys: Mapping[str, str] = {}
+        if imported is not None:
+            self.creation = imported.creation
+            return
         call = rule.torch_call(changing)
         if call is not None:
             self.creation = _call(call.name, call.arguments)
@@ -54,19 +66,31 @@ class WrittenRule:
         if isinstance(rule, ObjectiveOptimizer):
             raise InvalidInput(
                 f"optimizer.name is '{rule.name}', which evaluates the objective several times a "
-                "step; only rules that take one gradient a step can be written as a script.",
+                "step; only rules that take one gradient a step, and your own, can be written as a "
+                "script.",
                 "optimizer.name",
             )
         if not rule.elementwise:
             raise InvalidInput(
                 f"optimizer.name is '{rule.name}', which does not treat every value by itself; "
-                "only rules that do, and those of torch, can be written as a script.",
+                "only rules that do, those of torch and your own can be written as a script.",
                 "optimizer.name",
             )
         self._rule = rule
         self._own = type(rule).__name__
         self._changing = set(changing)
         self._write()
+
+    def set_at(self, values: Mapping[str, str]) -> list[str]:
+        """Return the lines that set what changes before a step.
+
+        Args:
+            values: field → expression of its value.
+        """
+        if self.imported is not None:
+            return imported_rules.set_at(self.imported, values)
+        lines = ["for group in optimizer.param_groups:"] if values else []
+        return [*lines, *(f"    group[{self.keys[one]!r}] = {values[one]}" for one in values)]
 
     def _write(self) -> None:
         rule = self._rule

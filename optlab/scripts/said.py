@@ -199,6 +199,16 @@ def _same_start(
     return all(np.array_equal(value.numpy(), arrays[name]) for name, value in found.items())
 
 
+def parameter_names(module: str) -> list[str]:
+    """Return the names of the parameters of a written module, in their order.
+
+    Args:
+        module: its source, with a class ``Net`` that takes no arguments.
+    """
+    space = _ran([module, "names = [name for name, _ in Net().named_parameters()]"])
+    return [] if space is None else list(space["names"])
+
+
 IMPORTS = (
     "import hashlib",
     "import math",

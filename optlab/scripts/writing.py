@@ -7,17 +7,18 @@ import json
 import re
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from numpy.typing import NDArray
 
 from optlab.catalogue.models.capabilities import ImportedModule, WrittenModule
+from optlab.catalogue.optimizers._imported import ImportedRule
 from optlab.core.errors import InvalidInput
 from optlab.core.limits import UNTIL_STOPPED
 from optlab.experiment import Experiment
-from optlab.scripts import said
+from optlab.scripts import imported_rules, said
 from optlab.scripts.arrays import arrays_of
 from optlab.scripts.loop import Loop
 from optlab.scripts.rules import WrittenRule
@@ -52,7 +53,7 @@ class Script:
         sections: in order; :data:`DATA` stands for the file beside it.
         arrays: what it reads from that file, by name.
         files: what it imports from beside it: path relative to its folder → content.
-        package: the installed package from which it imports the model, "" for none.
+        packages: the installed packages from which it imports: name → what they have.
     """
 
     title: str
@@ -60,7 +61,7 @@ class Script:
     sections: tuple[Section, ...]
     arrays: Mapping[str, NDArray[Any]]
     files: Mapping[str, bytes] = field(default_factory=dict)
-    package: str = ""
+    packages: Mapping[str, str] = field(default_factory=dict)
 
     def text(self, data: str, folder: str = "") -> str:
         """Return the program.
@@ -74,7 +75,7 @@ class Script:
         parts = [f'"""{head}"""']
         if folder and self.files:
             where = json.dumps(folder, ensure_ascii=False)
-            parts += [f"import sys\n\nsys.path.insert(0, {where})  # where the model is"]
+            parts += [f"import sys\n\nsys.path.insert(0, {where})  # where its imports are"]
         parts += [
             f"# {section.title}\n# {'-' * len(section.title)}\n\n{section.code}"
             for section in self.sections
@@ -133,7 +134,7 @@ def check(experiment: Experiment) -> None:
             f"loss.name is '{experiment.loss.name}', which cannot be written as a script.",
             "loss.name",
         )
-    WrittenRule(experiment.optimizer, changing(experiment))
+    _rule(experiment, module)
     needs_norm = "gradient_norm()" in method(experiment.stopping, "verdict")
     if needs_norm and (experiment.batches.streams or experiment.model.uses_surrogate_gradient()):
         raise InvalidInput(
@@ -141,6 +142,27 @@ def check(experiment: Experiment) -> None:
             "examples; where a step draws examples or states, it cannot be written as a script.",
             "stopping.name",
         )
+
+
+def _rule(
+    experiment: Experiment, module: WrittenModule, to: Specializer | None = None
+) -> WrittenRule:
+    """Return the optimizer of an experiment as source."""
+    layout = experiment.layout()
+    fields, beside = changing(experiment), {} if module.imported is None else module.imported.files
+    imported = experiment.optimizer.as_import(layout, experiment.general.precision, fields, beside)
+    if imported is not None and module.imported is None:
+        names = [one.name for one in layout.parameters]
+        if names != said.parameter_names(module.source):
+            imported = _in_order(imported, names)
+    return WrittenRule(experiment.optimizer, fields, to, imported)
+
+
+def _in_order(rule: ImportedRule, names: list[str]) -> ImportedRule:
+    """Return an optimizer that is given the parameters in an order of its own."""
+    ordered = f"in_order = [dict(model.named_parameters())[name] for name in {names}]"
+    creation = re.sub(r"\bparameters\b", "in_order", rule.creation, count=1)
+    return replace(rule, before=(*rule.before, ordered), creation=creation)
 
 
 def changing(experiment: Experiment) -> set[str]:
@@ -186,7 +208,7 @@ class _Writer:
             *((name for name in self._arrays if name.startswith("start/")) if self._start else ()),
         }  # fmt: skip
         self._arrays = {name: value for name, value in self._arrays.items() if name not in said_too}
-        self._rule = WrittenRule(self._experiment.optimizer, changing(self._experiment), self._to)
+        self._rule = _rule(self._experiment, module, self._to)
         self._numbers = self._following()
         scheduled = {path for path, _ in self._numbers}
         self._loop = Loop(trainer, self._rule, module, scheduled, self._to)
@@ -219,12 +241,22 @@ class _Writer:
                 if code
             ),
             self._arrays,
-            *(() if self._module.imported is None else self._beside(self._module.imported)),
+            *self._imports(),
         )
 
-    @staticmethod
-    def _beside(imported: ImportedModule) -> tuple[Mapping[str, bytes], str]:
-        return imported.files, imported.package
+    def _imports(self) -> tuple[Mapping[str, bytes], Mapping[str, str]]:
+        """Return the files that the script imports, and package → what it imports from it."""
+        files: dict[str, bytes] = {}
+        packages: dict[str, str] = {}
+        imported = {"the model": self._module.imported, "the optimizer": self._rule.imported}
+        for what, one in imported.items():
+            if one is not None:
+                files |= one.files
+            if one is not None and one.package:
+                packages[one.package] = " and ".join(
+                    filter(None, [packages.get(one.package, ""), what])
+                )
+        return files, packages
 
     def _settings(self, code: Sequence[str]) -> list[str]:
         """Return imports and constants.
@@ -321,6 +353,15 @@ class _Writer:
         ]
 
     def _optimizer(self) -> list[str]:
+        own = self._rule.imported
+        if own is not None:
+            plain = []
+            if self._module.imported is None and self._experiment.general.precision != "float32":
+                plain = [
+                    "torch.set_default_dtype(torch.float32)  # for what the optimizer makes",
+                    "",
+                ]
+            return [*plain, *imported_rules.made(own)]
         definition = self._rule.definition.splitlines()
         creation = self._rule.creation
         if self._module.imported is not None and self._module.imported.frozen:

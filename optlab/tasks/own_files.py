@@ -60,16 +60,24 @@ class ImportTask(Task):
         dataset = registry.build(Dataset, first.section())
         reported = 0.0
         for share in dataset.prepare():
-            if any(isinstance(message, Stop) for message in controls.receive(0)):
+            if _stopped(controls):
                 return
             if share - reported >= _REPORTED_SHARE:
                 reported = share
                 yield ReadingShare(share)
+        if reported:
+            yield ReadingShare(1.0)
         data = dataset.load()
+        if _stopped(controls):
+            return
         table = dataset.table_report(data)
         if table is not None:
             yield table
         yield preview_of(dataset, data)
+
+
+def _stopped(controls: Controls) -> bool:
+    return any(isinstance(message, Stop) for message in controls.receive(0))
 
 
 _REPORTED_SHARE = 0.01

@@ -7,7 +7,6 @@ import hashlib
 import io
 import math
 import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -16,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from optlab import __version__
-from optlab.core import paths
+from optlab.core import interpreter, paths
 from optlab.core.errors import InvalidInput, RunFailed
 from optlab.core.files import write_atomically
 from optlab.experiment import Experiment
@@ -63,7 +62,7 @@ class Exported:
 
     Attributes:
         path: of the program. beside: of its data, None where the program says them itself. files:
-            what else was written, from which it imports the model. final: what it printed at its
+            what else was written, which it imports. final: what it printed at its
             end, name → value; empty where it was not tried. differences: name → difference from the
             stored run.
         steps_in_double_precision, difference_in_double_precision: where the numbers differ by more
@@ -188,14 +187,14 @@ def _needs(program: Script, beside: str) -> list[str]:
     modules = ["torch", "numpy"]
     if any("from sklearn" in section.code for section in program.sections):
         modules.append("scikit-learn")
-    if program.package:
-        modules.append(f"the package {program.package}, which has the model")
+    for package, has in program.packages.items():
+        modules.append(f"the package {package}, which has {has}")
     needed = f"OptLab is not needed, only {', '.join(modules[:-1])} and {modules[-1]}."
     if program.files:
         files = sorted(program.files)
         listed = " and ".join(filter(None, [", ".join(files[:-1]), files[-1]]))
         belongs = "belongs" if len(files) == 1 else "belong"
-        needed += f" The model is imported from {listed}, which {belongs} beside this file."
+        needed += f" It imports {listed}, which {belongs} beside this file."
     if not program.arrays:
         return [needed]
     kinds = {
@@ -286,16 +285,15 @@ def _copies(program: Script, path: Path) -> dict[Path, bytes]:
         copy = path.parent / name
         if copy.resolve() == path.resolve():
             raise InvalidInput(
-                f"{path} has the name of the file from which the script imports the model; choose "
-                "another name.",
+                f"{path} has the name of a file that the script imports; choose another name.",
                 "to",
             )
         if not copy.exists():
             found[copy] = content
         elif not _holds(copy, content):
             raise InvalidInput(
-                f"The script imports its model from a copy of {name} beside it, but {copy} is "
-                "another file; choose another folder.",
+                f"The script imports a copy of {name} beside it, but {copy} is another file; choose "
+                "another folder.",
                 "to",
             )
     return found
@@ -357,7 +355,7 @@ def _tried(program: Script, data: bytes, limit: float) -> dict[str, float]:
         RunFailed: it failed, or took longer than ``limit`` seconds.
     """
     # A script that imports the user's code needs its own folder, and what the user made importable.
-    alone = [] if program.files or program.package else ["-I"]
+    alone = [] if program.files or program.packages else ["-I"]
     with tempfile.TemporaryDirectory(prefix="optlab-script-") as folder:
         file = Path(folder) / "optlab_script.py"
         file.write_text(program.text("optlab_script.npz"), encoding="utf-8")
@@ -367,7 +365,7 @@ def _tried(program: Script, data: bytes, limit: float) -> dict[str, float]:
             (Path(folder) / name).write_bytes(source)
         try:
             done = subprocess.run(
-                [sys.executable, *alone, str(file)],
+                interpreter.command(file, alone),
                 capture_output=True,
                 text=True,
                 encoding="utf-8",

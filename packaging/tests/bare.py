@@ -187,6 +187,11 @@ class Bare:
         target.chmod(0o644)
         return place
 
+    def owner(self) -> tuple[int, int]:
+        """The numbers of the user and the group of the person in it."""
+        home = (self.root / "home" / USER).stat()
+        return home.st_uid, home.st_gid
+
     def words(
         self,
         *words: str,

@@ -232,6 +232,117 @@ def test_that_own_data_comes_in_and_a_run_goes_out(bare: Bare) -> None:
     assert len(rows_out) >= 51
 
 
+def repeated(bare: Bare, script: str, folder: Path, *beside: str) -> dict[str, float]:
+    """What a script from the bare system prints at its end, where there is torch and no OptLab."""
+    python = BUILD / "environment" / "bin" / "python"
+    for name in (script, *beside):
+        (folder / name).write_bytes((bare.root / HOME / name).read_bytes())
+    assert subprocess.run([str(python), "-I", "-c", "import optlab"], check=False).returncode == 1
+    done = subprocess.run(
+        [str(python), script], cwd=folder, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    final = done.stdout.partition("\nfinal\n")[2].splitlines()
+    return {name: float(value) for name, _, value in (line.partition(": ") for line in final)}
+
+
+def test_that_a_run_becomes_a_program_that_repeats_it(bare: Bare, tmp_path: Path) -> None:
+    run = memory["run"]
+    for format_, name in (("python", "again.py"), ("notebook", "cells.ipynb")):
+        done = bare.person("optlab", "export", run["run"], "--format", format_, "--to", name)
+        assert done.returncode == 0, done.stderr
+        assert "It was run once" in done.stdout + done.stderr
+    assert json.loads((bare.root / HOME / "cells.ipynb").read_text())["nbformat"] == 4
+    final = repeated(bare, "again.py", tmp_path, "again.npz")
+    for name in ("train_loss", "validation_loss", "test_loss"):
+        assert final[name] == pytest.approx(run["final"][name], rel=1e-6, abs=1e-6)
+
+
+OWN = """
+import torch
+
+
+class Signs(torch.optim.Optimizer):
+    def __init__(self, params, lr=0.01):
+        super().__init__(params, dict(lr=lr))
+
+    @torch.no_grad()
+    def step(self, closure=None):
+        for group in self.param_groups:
+            for p in group["params"]:
+                p.sub_(p.grad.sign(), alpha=group["lr"])
+
+
+class Net(torch.nn.Module):
+    def __init__(self, inputs, outputs):
+        super().__init__()
+        self.last = torch.nn.Linear(inputs, outputs)
+
+    def forward(self, x):
+        return self.last(torch.nn.functional.dropout(x.flatten(1), 0.1, self.training))
+"""
+
+
+def test_that_own_code_trains_and_becomes_a_program(bare: Bare, tmp_path: Path) -> None:
+    (bare.root / HOME / "mine.py").write_text(OWN)
+    for kind, cls in (("optimizer", "Signs"), ("model", "Net")):
+        done = bare.person("optlab", kind, "register", f"mine.py:{cls}", "--name", "mine", "--yes")
+        assert done.returncode == 0, done.stderr
+    own = ("--set", "optimizer.name=own.mine", "--set", "model.name=own.mine")
+    run = answer(bare, "run", "digits-mlp", "--steps", "50", *own)
+    assert run["status"] == "finished"
+    (bare.root / HOME / "scripts").mkdir()
+    os.chown(bare.root / HOME / "scripts", *bare.owner())
+    done = bare.person(
+        "optlab", "export", run["run"], "--format", "python", "--to", "scripts/own.py"
+    )
+    assert done.returncode == 0 and "It was run once" in done.stdout + done.stderr, done.stderr
+    (tmp_path / "scripts").mkdir()
+    beside = (f"scripts/{name}" for name in ("own.npz", "mine.py"))
+    final = repeated(bare, "scripts/own.py", tmp_path, *beside)
+    assert final["train_loss"] == pytest.approx(run["final"]["train_loss"], rel=1e-6, abs=1e-6)
+
+
+def test_that_the_weights_and_the_events_of_a_run_go_out(bare: Bare) -> None:
+    for format_, name in (("safetensors", "run.safetensors"), ("tensorboard", "board")):
+        done = bare.person(
+            "optlab", "export", memory["run"]["run"], "--format", format_, "--to", name
+        )
+        assert done.returncode == 0, done.stderr
+    assert (bare.root / HOME / "run.safetensors").stat().st_size > 10_000
+    events = [path for path in (bare.root / HOME / "board").rglob("events*") if path.is_file()]
+    assert len(events) == 1 and events[0].stat().st_size > 10_000
+
+
+def test_that_everything_that_can_be_picked_is_in_the_package(bare: Bare) -> None:
+    shown = {(each["kind"], each["name"]) for each in answer(bare, "show", "--all")}
+    source = subprocess.run(
+        [sys.executable, "-m", "optlab", "show", "--all", "--json"],
+        cwd=ROOT,
+        env={**os.environ, "OPTLAB_HOME": str(BUILD / "bare" / "no-runs")},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    known = {(each["kind"], each["name"]) for each in json.loads(source.stdout)}
+    assert len(known) > 150
+    assert {each for each in shown if not each[1].startswith("own.")} == known
+    done = bare.person("optlab", "list")
+    assert done.returncode == 0 and "optimizers" in done.stdout
+
+
+def test_that_a_folder_of_foreign_runs_opens(bare: Bare, screen: Screen) -> None:
+    folder = bare.root / HOME / "foreign"
+    for number in range(3):
+        (folder / f"run{number}").mkdir(parents=True)
+        rows = [{"step": step, "loss": 1.0 / (step + 1 + number)} for step in range(40)]
+        text = "\n".join(map(json.dumps, rows))
+        (folder / f"run{number}" / "metrics.jsonl").write_text(f"{text}\n")
+    reported = answer(bare, "foreign")
+    assert len(reported["runs"] if isinstance(reported, dict) else reported) == 3
+    assert_window_opens_and_ends(bare, screen, "foreign")
+
+
 def test_that_what_the_package_leaves_out_is_said_in_a_sentence(bare: Bare) -> None:
     done = bare.person(
         "optlab", "export", memory["run"]["run"], "--format", "parquet", "--to", "run.parquet"

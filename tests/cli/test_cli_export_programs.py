@@ -259,7 +259,7 @@ def test_that_a_run_of_an_own_model_is_written_with_a_copy_of_it(
     assert "It was run once" in said.err + said.out
     assert copy.read_text(encoding="utf-8") == OWN
     head = " ".join(target.read_text(encoding="utf-8").split())
-    assert "The model is imported from my_net.py, which belongs beside this file." in head
+    assert "It imports my_net.py, which belongs beside this file." in head
     copy.write_text("# the only copy of something else\n", encoding="utf-8")
     assert main([*words, "--force", "--no-check"]) == 2
     assert f"{copy} is another file; choose another folder" in capfd.readouterr().err
@@ -267,3 +267,44 @@ def test_that_a_run_of_an_own_model_is_written_with_a_copy_of_it(
     assert main([*words[:-1], str(file), "--force", "--no-check"]) == 2
     assert "choose another name" in capfd.readouterr().err
     assert file.read_text(encoding="utf-8") == OWN
+
+
+OWN_RULE = """
+import torch
+
+
+class Signs(torch.optim.Optimizer):
+    def __init__(self, params, lr=0.01, beta=0.9):
+        super().__init__(params, dict(lr=lr, beta=beta))
+
+    @torch.no_grad()
+    def step(self, closure=None):
+        for group in self.param_groups:
+            for p in group["params"]:
+                m = self.state[p].setdefault("m", torch.zeros_like(p))
+                m.lerp_(p.grad, 1 - group["beta"])
+                p.sub_(m.sign(), alpha=group["lr"])
+"""
+
+
+@pytest.mark.parametrize("format_", ["python", "notebook"])
+def test_that_a_run_of_an_own_optimizer_is_written_with_a_copy_of_it(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], format_: str
+) -> None:
+    file = tmp_path / "my_rule.py"
+    file.write_text(OWN_RULE, encoding="utf-8")
+    assert main(["optimizer", "register", str(file), "--name", "mine", "--yes"]) == 0
+    run = recorded(DOCUMENT.replace('"nesterov"', '"own.mine"'))
+    folder = tmp_path / "scripts"
+    folder.mkdir()
+    ending = script_export.FORMATS[format_]
+    target, copy = folder / f"again{ending}", folder / "my_rule.py"
+    capfd.readouterr()
+    assert main(["export", run, "--format", format_, "--to", str(target)]) == 0
+    said = capfd.readouterr()
+    assert "It was run once" in said.err + said.out and "rounding" not in said.err + said.out
+    assert copy.read_text(encoding="utf-8") == OWN_RULE
+    text = target.read_text(encoding="utf-8")
+    assert "from my_rule import Signs" in text
+    if format_ == "python":
+        assert "It imports my_rule.py, which belongs beside this file." in " ".join(text.split())

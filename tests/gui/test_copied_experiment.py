@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import shlex
+import tomllib
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from PySide6.QtGui import QAction
 from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
+from optlab.catalogue.optimizers._bridge.own import register as register_rule
 from optlab.cli.run import changed
 from optlab.core.errors import InvalidInput
 from optlab.experiment import Experiment, presets
@@ -22,6 +24,7 @@ from optlab.gui.main_window import MainWindow
 from optlab.gui.panels.banner import Banner
 from optlab.gui.panels.experiment_panel import ExperimentPanel
 from optlab.outside.own_models import sources
+from optlab.outside.own_models.records import OPTIMIZER
 from optlab.outside.own_models.registering import register
 from optlab.tasks.commands import command_of
 
@@ -119,20 +122,54 @@ class Net(torch.nn.Module):
 """
 
 
-def test_that_a_script_of_an_own_model_is_copied_with_a_copy_of_its_file(
-    qtbot: QtBot, tmp_path: Path
+OWN_RULE = """
+import torch
+
+
+class Descent(torch.optim.Optimizer):
+    def __init__(self, params, lr=0.01):
+        super().__init__(params, dict(lr=lr))
+
+    @torch.no_grad()
+    def step(self, closure=None):
+        for group in self.param_groups:
+            for p in group["params"]:
+                p.sub_(p.grad, alpha=group["lr"])
+"""
+
+
+@pytest.mark.parametrize(
+    ("source", "changes", "line"),
+    [
+        (OWN, {"model.name": "own.mine"}, "from my_net import Net"),
+        (
+            OWN_RULE,
+            {"optimizer.name": "own.mine", "schedules": {}},
+            "from my_net import Descent",
+        ),
+    ],
+    ids=["model", "optimizer"],
+)
+def test_that_a_script_of_own_code_is_copied_with_a_copy_of_its_file(
+    qtbot: QtBot, tmp_path: Path, source: str, changes: dict[str, Any], line: str
 ) -> None:
     file = tmp_path / "my_net.py"
-    file.write_text(OWN, encoding="utf-8")
-    register(sources.find(str(file)), "mine")
-    experiment = Experiment.from_toml(DOCUMENT)
-    window = MainWindow(experiment.with_value("model.name", "own.mine"), "thread")
+    file.write_text(source, encoding="utf-8")
+    if source == OWN:
+        register(sources.find(str(file)), "mine")
+    else:
+        register_rule(sources.find(str(file), kind=OPTIMIZER), "mine")
+    document = tomllib.loads(DOCUMENT)
+    for path, value in changes.items():
+        section, _, name = path.partition(".")
+        document[section] = {"name": value} if name else value
+    window = MainWindow(Experiment.from_dict(document), "thread")
     actions = file_menu(qtbot, window)
     QApplication.clipboard().clear()
     actions["Copy as Python"].trigger()  # a worker process has the user's code
     qtbot.waitUntil(lambda: bool(QApplication.clipboard().text()), timeout=110_000)
     text = QApplication.clipboard().text()
-    assert "\nfrom my_net import Net\n" in text
-    (line,) = [line for line in text.splitlines() if line.startswith("sys.path.insert(0, ")]
-    copy = Path(line.partition('"')[2].rpartition('"')[0]) / "my_net.py"
-    assert copy.read_text(encoding="utf-8") == OWN
+    assert f"\n{line}\n" in text
+    (inserted,) = [one for one in text.splitlines() if one.startswith("sys.path.insert(0, ")]
+    copy = Path(inserted.partition('"')[2].rpartition('"')[0]) / "my_net.py"
+    assert copy.read_text(encoding="utf-8") == source

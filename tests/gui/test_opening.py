@@ -5,9 +5,10 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
-from PySide6.QtCore import QEvent, QRect, Qt
+from PySide6.QtCore import QEvent, QRect, Qt, QTimer
 from PySide6.QtGui import QAction
 from PySide6.QtWidgets import QApplication, QWidget
 from pytestqt.qtbot import QtBot
@@ -16,6 +17,7 @@ from optlab.experiment import Experiment
 from optlab.gui import app, main_window, theme
 from optlab.gui.bridge import RunBridge
 from optlab.gui.main_window import MainWindow
+from optlab.gui.manners.session import Session
 from optlab.gui.panels.help_page import HelpPage
 
 FIRST_FRAME = """
@@ -123,6 +125,20 @@ def test_that_a_run_can_be_started_before_the_panels_are_there(
     qtbot.mouseClick(window.controls.start_button, Qt.MouseButton.LeftButton)
     assert [experiment.dataset.name for experiment in started] == ["digits"]
     assert window.controls.state == "starting"
+
+
+def test_that_nothing_opens_after_a_window_that_closes_when_its_panels_come(
+    qtbot: QtBot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPTLAB_HOME", str(tmp_path))  # a first start, which shows the doors
+    window = MainWindow(None, "thread", at_once=False, session=Session(stored=True))
+    qtbot.addWidget(window)
+    window.panelsBuilt.connect(lambda: QTimer.singleShot(0, window, window.close_without_asking))
+    with qtbot.waitSignal(window.panelsBuilt, timeout=30_000):
+        window.show()
+    qtbot.waitUntil(lambda: not window.isVisible())
+    qtbot.wait(100)
+    assert [one for one in QApplication.topLevelWidgets() if one.isVisible()] == []
 
 
 def test_that_a_menu_entry_acts_before_the_panels_are_there(

@@ -6,14 +6,12 @@ used, with the files that it imports in turn, or from the package that has it.
 
 from __future__ import annotations
 
-import importlib.util
-import keyword
 import re
-from collections.abc import Collection, Mapping
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any
 
 from optlab.catalogue.models.capabilities import ImportedModule, WrittenModule
+from optlab.outside.own_models.copies import import_line, literal, with_copies
 from optlab.outside.own_models.division import Division, Share
 from optlab.outside.own_models.examination import Examined
 from optlab.outside.own_models.sources import Source
@@ -37,24 +35,19 @@ def written(
     Raises:
         InvalidInput: a file that it imports cannot be read.
     """
-    files: dict[str, bytes] = {}
-    module = source.origin
-    if not source.imported:
-        files = source.contents_beside()
-        module = _name(source.path, files)
-        files[f"{module}.py"] = source.content
+    module, files = with_copies(source)
     lines = []
     seeds = ["torch.manual_seed(0)"]
     if source.imported or any(re.search(rb"\brandom\b", content) for content in files.values()):
         lines += ["import random", ""]
         seeds += ["random.seed(0)", "np.random.seed(0)"]
     if division is None and not flat:
-        lines += [_imported(module, source.cls, "Net")]
+        lines += [import_line(module, source.cls, "Net")]
     else:
         own = "OwnNet" if source.cls == "Net" else source.cls
         forward = ["return super().forward(x.flatten(1))"] if division is None else _given(division)
         lines += [
-            _imported(module, source.cls, own),
+            import_line(module, source.cls, own),
             "",
             "",
             f"class Net({own}):",
@@ -63,7 +56,7 @@ def written(
             "    def forward(self, x):",
             *(f"        {line}" for line in forward),
         ]
-    given = ", ".join(f"{name}={_value(value)}" for name, value in arguments.items())
+    given = ", ".join(f"{name}={literal(value)}" for name, value in arguments.items())
     return WrittenModule(
         "\n".join([*lines, ""]),
         creation=f"Net({given})",
@@ -79,29 +72,6 @@ def written(
     )
 
 
-def _imported(module: str, cls: str, name: str) -> str:
-    return f"from {module} import {cls}" + ("" if cls == name else f" as {name}")
-
-
-def _name(path: Path, beside: Collection[str]) -> str:
-    """Return the name under which a copy of a file can be imported, and hides no other module."""
-    name = re.sub(r"\W", "_", path.stem)
-    if name[:1].isdigit() or keyword.iskeyword(name) or _hides(name, path):
-        name = f"own_{name}"
-    while f"{name}.py" in beside or f"{name}/__init__.py" in beside:
-        name += "_"
-    return name
-
-
-def _hides(name: str, path: Path) -> bool:
-    """Return whether a file of this name would be imported in place of another module."""
-    try:
-        spec = importlib.util.find_spec(name)
-    except (ImportError, ValueError):
-        return False
-    return spec is not None and spec.origin != str(path)
-
-
 def _given(division: Division) -> list[str]:
     """Return the lines that divide ``x`` ``[m, …]`` among the arguments."""
     given = [f"    {share.name}={_part(share, division)}," for share in division.shares]
@@ -115,10 +85,3 @@ def _part(share: Share, division: Division) -> str:
     if division.axes > 1 or shape != (share.width,):
         part += f".reshape({', '.join(['len(x)', *map(str, shape)])})"
     return f"{part}.long()" if share.codes else part
-
-
-def _value(value: Any) -> str:
-    """Return an argument as source; real numbers may be infinite."""
-    if isinstance(value, float) and value in (float("inf"), float("-inf")):
-        return f'float("{value}")'
-    return repr(value)

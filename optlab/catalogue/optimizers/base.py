@@ -12,16 +12,18 @@ from __future__ import annotations
 
 import inspect
 from abc import abstractmethod
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal, Protocol, Self
 
+from optlab.catalogue.optimizers._imported import ImportedRule
 from optlab.catalogue.optimizers._torch_state import TorchCall, TorchState
 from optlab.core.component import Component, Section
 from optlab.core.lazy import torch
 
 if TYPE_CHECKING:
     from optlab.core.hyperparameters import Hyperparameters
+    from optlab.core.layout import Layout
     from optlab.numerics.conjugate_gradients import Product
     from optlab.numerics.kronecker import LayerFactors
 
@@ -59,6 +61,8 @@ class Optimizer(Component):
     """
     shows_point: ClassVar[bool] = False
     """Whether the losses at :meth:`point` are recorded beside those at ``theta``."""
+    keeps_point: ClassVar[bool] = False
+    """Whether :meth:`point` is part of the state, whatever ``theta`` is."""
     along_gradient: ClassVar[bool] = False
     """Whether the step is the rate times the gradient, or a velocity of such steps (``momentum``).
 
@@ -140,6 +144,26 @@ class Optimizer(Component):
             if name in accepted and accepted[name].default != required:
                 arguments.setdefault(name, required)
         return TorchCall(f"torch.optim.{known.optimizer}", arguments, groups)
+
+    def as_import(
+        self,
+        layout: Layout,
+        precision: str,
+        changing: Collection[str] = (),
+        beside: Mapping[str, bytes] | None = None,
+    ) -> ImportedRule | None:
+        """Return how scripts import the optimizer; None where its class is not imported.
+
+        Args:
+            layout: of the parameters that it trains. precision: of these.
+            changing: the fields that follow a schedule, ``lr`` included.
+            beside: the files that lie beside the script already; see
+                :func:`optlab.outside.own_models.copies.with_copies`.
+
+        Raises:
+            InvalidInput: a script cannot repeat its steps; the sentence says why.
+        """
+        return None
 
     def refusal(self, parameters: int) -> str:
         """Return why the rule cannot be used for this number of parameters, or "" if it can.

@@ -63,7 +63,7 @@ class ImportDialog(QDialog):
         resize_to_screen(self, 1080, 680)
         self._read: Preview | None = None
         self._form: FieldsForm | None = None
-        self._complete = False
+        self._complete = self._stopped = False
         self._suggest = True
         self.tasks = TaskBridge(prewarmer.pool, self)
         self.path = QLineEdit()
@@ -182,12 +182,16 @@ class ImportDialog(QDialog):
         if not path or (self._form is not None and self._form.errors()):
             return
         self._say("Reading…", problem=False)
+        self._stopped = False
         self.tasks.give_up()
         self.tasks.ask(ImportTask(path, self._choices(), self._suggest))
         self.stop_button.show()
 
     def _stop_reading(self) -> None:
+        # What is computed after the reading ends with a result that nobody wants any more.
+        self._stopped = True
         self.tasks.give_up()
+        self.stop_button.hide()
         self._say("Reading was stopped. Change something to read the file again.", problem=False)
 
     def _reading_ended(self) -> None:
@@ -202,8 +206,11 @@ class ImportDialog(QDialog):
     # --- results ----------------------------------------------------------------------------------
 
     def _show_result(self, result: Preview | ReadingShare | TableReport | DatasetPreview) -> None:
+        if self._stopped:
+            return
         if isinstance(result, ReadingShare):
-            self._say(f"Reading… {result.done:.0%}", problem=False)
+            said = f"Reading… {result.done:.0%}" if result.done < 1.0 else "Encoding the columns…"
+            self._say(said, problem=False)
         elif isinstance(result, TableReport):
             self.columns.show_report(result.columns)
             self._show_encoded(result)

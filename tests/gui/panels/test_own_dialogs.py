@@ -18,6 +18,7 @@ from optlab.gui.panels.import_dialog import ImportDialog
 from optlab.gui.panels.machine_dialog import MachineDialog
 from optlab.gui.panels.register_dialog import RegisterDialog
 from optlab.outside.own_models import records, sources
+from optlab.tasks.own_files import ReadingShare
 
 TABLE = "length;width;kind\n" + "".join(
     f"{n},5;{n % 7};{'red' if n % 3 else 'blue'}\n" for n in range(30)
@@ -103,6 +104,24 @@ def test_that_what_to_look_at_before_training_is_pointed_out(
     assert not importing.use_button.isEnabled()
     usable(qtbot, importing)
     assert "counts the rows" not in importing.message.text()
+
+
+def test_that_nothing_is_shown_of_a_reading_that_was_stopped(
+    qtbot: QtBot, importing: ImportDialog, tmp_path: Path
+) -> None:
+    path = tmp_path / "table.csv"
+    path.write_text(TABLE, encoding="utf-8")
+    importing.open_path(str(path))
+    usable(qtbot, importing)
+    importing._read_later()
+    importing._show_result(ReadingShare(0.5))
+    assert importing.message.text() == "Reading… 50%"
+    importing._show_result(ReadingShare(1.0))
+    assert importing.message.text() == "Encoding the columns…"
+    importing.stop_button.click()
+    importing._show_result(ReadingShare(1.0))
+    assert importing.message.text().startswith("Reading was stopped")
+    usable(qtbot, importing)  # something has changed: it is read again
 
 
 def test_that_a_click_on_a_heading_chooses_the_target(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import subprocess
 import sys
@@ -12,9 +13,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+import optlab
 from optlab.catalogue.optimizers.base import ObjectiveOptimizer, Optimizer
 from optlab.core import registry
 from optlab.experiment import Experiment
+from optlab.scripts import specialize
 from optlab.scripts.writing import script
 from optlab.training.control import Inbox
 from optlab.training.events import RunEnded, SnapshotTaken
@@ -56,7 +59,7 @@ def cases() -> dict[str, dict[str, Any]]:
     found: dict[str, dict[str, Any]] = {}
     for rule in registry.components(Optimizer):
         written = rule.elementwise and not issubclass(rule, ObjectiveOptimizer)
-        if written or rule.name in ("torch.adamw", "torch.rprop"):
+        if written or rule.name in ("torch.adamw", "torch.rprop", "torch.muon"):
             found[f"rule {rule.name}"] = {"optimizer": {"name": rule.name}}
     models: dict[str, dict[str, Any]] = {
         "linear": {},
@@ -151,6 +154,16 @@ def cases() -> dict[str, dict[str, Any]]:
     found["a decay of adam that follows pieces"] = {
         "optimizer": {"name": "adam"},
         "schedules": {"optimizer.beta2": "linear to 0.5 in 9"},
+    }
+    found["muon that follows pieces"] = {
+        "optimizer": {"name": "torch.muon", "rest_rate": 0.3, "output_by_muon": True},
+        "model": {"name": "mlp", "hidden": [5, 5], "batch_norm": True},
+        "schedule": {"name": "linear_decay", "tau": 6},
+        "schedules": {
+            "optimizer.momentum": "linear to 50% in 9",
+            "optimizer.rest_rate": "linear to 1 in 5",
+            "optimizer.weight_decay": "linear to 0 in 9",
+        },
     }
     found["helpers of the same name"] = {
         "optimizer": {"name": "schedule_free_sgd", "lr": 0.02},
@@ -269,14 +282,37 @@ def compare(
 
 
 @pytest.fixture(scope="module")
-def repeated(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+def read() -> set[str]:
+    """Names of the modules whose source was read for the scripts; see :func:`repeated`."""
+    return set()
+
+
+@pytest.fixture(scope="module")
+def repeated(read: set[str], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """Case → what its script ended with."""
     folder = tmp_path_factory.mktemp("scripts")
-    for name, case in CASES.items():
-        program = script(experiment(case), about=("A test.",))
-        np.savez(folder / f"{name}.npz", **program.arrays)  # type: ignore[arg-type]
-        (folder / f"{name}.py").write_text(program.text(f"{name}.npz"), encoding="utf-8")
+    source = specialize._source
+
+    def noted(of: Any) -> str:
+        read.add(of.__module__)
+        return source(of)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(specialize, "_source", noted)
+        for name, case in CASES.items():
+            program = script(experiment(case), about=("A test.",))
+            np.savez(folder / f"{name}.npz", **program.arrays)  # type: ignore[arg-type]
+            (folder / f"{name}.py").write_text(program.text(f"{name}.npz"), encoding="utf-8")
     return ended_with(RUNNER, folder)
+
+
+def test_that_the_packaged_program_has_every_source_that_scripts_are_written_from(
+    repeated: dict[str, Any], read: set[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(str(Path(optlab.__file__).parents[1] / "packaging"))
+    packages = tuple(f"{name}." for name in importlib.import_module("parts").WITH_SOURCE)
+    assert len(read) > 25
+    assert {name for name in read if not name.startswith(packages)} == set()
 
 
 @pytest.mark.parametrize("name", CASES)

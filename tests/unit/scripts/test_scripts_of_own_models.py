@@ -22,6 +22,7 @@ import numpy, torch
 results = {}
 for path in sorted(pathlib.Path(sys.argv[1]).glob("*/repeats.py")):
     space = {"__name__": "__main__", "__file__": str(path)}
+    torch.set_default_dtype(torch.float32)
     before, sys.path[:0] = (set(sys.modules), list(sys.path)), [str(path.parent)]
     with contextlib.redirect_stdout(io.StringIO()) as printed:
         exec(compile(path.read_text(encoding="utf-8"), path.parent.name, "exec"), space)
@@ -307,7 +308,7 @@ def test_that_a_model_of_a_package_is_imported_from_it(
     register(sources.find("nets_of_others:Flat"), "flat")
     experiment = Experiment.from_dict({**BASE, "model": {"name": "own.flat"}})
     program = script(experiment)
-    assert not program.files and program.package == "nets_of_others"
+    assert not program.files and program.packages == {"nets_of_others": "the model"}
     assert "\nfrom nets_of_others import Flat as Net\n" in program.text("data.npz")
 
 

@@ -271,6 +271,13 @@ class Binding:
         )
         return parts if self.bundled else parts[0]
 
+    def expression(self, values: Mapping[str, str]) -> str:
+        """Return the argument as source, for the sources of the values of the fields."""
+        parts = [
+            f"{values[name]} or None" if name in self.none else values[name] for name in self.fields
+        ]
+        return f"({', '.join(parts)})" if self.bundled else parts[0]
+
 
 @dataclass(frozen=True)
 class Declared:

@@ -81,6 +81,16 @@ class ForeignPopulation(Population):
             self._gather(run)
             self._fresh_codes.append(list(self._codes[run]))
 
+    @property
+    def rewritten(self) -> frozenset[str]:
+        """The arguments among the entries of parameter groups that the optimizers change."""
+        return frozenset(key for _, key in self._settings)
+
+    @property
+    def first(self) -> tuple[torch.optim.Optimizer, Sequence[Any]]:
+        """An optimizer of the first run, and the random generators that it keeps."""
+        return self._optimizers[0][0], self._walks[0].generators
+
     # --- stepping ---------------------------------------------------------------------------------
 
     def advance(
@@ -277,7 +287,8 @@ class ForeignPopulation(Population):
         """Refuse a number that begins to change after the trial steps; settings are no state."""
         before = self._constants.setdefault(run, numbers)
         for path, value in numbers.items():
-            if path[1] not in self._ignored and not same(before.get(path, value), value):
+            setting = path[1].partition("/")[0] in self._ignored
+            if not setting and not same(before.get(path, value), value):
                 raise RunFailed(
                     f"{self._title} changed '{path[1]}' for the first time after"
                     f" {self._steps_to_warm_up} steps, so that it was not taken for state; register"

@@ -8,7 +8,7 @@ simple one of torch, which is a choice in its form.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
 from typing import Any, ClassVar, Literal
 
 from optlab.catalogue.optimizers import _shared_fields as shared
@@ -21,6 +21,7 @@ from optlab.catalogue.optimizers._bridge.rules import (
     forget,
 )
 from optlab.catalogue.optimizers._bridge.signatures import FIRST, Signature
+from optlab.catalogue.optimizers._imported import ImportedRule
 from optlab.catalogue.optimizers.base import Objective, ObjectiveOptimizer, Outcome, State
 from optlab.core.errors import InvalidInput
 from optlab.core.fields import choice, shown
@@ -28,7 +29,7 @@ from optlab.core.hyperparameters import Hyperparameters
 from optlab.core.layout import Layout, Parameter
 from optlab.core.lazy import torch
 
-_INNER: dict[str, tuple[str, dict[str, Any]]] = {
+INNER: dict[str, tuple[str, dict[str, Any]]] = {
     "sgd": ("SGD", {}),
     "momentum": ("SGD", {"momentum": 0.9}),
     "adam": ("Adam", {}),
@@ -57,6 +58,29 @@ class ForeignRule(TorchRule):
 
     def torch_call(self, changing: Any = ()) -> None:
         return None  # a script cannot import it from torch
+
+    def as_import(
+        self,
+        layout: Layout,
+        precision: str,
+        changing: Collection[str] = (),
+        beside: Mapping[str, bytes] | None = None,
+    ) -> ImportedRule:
+        # Imported here: no other part of a program asks for it.
+        from optlab.catalogue.optimizers._bridge.importing import Importing
+
+        return Importing(self, layout, precision, beside or {}).rule(changing)
+
+    def origin(self, beside: Mapping[str, bytes]) -> tuple[str, Mapping[str, bytes]]:
+        """Return the module from which scripts import the class, and the files beside them.
+
+        Args:
+            beside: the files that lie beside the script already, path → content.
+
+        Raises:
+            InvalidInput: they cannot be read, or not lie beside the script.
+        """
+        return self.signature.module, {}
 
     @classmethod
     def foreign(
@@ -106,7 +130,7 @@ class ForeignRule(TorchRule):
         make: Callable[..., Any] = cls.optimizer_class()
         wraps = cls.signature.wraps
         if wraps:
-            name, more = _INNER[values["inner"]]
+            name, more = INNER[values["inner"]]
             inner = getattr(torch.optim, name)
             if wraps == FIRST:
                 if "lr" not in {argument.name for argument in cls.signature.arguments}:
@@ -116,14 +140,9 @@ class ForeignRule(TorchRule):
         try:
             return [make(tensors, **arguments)]
         except Exception as error:  # noqa: BLE001 - foreign code may raise anything
-            matrices = [p for spec, p in parameters if spec.role == "weight" and not spec.output]
-            taken = {id(p) for p in matrices if p.dim() >= 2}
-            groups = [
-                {"params": [p for p in tensors if (id(p) in taken) is chosen], "use_muon": chosen}
-                for chosen in (True, False)
-            ]
+            groups = matrix_groups(parameters)
             try:  # the convention of several packages for rules that train matrices only
-                return [make([group for group in groups if group["params"]], **arguments)]
+                return [make(groups, **arguments)]
             except Exception:  # noqa: BLE001 - it does not follow the convention
                 raise _as_refusal(error) from None
 
@@ -173,6 +192,23 @@ class _Evaluation:
         return loss[0], g[0]
 
 
+def matrix_groups(
+    parameters: Sequence[tuple[Parameter, torch.Tensor]],
+) -> list[dict[str, Any]]:
+    """Return parameter groups for a rule that trains matrices only, by a convention of packages.
+
+    Args:
+        parameters: of one run, tensors of any shape.
+    """
+    matrices = [p for spec, p in parameters if spec.role == "weight" and not spec.output]
+    taken = {id(p) for p in matrices if p.dim() >= 2}
+    groups = [
+        {"params": [p for _, p in parameters if (id(p) in taken) is chosen], "use_muon": chosen}
+        for chosen in (True, False)
+    ]
+    return [group for group in groups if group["params"]]
+
+
 def _as_refusal(error: Exception) -> Exception:
     """Return an error of a constructor as one that is reported as a refusal."""
     if isinstance(error, ValueError | TypeError | AssertionError):
@@ -192,7 +228,7 @@ def wrapping(signature: Signature) -> dict[str, tuple[Any, Any]]:
             ),
         ),
         "inner": (
-            Literal[tuple(_INNER)],
+            Literal[tuple(INNER)],
             choice("momentum", "Wrapped optimizer", help="Optimizer of torch that is wrapped."),
         ),
     }
@@ -234,7 +270,12 @@ def foreign_rule(
     base = type(
         "Base",
         bases,
-        {"extra": wrapping(signature), "shows_point": modes, "__doc__": parent.__doc__},
+        {
+            "extra": wrapping(signature),
+            "shows_point": modes,
+            "keeps_point": modes,
+            "__doc__": parent.__doc__,
+        },
     )
     rule = build_rule(signature, name, label, group, order, None, base)
     rule.fixed = tuple(field.name for field in rule.fields() if field.kind == "integer")

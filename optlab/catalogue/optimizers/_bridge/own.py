@@ -24,6 +24,7 @@ from optlab.catalogue.optimizers._bridge.signatures import Argument, Signature, 
 from optlab.catalogue.optimizers._bridge.trial import try_out
 from optlab.core.errors import InvalidInput, StoreError
 from optlab.outside.own_models import records, sources
+from optlab.outside.own_models.copies import with_copies
 from optlab.outside.own_models.records import OPTIMIZER, Registration
 from optlab.outside.own_models.sources import Source
 
@@ -53,6 +54,9 @@ class OwnRule(ForeignRule):
     @classmethod
     def optimizer_class(cls) -> Any:
         return cls.loaded or sources.load(cls.registration)
+
+    def origin(self, beside: Mapping[str, bytes]) -> tuple[str, Mapping[str, bytes]]:
+        return with_copies(sources.confirmed(self.registration), beside)
 
 
 @dataclass(frozen=True)

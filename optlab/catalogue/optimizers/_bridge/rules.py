@@ -12,13 +12,14 @@ import importlib
 import importlib.metadata
 import threading
 import weakref
-from collections.abc import Collection, Hashable, Sequence
+from collections.abc import Collection, Hashable, Mapping, Sequence
 from typing import Any, ClassVar, Literal
 
 from optlab.catalogue.optimizers._bridge.descriptions import Description
 from optlab.catalogue.optimizers._bridge.execution import Population, Values
 from optlab.catalogue.optimizers._bridge.fields import FIXED, Binding, declare
 from optlab.catalogue.optimizers._bridge.signatures import NO_DEFAULT, Signature
+from optlab.catalogue.optimizers._imported import ImportedRule
 from optlab.catalogue.optimizers._torch_state import TorchCall
 from optlab.catalogue.optimizers.base import Optimizer, State
 from optlab.core.errors import InvalidInput
@@ -218,17 +219,39 @@ class MuonRule(TorchRule):
     def torch_call(self, changing: Collection[str] = ()) -> TorchCall | None:
         return None  # it takes two optimizers
 
+    def as_import(
+        self,
+        layout: Layout,
+        precision: str,
+        changing: Collection[str] = (),
+        beside: Mapping[str, bytes] | None = None,
+    ) -> ImportedRule:
+        # Imported here: no other part of a program asks for it.
+        from optlab.catalogue.optimizers._bridge.muon_import import imported
+
+        values = self.values()
+        names: dict[bool, list[str]] = {True: [], False: []}
+        for spec in layout.parameters:
+            names[self._is_matrix(spec, values)].append(spec.name)
+        return imported(
+            names,
+            values,
+            self.arguments(values),
+            _adamw_arguments(values),
+            self.bindings,
+            changing,
+        )
+
+    @staticmethod
+    def _is_matrix(spec: Parameter, values: Values) -> bool:
+        inside = values["output_by_muon"] or not spec.output
+        return len(spec.shape) == 2 and spec.role == "weight" and inside
+
     @classmethod
     def create(
         cls, parameters: Sequence[tuple[Parameter, torch.Tensor]], values: Values
     ) -> list[torch.optim.Optimizer]:
-        matrices = [
-            p
-            for spec, p in parameters
-            if p.dim() == 2
-            and spec.role == "weight"
-            and (values["output_by_muon"] or not spec.output)
-        ]
+        matrices = [p for spec, p in parameters if cls._is_matrix(spec, values)]
         selected = {id(p) for p in matrices}
         rest = [p for _, p in parameters if id(p) not in selected]
         optimizers: list[torch.optim.Optimizer] = []

@@ -70,6 +70,15 @@ def test_that_the_import_reports_and_ends_when_it_is_told_to_stop(table: Path) -
     assert [type(result).__name__ for result in stopped] == ["Preview"]
 
 
+def test_that_the_import_that_is_stopped_while_it_encodes_gives_no_result(table: Path) -> None:
+    inbox, results = Inbox(), []
+    for result in ImportTask(str(table), {}).run(inbox):
+        results.append(result)
+        if result == ReadingShare(1.0):
+            inbox.put(Stop())
+    assert results[-1] == ReadingShare(1.0) and len(results) > 5
+
+
 def test_that_beside_a_large_table_no_other_is_kept(
     table: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -376,6 +376,27 @@ def test_that_the_trainer_evaluates_the_point_of_eval_and_takes_gradients_at_tha
     assert not np.array_equal(x, y)
 
 
+def test_that_a_point_of_its_own_cannot_be_delayed(tmp_path: Path) -> None:
+    registered(tmp_path, HEAD + MODES)
+    with pytest.raises(InvalidInput, match="keeps the point of its gradients") as refusal:
+        Trainer([asked(delay={"name": "fixed", "steps": 2})])
+    assert refusal.value.field == "delay.name"
+
+
+def test_that_betas_follow_a_schedule(tmp_path: Path) -> None:
+    text = source(
+        "p.sub_(p.grad, alpha=lr * group['betas'][1])", arguments=", betas=(0.5, 1.0)"
+    ).replace("dict(lr=lr)", "dict(lr=lr, betas=betas)")
+    registered(tmp_path, text)
+    schedules = {"optimizer.beta2": "linear to 0 in 4"}
+    trainer = Trainer([asked(schedules=schedules)])
+    for _ in range(4):
+        trainer.advance()
+    before = trainer.theta
+    trainer.advance()
+    assert torch.equal(trainer.theta, before)
+
+
 def test_that_nothing_is_executed_before_it_is_registered_nor_outside_of_a_worker(
     tmp_path: Path,
 ) -> None:
