@@ -174,3 +174,8 @@ class _Replay:
 
     def wait(self, seconds: float) -> None:
         """See :class:`optlab.training.control.Controls`; nothing is waited for."""
+
+    def quiet_until(self, step: int) -> float:
+        """See :class:`optlab.training.control.Controls`."""
+        wanted = [at for at in (self._step, *(at for at, _ in self._log)) if at >= step]
+        return min([self._controls.quiet_until(step), *wanted])

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
-from optlab.catalogue.losses.base import Loss, margin, zero_one
+from optlab.catalogue.losses.base import Loss, margin, most_probable, zero_one
 from optlab.catalogue.models.base import EVALUATION, TRAINING, ForwardContext, Model
 from optlab.catalogue.models.capabilities import Layers, Moments, Symmetry, Uniforms
 from optlab.core.data import DataShape
@@ -430,7 +430,9 @@ class Objective:
             for _, outputs, targets in self._evaluated(theta, RunExamples(x, y, of)):
                 if outputs is None:
                     return None
-                predicted.append(outputs.argmax(2) if self.shape.task == "classes" else outputs)
+                predicted.append(
+                    most_probable(outputs) if self.shape.task == "classes" else outputs
+                )
                 right.append(targets)
         return torch.cat(predicted, dim=1), torch.cat(right, dim=1)
 

@@ -24,6 +24,10 @@ from optlab.objective.batch_objective import BatchRows
 from optlab.objective.run_examples import RunExamples
 from optlab.objective.seeding import generators
 
+_LARGE_BATCH = 32_768
+"""Input values of a batch from which it is gathered alone: it is then still in the cache of the
+processor when the step reads it.
+"""
 _PIECE_VALUES = 65_536
 """Input values of a piece of a stream.
 
@@ -116,6 +120,8 @@ class BatchStream:
         self.steps_per_epoch = orders[0].steps_per_epoch(self._n)
         values = max(1, self._x[0].numel()) * self._size * len(self._streams)
         self._steps_held = max(1, min(self.steps_per_epoch, CHUNK_VALUES // values))
+        if values >= _LARGE_BATCH and self._x.device.type == "cpu":
+            self._steps_held = 1
         following = self._segments[number + 1 :]
         self.segment, self._until = segment, following[0][0].step if following else math.inf
         self._held = (-1, -1)

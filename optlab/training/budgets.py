@@ -29,6 +29,12 @@ class Budgets:
             return []
         return [run for run in alive if step >= self._steps[run]]
 
+    def next_end(self, step: int) -> int:
+        """Return the first number of steps from ``step`` on at which runs have taken all theirs."""
+        if step < self.shortest:
+            return self.shortest
+        return min((steps for steps in self._steps if steps >= step), default=step)
+
     def reason(self, run: int, step: int) -> str:
         """Return why a run ends whose budget of steps or of seconds is spent."""
         if step >= self._steps[run]:

@@ -6,6 +6,7 @@ replay of the log is exact.
 
 from __future__ import annotations
 
+import math
 import threading
 from collections import deque
 from collections.abc import Iterable, Mapping
@@ -100,6 +101,12 @@ class Controls(Protocol):
     def wait(self, seconds: float) -> None:
         """Wait for a message, at most this long."""
 
+    def quiet_until(self, step: int) -> float:
+        """Return the first step from ``step`` on at which a message is known to come.
+
+        Infinity where none is known: one of a user may come a few steps later than it could.
+        """
+
 
 class Inbox:
     """Messages from another thread; bounded, so that the oldest unread ones are dropped."""
@@ -131,6 +138,10 @@ class Inbox:
         """Wait for a message, at most this long."""
         self._arrived.wait(seconds)
 
+    def quiet_until(self, step: int) -> float:
+        """See :class:`Controls`."""
+        return step if self._messages else math.inf
+
 
 class Replay:
     """Messages of a log, each at the step at which it was applied; then those of ``live``."""
@@ -153,3 +164,8 @@ class Replay:
         """
         if self._live is not None:
             self._live.wait(seconds)
+
+    def quiet_until(self, step: int) -> float:
+        """See :class:`Controls`."""
+        logged = float(self._log[0][0]) if self._log else math.inf
+        return logged if self._live is None else min(logged, self._live.quiet_until(step))

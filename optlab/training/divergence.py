@@ -18,7 +18,7 @@ from optlab.core.lazy import torch
 from optlab.objective.objective import Objective
 from optlab.training.events import Status
 from optlab.training.groups import Member
-from optlab.training.population import Population
+from optlab.training.population import Population, PopulationState
 from optlab.training.stepping import ProposedStep
 
 Batches = Callable[[int], tuple["torch.Tensor", "torch.Tensor"]]
@@ -124,7 +124,18 @@ class DivergenceGuard:
             else:
                 self._population.accept(proposed, self._finite)
         else:
+            if owned:
+                # The state before the last step, to which a run may return, is in this memory.
+                self._population.put_back(proposed, self._ended)
             self._end_diverged(proposed, x, y)
+
+    def accepted(self, before: PopulationState) -> None:
+        """Note that steps were taken in which no run diverged.
+
+        Args:
+            before: the state before the last of them.
+        """
+        self._safe = before
 
     def _alive_index(self) -> torch.Tensor:
         """Return the runs that have not ended."""

@@ -5,19 +5,26 @@ The measures are recorded; the step is not accepted here.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from optlab.catalogue.measures.base import Step
 from optlab.catalogue.models.capabilities import Layers
 from optlab.core.lazy import torch
 from optlab.objective.objective import Objective
-from optlab.training.population import Population
+from optlab.training.population import Population, PopulationState
 from optlab.training.recorder import Recorder
 from optlab.training.stepping import ProposedStep
 
 if TYPE_CHECKING:
-    from optlab.training.capturing.captured_steps import CapturedSteps
+    from optlab.training.capturing.captured_steps import CapturedSteps, Row
+
+Batch = tuple["torch.Tensor", "torch.Tensor"]
+"""Inputs and targets ``[R, m, …]``."""
+
+
+_MANY_STEPS = 200
+"""Steps from which a recording pays whatever happens to the run."""
 
 
 class Measured(NamedTuple):
@@ -107,15 +114,19 @@ class MeasuredSteps:
         self.tracked: torch.Tensor = torch.empty(0, dtype=torch.int64)
         self._captured: CapturedSteps | None = None
 
-    def capture(self) -> None:
+    def capture(self, steps: int = 0) -> None:
         """Repeat recorded operations from now on, where that gives the same.
 
         Tensors of the population are then overwritten after some steps: for those who keep none.
+
+        Args:
+            steps: that are known to follow.
         """
         if self._captured is None and self._population.repeats:
-            from optlab.training.capturing.captured_steps import CapturedSteps
+            from optlab.training.capturing.captured_steps import FIRST, SOON, CapturedSteps
 
-            self._captured = CapturedSteps(self._population, self._compute, self._ended)
+            first = SOON if steps >= _MANY_STEPS else FIRST
+            self._captured = CapturedSteps(self._population, self._compute, self._ended, first)
 
     def follow(self, indices: Sequence[int]) -> None:
         """Measure the weights of these flat indices from now on."""
@@ -129,12 +140,40 @@ class MeasuredSteps:
         self.evaluations = measured.evaluations
         return measured
 
-    def _next(self, x: torch.Tensor, y: torch.Tensor) -> Measured:
+    def several(
+        self, count: int, batch_of: Callable[[int], Batch], more: Callable[[], bool]
+    ) -> PopulationState | None:
+        """Take steps by repeating recorded operations, and record their measures.
+
+        Args:
+            count: of steps, at most. batch_of: step (0, 1, …) → its batch. more: is asked after each
+                step whether another may follow.
+
+        Returns:
+            The state before the last of them, which the next step overwrites; None where none was
+            taken.
+        """
+        if self._captured is None:
+            return None
+        population = self._population
+
+        def took(row: Row) -> bool:
+            self._recorder.keep(population.step + 1, *row)
+            population.step += 1
+            return more()
+
+        return self._captured.several(count, lambda: self._inputs(*batch_of(population.step)), took)
+
+    def _inputs(self, x: torch.Tensor, y: torch.Tensor) -> Inputs:
+        """Return what the next step depends on, when its rates have been set."""
         rates = self._population.begin_step()
         if rates != self._rates:
             # Instruments keep it: another tensor, not other values.
             self._rates, self._rate = list(rates), self._rate.new_tensor(rates)
-        inputs = Inputs(x, y, rates, self._rate, self._objective.keeping)
+        return Inputs(x, y, rates, self._rate, self._objective.keeping)
+
+    def _next(self, x: torch.Tensor, y: torch.Tensor) -> Measured:
+        inputs = self._inputs(x, y)
         if self._captured is not None:
             repeated = self._captured.step(inputs)
             if repeated is not None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast
 
 from optlab.catalogue.measures.base import EvaluationMeasure, StepMeasure
@@ -315,6 +315,21 @@ class Trainer:
                     ),
                 )
 
+    def advance_unobserved(self, count: int, more: Callable[[], bool]) -> None:
+        """Take steps at which nothing but the step measures looks, as far as that saves time.
+
+        It takes those that repeat recorded operations (:meth:`capture_steps`), and none where every
+        step has to be looked at: with instruments on, and where clipping is counted.
+
+        Args:
+            count: of steps, at most. more: is asked after each step whether another may follow.
+        """
+        if self.instrument_runner.on or self.objective.keeping or self._clipped is not None:
+            return
+        before = self.steps.several(count, self._stream.at, more)
+        if before is not None:
+            self._guard.accepted(before)
+
     def capture_steps(self) -> None:
         """Repeat recorded operations from now on, where that gives the same steps.
 
@@ -322,7 +337,7 @@ class Trainer:
         """
         own = any(one.model.own_modules or one.optimizer.own_modules for one in self.requested)
         if self.device == "cpu" and not (self.deferred or self.ranks.together or own):
-            self.steps.capture()
+            self.steps.capture(max(one.budget.steps for one in self.requested) - self.step)
 
     def sync_divergence(self) -> None:
         """End the runs that were frozen on the device since the last call.

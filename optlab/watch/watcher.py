@@ -42,6 +42,8 @@ where the loop gets little of a busy machine.
 """
 _LOG_SECONDS = 0.5e-6
 """What calling ``log`` costs beside what it measures itself."""
+_TIMED = 16
+"""Calls of ``log`` of which one is timed."""
 
 
 @dataclass(frozen=True)
@@ -89,6 +91,7 @@ class Watcher:
         self._flush_at = 0.0
         self._flushed_at = 0.0
         self._flushed_steps = 0
+        self._logged: list[tuple[int, dict[str, Any]]] = []
         self._logs = array("d")
         self._written_seconds = 0.0
 
@@ -237,6 +240,10 @@ class Watcher:
         """Give the writer what is complete; nothing is waited for."""
         # Seconds of processors: on a busy machine others' time passes, too.
         began = time.thread_time()
+        logged, self._logged = self._logged, []
+        for step, values in logged:
+            for name, value in values.items():
+                self._log(name, step, value)
         for loop in self._loops:
             loop.flush()
         self._packed.append(self._rows.pack())
@@ -245,7 +252,7 @@ class Watcher:
         writing = self._writer.spent if self._writer is not None else self._written_seconds
         wrote, self._written_seconds = writing - self._written_seconds, writing
         logs, self._logs = self._logs, array("d")
-        logging = (statistics.median_low(logs) + _LOG_SECONDS) * len(logs) if logs else 0.0
+        logging = (statistics.median_low(logs) + _LOG_SECONDS) * len(logged) if logs else 0.0
         ended = time.thread_time()
         spent, worked = ended - began, ended - self._flushed_at
         self._flushed_at = ended
@@ -289,45 +296,56 @@ class Watcher:
         """
         if self._writer is None:
             return
-        began = time.perf_counter()
+        # Between two steps every line of code has left the caches: it costs several times what it
+        # costs in a row. So values are kept here, and the rest is done when they are written.
+        logged = self._logged
+        began = 0.0 if len(logged) % _TIMED else time.perf_counter()
         try:
             if step is None:
                 step = self._main.step if self._main is not None else 0
             for name, value in values.items():
-                self._log(name, step, value)
+                if type(value) is not float:
+                    values[name] = self._kept(name, value)
+            logged.append((step, values))
             if batch is not None:
                 is_tensor = isinstance(batch, torch.Tensor)
                 kept = batch.detach().clone().reshape(-1) if is_tensor else tuple(batch)
                 self._rows.append(BATCH, step, kept)
-            self._logs.append(time.perf_counter() - began)
-            if began >= self._flush_at and os.getpid() == self._process:
-                self._flush()
+            if began:
+                self._logs.append(time.perf_counter() - began)
+                if began >= self._flush_at and os.getpid() == self._process:
+                    self._flush()
         except Exception as error:  # noqa: BLE001 - the loop must not see it
             self._failures.say("log", "log(…) has not recorded a step", error)
 
-    def _log(self, name: str, step: int, value: Any) -> None:
-        column = self._columns.get(name)
-        if column is None:
-            column = self._columns[name] = Column(name)
+    def _kept(self, name: str, value: Any) -> Any:
+        """Return a value as a number or as a copy on its device; None where it is refused."""
         if isinstance(value, torch.Tensor):
+            if type(value) is torch.Tensor and value.is_cpu and value.ndim == 0:
+                # Nothing to wait for; a copy would cost more, here and in the writer's thread.
+                return float(value.item())
             if value.ndim and value.numel() != 1:
                 self._failures.say(
                     f"log {name}", f"{_refused(name)}, not one of shape {tuple(value.shape)}"
                 )
-                return
-            if type(value) is torch.Tensor and value.is_cpu and value.is_floating_point():
-                # Nothing to wait for; a copy would cost more, here and in the writer's thread.
-                self._rows.append(column, step, value.item())
-                return
+                return None
             copy = value.detach().clone()
-            self._rows.append(column, step, copy.reshape(()) if value.ndim else copy)
-        elif value is not None:
-            try:
-                number = float(value)
-            except (TypeError, ValueError):
-                self._failures.say(f"log {name}", f"{_refused(name)}, not {type(value).__name__}")
-                return
-            self._rows.append(column, step, number)
+            return copy.reshape(()) if value.ndim else copy
+        if value is None:
+            return None
+        try:
+            return float(value)
+        except (TypeError, ValueError):
+            self._failures.say(f"log {name}", f"{_refused(name)}, not {type(value).__name__}")
+            return None
+
+    def _log(self, name: str, step: int, value: Any) -> None:
+        """Add a number or a copy, None for nothing, to the rows."""
+        column = self._columns.get(name)
+        if column is None:
+            column = self._columns[name] = Column(name)
+        if value is not None:
+            self._rows.append(column, step, value)
 
     def probe(
         self, closure: Callable[[], torch.Tensor], *, every: int = 100, slice: int = 0

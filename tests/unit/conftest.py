@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
@@ -62,6 +63,9 @@ class Script:
     def wait(self, seconds: float) -> None:
         assert self._idle, "the session holds, and the test has nothing more to say"
         self._next = [self._idle.popleft()]
+
+    def quiet_until(self, step: int) -> float:
+        return min(self._at, default=math.inf)
 
 
 def play(

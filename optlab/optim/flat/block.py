@@ -21,6 +21,8 @@ BLOCK_VALUES = 1 << 17
 """Values of a block, so that what a rule computes on the way stays in the cache of a core."""
 
 Calls = list[Callable[[], Any]]
+Fresh = Callable[[torch.Tensor], Mapping[str, torch.Tensor]]
+"""Parameters ``[1, n]`` → their state before the first step, ``[1, n]`` each, in any order of n."""
 _SYMMETRIC = frozenset({"add", "mul"})
 
 
@@ -66,7 +68,8 @@ class SharedBlock:
     Args:
         listing: what a step does.
         parameters: of one type.
-        state: for each parameter, the tensors ``[*shape]`` of its state, which are copied.
+        state: for each parameter, the tensors ``[*shape]`` of its state, which are copied, or what
+            gives those without state one.
         scalars: the numbers of the listing.
         scratch: memory that blocks share.
     """
@@ -75,16 +78,22 @@ class SharedBlock:
         self,
         listing: Listing,
         parameters: Sequence[torch.Tensor],
-        state: Sequence[Mapping[str, torch.Tensor]],
+        state: Sequence[Mapping[str, torch.Tensor]] | Fresh,
         scalars: Scalars,
         scratch: Scratch,
     ) -> None:
         self.count = len(parameters)
         self._parameters = list(parameters)
         values = sum(parameter.numel() for parameter in parameters)
-        self._flat = {
-            name: torch.cat([one[name].reshape(-1) for one in state]) for name in listing.state
-        }
+        if callable(state):
+            # All at once: tensors for each of them would be in memory, too.
+            theta = torch.cat([parameter.detach().reshape(-1) for parameter in parameters])
+            fresh = _owned(state(theta.view(1, values)), ())
+            self._flat = {name: fresh[name].view(values) for name in listing.state}
+        else:
+            self._flat = {
+                name: torch.cat([one[name].reshape(-1) for one in state]) for name in listing.state
+            }
         placing = placed(listing, copies=True)
 
         def memory(place: Place) -> torch.Tensor:
@@ -146,7 +155,7 @@ class LargeBlock:
     Args:
         listing: what a step does.
         parameter: dense, in any order of its dimensions.
-        state: the tensors ``[*shape]`` of its state, which are copied.
+        state: the tensors ``[*shape]`` of its state, which are copied, or what gives it one.
         scalars: the numbers of the listing.
         scratch: memory that blocks share.
     """
@@ -157,15 +166,24 @@ class LargeBlock:
         self,
         listing: Listing,
         parameter: torch.Tensor,
-        state: Mapping[str, torch.Tensor],
+        state: Mapping[str, torch.Tensor] | Fresh,
         scalars: Scalars,
         scratch: Scratch,
     ) -> None:
         self._parameter = parameter
-        self._state = {
-            name: torch.empty_like(parameter, requires_grad=False).copy_(state[name])
-            for name in listing.state
-        }
+        if callable(state):
+            values, first = parameter.numel(), parameter.storage_offset()
+            in_memory = parameter.detach().as_strided((1, values), (values, 1), first)
+            fresh = _owned(state(in_memory), (in_memory,))
+            self._state = {
+                name: fresh[name].as_strided(parameter.shape, parameter.stride())
+                for name in listing.state
+            }
+        else:
+            self._state = {
+                name: torch.empty_like(parameter, requires_grad=False).copy_(state[name])
+                for name in listing.state
+            }
         placing = placed(listing, copies=False)
         self._pieces: list[tuple[int, int, torch.Tensor, torch.Tensor, Calls]] = []
         values = parameter.numel()
@@ -225,6 +243,19 @@ class LargeBlock:
             theta.set_(nothing, 0, (0,), (1,))
             g.set_(nothing, 0, (0,), (1,))
         torch.autograd.graph.increment_version(parameter)
+
+
+def _owned(
+    state: Mapping[str, torch.Tensor], others: Sequence[torch.Tensor]
+) -> dict[str, torch.Tensor]:
+    """Return a state whose tensors ``[1, n]`` have memory of their own, each to itself."""
+    taken = {other.untyped_storage().data_ptr() for other in others}
+    owned = {}
+    for name, value in state.items():
+        address = value.untyped_storage().data_ptr()
+        owned[name] = value.clone() if address in taken else value.contiguous()
+        taken.add(address)
+    return owned
 
 
 def is_dense(tensor: torch.Tensor) -> bool:

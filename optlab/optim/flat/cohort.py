@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from optlab.optim.flat.block import BLOCK_VALUES, Block, LargeBlock, Scratch, SharedBlock
+from optlab.optim.flat.block import BLOCK_VALUES, Block, Fresh, LargeBlock, Scratch, SharedBlock
 from optlab.optim.flat.listing import STEP, Listing
 from optlab.optim.flat.scalars import Scalars
 
@@ -26,6 +26,7 @@ class Cohort:
         given: the parameters ``[*shape]``, of one type, and their states. The tensors of the states
             are replaced by others, which lie side by side and are overwritten by the steps.
         step: number of steps that they have taken.
+        fresh: gives them states where those are empty; None where they are not.
     """
 
     def __init__(
@@ -33,12 +34,15 @@ class Cohort:
         listing: Listing,
         given: Sequence[tuple[torch.Tensor, dict[str, Any]]],
         step: int,
+        fresh: Fresh | None = None,
     ) -> None:
         self._step = step
         self._names = (*listing.state, COUNT)
         parts = _parts(given)
         self._parameters = [parameter for part in parts for parameter, _ in part]
         self._states = [state for part in parts for _, state in part]
+        for state in self._states if fresh is not None else ():
+            state[COUNT] = torch.zeros((), dtype=torch.int64)
         dtype = self._parameters[0].dtype
         largest = max(sum(parameter.numel() for parameter, _ in part) for part in parts)
         scratch = Scratch(dtype, min(largest, BLOCK_VALUES))
@@ -47,7 +51,7 @@ class Cohort:
         begin = 0
         for part in parts:
             end = begin + len(part)
-            self._blocks.append((self._block(listing, part, scratch), begin, end))
+            self._blocks.append((self._block(listing, part, scratch, fresh), begin, end))
             begin = end
         self._counts = torch.full((len(given),), step)
         for state, count in zip(self._states, self._counts.unbind(), strict=True):
@@ -60,12 +64,14 @@ class Cohort:
         listing: Listing,
         part: Sequence[tuple[torch.Tensor, dict[str, Any]]],
         scratch: Scratch,
+        fresh: Fresh | None,
     ) -> Block:
         parameters, states = [list(one) for one in zip(*part, strict=True)]
+        rest = self._scalars, scratch
         block: Block = (
-            LargeBlock(listing, parameters[0], states[0], self._scalars, scratch)
+            LargeBlock(listing, parameters[0], fresh or states[0], *rest)
             if parameters[0].numel() > BLOCK_VALUES
-            else SharedBlock(listing, parameters, states, self._scalars, scratch)
+            else SharedBlock(listing, parameters, fresh or states, *rest)
         )
         for name in listing.state:
             for state, value in zip(states, block.entries(name), strict=True):

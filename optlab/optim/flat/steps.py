@@ -58,7 +58,8 @@ class FlatGroup:
         self.served = 0
         choices, decays, maximizes = self._choices
         h = Hyperparameters(**self._leaves, step=1)
-        entries = tuple(rule.begin(torch.ones(1, 1), h))
+        begun = rule.begin(torch.ones(1, 1), h)
+        entries, alike = tuple(begun), all(one.shape == (1, 1) for one in begun.values())
         given = rule, choices, self._numbers, entries
         operations = listing(*given, decays=decays, maximizes=maximizes)
         kinds: dict[Any, list[tuple[torch.Tensor, dict[str, Any]]]] = {}
@@ -69,15 +70,23 @@ class FlatGroup:
                 if not _suits(parameter):
                     self.others.append(parameter)
                     continue
-                state = states.get(parameter) or begin(group, parameter)
+                state = states.get(parameter)
+                if not state and alike:
+                    key = parameter.dtype, 0, True
+                    kinds.setdefault(key, []).append((parameter, states[parameter]))
+                    continue
+                state = state or begin(group, parameter)
                 if _complete(state, entries, parameter):
-                    key = parameter.dtype, int(state[COUNT])
+                    key = parameter.dtype, int(state[COUNT]), False
                     kinds.setdefault(key, []).append((parameter, state))
                 else:
                     self.others.append(parameter)
         if operations is None or not kinds:
             raise NotRepeatable(f"steps of {rule.__name__} are not taken in flat memory")
-        self.cohorts = [Cohort(operations, some, step) for (_, step), some in kinds.items()]
+        self.cohorts = [
+            Cohort(operations, some, step, (lambda theta: rule.begin(theta, h)) if fresh else None)
+            for (_, step, fresh), some in kinds.items()
+        ]
         for cohort in self.cohorts:
             cohort.set_values(self._leaves)
 

@@ -50,6 +50,10 @@ class SharedControls:
             self.inbox.wait(seconds)
         self.ranks.announce()
 
+    def quiet_until(self, step: int) -> float:
+        """Return ``step``: the ranks ask for messages together, at every step."""
+        return step
+
 
 def perform_shared(job: TrainJob | None, controls: SharedControls) -> Iterator[Event]:
     """Perform the first rank's job on this rank, and yield the events.

@@ -10,6 +10,7 @@ not.
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -20,13 +21,17 @@ from optlab.numerics.traced_number import NotRepeatable, Numbers
 from optlab.training.capturing.program import SIDES, Program, Recording
 from optlab.training.capturing.trace import Call, recorded, tensors
 from optlab.training.measured_steps import Inputs, Measured
-from optlab.training.population import Population
+from optlab.training.population import Population, PopulationState
 from optlab.training.stepping import ProposedStep
 
 _LOG = logging.getLogger(__name__)
 
 FIRST = 24
-"""Ordinary steps on batches of one shape before a step is recorded."""
+"""Ordinary steps on batches of one shape before a step is recorded, which takes the time of some
+seventy.
+"""
+SOON = 4
+"""The same for the first shape, where many steps are known to follow."""
 CHECKED = 2
 """Steps that are taken both ways before a recording is used."""
 _PROGRAMS = 6
@@ -37,6 +42,8 @@ _VALUES = 16_000_000
 Shape = tuple[Any, ...]
 
 
+Row = tuple["torch.Tensor", list["torch.Tensor"]]
+"""Measures of a step: those of one number a run ``[M, R]``, and the others."""
 Compute = Callable[["torch.Tensor", Inputs], Measured]
 """Parameters ``[R, P]`` and what else a step depends on → the step."""
 
@@ -57,15 +64,21 @@ class CapturedSteps:
     Args:
         population: whose steps repeat themselves (:attr:`Population.repeats`). compute: a step.
         ended: the runs that have ended, which are computed on and not accepted.
+        first: ordinary steps before the first recording.
 
     Attributes:
         repeated: number of steps that were taken by a recording.
     """
 
     def __init__(
-        self, population: Population, compute: Compute, ended: Collection[int] = ()
+        self,
+        population: Population,
+        compute: Compute,
+        ended: Collection[int] = (),
+        first: int = FIRST,
     ) -> None:
         self._population = population
+        self._first = first
         self._ended = ended
         self._alive: torch.Tensor | None = None
         self._rate: torch.Tensor = torch.zeros_like(population.theta[:, 0])
@@ -80,6 +93,8 @@ class CapturedSteps:
         self._programs: dict[Shape, _Entry] = {}
         self._checks: dict[Shape, int] = {}
         self._columns: dict[str, torch.Tensor] = {}
+        self._varies: list[tuple[str, Hyperparameters, str]] | None = None
+        self._outdated = False
         self._refused = self._size() > _VALUES
 
     def _size(self) -> int:
@@ -100,6 +115,7 @@ class CapturedSteps:
         """Drop all recordings: a hyperparameter or what is measured has changed."""
         self.leave()
         self._seen, self._programs, self._checks, self._columns = {}, {}, {}, {}
+        self._varies, self._outdated = None, False
 
     def leave(self) -> None:
         """Give the population tensors of its own, which the next steps do not overwrite."""
@@ -133,33 +149,125 @@ class CapturedSteps:
         entry = self._programs.get(shape)
         if entry is None:
             seen = self._seen[shape] = self._seen.get(shape, 0) + 1
-            if seen > FIRST and len(self._programs) < _PROGRAMS:
+            first = FIRST if self._programs else self._first
+            if seen > first and len(self._programs) < _PROGRAMS:
                 self._record(shape, inputs)
             return None
         if self._checks[shape]:
             self._check(shape, entry, inputs)
             return None
         measured = self._repeated(entry, inputs)
-        if measured is not None:
+        if self._outdated:
+            self.forget()
+        elif measured is not None:
             self._source = (self._source + 1) % SIDES
             self.repeated += 1
         return measured
 
+    # --- steps at which nothing looks -------------------------------------------------------------
+
+    def several(
+        self, count: int, inputs: Callable[[], Inputs], took: Callable[[Row], bool]
+    ) -> PopulationState | None:
+        """Take steps of which no more is kept than their measures, as long as recordings fit.
+
+        Args:
+            count: of steps, at most. inputs: prepares the next step. took: gets the measures of each
+                step that was taken, and says whether another may follow.
+
+        Returns:
+            The state before the last of them, which the next step overwrites; None where none was
+            taken.
+        """
+        if self._refused or not self._programs:
+            return None
+        self._load()
+        ended = self._ended_rows() if self._ended else []
+        taken = 0
+        while taken < count:
+            row = self._stretched(inputs())
+            if row is None:
+                break
+            taken += 1
+            if not took(row):
+                break
+        return self._settle(ended) if taken else None
+
+    def _stretched(self, inputs: Inputs) -> Row | None:
+        """Take a step to the other side; None where it has to be computed as usual."""
+        x, y = inputs.x, inputs.y
+        shape = (x.shape, x.stride(), y.shape, y.stride(), inputs.keeps)
+        entry = self._programs.get(shape)
+        if entry is None or self._checks[shape]:
+            return None
+        results = self._run(entry, inputs)
+        if results is None:
+            return None
+        row, total = results[4:6]
+        alive = self._alive_runs()
+        if alive is not None:
+            total = row[:, alive].sum()
+        if not math.isfinite(total.item()):
+            return None
+        self._source = (self._source + 1) % SIDES
+        self.repeated += 1
+        vectors = results[6 + entry.used : 6 + entry.used + entry.vectors]
+        # Values that are kept until a block is due.
+        return row.clone(), [one.clone() for one in vectors]
+
+    def _ended_rows(self) -> list[tuple[torch.Tensor, torch.Tensor]]:
+        """Return, for each tensor, the rows of ended runs: their indices, and their values."""
+        runs, *rows = self._population.indices(self._ended)
+        indices = [runs]
+        for its, names in zip(rows, self._names, strict=True):
+            indices += [its] * len(names)
+        return [
+            (index, tensor.index_select(0, index))
+            for index, tensor in zip(indices, self._tensors(), strict=True)
+        ]
+
+    def _settle(self, ended: Sequence[tuple[torch.Tensor, torch.Tensor]]) -> PopulationState:
+        """Give the population the tensors of the last step; return its state of the one before.
+
+        Args:
+            ended: what the rows of ended runs are in both.
+        """
+        for side in self._sides:
+            for tensor, (index, values) in zip(side, ended, strict=bool(ended)):
+                tensor.index_copy_(0, index, values)
+        theta, *states = self._sides[self._source]
+        self._given = [theta.detach(), *states]
+        self._put(self._given)
+        return PopulationState(*self._arranged(self._sides[(self._source + 1) % SIDES]))
+
     # --- repeating --------------------------------------------------------------------------------
 
-    def _repeated(self, entry: _Entry, inputs: Inputs) -> Measured | None:
-        """Return a step by its recording, from this side to the other; None where it diverges."""
+    def _load(self) -> None:
+        """Copy to this side what of the population is not there already."""
         side = self._sides[self._source]
         given = self._given or side
         for mine, last, its in zip(self._tensors(), given, side, strict=True):
             if mine is not last:
                 its.copy_(mine)
+
+    def _run(self, entry: _Entry, inputs: Inputs) -> tuple[torch.Tensor, ...] | None:
+        """Take a step by its recording; see :meth:`Program.run`.
+
+        None also where the recording does not fit any longer.
+        """
         if inputs.rate is not self._rate_of:
             self._rate_of = inputs.rate
             self._rate.copy_(inputs.rate)
-        results = entry.program.run(
-            self._source, (inputs.x, inputs.y), self._leaves(), self._alive_runs()
-        )
+        leaves = self._leaves()
+        if leaves is None:
+            self._outdated = True
+            return None
+        return entry.program.run(self._source, (inputs.x, inputs.y), leaves, self._alive_runs())
+
+    def _repeated(self, entry: _Entry, inputs: Inputs) -> Measured | None:
+        """Return a step by its recording, from this side to the other; None where it diverges."""
+        self._load()
+        results = self._run(entry, inputs)
         if results is None:
             return None
         point, loss, gradient, norm, row, total = results[:6]
@@ -219,15 +327,25 @@ class CapturedSteps:
             self.leave()
             self._refused = True
 
-    def _leaves(self) -> Mapping[str, float]:
-        """Return name → value of the numbers that differ from step to step; fill the columns."""
+    def _leaves(self) -> Mapping[str, float] | None:
+        """Return name → value of the numbers that differ from step to step; fill the columns.
+
+        None where a number that was one for all runs when it was recorded is another in each now.
+        """
         leaves: dict[str, float] = {}
-        for name, h, field in self._varying():
+        if self._varies is None:
+            self._varies = self._varying()
+        for name, h, field in self._varies:
             value = getattr(h, field)
-            if isinstance(value, torch.Tensor):
-                self._columns[name].copy_(value)
-            else:
+            column = self._columns.get(name)
+            if column is None:
+                if isinstance(value, torch.Tensor):
+                    return None
                 leaves[name] = value
+            elif isinstance(value, torch.Tensor):
+                column.copy_(value)
+            else:
+                column.fill_(value)
         return leaves
 
     def _varying(self) -> list[tuple[str, Hyperparameters, str]]:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 import optlab.optim
 from optlab.catalogue.optimizers.base import Optimizer, State
@@ -156,3 +157,31 @@ def test_that_what_a_rule_keeps_is_not_the_memory_of_parameter_or_gradient() -> 
     assert state["first"].tolist() == [1.0, 2.0]
     assert state["last"].tolist() == [0.75, 1.5]
     assert state["g"].tolist() == [0.25, 0.5]
+
+
+def test_that_the_first_step_makes_the_state_once() -> None:
+    """Tensors of each parameter that are copied side by side would be in memory twice."""
+    parameters = [torch.nn.Parameter(torch.ones(size)) for size in (9_000,) * 40 + (200_000,) * 3]
+    for parameter in parameters:
+        parameter.grad = torch.ones_like(parameter)
+    optimizer = optlab.optim.Adam(parameters)
+    made: dict[int, tuple[int, Any]] = {}
+
+    class Counting(TorchDispatchMode):
+        def __torch_dispatch__(
+            self, func: Any, types: Any, args: Any = (), kwargs: Any = None
+        ) -> Any:
+            result = func(*args, **(kwargs or {}))
+            for one in result if isinstance(result, (list, tuple)) else [result]:
+                if isinstance(one, torch.Tensor):
+                    storage = one.untyped_storage()
+                    made[storage.data_ptr()] = storage.nbytes(), storage  # held, so kept apart
+            return result
+
+    with Counting():
+        optimizer.step()
+    own = {parameter.untyped_storage().data_ptr() for parameter in parameters}
+    own |= {parameter.grad.untyped_storage().data_ptr() for parameter in parameters}  # type: ignore[union-attr]
+    values = sum(parameter.numel() for parameter in parameters)
+    # Two for the state, the small parameters side by side, and some for a block.
+    assert sum(size for place, (size, _) in made.items() if place not in own) < 4.2 * 4 * values

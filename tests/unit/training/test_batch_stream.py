@@ -103,3 +103,18 @@ def test_that_shuffling_differs_between_epochs_where_it_says_so() -> None:
     once = epochs("shuffled_once")
     assert once[0] == once[1] == once[2] != list(range(N))
     assert epochs("never_shuffled")[0] == list(range(N))
+
+
+@pytest.mark.parametrize("large", [1, 10**9])
+def test_that_batches_that_are_gathered_alone_are_the_same(
+    monkeypatch: pytest.MonkeyPatch, large: int
+) -> None:
+    monkeypatch.setattr(module, "_LARGE_BATCH", large)
+    orders = [order("shuffled", 5) for _ in range(2)]
+    found = stream(*orders, seeds=(1, 2))
+    gathered = [found.at(step) for step in range(12)]
+    shapes = {(x.shape, x.stride()) for x, _ in gathered}
+    assert len(shapes) == 2, "a full batch and the last one of an epoch, whatever is gathered"
+    alone = [stream(orders[0], seeds=(seed,)) for seed in (1, 2)]
+    for step, (x, _) in enumerate(gathered):
+        assert torch.equal(x, torch.cat([one.at(step)[0] for one in alone]))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 
 from optlab.training.control import Advance, Inbox, Pause, Replay, Resume, SetValue, Stop
@@ -54,3 +55,14 @@ def test_that_a_replay_gives_each_message_at_its_step_and_live_ones_after() -> N
 
 def test_that_a_replay_without_live_messages_does_not_wait() -> None:
     Replay([]).wait(3600.0)
+
+
+def test_that_it_is_known_until_when_no_message_comes() -> None:
+    inbox = Inbox()
+    replay = Replay([(7, Stop()), (3, Advance(1))], inbox)
+    assert (inbox.quiet_until(2), replay.quiet_until(2)) == (math.inf, 3)
+    replay.receive(3)
+    assert replay.quiet_until(4) == 7
+    assert Replay([]).quiet_until(4) == math.inf
+    inbox.put(Pause())
+    assert (inbox.quiet_until(4), replay.quiet_until(4)) == (4, 4)

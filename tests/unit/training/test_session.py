@@ -93,6 +93,34 @@ def test_that_every_step_is_reported_once_and_in_order(
     assert steps == sorted(steps)
 
 
+@pytest.mark.parametrize("messages", [{}, {57: [SetValue("optimizer.lr", 0.2)], 91: [Pause()]}])
+def test_that_steps_without_a_look_at_the_run_change_nothing(
+    build: Build, monkeypatch: pytest.MonkeyPatch, play: Any, messages: Any
+) -> None:
+    """Neither values nor when they are measured nor the step at which a message is applied."""
+    members = [
+        build(seed=seed, budget={"steps": steps}, measures={"evaluate_every": 40})
+        for seed, steps in ((1, 130), (2, 260))
+    ]
+    monkeypatch.setattr("optlab.training.session.BLOCK_SECONDS", 1e9)
+    found = []
+    for seconds in (0.0, 1e9):
+        monkeypatch.setattr("optlab.training.session.UNOBSERVED_SECONDS", seconds)
+        found.append(play(members, messages, idle=[Resume()]))
+    usual, quick = found
+    assert len(of(quick, SessionStarted)) == 1
+    for name in ("batch_loss", "gradient_norm", "train_loss", "validation_error"):
+        for one, other in zip(series(usual, name), series(quick, name), strict=True):
+            np.testing.assert_array_equal(one, other)
+    assert series(quick, "seconds")[0].tolist() == list(range(1, 261))
+    assert [(end.run, end.steps, end.theta_sha256) for end in of(usual, RunEnded)] == [
+        (end.run, end.steps, end.theta_sha256) for end in of(quick, RunEnded)
+    ]
+    applied = [(event.step, event.message) for event in of(quick, MessageApplied)]
+    assert [step for step, _ in applied] == [57, 91, 91][: len(applied)]
+    assert len(applied) == (3 if messages else 0)
+
+
 def test_that_evaluations_are_once_an_epoch_by_default(build: Build, play: Any) -> None:
     assert series(play(build()), "validation_loss")[0].tolist() == list(range(0, 61, 5))
 
@@ -260,6 +288,9 @@ def test_that_paused_time_does_not_count(
 
         def wait(self, seconds: float) -> None:
             now[0] += 3600.0
+
+        def quiet_until(self, step: int) -> float:
+            return step
 
     end = ended(list(session([build(budget={"seconds": 1800.0})], Slow())))
     assert end.reason == "the budget of 60 steps is spent"

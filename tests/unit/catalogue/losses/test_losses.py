@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from optlab.catalogue.losses.base import zero_one
+from optlab.catalogue.losses.base import most_probable, zero_one
 from optlab.core import registry
 
 
@@ -68,3 +68,38 @@ def test_that_the_written_out_gradient_is_that_of_autograd(name: str) -> None:
 def test_that_the_zero_one_loss_counts_wrong_classes() -> None:
     outputs = torch.tensor([[[0.1, 0.9], [0.8, 0.2], [0.4, 0.6]]])
     assert zero_one(outputs, torch.tensor([[1, 1, 1]])).tolist() == [[0.0, 1.0, 0.0]]
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_that_the_most_probable_class_is_the_first_of_equals(dtype: torch.dtype) -> None:
+    outputs = torch.randint(-2, 3, (7, 50, 6), generator=torch.Generator().manual_seed(0)).to(dtype)
+    outputs[0, :5, 3] = torch.nan
+    outputs[1, :5, 1:3] = torch.inf
+    outputs[2, :5] = -torch.inf
+    for given in (outputs, outputs.transpose(1, 2).contiguous().transpose(1, 2)):
+        assert torch.equal(most_probable(given), given.argmax(dim=2))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_that_probabilities_without_a_normal_number_are_zero_in_the_gradient_of_many(
+    dtype: torch.dtype,
+) -> None:
+    """All others have the bits that they have for few examples."""
+    outputs = torch.randn(1, 600, 10, generator=torch.Generator().manual_seed(0), dtype=dtype)
+    outputs *= 80.0 if dtype == torch.float32 else 700.0
+    y = torch.randint(10, (1, 600), generator=torch.Generator().manual_seed(1))
+    p = torch.log_softmax(outputs, dim=2).exp()
+    wrong = torch.ones_like(p, dtype=torch.bool).scatter_(2, y.unsqueeze(2), value=False)
+    tiny = torch.finfo(dtype).tiny
+    none, some = wrong & (p < 1.9 * tiny), wrong & (p > 1e5 * tiny)
+    assert 0.01 < none.double().mean() < 0.99
+    _, gradient = loss("cross_entropy").with_gradient(outputs, y)
+    few = [
+        loss("cross_entropy").with_gradient(outputs[:, i : i + 20], y[:, i : i + 20])[1]
+        for i in range(0, 600, 20)
+    ]
+    alone = torch.cat(few, dim=1) / 30
+    torch.testing.assert_close(gradient[some], alone[some], rtol=4e-7, atol=0.0)
+    torch.testing.assert_close(gradient[~wrong], alone[~wrong], rtol=4e-7, atol=0.0)
+    assert (gradient[none] == 0.0).all()
+    assert (alone[none] > 0.0).any(), "few examples keep them"

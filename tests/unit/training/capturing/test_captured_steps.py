@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import subprocess
 import sys
 from collections.abc import Callable
@@ -13,6 +14,7 @@ import torch
 
 from optlab.core import registry
 from optlab.experiment import Experiment
+from optlab.training.batches import BatchStream
 from optlab.training.capturing import captured_steps
 from optlab.training.capturing.program import Program
 from optlab.training.trainer import Trainer
@@ -56,8 +58,12 @@ def compare(usual: Trainer, captured: Trainer) -> None:
         assert all(torch.equal(value, other.state[name]) for name, value in group.state.items())
     series, others = usual.recorder.flush(), captured.recorder.flush()
     assert series.keys() == others.keys()
+    # What is measured of runs that have ended is not reported.
+    alive = usual.alive
     for name, values in series.items():
-        np.testing.assert_array_equal(values.values, others[name].values, err_msg=name)
+        np.testing.assert_array_equal(
+            values.values[:, alive], others[name].values[:, alive], err_msg=name
+        )
 
 
 @pytest.mark.parametrize(
@@ -78,6 +84,149 @@ def test_that_captured_steps_have_the_bits_of_ordinary_ones(
 ) -> None:
     _, captured = both([build(**tables)])
     assert captured.steps.repeated > STEPS // 4
+
+
+@pytest.mark.parametrize(
+    "tables",
+    [
+        {"optimizer": {"name": "momentum"}},
+        {"optimizer": {"name": "adam"}, "schedule": {"name": "cosine"}},
+        {"optimizer": {"name": "nesterov"}, "loss": {"name": "cross_entropy", "l2": 1e-2}},
+    ],
+    ids=lambda tables: str(tables["optimizer"]["name"]),
+)
+def test_that_steps_at_which_nothing_looks_have_the_same_bits(
+    build: Build, tables: dict[str, Any]
+) -> None:
+    usual, captured = both([build(seed=seed, **tables) for seed in (1, 2)])
+    for count in (7, 1, 30, 2):
+        reached = captured.step + count
+        while captured.step < reached:
+            captured.advance_unobserved(reached - captured.step - 1, lambda: True)
+            captured.advance()
+    while usual.step < captured.step:
+        usual.advance()
+    compare(usual, captured)
+    assert captured.steps.repeated >= 30
+
+
+def test_that_no_more_of_them_are_taken_than_may_be(build: Build) -> None:
+    _, captured = both(
+        [build(optimizer={"name": "momentum"}, batches={"name": "shuffled", "size": 0})]
+    )
+    before = captured.step
+    answers = iter([True, True, False])
+    captured.advance_unobserved(100, lambda: next(answers))
+    assert captured.step == before + 3
+    captured.advance_unobserved(2, lambda: True)
+    assert captured.step == before + 5
+
+
+@pytest.mark.parametrize(
+    "tables", [{"clipping": {"name": "norm"}}, {"instruments": {"distance": {}}}]
+)
+def test_that_every_step_is_looked_at_where_that_is_needed(
+    build: Build, tables: dict[str, Any]
+) -> None:
+    _, captured = both([build(optimizer={"name": "momentum"}, **tables)])
+    before = captured.step
+    captured.advance_unobserved(5, lambda: True)
+    assert captured.step == before
+
+
+@pytest.mark.parametrize("bad", ["theta", "v"])
+@pytest.mark.parametrize("unobserved", [0, 9])
+@pytest.mark.parametrize("further", [17, 20])
+def test_that_runs_that_have_ended_stay_when_another_diverges(
+    build: Build, bad: str, unobserved: int, further: int
+) -> None:
+    """Their rows are computed on; too large a velocity leaves a finite loss. One of the steps
+    follows another that was repeated, one does not.
+    """
+    members = [
+        build(optimizer={"name": "momentum", "lr": lr}, model=RELU) for lr in (0.01, 0.02, 0.03)
+    ]
+    usual, captured = both(members)
+    for trainer in (usual, captured):
+        trainer.theta = trainer.theta.index_fill(0, torch.tensor([1]), 1e300)
+        while trainer.step < STEPS + further:
+            if trainer.endings:
+                trainer.advance_unobserved(
+                    min(unobserved, STEPS + further - 1 - trainer.step), lambda: True
+                )
+            trainer.advance()
+        assert set(trainer.endings) == {1}
+    compare(usual, captured)
+    ended = captured.theta[1].clone()
+    for trainer in (usual, captured):
+        if bad == "theta":
+            trainer.theta = trainer.theta.index_fill(0, torch.tensor([0]), 1e300)
+        else:
+            (group,) = trainer.population.groups
+            group.state = {"v": group.state["v"].index_fill(0, torch.tensor([0]), 1.7e308)}
+        for _ in range(4):
+            trainer.advance_unobserved(unobserved and 1, lambda: True)
+            trainer.advance()
+    assert usual.endings == captured.endings and set(usual.endings) == {0, 1}
+    assert torch.equal(captured.theta[1], ended)
+    while usual.step < captured.step:
+        usual.advance()
+    while captured.step < usual.step:
+        captured.advance()
+    assert torch.equal(usual.theta, captured.theta)
+
+
+def test_that_a_run_that_diverges_after_them_keeps_its_last_finite_state(
+    build: Build, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at = BatchStream.at
+    bad = 73
+
+    def with_a_bad_batch(self: BatchStream, step: int) -> tuple[torch.Tensor, torch.Tensor]:
+        x, y = at(self, step)
+        return (torch.full_like(x, math.inf) if step == bad else x), y
+
+    monkeypatch.setattr(BatchStream, "at", with_a_bad_batch)
+    members = [build(seed=seed, optimizer={"name": "momentum"}) for seed in (1, 2)]
+    usual, captured = Trainer(members), Trainer(members)
+    captured.capture_steps()
+    for trainer in (usual, captured):
+        for _ in range(40):
+            trainer.advance()
+        trainer.end(1, "stopped", "for a test")
+    while len(captured.endings) < 2:
+        captured.advance_unobserved(3, lambda: True)
+        captured.advance()
+    while usual.step < captured.step:
+        usual.advance()
+    assert usual.endings == captured.endings and usual.endings[0].step == bad - 1
+    assert captured.steps.repeated > 30
+    assert torch.equal(usual.theta, captured.theta)
+
+
+def test_that_rates_that_part_after_the_recording_are_those_of_the_runs(build: Build) -> None:
+    """A rate that was one number for all runs is another in each from then on."""
+    members = [
+        build(
+            seed=seed,
+            schedule={"name": "plateau", "patience": 1, "factor": factor, "improvement": 0.9},
+            budget={"steps": 400},
+        )
+        for seed, factor in ((1, 0.5), (2, 0.25))
+    ]
+    usual, captured = Trainer(members), Trainer(members)
+    captured.capture_steps()
+    rates = []
+    for number in range(1, 121):
+        for trainer in (usual, captured):
+            trainer.advance()
+            if number % 10 == 0:
+                values = trainer.evaluate()
+                trainer.observe({name: value.tolist() for name, value in values.items()})
+        rates.append(captured.population.rates())
+    compare(usual, captured)
+    assert rates[20][0] == rates[20][1] or captured.steps.repeated
+    assert rates[-1][0] != rates[-1][1]
 
 
 def test_that_the_runs_of_a_population_keep_their_own_rates_and_rules(build: Build) -> None:
