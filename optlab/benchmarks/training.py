@@ -85,7 +85,7 @@ class MediumNetwork(_OneRun):
     name = "medium"
     work = "steps a second of a network 64-256-256-10, batches of 128, one thread"
     target = 2.0
-    case = Digits((256, 256), 128, 150)
+    case = Digits((256, 256), 128, 1000)
 
 
 class ManyRuns(Benchmark):

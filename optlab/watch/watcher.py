@@ -243,7 +243,8 @@ class Watcher:
         logged, self._logged = self._logged, []
         for step, values in logged:
             for name, value in values.items():
-                self._log(name, step, value)
+                known = isinstance(value, float | torch.Tensor)
+                self._log(name, step, value if known else self._kept(name, value))
         for loop in self._loops:
             loop.flush()
         self._packed.append(self._rows.pack())
@@ -304,7 +305,10 @@ class Watcher:
             if step is None:
                 step = self._main.step if self._main is not None else 0
             for name, value in values.items():
-                if type(value) is not float:
+                if type(value) is torch.Tensor and value.is_cpu and not value.ndim:
+                    # Nothing to wait for; a copy would cost more, here and in the writer's thread.
+                    values[name] = value.item()
+                elif type(value) is not float:
                     values[name] = self._kept(name, value)
             logged.append((step, values))
             if batch is not None:
@@ -319,11 +323,8 @@ class Watcher:
             self._failures.say("log", "log(…) has not recorded a step", error)
 
     def _kept(self, name: str, value: Any) -> Any:
-        """Return a value as a number or as a copy on its device; None where it is refused."""
+        """Return a value as a number or as a copy on its device; None where there is none."""
         if isinstance(value, torch.Tensor):
-            if type(value) is torch.Tensor and value.is_cpu and value.ndim == 0:
-                # Nothing to wait for; a copy would cost more, here and in the writer's thread.
-                return float(value.item())
             if value.ndim and value.numel() != 1:
                 self._failures.say(
                     f"log {name}", f"{_refused(name)}, not one of shape {tuple(value.shape)}"

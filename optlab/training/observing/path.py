@@ -29,7 +29,11 @@ _POINTS = (16, 256)
 _SHARE = 0.03
 """Share of the time that keeping points may take."""
 _GAP = 1 / 32
-"""Largest share of the steps up to now that may pass between two points, whatever they cost."""
+"""Largest share of the steps up to now that may pass between two points, …"""
+_GAP_SHARE = 0.05
+"""… as long as no larger share of the time goes into keeping them; …"""
+_WIDEST_GAP = 1 / 12
+"""… and the largest one whatever they cost."""
 _FREE = 24
 """Points that are kept in any case: a path moves most in its first steps."""
 _MAX_DISTANCE = 1e15
@@ -57,6 +61,8 @@ class PathRecorder:
         self._next_step = 0
         self._next_time = 0.0
         self._cost = math.inf
+        self._spent = 0.0
+        self._began = time.perf_counter()
         self._steps: list[int] = []
         self._points = np.empty((self._capacity, layout.total), dtype=np.float32)
         self._products = np.empty((self._capacity, self._capacity))
@@ -64,11 +70,14 @@ class PathRecorder:
 
     def due(self, step: int) -> bool:
         """Return whether a point is wanted at this step."""
-        return step >= self._next_step and (
-            len(self._steps) < _FREE
-            or step - self._steps[-1] >= _GAP * (step - self._steps[0])
-            or time.perf_counter() >= self._next_time
-        )
+        if step < self._next_step:
+            return False
+        if len(self._steps) < _FREE:
+            return True
+        now = time.perf_counter()
+        cheap = self._spent < _GAP_SHARE * (now - self._began)
+        farthest = (_GAP if cheap else _WIDEST_GAP) * (step - self._steps[0])
+        return now >= self._next_time or step - self._steps[-1] >= farthest
 
     def add(self, step: int, theta: torch.Tensor) -> None:
         """Keep the point ``theta`` ``[P]``, unless it is kept already or too far away."""
@@ -98,6 +107,7 @@ class PathRecorder:
         now = time.perf_counter()
         # A single slow point, when the machine was busy, must not delay the next ones.
         self._cost = min(now - begun, 2.0 * self._cost)
+        self._spent += now - begun
         self._next_step, self._next_time = step + self._interval, now + self._cost / _SHARE
 
     def _thin(self) -> None:

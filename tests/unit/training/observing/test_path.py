@@ -178,5 +178,7 @@ def test_that_one_slow_point_leaves_no_gap_in_the_path(
 def test_that_points_that_always_cost_much_stay_few(monkeypatch: pytest.MonkeyPatch) -> None:
     # A point costs twenty steps: 3 % of the time allow for 1 of about 670 steps.
     path, kept = record_timed(monkeypatch, 20_000, cost=0.02)
-    assert kept < 350
-    assert (np.diff(path.steps) <= np.maximum(2 * path.steps[1:] / 32 + 2, 32)).all()
+    assert kept < 200
+    gaps = np.diff(path.steps)
+    assert (gaps <= np.maximum(2 * path.steps[1:] / 12 + 2, 32)).all()
+    assert (gaps > 2 * path.steps[1:] / 32 + 2).any(), "they may be farther apart than cheap ones"
