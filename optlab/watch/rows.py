@@ -67,6 +67,13 @@ class Rows:
             self._waiting.popleft()
             self.dropped += 1
 
+    def extend(self, rows: Sequence[Row]) -> None:
+        """Keep values."""
+        self._waiting.extend(rows)
+        while len(self._waiting) > MAX_WAITING:
+            self._waiting.popleft()
+            self.dropped += 1
+
     def pack(self) -> Packed:
         """Return all rows that wait, with the copies of GPU tensors under way."""
         rows = [self._waiting.popleft() for _ in range(len(self._waiting))]

@@ -71,8 +71,8 @@ class _Loss:
 
     def __init__(self, name: str) -> None:
         self._name = name
-        self._recent = np.empty(0)
-        self._unusual = np.empty(0)
+        self._recent: list[float] = []
+        self._unusual: list[float] = []
         self._quiet_until = 0
 
     def jumps(self, steps: NDArray[np.int64], values: NDArray[np.float64]) -> list[_Jump]:
@@ -88,8 +88,9 @@ class _Loss:
         usual = np.isfinite(values)
         found = []
         if len(self._recent) >= _FEWEST:
-            middle = float(np.median(self._recent))
-            deviation = 1.4826 * float(np.median(np.abs(self._recent - middle)))
+            # Of lists: of so few values, NumPy's median takes ten times as long.
+            middle = statistics.median(self._recent)
+            deviation = 1.4826 * statistics.median(abs(one - middle) for one in self._recent)
             threshold = middle + max(_DEVIATIONS * deviation, _LEAST * abs(middle))
             usual &= values <= threshold
             for at in np.flatnonzero(~usual).tolist():
@@ -98,11 +99,11 @@ class _Loss:
                     found.append(
                         _Jump(self._name, int(steps[at]), float(values[at]), middle, threshold)
                     )
-        self._recent = np.concatenate([self._recent, values[usual]])[-_RECENT:]
+        self._recent = [*self._recent, *values[usual].tolist()][-_RECENT:]
         if usual.any():
-            self._unusual = np.empty(0)
+            self._unusual = []
         else:
-            self._unusual = np.concatenate([self._unusual, values[np.isfinite(values)]])
+            self._unusual += values[np.isfinite(values)].tolist()
             if len(self._unusual) >= _RECENT:  # a loss that stays where it is
                 self._recent = self._unusual[-_RECENT:]
         return found

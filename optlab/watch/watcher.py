@@ -25,7 +25,7 @@ from optlab.watch import ending, identity
 from optlab.watch.digest import BATCH, Digest
 from optlab.watch.failures import Failures
 from optlab.watch.loop import STEP_SECONDS, OptimizerLoop
-from optlab.watch.rows import Column, Packed, Rows
+from optlab.watch.rows import Column, Packed, Row, Rows
 from optlab.watch.schedule import Schedule
 from optlab.watch.tensors import NamedTensor, modules_by_name, named_tensors, optimizers_by_name
 from optlab.watch.writer import Writer
@@ -91,7 +91,7 @@ class Watcher:
         self._flush_at = 0.0
         self._flushed_at = 0.0
         self._flushed_steps = 0
-        self._logged: list[tuple[int, dict[str, Any]]] = []
+        self._logged: deque[tuple[int, dict[str, Any]]] = deque()
         self._logs = array("d")
         self._written_seconds = 0.0
 
@@ -240,11 +240,7 @@ class Watcher:
         """Give the writer what is complete; nothing is waited for."""
         # Seconds of processors: on a busy machine others' time passes, too.
         began = time.thread_time()
-        logged, self._logged = self._logged, []
-        for step, values in logged:
-            for name, value in values.items():
-                known = isinstance(value, float | torch.Tensor)
-                self._log(name, step, value if known else self._kept(name, value))
+        calls = self._take_logged()
         for loop in self._loops:
             loop.flush()
         self._packed.append(self._rows.pack())
@@ -253,7 +249,7 @@ class Watcher:
         writing = self._writer.spent if self._writer is not None else self._written_seconds
         wrote, self._written_seconds = writing - self._written_seconds, writing
         logs, self._logs = self._logs, array("d")
-        logging = (statistics.median_low(logs) + _LOG_SECONDS) * len(logged) if logs else 0.0
+        logging = (statistics.median_low(logs) + _LOG_SECONDS) * calls if logs else 0.0
         ended = time.thread_time()
         spent, worked = ended - began, ended - self._flushed_at
         self._flushed_at = ended
@@ -340,13 +336,24 @@ class Watcher:
             self._failures.say(f"log {name}", f"{_refused(name)}, not {type(value).__name__}")
             return None
 
-    def _log(self, name: str, step: int, value: Any) -> None:
-        """Add a number or a copy, None for nothing, to the rows."""
-        column = self._columns.get(name)
-        if column is None:
-            column = self._columns[name] = Column(name)
-        if value is not None:
-            self._rows.append(column, step, value)
+    def _take_logged(self) -> int:
+        """Move what was logged to the rows; return the number of calls of ``log``."""
+        rows: list[Row] = []
+        columns = self._columns
+        calls = len(self._logged)
+        for _ in range(calls):
+            step, values = self._logged.popleft()
+            for name, value in values.items():
+                if name not in columns:
+                    columns[name] = Column(name)
+                if type(value) is float:
+                    rows.append((columns[name], step, value))
+                else:
+                    known = isinstance(value, torch.Tensor)
+                    kept = value if known else self._kept(name, value)
+                    rows += [(columns[name], step, kept)] if kept is not None else []
+        self._rows.extend(rows)
+        return calls
 
     def probe(
         self, closure: Callable[[], torch.Tensor], *, every: int = 100, slice: int = 0
@@ -392,8 +399,7 @@ class Watcher:
             probe.every = 0
             self._failures.say("probe", "probe(…) does not measure any more", error)
             return
-        for name, value in result.values.items():
-            self._log(name, step, value)
+        self._logged.append((step, dict(result.values)))
         if result.slice is not None and self._writer is not None:
             self._writer.say({"kind": "slice", "step": step, **result.slice})
         self._probe_seconds += time.perf_counter() - began
