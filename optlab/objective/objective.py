@@ -424,15 +424,13 @@ class Objective:
             Both ``[R, n]`` int64 for classes, ``[R, n, outputs]`` for regression; None where the
             model has a loss of its own and predicts nothing.
         """
-        predicted: list[torch.Tensor] = []
-        right: list[torch.Tensor] = []
+        predicted, right = list[torch.Tensor](), list[torch.Tensor]()
+        classes = self.shape.task == "classes"
         with torch.no_grad():
             for _, outputs, targets in self._evaluated(theta, RunExamples(x, y, of)):
                 if outputs is None:
                     return None
-                predicted.append(
-                    most_probable(outputs) if self.shape.task == "classes" else outputs
-                )
+                predicted.append(most_probable(outputs) if classes else outputs)
                 right.append(targets)
         return torch.cat(predicted, dim=1), torch.cat(right, dim=1)
 

@@ -56,15 +56,12 @@ from optlab.training.pace import Pace
 from optlab.training.recorder import MAX_ROWS
 from optlab.training.snapshot import Snapshot
 from optlab.training.trainer import Trainer
+from optlab.training.unobserved import UnobservedSteps
 
 BLOCK_SECONDS = 0.03
 """Time between blocks: about one for each frame that a window draws."""
-UNOBSERVED_SECONDS = 0.005
-"""Time for which a session takes steps without looking for messages."""
 CHECKPOINT_SECONDS = 1.0
-"""Time between checkpoints: the most that has to be computed again after a run was killed, or to
-reach any of its steps, as long as all checkpoints are kept.
-"""
+"""Time between checkpoints: the most that is computed again after a kill, or to reach a step."""
 COST_SECONDS = 1.0
 """Time between reports of what instruments cost."""
 HELD_UP_SECONDS = 1.0
@@ -125,7 +122,7 @@ class _Session:
         self._reported: set[int] = set()
         self._notes = Notes()
         self._pace = Pace()
-        self._step_took = 0.0
+        self._steps = UnobservedSteps(trainer, self._clock, controls, self._budgets, self._every)
 
     def timed_events(self) -> Iterator[Event]:
         """Yield the events, without counting time for which the consumer holds up the session.
@@ -177,11 +174,9 @@ class _Session:
                 continue
             if self._pace.holds_up(self._controls, self._clock):
                 continue
-            self._advance_unobserved(last_block + BLOCK_SECONDS)
-            began = time.perf_counter()
-            trainer.advance()
-            self._step_took = time.perf_counter() - began
-            trainer.recorder.note_seconds(self._clock.seconds())
+            followed = 0 not in self._reported and self._path.due(trainer.step + 1)
+            alone = bool(followed or self._steps_left or self._pace.steps_per_second)
+            self._steps.advance(last_block + BLOCK_SECONDS, alone=alone)
             self._pace.stepped()
             yield from self._after_step()
             now = time.perf_counter()
@@ -200,37 +195,6 @@ class _Session:
         if len(self._budgets.spent(alive, step)) == len(alive):
             return True
         return self._trainer.ranks.agreed(0.0 < self._budgets.seconds <= self._clock.seconds())
-
-    def _advance_unobserved(self, block_due: float) -> None:
-        """Take the steps before the next one at which anything has to be looked at.
-
-        Args:
-            block_due: when a block is due, by the performance counter.
-        """
-        trainer, path = self._trainer, self._path
-        step, now = trainer.step, time.perf_counter()
-        limit = min(now + UNOBSERVED_SECONDS, block_due)
-        if now + self._step_took > limit:
-            return
-        followed = path.due(step + 1) and 0 not in self._reported
-        if followed or self._steps_left or self._pace.steps_per_second or self._budgets.seconds:
-            return
-        until = min(
-            step + self._every - step % self._every,
-            self._budgets.next_end(step),
-            self._controls.quiet_until(step),
-        )
-        # The last of them is an ordinary step.
-        count = min(until - step, MAX_ROWS - len(trainer.recorder)) - 1
-        if count < 1:
-            return
-        clock = self._clock
-
-        def more() -> bool:
-            trainer.recorder.note_seconds(clock.seconds())
-            return time.perf_counter() < limit
-
-        trainer.advance_unobserved(int(count), more)
 
     def _after_step(self) -> Iterator[Event]:
         trainer = self._trainer

@@ -48,7 +48,8 @@ from optlab.training.restoring import (
     stopping_memory,
 )
 from optlab.training.run_data import RunData, numbered, objective_of
-from optlab.training.snapshot import BATCHES, BEGUN, CLIPPED, GRADIENTS, NORM_AT_START, Snapshot
+from optlab.training.snapshot import BATCHES, BEGUN, NORM_AT_START, Snapshot
+from optlab.training.totals import clipped_before, evaluated_before, kept_totals
 
 
 class Trainer:
@@ -140,7 +141,7 @@ class Trainer:
         self.forks: dict[int, Carried] = {}
         self.population = self._populated(drawn, snapshots)
         clips = any(e.clipping.active for e in experiments)
-        self._clipped = self._clipped_before(snapshots) if clips else None
+        self._clipped = clipped_before(snapshots, self.theta, self.runs) if clips else None
         counts = self.population.counts_gradients
         self._guard = DivergenceGuard(
             self.objective,
@@ -165,7 +166,7 @@ class Trainer:
             self.population,
             self.recorder,
             self.endings,
-            self._evaluated_before(snapshots) if counts else None,
+            evaluated_before(snapshots, self.runs) if counts else None,
         )
         self.follow(first.measures.chosen)
 
@@ -209,29 +210,6 @@ class Trainer:
         if snapshots is not None:
             self.forks = population.restore(snapshots)
         return population
-
-    def _clipped_until_now(self, run: int) -> dict[str, float]:
-        """Return the sum of a run's clipped shares as an entry of a snapshot's memory."""
-        total = math.nan if self._clipped is None else float(self._clipped[run])
-        return {CLIPPED: total} if math.isfinite(total) else {}
-
-    def _clipped_before(self, snapshots: Sequence[Snapshot] | None) -> torch.Tensor:
-        """Return the sums ``[R]`` of clipped shares so far; NaN where a snapshot has none."""
-        sums = [0.0 if s.step == 0 else s.memory.get(CLIPPED, math.nan) for s in snapshots or ()]
-        return self.theta.new_tensor(sums or [0.0] * self.runs)
-
-    def _evaluated_until_now(self, run: int) -> dict[str, float]:
-        """Return the number of a run's gradients as an entry of a snapshot's memory."""
-        counts = self.steps.evaluations
-        known = counts is not None and math.isfinite(counts[run])
-        return {GRADIENTS: float(counts[run])} if counts is not None and known else {}
-
-    def _evaluated_before(self, snapshots: Sequence[Snapshot] | None) -> torch.Tensor:
-        """Return the numbers ``[R]`` of gradients so far; NaN where a snapshot has none."""
-        counts = [
-            0.0 if s.step == 0 else s.memory.get(GRADIENTS, math.nan) for s in snapshots or ()
-        ]
-        return torch.tensor(counts or [0.0] * self.runs, dtype=torch.float64)
 
     # --- shape ------------------------------------------------------------------------------------
 
@@ -504,8 +482,7 @@ class Trainer:
                 **group.schedule_memory(run),
                 **self.instrument_runner.remembered(run),
                 **({} if norm is None else {NORM_AT_START: norm}),
-                **self._clipped_until_now(run),
-                **self._evaluated_until_now(run),
+                **kept_totals(self._clipped, self.steps.evaluations, run),
                 **remembered(BATCHES, self._stream.segment_of(self.step)),
                 **remembered(BEGUN, group.begun),
             },

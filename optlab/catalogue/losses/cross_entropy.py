@@ -14,7 +14,7 @@ _MANY = 4096
 
 
 def exp_of_log_probabilities(log_p: torch.Tensor) -> torch.Tensor:
-    """Return probabilities, in the memory of their logarithms.
+    """Return probabilities, of any shape, in the memory of their logarithms.
 
     Of many values those are 0 that the precision has no normal number for: torch takes fifty times
     as long for their exponentials, and later steps take longer with what comes of them.

@@ -105,7 +105,7 @@ def test_that_steps_without_a_look_at_the_run_change_nothing(
     monkeypatch.setattr("optlab.training.session.BLOCK_SECONDS", 1e9)
     found = []
     for seconds in (0.0, 1e9):
-        monkeypatch.setattr("optlab.training.session.UNOBSERVED_SECONDS", seconds)
+        monkeypatch.setattr("optlab.training.unobserved.UNOBSERVED_SECONDS", seconds)
         found.append(play(members, messages, idle=[Resume()]))
     usual, quick = found
     assert len(of(quick, SessionStarted)) == 1
@@ -129,7 +129,8 @@ def test_that_a_full_recorder_makes_a_block(
     build: Build, play: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("optlab.training.session.BLOCK_SECONDS", 1e9)
-    monkeypatch.setattr("optlab.training.session.MAX_ROWS", 10)
+    for module in ("session", "unobserved"):
+        monkeypatch.setattr(f"optlab.training.{module}.MAX_ROWS", 10)
     events = play(build())
     sizes = [
         len(block.series["batch_loss"].steps)
