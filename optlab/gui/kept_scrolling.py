@@ -9,6 +9,9 @@ import shiboken6
 from PySide6.QtCore import QEvent, QTimer
 from PySide6.QtWidgets import QApplication, QScrollBar
 
+_LAYOUTS = 4
+"""Turns of the event loop after which all layouts have their heights."""
+
 
 @contextmanager
 def kept_scrolling() -> Iterator[None]:
@@ -23,14 +26,14 @@ def kept_scrolling() -> Iterator[None]:
         if isinstance(bar, QScrollBar) and bar.value() > bar.minimum()
     ]
 
-    def restore() -> None:
+    def restore(more: int = _LAYOUTS) -> None:
         for bar, value, at_end in before:
             if shiboken6.isValid(bar):
                 bar.setValue(bar.maximum() if at_end else value)
+        if more:
+            QTimer.singleShot(0, lambda: restore(more - 1))
 
     yield
     if before:
-        # The heights follow from layouts that wait, and some of them only from the next ones.
         QApplication.sendPostedEvents(None, QEvent.Type.LayoutRequest.value)
         restore()
-        QTimer.singleShot(0, restore)

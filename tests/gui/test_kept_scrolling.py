@@ -50,7 +50,7 @@ def test_that_a_long_form_stays_where_it_was(qtbot: QtBot, beyond: int) -> None:
     before = [bar.value() for bar in bars]
     for choice in ("dark", "light"):
         theme.choose(choice)
-        qtbot.wait(50)
+        qtbot.wait(250)
         # At its end it stays at its end, whatever the height is now.
         after = [
             bar.maximum() if beyond == 0 else value for bar, value in zip(bars, before, strict=True)
