@@ -27,6 +27,9 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 import all_windows
 
+from optlab.core import registry
+from optlab.core.errors import InvalidInput
+from optlab.experiment import Experiment
 from optlab.gui import theme
 from optlab.gui.app import create_application
 from optlab.gui.board.board_layout import shipped_folder
@@ -38,6 +41,8 @@ SCREENS = {"1280x720": (1280, 720, 1), "1920x1080": (1920, 1080, 1), "200-percen
 PRESET = "spirals-mlp"
 """What the workbench shows: two inputs, so that regions can be drawn, and two classes."""
 STEPS = 800
+EVERY = 100
+"""Steps between the readings of its instruments."""
 PATIENCE = 60.0
 """Seconds that a run or a computation may take."""
 
@@ -87,7 +92,7 @@ def draw(folder: Path, words: list[str]) -> int:
     theme.follow(application)
     theme.choose("light")
     studio = Studio(folder, words)
-    window = MainWindow(all_windows.preset(PRESET, STEPS), "thread")
+    window = MainWindow(measured(all_windows.preset(PRESET, STEPS)), "thread")
     window.resize(window.screen().availableGeometry().size())
     window.show()
     studio.settle(0.5)
@@ -129,6 +134,16 @@ def draw(folder: Path, words: list[str]) -> int:
     window.close_without_asking()
     studio.settle(0.5)
     return studio.count
+
+
+def measured(experiment: Experiment) -> Experiment:
+    """Return an experiment with all instruments that it can have, so that no tile is empty."""
+    for name in registry.names("instrument"):
+        try:
+            experiment = experiment.with_instrument(name, {"every": EVERY})
+        except InvalidInput:
+            continue  # it is of other models
+    return experiment
 
 
 def _scenes(window: MainWindow, studio: Studio) -> None:
