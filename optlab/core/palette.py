@@ -41,6 +41,12 @@ class PlotColors:
             return mixed(self.foreground, self.background, 0.3)
         return self.palette[index % len(self.palette)]
 
+    def faint(self, index: int) -> str:
+        """Return the color of curve ``index`` where its series is noisy, and the curve faint."""
+        # On a dark background a color is harder to see the more of it is mixed in.
+        is_dark = sum(_parts(self.background)) < 3 * 128
+        return mixed(self.curve(index), self.background, 0.35 if is_dark else 0.55)
+
 
 def mixed(color: str, with_color: str, share: float) -> str:
     """Return ``color`` mixed with a ``share`` of another, opaque: translucent pens draw slowly."""

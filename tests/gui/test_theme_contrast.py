@@ -30,6 +30,8 @@ from PySide6.QtWidgets import (
 from pytestqt.qtbot import QtBot
 
 from optlab.gui import theme
+from optlab.gui.present.projector import contrast as contrast_of
+from optlab.gui.present.projector import projector_theme
 from optlab.gui.studies.study_list import StudyList
 from optlab.tasks.studies import StudyEntry
 
@@ -217,3 +219,15 @@ def test_that_all_fields_of_a_form_are_as_high(qtbot: QtBot, qapp: QApplication)
     heights = {type(field).__name__: field.height() for field in fields}
     qapp.setStyle(before)
     assert max(heights.values()) - min(heights.values()) <= 1, heights
+
+
+@pytest.mark.parametrize("name", ["LIGHT", "DARK", "projector"])
+def test_that_faint_curves_are_seen(name: str) -> None:
+    """Less on a light background, where they are drawn beside strong ones only."""
+    themes = {"LIGHT": theme.LIGHT, "DARK": theme.DARK, "projector": projector_theme(dark=True)}
+    colors = themes[name].plots
+    needed = 1.5 if name == "LIGHT" else 2.0
+    for index in range(len(colors.palette)):
+        faint = colors.faint(index)
+        assert contrast_of(faint, colors.background) >= needed
+        assert faint != colors.curve(index)

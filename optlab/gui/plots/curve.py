@@ -124,7 +124,7 @@ class Curve:
 
     def ink(self, colors: PlotColors) -> str:
         """Return the color of the line as ``#rrggbb``."""
-        return mixed(colors.curve(self.color), colors.background, 0.55 if self.pale else 0.0)
+        return colors.faint(self.color) if self.pale else colors.curve(self.color)
 
     def line_ink(self, colors: PlotColors) -> str:
         """Return the color in which the raw values are drawn: faint beneath their average."""

@@ -89,7 +89,7 @@ class LegendEntry(QAbstractButton):
             painter.setPen(Qt.PenStyle.NoPen)
             painter.setBrush(QColor(mixed(colors.background, colors.foreground, 0.08)))
             painter.drawRoundedRect(self.rect(), 4, 4)
-        line = mixed(colors.curve(self._color), colors.background, 0.45 if self._pale else 0.0)
+        line = colors.faint(self._color) if self._pale else colors.curve(self._color)
         pen = QPen(
             QColor(line if shown else mixed(colors.background, colors.foreground, 0.25)),
             (1.5 if self._pale else 2.5) * colors.scale,

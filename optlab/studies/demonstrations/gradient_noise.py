@@ -192,10 +192,9 @@ class GradientNoise(Demonstration):
     ) -> DemonstrationResult:
         sentence = " ".join(
             f"After {counted(step, 'step')}, σ = {sigma:.3g} and the fitted slope is "
-            f"{fit.slope:.3f} "
-            f"(95% interval {fit.low:.3f} to {fit.high:.3f})."
+            f"{fit.slope:.3f} (95% interval {fit.low:.3f} to {fit.high:.3f})."
             for step, sigma, fit in slopes
-        )
+        ).replace("-", "−")
         if self.replacement:
             inside = sum(fit.low <= -0.5 <= fit.high for _, _, fit in slopes)
             sentence += f" The predicted −½ lies in {inside} of {counted(len(slopes), 'interval')}."
