@@ -40,6 +40,9 @@ def settle() -> None:
     for _ in range(4):
         QApplication.processEvents()
         QApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete)
+    # A text may have come with the last of them: what it needs in height is given it later.
+    for _ in range(4):
+        QApplication.sendPostedEvents(None, QEvent.Type.LayoutRequest)
 
 
 def scrolls(widget: QWidget, top: QWidget) -> bool:
