@@ -229,12 +229,6 @@ def _table(folder: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """The data folder in which the models of all cases are registered."""
-    return str(tmp_path_factory.mktemp("home"))
-
-
-@pytest.fixture(scope="module")
 def experiments(home: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Experiment]:
     """Case → its experiment."""
     folder = tmp_path_factory.mktemp("models")
@@ -244,23 +238,17 @@ def experiments(home: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str
 
 
 @pytest.fixture(scope="module")
-def repeated(
-    home: str, experiments: dict[str, Experiment], tmp_path_factory: pytest.TempPathFactory
-) -> dict[str, Any]:
+def texts(home: str, experiments: dict[str, Experiment]) -> dict[str, Any]:
+    """Case → its script."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("OPTLAB_HOME", home)
+        return {name: script(one) for name, one in experiments.items()}
+
+
+@pytest.fixture(scope="module")
+def repeated(programs: Path) -> dict[str, Any]:
     """Case → what its script ended with."""
-    folder = tmp_path_factory.mktemp("scripts")
-    for name, experiment in experiments.items():
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setenv("OPTLAB_HOME", home)
-            program = script(experiment)
-        own = folder / name
-        own.mkdir()
-        np.savez(own / "repeats.npz", **program.arrays)  # type: ignore[arg-type]
-        (own / "repeats.py").write_text(program.text("repeats.npz"), encoding="utf-8")
-        for file, content in program.files.items():
-            (own / file).parent.mkdir(exist_ok=True, parents=True)
-            (own / file).write_bytes(content)
-    return ended_with(RUNNER, folder)
+    return ended_with(RUNNER, programs)
 
 
 @pytest.mark.parametrize("name", CASES)

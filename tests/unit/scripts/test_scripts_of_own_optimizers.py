@@ -6,7 +6,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
 from optlab.catalogue.optimizers._bridge import own
@@ -190,12 +189,6 @@ def given(name: str, folder: Path) -> Experiment:
 
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """The data folder in which everything is registered."""
-    return str(tmp_path_factory.mktemp("home"))
-
-
-@pytest.fixture(scope="module")
 def experiments(home: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Experiment]:
     """Case → its experiment."""
     folder = tmp_path_factory.mktemp("optimizers")
@@ -214,18 +207,9 @@ def texts(home: str, experiments: dict[str, Experiment]) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def repeated(texts: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+def repeated(programs: Path) -> dict[str, Any]:
     """Case → what its script ended with."""
-    folder = tmp_path_factory.mktemp("scripts")
-    for name, program in texts.items():
-        beside = folder / name
-        beside.mkdir()
-        np.savez(beside / "repeats.npz", **program.arrays)
-        (beside / "repeats.py").write_text(program.text("repeats.npz"), encoding="utf-8")
-        for file, content in program.files.items():
-            (beside / file).parent.mkdir(exist_ok=True, parents=True)
-            (beside / file).write_bytes(content)
-    return ended_with(models.RUNNER, folder)
+    return ended_with(models.RUNNER, programs)
 
 
 @pytest.mark.parametrize("name", CASES)
