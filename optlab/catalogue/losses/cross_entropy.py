@@ -13,14 +13,12 @@ _MANY = 4096
 """Values from which two more passes take less time than the exponentials that they spare."""
 
 
-def exp_of_log_probabilities(log_p: torch.Tensor) -> torch.Tensor:
+def exp_of_many(log_p: torch.Tensor) -> torch.Tensor:
     """Return probabilities, of any shape, in the memory of their logarithms.
 
-    Of many values those are 0 that the precision has no normal number for: torch takes fifty times
-    as long for their exponentials, and later steps take longer with what comes of them.
+    Those are 0 that the precision has no normal number for: torch takes fifty times as long for
+    their exponentials, and later steps take longer with what comes of them.
     """
-    if log_p.numel() < _MANY:
-        return log_p.exp_()
     least = 2.0 * torch.finfo(log_p.dtype).tiny
     p = log_p.clamp_min_(math.log(least)).exp_()
     return functional.threshold(p, 1.001 * least, 0.0, inplace=True)
@@ -61,7 +59,7 @@ class CrossEntropy(Loss):
         # As the mean, which takes three times as long for a few examples.
         loss = log_p.gather(1, correct).sum(dim=(1, 2)).div_(-y.shape[1])
         # softmax − one-hot, over m.
-        delta = exp_of_log_probabilities(log_p)
+        delta = log_p.exp_() if log_p.numel() < _MANY else exp_of_many(log_p)
         delta.scatter_add_(1, correct, torch.full_like(correct, -1, dtype=delta.dtype))
         return loss, delta.div_(y.shape[1]).transpose(1, 2)
 
