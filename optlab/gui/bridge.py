@@ -9,7 +9,6 @@ shows thirty frames.
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TypeVar
@@ -255,6 +254,11 @@ class RunBridge(QObject):
         self.frameEnded.emit()
         self._timer.start()
 
+    def drew(self, seconds: float) -> None:
+        """Say how long the drawing of a frame has taken, by which the next run chooses its runner."""
+        share = min(1000.0 * seconds / FRAME_MILLISECONDS, 1.0)
+        self._draw_share += 0.1 * (share - self._draw_share)
+
     def shut_down(self) -> bool:
         """Stop the run, save what it has reached, and return whether it ended in time.
 
@@ -322,10 +326,7 @@ class RunBridge(QObject):
         alive = live.job.alive
         for event in live.drain():
             self._emit(event)
-        begun = time.perf_counter()
         self.frameEnded.emit()
-        spent = (time.perf_counter() - begun) / (FRAME_MILLISECONDS / 1000.0)
-        self._draw_share += 0.1 * (min(spent, 1.0) - self._draw_share)
         if not alive and self._live is live:
             live.job.join(CLOSE_SECONDS)
             self._live = None

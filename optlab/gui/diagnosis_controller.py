@@ -10,6 +10,7 @@ from optlab.experiment import Experiment
 from optlab.gui.bridge import RunBridge
 from optlab.gui.panels.diagnosis_panel import DiagnosisPanel
 from optlab.gui.panels.experiment_panel import ExperimentPanel
+from optlab.studies.diagnosis import rules as diagnosis_rules
 from optlab.studies.diagnosis.base import Remedy
 from optlab.training import events
 from optlab.training.control import SetValue, Stop
@@ -52,7 +53,9 @@ class DiagnosisController(QObject):
         """Begin the diagnosis of a new run of an experiment."""
         self._experiment = experiment
         self._waiting = []
-        self._diagnosis.clear()
+        self._diagnosis.begin()
+        # While the run is being started, and not in its first frames.
+        diagnosis_rules()
         self._timer.start()
 
     def clear(self) -> None:

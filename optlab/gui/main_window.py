@@ -198,6 +198,7 @@ class MainWindow(WindowFrame):
             self.when_editable(self.experiment_panel.change),
             self,
         )
+        self.drawing = parts.FrameDrawing(self.bridge, self)
         self.run_controller = parts.RunController(self, self._runner)
         self.beside = parts.BesideController(self)
         self.runs = parts.RunsController(self)

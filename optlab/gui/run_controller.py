@@ -45,8 +45,8 @@ class RunController(QObject):
         bridge.on(events.ActivityChanged, self._activity_changed)
         bridge.on(events.StepWarning, self._step_warned)
         bridge.on(events.RunEnded, self._run_ended)
-        bridge.frameEnded.connect(window.plots.refresh)
-        bridge.frameEnded.connect(window.instruments.refresh)
+        window.drawing.add(lambda: window.plots.plots)
+        window.drawing.add(lambda: window.instruments.visible_cards)
         bridge.sessionEnded.connect(self._session_ended)
         window.failures.reportRequested.connect(window.secondary_windows.show_machine)
         window.time.forkReady.connect(
@@ -196,4 +196,3 @@ class RunController(QObject):
     def _session_ended(self) -> None:
         self._window.experiment_panel.set_locked(False)
         self._window.controls.set_state("idle")
-        self._window.plots.refresh()

@@ -12,6 +12,7 @@ from optlab.gui.diagnosis_controller import DiagnosisController
 from optlab.gui.dropped_files import DroppedFiles
 from optlab.gui.experiment_files import ExperimentFiles
 from optlab.gui.failure_notice import FailureNotice
+from optlab.gui.frame_drawing import FrameDrawing
 from optlab.gui.hang_notice import HangNotice
 from optlab.gui.instruments.instruments_panel import InstrumentsPanel
 from optlab.gui.live_changes import LiveChanges
@@ -48,6 +49,7 @@ __all__ = [
     "ExperimentFiles",
     "ExperimentPanel",
     "FailureNotice",
+    "FrameDrawing",
     "HangNotice",
     "InProgress",
     "InstrumentsPanel",

@@ -2,7 +2,7 @@
 what it uses while nothing happens. ``bench_opening.py`` measures the time to its first paint.
 
 Run it under a virtual screen: ``xvfb-run -a python tests/benchmarks/bench_window.py
-[--turns 3] [--json]``; about 90 seconds where nothing else is in progress. Speeds are ratios of
+[--turns 3] [--json]``; about three minutes where nothing else is in progress. Speeds are ratios of
 turns that alternate between a run without a window and the same run with the window drawing its
 default plots. Beside the lateness of a frame by the clock stands what is left of it without the time
 that the window's thread was ready and waited for a processor: on a machine that others use, or where
@@ -155,7 +155,7 @@ def in_turn(what: str, steps: int) -> dict[str, object]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--turns", type=int, default=3)
-    parser.add_argument("--steps", type=int, default=8_000)
+    parser.add_argument("--steps", type=int, default=16_000)
     parser.add_argument("--one", default="")
     parser.add_argument("--json", action="store_true")
     asked = parser.parse_args()

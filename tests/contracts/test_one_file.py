@@ -158,7 +158,7 @@ from optlab.core import registry
 from optlab.studies import diagnosis
 from optlab.studies.figures.catalogue import figures
 assert {f"{folder.name}.dropped" for folder in Path(sys.argv[1]).iterdir()} <= set(registry.plugin_modules())
-assert any(rule.__module__.endswith('.dropped') for rule in diagnosis._rules())
+assert any(rule.__module__.endswith('.dropped') for rule in diagnosis.rules())
 assert figures()[-1].number == "99.1"
 assert main(["greet"]) == main(["--help"]) == main(["list", "demonstrations"]) == main(["show", "dropped"]) == 0
 """

@@ -460,9 +460,12 @@ def test_that_only_remedies_that_can_still_be_applied_are_offered(
         return [button.text() for button in buttons if button.isVisible()]
 
     window.controls.start_button.click()
+    QApplication.processEvents()
+    board = window.plots.geometry()
     window.diagnosis_controller.update()
-    assert not window.diagnosis_panel.isVisible(), "nothing has been measured yet"
+    assert "nothing has been measured yet" in window.diagnosis_panel.sentence.text()
     qtbot.waitUntil(lambda: offered() == ["Stop now", "Clip the gradient"], timeout=60_000)
+    assert window.plots.geometry() == board, "what was found has moved the plots"
     window.diagnosis_panel.findChildren(QPushButton)[0].click()
     wait_idle(qtbot, window)
     assert "Stopped after" in window.controls.message.text()

@@ -232,12 +232,12 @@ class InstrumentCard(QFrame):
             self.picture.show_plot(plot)
             self.tabs.setTabText(0, f"Step {image.step:,}")
 
-    def refresh(self) -> None:
-        """Draw pending changes."""
-        for plot in self._plots.values():
-            plot.refresh()
+    def refresh(self) -> bool:
+        """Draw pending changes, and return whether there were any."""
+        drawn = [plot.refresh() for plot in self._plots.values()]
         if self._picture is not None:
-            self._picture.refresh()
+            drawn.append(self._picture.refresh())
+        return any(drawn)
 
     def set_colors(self, colors: PlotColors) -> None:
         """Apply the colors of the theme."""

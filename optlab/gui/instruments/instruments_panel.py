@@ -150,11 +150,15 @@ class InstrumentsPanel(QScrollArea):
             if name in self.cards:
                 self.cards[name].set_cost(seconds, costs.plain)
 
+    @property
+    def visible_cards(self) -> list[InstrumentCard]:
+        """The cards whose plots can be seen."""
+        return [card for card in self.cards.values() if card.on and card.isVisible()]
+
     def refresh(self) -> None:
         """Draw pending changes."""
-        for card in self.cards.values():
-            if card.on and card.isVisible():
-                card.refresh()
+        for card in self.visible_cards:
+            card.refresh()
 
     def set_colors(self, colors: PlotColors) -> None:
         """Apply the colors of the theme."""

@@ -26,7 +26,9 @@ _MAX_VALUES = 4000
 """Values of a series that are kept. Of longer series every second value is dropped, so that the
 cost of a diagnosis does not grow with the length of the run.
 """
+_MARGIN = 4
 _NO_FINDINGS = "Diagnosis: no problem found in the measured series."
+_NOTHING_MEASURED = "Diagnosis: nothing has been measured yet."
 
 
 class _SeriesBuffer:
@@ -99,7 +101,7 @@ class DiagnosisPanel(QFrame):
         text.addWidget(self.sentence)
         text.addWidget(self.evidence)
         layout = QHBoxLayout(self)
-        layout.setContentsMargins(10, 4, 6, 4)
+        layout.setContentsMargins(10, _MARGIN, 6, _MARGIN)
         layout.addLayout(text, 1)
         layout.addLayout(self._buttons)
         layout.addWidget(self.next_button)
@@ -117,6 +119,15 @@ class DiagnosisPanel(QFrame):
         self._findings = []
         self.hide()
 
+    def begin(self) -> None:
+        """Show that a run begins.
+
+        The panel takes its room now: with the first values it would move all plots.
+        """
+        self.clear()
+        self._show(_NOTHING_MEASURED)
+        self.show()
+
     def add(self, block: SeriesBlock) -> None:
         """Add the values of a block, series ``[n, R]``, for the next :meth:`diagnose`."""
         self._buffer.add(block)
@@ -124,7 +135,7 @@ class DiagnosisPanel(QFrame):
     def diagnose(self, experiment: Experiment, *, in_progress: bool) -> None:
         """Diagnose the run of an experiment from the series so far, and show the result.
 
-        Nothing is shown before the first values have arrived. Remedies for the run itself are
+        Nothing changes before the first values have arrived. Remedies for the run itself are
         offered only while it is ``in_progress``.
         """
         if self._buffer.empty:
@@ -147,9 +158,11 @@ class DiagnosisPanel(QFrame):
         self._position = (self._position + 1) % max(1, len(self._findings))
         self._show()
 
-    def _show(self) -> None:
+    def _show(self, without: str = _NO_FINDINGS) -> None:
+        """Show the finding whose turn it is, or a sentence where there is none."""
         finding = self._findings[self._position] if self._findings else None
-        self.sentence.setText(finding.sentence if finding else _NO_FINDINGS)
+        self.setMinimumHeight(self._room_of_a_finding())
+        self.sentence.setText(finding.sentence if finding else without)
         self.evidence.setText(finding.evidence if finding else "")
         self.evidence.setVisible(finding is not None)
         self.next_button.setText(f"{self._position + 1} of {len(self._findings)} ›")
@@ -164,6 +177,10 @@ class DiagnosisPanel(QFrame):
                 self._buttons.addWidget(self._button(remedy))
             if not self._in_progress and remedy.fits_fork:
                 self._buttons.addWidget(self._fork_button(remedy))
+
+    def _room_of_a_finding(self) -> int:
+        """Return the height of a finding with a line of evidence, so that most move nothing."""
+        return 2 * self.fontMetrics().lineSpacing() + 2 * _MARGIN
 
     def _button(self, remedy: Remedy) -> QPushButton:
         button = QPushButton(remedy.label)

@@ -196,6 +196,11 @@ class PlotsPanel(QWidget):
         for plot in self.of(DrawsSeries):
             plot.set_value_source(source)
 
+    @property
+    def plots(self) -> Sequence[BoardPlot]:
+        """All plots of the panel."""
+        return self._plots
+
     def refresh(self) -> None:
         """Draw what has arrived since the last frame."""
         for plot in self._plots:

@@ -63,8 +63,9 @@ class BeforeRunTile(QWidget):
         """Say that the task is over."""
         self.busy = False
 
-    def refresh(self) -> None:
-        """Draw what is pending."""
+    def refresh(self) -> bool:
+        """Draw what is pending, and return whether there was anything."""
+        return False
 
     def clear(self) -> None:
         """Keep what is shown: it is of the experiment, and not of a run."""

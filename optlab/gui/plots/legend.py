@@ -40,15 +40,24 @@ class LegendEntry(QAbstractButton):
     ) -> None:
         super().__init__()
         self._color, self._dashes, self._pale, self._colors = color, dashes, pale, colors
-        self.looks = (text, color, dashes, pale)
-        self.setText(text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…")
         self._scale_text()
+        self.rename(text, text)
         self.setCheckable(True)
         self.setChecked(True)
         self.setCursor(Qt.CursorShape.PointingHandCursor)
         self.setFocusPolicy(Qt.FocusPolicy.TabFocus)
-        self.setToolTip(plain(f"Show or hide {text}"))
+
+    def rename(self, text: str, whole: str) -> None:
+        """Give it another name.
+
+        Args:
+            text: to show. whole: with all that the tooltip says.
+        """
+        self.looks = (text, self._color, self._dashes, self._pale)
+        self.setText(text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…")
+        self.setToolTip(plain(f"Show or hide {whole}"))
         self.setAccessibleName(f"Show {text}")
+        self.updateGeometry()
 
     def set_colors(self, colors: PlotColors) -> None:
         """Apply the colors of the theme."""

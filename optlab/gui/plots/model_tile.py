@@ -141,11 +141,13 @@ class ModelTile(QWidget):
         self.wait.setText(sentence)
         self.waiting.setVisible(bool(sentence))
 
-    def refresh(self) -> None:
-        """Draw a result that has not been drawn, if the tile is visible."""
-        if self._stale and self.isVisible() and self.result is not None:
-            self._stale = False
-            self.draw(self.result)
+    def refresh(self) -> bool:
+        """Draw a result that has not been drawn, if the tile is visible; return whether it did."""
+        if not self._stale or not self.isVisible() or self.result is None:
+            return False
+        self._stale = False
+        self.draw(self.result)
+        return True
 
     def clear(self) -> None:
         """Remove the result."""

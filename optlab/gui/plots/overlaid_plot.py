@@ -75,7 +75,12 @@ class OverlaidPlot(CurvePlot):
             overlays: the runs, in the order of the legend. One of them may be the plot's own.
             bands: over those of them that differ in nothing but their seeds.
         """
-        self._overlays, self._bands = tuple(overlays), tuple(bands)
+        laid = (tuple(overlays), tuple(bands))
+        if laid == (self._overlays, self._bands):
+            # The table of runs is read again and again while one is in progress; to lay the same
+            # runs anew would draw every plot in one frame.
+            return
+        self._overlays, self._bands = laid
         self._arrange()
 
     @property

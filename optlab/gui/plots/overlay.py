@@ -23,9 +23,11 @@ class SeriesKey(NamedTuple):
     sparse: bool = False
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True)
 class Overlay:
     """A run that plots show.
+
+    Two are equal if the same objects hold their samples: what is read again is another object.
 
     Attributes:
         run: its id.
@@ -58,7 +60,7 @@ class BandSamples(NamedTuple):
     average: Pyramid | None = None
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True)
 class Band:
     """Runs that differ in nothing but their seeds, as a mean with a band around it.
 

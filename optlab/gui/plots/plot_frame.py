@@ -152,10 +152,10 @@ class PlotFrame(QWidget):
 
     # --- drawing --------------------------------------------------------------
 
-    def refresh(self) -> None:
-        """Draw pending changes, if there are any and the plot is visible."""
+    def refresh(self) -> bool:
+        """Draw pending changes if the plot is visible, and return whether there were any."""
         if not self._stale or not self.isVisible():
-            return
+            return False
         self._stale = False
         self._drawing = True
         try:
@@ -163,6 +163,7 @@ class PlotFrame(QWidget):
             self._update_readout()
         finally:
             self._drawing = False
+        return True
 
     def redraw(self, detail: float = 1.0) -> None:
         """Draw everything now, also where the plot is not visible.

@@ -104,9 +104,9 @@ class RangePlot(BeforeRunTile):
         if hasattr(self, "plot"):
             self.plot.set_colors(colors)
 
-    def refresh(self) -> None:
-        """Draw what is pending."""
-        self.plot.refresh()
+    def refresh(self) -> bool:
+        """Draw what is pending, and return whether there was anything."""
+        return self.plot.refresh()
 
 
 def curve(found: RangeTest) -> Plot:

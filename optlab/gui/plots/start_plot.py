@@ -123,10 +123,9 @@ class StartPlot(BeforeRunTile):
             self.forward.set_colors(colors)
             self.backward.set_colors(colors)
 
-    def refresh(self) -> None:
-        """Draw what is pending."""
-        self.forward.refresh()
-        self.backward.refresh()
+    def refresh(self) -> bool:
+        """Draw what is pending, and return whether there was anything."""
+        return any([self.forward.refresh(), self.backward.refresh()])
 
 
 def plot(

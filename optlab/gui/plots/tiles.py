@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 class BoardPlot(Protocol):
     """What every plot of a tile has."""
 
-    def refresh(self) -> None:
-        """Draw what is pending."""
+    def refresh(self) -> bool:
+        """Draw what is pending, and return whether there was anything."""
 
     def clear(self) -> None:
         """Remove the data of the run."""

@@ -168,19 +168,30 @@ class WeightsPlot(QWidget):
             return
         plot = self.largest
         moved = path.moved[:_MAX_SHOWN]
-        for name in [name for name in self._slots if name not in moved]:
-            plot.remove_curve(name)
-            del self._slots[name]
-        free = (slot for slot in range(len(moved)) if slot not in self._slots.values())
+        self._slots = {
+            name: slot for name, slot in self._slots.items() if name in moved and slot < len(moved)
+        }
+        free = iter(sorted(set(range(len(moved))) - set(self._slots.values())))
         for name in moved:
             if name not in self._slots:
                 self._slots[name] = next(free)
-                plot.add_curve(
-                    name, short(name), self._slots[name], dashes=_DASHES[self._slots[name] % 2]
-                )
-                plot.legend.entry(name).setToolTip(plain(f"Show or hide {name}"))
+                self._name(str(self._slots[name]), name)
+        for slot in range(len(moved), len(plot.keys)):
+            plot.remove_curve(str(slot))
         for column, name in enumerate(moved):
-            plot.replace(name, *with_gaps(path.steps, path.values[:, column]))
+            key = str(self._slots[name])
+            plot.replace(key, *with_gaps(path.steps, path.values[:, column]))
+
+    def _name(self, key: str, name: str) -> None:
+        """Give a curve of a weight that moved much to another one, and show it.
+
+        To remove it and to add another takes as long as to draw the whole plot.
+        """
+        plot, slot = self.largest, int(key)
+        plot.add_curve(key, short(name), slot, dashes=_DASHES[slot % 2])
+        plot.curve(key).label = short(name)
+        plot.legend.entry(key).rename(short(name), name)
+        plot.set_curve_visible(key, True)
 
     def set_value_source(self, source: ValueSource | None) -> None:
         """Set where values are read that the plots no longer keep; None for nowhere."""
@@ -206,10 +217,9 @@ class WeightsPlot(QWidget):
         self.largest.set_cursor(step)
         self.followed.set_cursor(step)
 
-    def refresh(self) -> None:
-        """Draw pending changes in the visible plot."""
-        self.largest.refresh()
-        self.followed.refresh()
+    def refresh(self) -> bool:
+        """Draw pending changes in the visible plot, and return whether there were any."""
+        return any([self.largest.refresh(), self.followed.refresh()])
 
     def clear(self) -> None:
         """Remove all samples; the names of followed weights stay."""

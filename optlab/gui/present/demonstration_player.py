@@ -58,11 +58,6 @@ class DemonstrationPlayer(Player):
         for plot in self.plots:
             plot.set_colors(colors)
 
-    def refresh(self) -> None:
-        """Draw the plots."""
-        for plot in self.plots:
-            plot.refresh()
-
     def shut_down(self) -> None:
         """Stop the computation."""
         self.work.shut_down()

@@ -61,8 +61,5 @@ class Player(QWidget):
     def set_colors(self, colors: PlotColors) -> None:
         """Apply the colors of a projector."""
 
-    def refresh(self) -> None:
-        """Draw what has arrived."""
-
     def shut_down(self) -> None:
         """Stop what goes on for this player alone."""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 from PySide6.QtCore import QObject, Qt
 
 from optlab.core.errors import OptLabError
 from optlab.gui.bridge import WorkerPrewarmer
+from optlab.gui.frame_drawing import Drawable
 from optlab.gui.present.demonstration_player import DemonstrationPlayer
 from optlab.gui.present.picture_player import PicturePlayer
 from optlab.gui.present.player import Player
@@ -65,7 +67,7 @@ class Presenter(QObject):
         bridge.on(events.MessageApplied, self._applied)
         bridge.on(events.RunEnded, self._run_ended)
         bridge.on(events.SessionFailed, lambda failed: self._say(failed.message))
-        bridge.frameEnded.connect(self._refresh)
+        window.drawing.add(self._drawn_in_frames)
         bridge.sessionEnded.connect(self._session_ended)
 
     # --- opening and closing ----------------------------------------------------------------------
@@ -305,9 +307,9 @@ class Presenter(QObject):
             self._begin()
         self._put_back()
 
-    def _refresh(self) -> None:
-        if self._player_shown is not None:
-            self._player_shown.refresh()
+    def _drawn_in_frames(self) -> Sequence[Drawable]:
+        player = self._run_player()
+        return () if player is None else player.plots
 
     def _say(self, sentence: str) -> None:
         if self.window is not None:

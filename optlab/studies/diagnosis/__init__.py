@@ -18,10 +18,11 @@ Rule = Callable[[RunHistory], Finding | None]
 
 def diagnose(history: RunHistory) -> list[Finding]:
     """Return the problems of the run, the most severe first; empty if there are none."""
-    findings = [finding for examine in _rules() if (finding := examine(history)) is not None]
+    findings = [finding for examine in rules() if (finding := examine(history)) is not None]
     return sorted(findings, key=lambda finding: -finding.weight)
 
 
 @functools.cache
-def _rules() -> tuple[Rule, ...]:
+def rules() -> tuple[Rule, ...]:
+    """Return all rules; the first call imports them."""
     return tuple(module.examine for module in walk.load(__name__))

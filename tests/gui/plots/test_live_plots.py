@@ -315,10 +315,39 @@ def test_that_weights_show_the_largest_moving_and_the_followed(qtbot: QtBot) -> 
     qtbot.waitExposed(plot)
     plot.refresh()
     assert len(plot.largest.keys) == 8
-    assert drawn(plot.largest, "layers.1.weight[0,0]")[1].max() == pytest.approx(12.0)
+    assert plot.largest.curve("0").label == short("layers.1.weight[0,0]")
+    assert drawn(plot.largest, "0")[1].max() == pytest.approx(12.0)
     plot.mode.setCurrentIndex(1)
     plot.refresh()
     assert drawn(plot.followed, "1")[1].max() == 2.5
+
+
+def test_that_another_weight_takes_the_curve_of_one_that_moves_less(qtbot: QtBot) -> None:
+    plot = WeightsPlot()
+    qtbot.addWidget(plot)
+    plot.show_path(path())
+    kept = {plot.largest.curve(key).label: key for key in plot.largest.keys}
+    plot.largest.set_curve_visible("3", False)
+    one = path()
+    moved = (*one.moved[:3], "layers.2.bias[5]", *one.moved[4:])
+    plot.show_path(dataclasses.replace(one, moved=moved, values=one.values + 1.0))
+    named = {plot.largest.curve(key).label: key for key in plot.largest.keys}
+    assert named.pop(short("layers.2.bias[5]")) == kept.pop(short(one.moved[3])) == "3"
+    assert named == kept, "the others keep their colors"
+    entry = plot.largest.legend.entry("3")
+    assert entry.text() == short("layers.2.bias[5]") and "layers.2.bias[5]" in entry.toolTip()
+    assert entry.accessibleName() == f"Show {short('layers.2.bias[5]')}"
+    assert plot.largest.curve_visible("3"), "the weight before it was hidden, and this one is not"
+    values = plot.largest.curve("3").samples.samples(0, 10_000).values
+    assert values[-1] == one.values[-1, 3] + 1.0
+    # Another model may have fewer weights.
+    few = dataclasses.replace(one, moved=moved[3:5], values=one.values[:, 3:5])
+    plot.show_path(few)
+    assert [plot.largest.curve(key).label for key in plot.largest.keys] == [
+        short("layers.2.bias[5]"),
+        short("layers.1.weight[4,0]"),
+    ]
+    assert plot.largest.legend.keys() == ("0", "1")
 
 
 def test_that_weights_are_not_interpolated_over_a_gap_of_the_path(qtbot: QtBot) -> None:
@@ -332,12 +361,12 @@ def test_that_weights_are_not_interpolated_over_a_gap_of_the_path(qtbot: QtBot) 
     plot.show()
     qtbot.waitExposed(plot)
     plot.refresh()
-    x, y = drawn(plot.largest, "layers.1.weight[0,0]")
+    x, y = drawn(plot.largest, "0")
     gap = (x > 191) & (x < 600)
     assert np.isnan(y).sum() == 1 and not np.isfinite(y[gap]).any()
     plot.show_path(whole)
     plot.refresh()
-    assert np.isfinite(drawn(plot.largest, "layers.1.weight[0,0]")[1]).all()
+    assert np.isfinite(drawn(plot.largest, "0")[1]).all()
 
 
 @pytest.mark.parametrize(

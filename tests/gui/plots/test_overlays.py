@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -83,6 +84,24 @@ def test_that_every_run_has_its_own_name_color_and_values(plot: LossPlot) -> Non
     plot.set_overlays([own])
     assert lines(plot) == {"Training": (0, 6.0)}
     assert set(plot.legend.keys()) >= {"train_loss:0", "batch_loss:0"}
+
+
+def test_that_the_same_runs_are_not_laid_again(plot: LossPlot) -> None:
+    """The runs panel reads its table again and again: every time would draw all plots at once."""
+    runs = [Overlay("live", "Adam", 7, own=True), overlay("a", "slow", 3, 1.0)]
+    plot.set_overlays(runs)
+    plot.refresh()
+    plot.set_overlays([replace(one) for one in runs])
+    assert not plot.refresh(), "nothing has changed"
+    for changed in (
+        replace(runs[1], name="slower"),
+        replace(runs[1], color=4),
+        replace(runs[1], visible=False),
+        replace(runs[1], samples={KEY: pyramid([1.0] * 11)}),
+        replace(runs[1], scale=RunScale()),
+    ):
+        plot.set_overlays([runs[0], changed])
+        assert plot.refresh()
 
 
 def test_that_the_legend_switches_series_and_runs(plot: LossPlot) -> None:
