@@ -81,10 +81,10 @@ class Stage:
 
     def frame(self) -> str:
         """Play a frame to its end, and return what was drawn."""
-        before, told = len(self.log), len(self.bridge.seconds)
+        before, reported = len(self.log), len(self.bridge.seconds)
         self.bridge.frameBegan.emit()
         self.bridge.frameEnded.emit()
-        self._qtbot.waitUntil(lambda: len(self.bridge.seconds) > told)
+        self._qtbot.waitUntil(lambda: len(self.bridge.seconds) > reported)
         return "".join(self.log[before:])
 
 
