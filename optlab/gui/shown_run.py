@@ -14,12 +14,12 @@ from optlab.store import RunRecord
 from optlab.training import events
 
 PATH_NOT_STORED = (
-    "Not stored: the path and the largest-moving weights are computed from all weights while a run "
-    "is in progress. Start the experiment again to see them."
+    "Not stored of this run: the path and the largest-moving weights are computed from all weights "
+    "while a run is in progress. Start the experiment again to see them."
 )
 PATH_RESUMED = (
-    "The path up to step {step:,} is not stored. It is drawn again from there once the run has "
-    "taken a few steps."
+    "The run was resumed at step {step:,}. Its path is drawn from there on, once it has taken a few "
+    "steps."
 )
 
 

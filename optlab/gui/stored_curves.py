@@ -36,7 +36,9 @@ def show_curves(window: MainWindow, curves: RunCurves) -> None:
     window.plots.set_task(curves.task)
     window.plots.set_followed(record.tracked)
     window.plots.set_value_source(StoredValues([record.id]))
-    window.plots.set_path_note(PATH_NOT_STORED)
+    window.plots.set_path_note("" if curves.path is not None else PATH_NOT_STORED)
+    if curves.path is not None:
+        window.plots.show_path(curves.path)
     block = block_of(curves)
     window.plots.add(block)
     window.instruments.clear()

@@ -296,4 +296,6 @@ def until(curves: RunCurves, step: int) -> RunCurves:
         series=series,
         log=tuple(entry for entry in curves.log if entry[0] <= step),
         kept=tuple(kept for kept in curves.kept if kept <= step),
+        # That of the fork begins where it forks.
+        path=None,
     )

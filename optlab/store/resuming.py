@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from optlab.core.errors import InvalidInput, StoreError
-from optlab.store import controls, snapshots
+from optlab.store import controls, snapshots, weight_paths
 from optlab.store.locks import RunLock
 from optlab.store.records import GOING, RESUMABLE, RunRecord
 from optlab.store.run_cursors import RunCursor, common_groups
@@ -75,7 +75,10 @@ def writer_for(
         snapshots.remove_strays(
             home,
             record.id,
-            {snapshot.file for snapshot in snapshots.records(connection, record.id)},
+            {
+                weight_paths.FILE,
+                *(snapshot.file for snapshot in snapshots.records(connection, record.id)),
+            },
         )
         stored = log_of(record.id)
         log = controls.persistent_messages(stored, step) + [

@@ -184,6 +184,26 @@ def write_all(home: Path, taken: Sequence[tuple[str, Snapshot, set[str]]]) -> li
         return list(pool.map(lambda one: write(home, *one), taken))
 
 
+def write_beside(home: Path, run: str, file: str, data: bytes) -> None:
+    """Write a file beside the snapshots of a run, in place of the one of that name.
+
+    It is not flushed to the disk: nothing that a run needs may be in it.
+
+    Args:
+        home: the OptLab folder.
+        run: id of the run.
+        file: its name, which is not that of a snapshot.
+        data: its content.
+
+    Raises:
+        OSError: it cannot be written.
+        StoreError: the folder of the run is a link.
+    """
+    target = _own_folder(home, run)
+    target.mkdir(parents=True, exist_ok=True)
+    _write_atomically(target / file, data, durable=False)
+
+
 def _write_atomically(path: Path, data: bytes, *, durable: bool) -> None:
     unfinished = path.with_name(path.name + _UNFINISHED)
     try:

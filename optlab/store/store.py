@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from optlab.store.series import StoredSeries
     from optlab.store.writer import RunWriter
     from optlab.training.control import Message
+    from optlab.training.events import WeightPath
 
 
 class Store(LabeledRuns):
@@ -208,6 +209,12 @@ class Store(LabeledRuns):
         """
         stored = self.snapshots(run_id)
         return self.load_snapshot(stored[-1]) if stored else None
+
+    def weight_path(self, record: RunRecord) -> WeightPath | None:
+        """Return the path of the weights of a run for drawing, None where none is stored."""
+        from optlab.store import weight_paths
+
+        return weight_paths.read(self.home, record.id, record.steps)
 
     def controls(self, run_id: str) -> list[tuple[int, Message]]:
         """Return the messages that were applied to a run.

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 
 from optlab.core.errors import StoreError
 from optlab.core.lazy import numpy as np
-from optlab.store import controls, snapshots
+from optlab.store import controls, snapshots, weight_paths
 from optlab.store.chunks import Table, steps_of
 from optlab.store.columns import Statement, changed_tables
 from optlab.store.database import readable_errors, transaction
@@ -43,6 +43,7 @@ from optlab.training.events import (
     SessionFailed,
     SessionStarted,
     SnapshotTaken,
+    WeightPath,
 )
 from optlab.training.snapshot import Snapshot
 
@@ -117,6 +118,7 @@ class RunWriter:
         self._persist = Persistence(home)
         self._waiting: list[tuple[RunCursor, Snapshot]] = []
         self._waiting_bytes = 0
+        self._path: WeightPath | None = None
         self._stored_steps = max((cursor.steps for cursor in self._cursors), default=0)
         self._problem = ""
         self._closed = False
@@ -234,7 +236,11 @@ class RunWriter:
                 self._commit()
             case RunEnded():
                 self._run_ended(self._cursors[event.run], event)
+            case WeightPath():
+                # Of several runs, one is followed; and what only one has would be missed of others.
+                self._path = event if len(self._cursors) == 1 else None
             case SessionEnded():
+                self._keep_path()
                 self._commit()
             case SessionFailed():
                 self._end_all("failed", event.message, event.detail)
@@ -301,6 +307,7 @@ class RunWriter:
                 self._commit()
                 for file in self._persist(functools.partial(self._truncate, cursor, event.step)):
                     snapshots.discard(self._home, cursor.id, file)
+                weight_paths.remove(self._home, cursor.id)
             if isinstance(message, Follow):
                 statements.append(RUNS.update(cursor.id, tracked=self._tracked))
             statements.append((_WRITE_CONTROL, (cursor.id, cursor.messages, event.step, document)))
@@ -340,13 +347,21 @@ class RunWriter:
         """End every run that has not ended."""
         going = [cursor for cursor in self._cursors if not cursor.ended]
         self._set_status(status)
+        self._keep_path()
         self._commit(
             *(RUNS.update(cursor.id, ended=now(), reason=reason, detail=detail) for cursor in going)
         )
         for cursor in going:
             cursor.ended = True
 
-    # --- snapshots -------------------------------------------------------------------------------
+    # --- snapshots and the path ------------------------------------------------------------------
+
+    def _keep_path(self) -> None:
+        """Write the newest path of the weights, unless it is written already."""
+        path, self._path = self._path, None
+        if path is not None:
+            run = self._cursors[0].id
+            self._persist(lambda: weight_paths.write(self._home, run, path))
 
     def _take(self, cursor: RunCursor, snapshot: Snapshot) -> None:
         """Keep a snapshot together with those that the other runs have at the same moment."""
@@ -403,6 +418,7 @@ class RunWriter:
             )
         for run, file in gone:
             snapshots.discard(self._home, run, file)
+        self._keep_path()
         if checkpoint:
             done = time.monotonic()
             self._checkpoint_cost += done - began

@@ -13,6 +13,7 @@ from optlab.tasks.diagnosis import RunDiagnosis, diagnosis_of
 from optlab.tasks.run_scales import RunScale, scale_of
 from optlab.tasks.task import Task
 from optlab.training.control import Controls, Message
+from optlab.training.events import WeightPath
 
 
 @dataclass(frozen=True)
@@ -63,6 +64,7 @@ class RunCurves:
         log: what was sent to it, in order, each message with the steps completed before it.
         kept: steps of its snapshots, ascending.
         scale: converts its steps into epochs, examples, evaluations and seconds.
+        path: of its weights; None where none is stored.
     """
 
     record: RunRecord
@@ -71,6 +73,7 @@ class RunCurves:
     log: tuple[tuple[int, Message], ...]
     kept: tuple[int, ...] = ()
     scale: RunScale = field(default_factory=RunScale)
+    path: WeightPath | None = None
 
     @property
     def messages(self) -> tuple[Message, ...]:
@@ -112,7 +115,8 @@ class RunCurvesTask(Task):
             snapshots = store.snapshots(record.id)
             kept = tuple(sorted({one.step for one in snapshots if one.intact}))
             scale = scale_of(record, series, snapshots, controls_sent)
-            yield RunCurves(record, series, diagnosis, tuple(controls_sent), kept, scale)
+            path = store.weight_path(record)
+            yield RunCurves(record, series, diagnosis, tuple(controls_sent), kept, scale, path)
 
 
 @dataclass(frozen=True)

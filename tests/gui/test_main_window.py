@@ -529,6 +529,18 @@ def test_that_the_plots_of_a_stored_and_a_resumed_run_show_what_is_stored_or_say
     weights, path = window.plots.plot(WeightsPlot), window.plots.plot(PathPlot)
     window.resize(1200, 900)
 
+    drawn = path.pieces[-1].getData(), weights.largest.curve("0").samples.last
+    assert drawn[1] == record.steps
+    window.plots.clear()
+    window.plots.refresh()
+    assert path.pieces[-1].getData()[0] is None and not weights.largest.keys
+    window.show_stored(record.id)
+    qtbot.waitUntil(lambda: path.pieces[-1].getData()[0] is not None, timeout=5_000)
+    np.testing.assert_array_equal(path.pieces[-1].getData(), drawn[0])
+    assert weights.largest.curve("0").samples.last == drawn[1]
+
+    (weight_paths,) = paths.home().rglob("weights.path")
+    weight_paths.unlink()
     window.show_stored(record.id)
     qtbot.waitUntil(lambda: "Not stored" in path.message.text(), timeout=5_000)
     assert "Not stored" in weights.largest.empty_text
@@ -540,7 +552,7 @@ def test_that_the_plots_of_a_stored_and_a_resumed_run_show_what_is_stored_or_say
 
     window.resume(record.id)
     wait_steps(qtbot, window, record.steps + 20)
-    assert f"up to step {record.steps:,} is not stored" in weights.largest.empty_text
+    assert f"resumed at step {record.steps:,}" in weights.largest.empty_text
     first = weights.followed.curve("0").samples.reading(0.0)
     assert first is not None and first.first <= 1, "the stored part is still drawn"
     window.controls.stop_button.click()

@@ -127,9 +127,10 @@ class PathPlot(PlotFrame):
                 pg.mkPen(colors.background, width=colors.line),
             ],
         )
-        for label, text, point in zip(
-            self.labels, ("start", f"step {int(path.steps[-1]):,}"), points[[0, -1]], strict=True
-        ):
+        first, last = (int(step) for step in path.steps[[0, -1]])
+        # That of a run that was resumed or forked begins where it went on.
+        names = ("start" if first == 0 else f"step {first:,}", f"step {last:,}")
+        for label, text, point in zip(self.labels, names, points[[0, -1]], strict=True):
             label.setFont(scaled_font(colors))
             label.setText(text, color=mixed(colors.foreground, colors.background, 0.15))
             label.setPos(float(point[0]), float(point[1]))

@@ -152,8 +152,10 @@ class RunPlayer(Player):
             plot.set_followed(curves.record.tracked)
         for dependent in self._of(DependsOnTask):
             dependent.set_task(curves.task)
-        if not curves.record.going:
-            for path in self._of(DrawsPath):
+        for path in self._of(DrawsPath):
+            if curves.path is not None:
+                path.show_path(curves.path)
+            elif not curves.record.going:
                 path.set_path_note(PATH_NOT_STORED)
         self._catch_up(block_of(curves))
 

@@ -368,16 +368,25 @@ def test_that_entries_have_their_places_when_the_plot_is_shown_later(qtbot: QtBo
     assert first.isVisible() and second.visibleRegion().boundingRect() == second.rect()
 
 
-def test_that_a_stored_run_says_why_it_has_no_path(qtbot: QtBot, main_window: MainWindow) -> None:
+@pytest.mark.parametrize("kept", [True, False])
+def test_that_a_stored_run_has_its_path_or_says_why_not(
+    qtbot: QtBot, main_window: MainWindow, kept: bool
+) -> None:
     main_window.experiment_panel.change({"budget.steps": 20})
     main_window.start()
     qtbot.waitUntil(lambda: len(main_window.bridge.run_ids) > 0, timeout=60_000)
     qtbot.waitUntil(lambda: not main_window.bridge.active, timeout=60_000)
+    (file,) = paths.home().rglob("weights.path")
+    if not kept:
+        file.unlink()
     _presenter, window = opened(main_window)
     player = window.player
     assert isinstance(player, RunPlayer)
     (path,) = [one for one in player.plots if isinstance(one, PathPlot)]
-    qtbot.waitUntil(lambda: path.message.text().startswith("Not stored"), timeout=60_000)
+    if kept:
+        qtbot.waitUntil(lambda: path.labels[1].toPlainText() == "step 20", timeout=60_000)
+    else:
+        qtbot.waitUntil(lambda: path.message.text().startswith("Not stored"), timeout=60_000)
     key(window, Qt.Key.Key_Escape)
 
 
