@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from PySide6.QtCore import QObject, Qt, Signal
 from PySide6.QtWidgets import QWidget
@@ -225,6 +225,11 @@ class SecondaryWindows(QObject):
         dialog.deleteLater()
 
     # --- closing ----------------------------------------------------------------------------------
+
+    @property
+    def replaced_experiment(self) -> tuple[dict[str, Any], dict[str, Any]] | None:
+        """The tables in the editor, and those as saved, in whose place a scene has put its own."""
+        return None if self.presenter is None else self.presenter.replaced
 
     @property
     def study_in_progress(self) -> bool:

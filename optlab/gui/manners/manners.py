@@ -294,12 +294,15 @@ class _Shown:
 
     def __init__(self, window: MainWindow, *, restores: bool) -> None:
         self._panel, self._files, self._restores = window.experiment_panel, window.files, restores
+        self._windows = window.secondary_windows
 
     def state(self) -> dict[str, Any]:
-        discarded = self._files.discarded
+        # While a scene is presented, the editor may hold that of the scene.
+        replaced = self._windows.replaced_experiment
+        tables, saved = replaced or (self._panel.tables(), self._panel.saved())
         return {
-            "tables": self._panel.saved() if discarded else self._panel.tables(),
-            "saved": self._panel.saved(),
+            "tables": saved if self._files.discarded else tables,
+            "saved": saved,
             "file": str(self._files.file) if self._files.file is not None else None,
         }
 

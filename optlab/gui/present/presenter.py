@@ -116,6 +116,11 @@ class Presenter(QObject):
         self._put_back()
 
     @property
+    def replaced(self) -> tuple[dict[str, Any], dict[str, Any]] | None:
+        """The tables in the editor, and those as saved, in whose place a scene has put its own."""
+        return self._lent
+
+    @property
     def scenes(self) -> list[shipped.ListedScene]:
         """The scenes, in the order in which they are shown."""
         return list(self._scenes)

@@ -19,6 +19,7 @@ import optlab
 from optlab.core import paths
 from optlab.gui import theme
 from optlab.gui.main_window import MainWindow
+from optlab.gui.manners.session import Session
 from optlab.gui.plots.curve_plot import CurvePlot
 from optlab.gui.plots.loss_plot import LossPlot
 from optlab.gui.plots.path_plot import PathPlot
@@ -145,6 +146,28 @@ def test_that_a_lecture_is_held_by_keys_alone(
     restored = main_window.experiment_panel.experiment()
     assert restored.optimizer.lr == 0.0123 and restored.to_toml() != before
     assert main_window.experiment_panel.edited
+
+
+def test_that_closing_during_a_presentation_keeps_the_experiment_of_the_editor(
+    qtbot: QtBot, write_scenes: Callable[..., None]
+) -> None:
+    """Not that of the scene, which the editor holds meanwhile."""
+    write_scenes(run=RUN.replace("STEPS", "1000000").partition("[predict]")[0])
+    first = MainWindow(None, "thread", session=Session(stored=True))
+    qtbot.addWidget(first)
+    first.show()
+    first.experiment_panel.change({"optimizer.lr": 0.0123})
+    tables, saved = first.experiment_panel.tables(), first.experiment_panel.saved()
+    _presenter, window = opened(first)
+    key(window, Qt.Key.Key_Space)
+    qtbot.waitUntil(lambda: first.bridge.active, timeout=60_000)
+    assert first.experiment_panel.tables() != tables
+    first.close_without_asking()
+    again = MainWindow(None, "thread", session=Session(stored=True))
+    qtbot.addWidget(again)
+    again.show()
+    assert (again.experiment_panel.tables(), again.experiment_panel.saved()) == (tables, saved)
+    again.close_without_asking()
 
 
 def test_that_a_run_in_progress_is_shown_from_its_first_step_and_goes_on(
