@@ -15,6 +15,7 @@ from optlab.tasks.preview import DatasetPreview
 
 _HEIGHT = 132
 _LABEL_HEIGHT = 14
+_LINES = 2
 
 
 class DataPreview(QWidget):
@@ -25,6 +26,7 @@ class DataPreview(QWidget):
         self.picture = _Picture()
         self.message = PlainLabel("")
         self.message.setWordWrap(True)
+        self.message.setAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignTop)
         self.message.setProperty("role", "muted")
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
@@ -52,6 +54,8 @@ class DataPreview(QWidget):
         self.message.setProperty("role", "problem" if problem else "muted")
         self.message.style().unpolish(self.message)
         self.message.style().polish(self.message)
+        # The room of most descriptions, so that the form does not move when the data are there.
+        self.message.setMinimumHeight(_LINES * self.message.fontMetrics().height())
 
 
 def describe(preview: DatasetPreview) -> str:

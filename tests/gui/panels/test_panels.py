@@ -231,7 +231,10 @@ def test_that_data_are_drawn(
         theme.choose("dark" if dark else "light")
         widget.show_loading()
         blank = widget.picture.grab().toImage()
+        room = widget.heightForWidth(380)
         widget.show_preview(preview(section))
+        if section["name"] == "digits":
+            assert widget.heightForWidth(380) == room, "what lies below would move"
         assert text in widget.message.text()
         assert widget.picture.grab().toImage() != blank
         widget.show_problem("It cannot be loaded.")
