@@ -95,7 +95,7 @@ class ManyRuns(Benchmark):
     work = "steps a second of 64 runs of a network 64-32-10, batches of 32, one thread"
     opponent = f"{DESCRIPTION}; one run after the other"
     target = 25.0
-    case: ClassVar[Digits] = Digits((32,), 32, 300)
+    case: ClassVar[Digits] = Digits((32,), 32, 1000)
     runs: ClassVar[int] = 64
     compared: ClassVar[int] = 2
     """Runs that the opponent trains: all take the same time."""
