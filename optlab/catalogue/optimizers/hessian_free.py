@@ -142,7 +142,7 @@ def _step(theta: torch.Tensor, objective: Objective, state: State, h: Hyperparam
     product = objective.gauss_newton_product(theta)
     iterates = _iterates(product, g, damping, h.warm * state["direction"], h.iterations)
     before, least = value.item(), float(rounding(value))
-    d, undamped, reached = _backtracked(theta, objective, iterates)
+    d, undamped, reached = _backtracked(theta, objective, iterates, least)
     slope = dot(g, d)
     predicted = slope + 0.5 * undamped
     if abs(predicted) <= least and abs(reached - before) <= least:
@@ -226,9 +226,12 @@ def _ended(values: list[float]) -> bool:
 
 
 def _backtracked(
-    theta: torch.Tensor, objective: Objective, iterates: list[_Iterate]
+    theta: torch.Tensor, objective: Objective, iterates: list[_Iterate], least: float
 ) -> tuple[torch.Tensor, float, float]:
     """Return the iterate ``[1, P]`` before which the objective is no less, from the last one back.
+
+    Args:
+        least: size of rounding errors of the objective.
 
     Returns:
         With it ``xᵀGx``, and the value of the objective there.
@@ -236,7 +239,8 @@ def _backtracked(
     best, reached = iterates[-1], objective.loss(theta + iterates[-1].x).item()
     for iterate in reversed(iterates[:-1]):
         value = objective.loss(theta + iterate.x).item()
-        if not (value <= reached or math.isnan(reached)):
+        # Iterates that have converged differ by rounding errors, which must not stop it.
+        if not (value <= reached + least or math.isnan(reached)):
             break
         best, reached = iterate, value
     return best.x, best.curvature, reached

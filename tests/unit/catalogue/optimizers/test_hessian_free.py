@@ -9,7 +9,13 @@ import numpy as np
 import pytest
 import torch
 
-from optlab.catalogue.optimizers.hessian_free import HessianFree, _ended, _iterates
+from optlab.catalogue.optimizers.hessian_free import (
+    HessianFree,
+    _backtracked,
+    _ended,
+    _Iterate,
+    _iterates,
+)
 from optlab.experiment import Experiment
 from optlab.training.trainer import Trainer
 
@@ -73,7 +79,9 @@ class Published:
         kept = self.cg(-g, matrix + self.damping * np.eye(N), self.warm * self.last)
         d = kept.pop()
         first = d
-        while kept and self.f(theta + kept[-1]) <= self.f(theta + d):
+        # The papers compare exactly, and so stop among iterates that differ by rounding alone.
+        same = 8.0 * np.finfo(float).eps * abs(self.f(theta))
+        while kept and self.f(theta + kept[-1]) <= self.f(theta + d) + same:
             d = kept.pop()
         self.chosen.append(d is not first)
         rho = (self.f(theta + d) - self.f(theta)) / (g @ d + 0.5 * d @ matrix @ d)
@@ -110,6 +118,22 @@ def test_that_the_steps_are_those_of_the_papers(
     # What the comparison went through.
     assert {True, False} <= set(published.chosen) and min(published.lengths) < 1.0
     assert (max(published.solves) < most) == (most == 30)
+
+
+def test_that_rounding_errors_do_not_end_the_backtracking() -> None:
+    """Iterates that have converged would else decide by their last bit, which ranks or another
+    processor change.
+    """
+    values = [0.95, 0.9, 1.0, 1.0 + 2e-16, 1.0 - 1e-16]
+
+    class Objective:
+        def loss(self, theta: torch.Tensor) -> torch.Tensor:
+            return torch.tensor([values[int(theta[0, 0])]], dtype=torch.float64)
+
+    iterates = [_Iterate(torch.tensor([[float(number)]]), float(number)) for number in range(5)]
+    theta = torch.zeros(1, 1)
+    chosen = _backtracked(theta, Objective(), iterates, 8 * np.finfo(float).eps)  # type: ignore[arg-type]
+    assert (float(chosen[0]), *chosen[1:]) == (1.0, 1.0, 0.9)
 
 
 def test_that_iterates_are_spaced_and_carry_their_curvature() -> None:
