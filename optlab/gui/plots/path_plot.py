@@ -20,6 +20,10 @@ _SHADES = 24
 """Number of pieces of the line, colored from early to late."""
 _READOUT_REACH = 30
 """Distance in pixels within which the mouse selects a point of the path."""
+_NEAR = 0.25
+"""Share of the extent of a path within which what lies there is near one of its ends."""
+_CLEAR = 0.01
+"""Share of the extent by which a path lies above or below an end: its label stays otherwise."""
 
 
 class PathPlot(PlotFrame):
@@ -50,6 +54,7 @@ class PathPlot(PlotFrame):
         self.marks = pg.ScatterPlotItem(pxMode=True)
         self.marks.setZValue(5)
         self.labels = [pg.TextItem(anchor=(0.5, 1.3)), pg.TextItem(anchor=(0.5, 1.3))]
+        self._above = [True, False]
         for item in (*self.pieces, self.marks, *self.labels):
             view.addItem(item, ignoreBounds=True)
         self.step_mark = pg.ScatterPlotItem(pxMode=True, size=13, symbol="d")
@@ -152,15 +157,22 @@ class PathPlot(PlotFrame):
         )
 
     def _place_labels(self, points: np.ndarray) -> None:
-        """Put the label of the upper end above it and that of the lower end below.
+        """Put each label above or below its end, where the path does not lie.
 
-        So they cover neither each other nor the line between.
+        Ends that are near each other have one above and one below, so that the labels do not cover
+        each other.
         """
-        above = points[0, 1] > points[-1, 1]
+        ends = points[[0, -1]]
+        extent = float(np.ptp(points, axis=0).max()) or 1.0
+        self._above = [
+            _lies_below(points, end, extent, above)
+            for end, above in zip(ends, self._above, strict=True)
+        ]
+        if np.abs(ends[0] - ends[1]).max() < _NEAR * extent:
+            self._above[0] = bool(ends[0, 1] > ends[1, 1])
+            self._above[1] = not self._above[0]
         left, right = points[:, 0].min(), points[:, 0].max()
-        for label, upper, point in zip(
-            self.labels, (above, not above), points[[0, -1]], strict=True
-        ):
+        for label, upper, point in zip(self.labels, self._above, ends, strict=True):
             # Shift labels towards the middle, so that none is cut off at an edge.
             share = 0.5 if right == left else (point[0] - left) / (right - left)
             label.setAnchor((float(np.clip(share, 0.1, 0.9)), 1.35 if upper else -0.35))
@@ -234,3 +246,15 @@ class PathPlot(PlotFrame):
             "background: transparent;"
             f" color: {mixed(self.colors.foreground, self.colors.background, 0.2)};"
         )
+
+
+def _lies_below(points: np.ndarray, end: np.ndarray, extent: float, before: bool) -> bool:
+    """Return whether a path ``[n, 2]`` near one of its ends lies below that end.
+
+    Args:
+        points: of the path. end: which point. extent: of the path. before: the answer of the path so
+            far, which stands where there is no clear one: a label must not jump back and forth.
+    """
+    away = points - end
+    lies = float(away[(np.abs(away) < _NEAR * extent).all(axis=1), 1].mean())
+    return before if abs(lies) < _CLEAR * extent else lies < 0.0

@@ -304,6 +304,53 @@ def test_that_three_points_of_a_path_claim_no_share_of_it(
     assert "3 points" in plot.caption.text()
 
 
+@pytest.mark.parametrize("mirrored", [False, True])
+@pytest.mark.parametrize("bend", ["over", "under", "up", "loop"])
+def test_that_the_labels_of_a_path_lie_beside_it(
+    shown: Callable[[PlotFrame], PlotFrame], bend: str, mirrored: bool
+) -> None:
+    t = np.linspace(0.0, 1.0, 60)
+    line = {
+        "over": np.stack([t, np.sin(2.6 * t)], axis=1),
+        "under": np.stack([t, -np.sin(2.6 * t)], axis=1),
+        "up": np.stack([t, 1.5 * t], axis=1),
+        "loop": np.stack([np.sin(6.0 * t), np.cos(6.0 * t)], axis=1),
+    }[bend]
+    if mirrored:
+        line = line[::-1]
+    plot = PathPlot()
+    plot.show_path(dataclasses.replace(path(60), plane=10.0 * line))
+    shown(plot)
+    plot.refresh()
+    QApplication.processEvents()
+    boxes = [label.mapRectToScene(label.boundingRect()) for label in plot.labels]
+    assert not boxes[0].intersects(boxes[1])
+    if bend == "loop":
+        return  # Its ends are near each other: one of the labels lies inside.
+    fine = np.linspace(0, 59, 2000)
+    drawn = [np.interp(fine, np.arange(60), 10.0 * line[:, axis]) for axis in (0, 1)]
+    covered = [
+        sum(
+            box.contains(plot.canvas.view.mapViewToScene(QPointF(x, y)))
+            for x, y in zip(*drawn, strict=True)
+        )
+        for box in boxes
+    ]
+    assert covered == [0, 0], "a label lies on the line"
+
+
+def test_that_the_labels_of_a_path_do_not_jump(shown: Callable[[PlotFrame], PlotFrame]) -> None:
+    t = np.linspace(0.0, 1.0, 60)
+    plot = PathPlot()
+    shown(plot)
+    sides = []
+    for tilt in (5.0, 0.02, -0.02, 0.02, -5.0):
+        plot.show_path(dataclasses.replace(path(60), plane=np.stack([10.0 * t, tilt * t], axis=1)))
+        plot.refresh()
+        sides.append([label.anchor.y() > 0.0 for label in plot.labels])
+    assert sides == [[False, True]] * 4 + [[True, False]]
+
+
 def test_that_weights_show_the_largest_moving_and_the_followed(qtbot: QtBot) -> None:
     plot = WeightsPlot()
     qtbot.addWidget(plot)
