@@ -51,7 +51,7 @@ from optlab.training.events import (
 from optlab.training.final_results import final_results
 from optlab.training.known_figures import known_figures
 from optlab.training.notes import Notes
-from optlab.training.observing.path import PathRecorder
+from optlab.training.observing.followed_path import FollowedPath
 from optlab.training.pace import Pace
 from optlab.training.recorder import MAX_ROWS
 from optlab.training.snapshot import Snapshot
@@ -66,8 +66,6 @@ COST_SECONDS = 1.0
 """Time between reports of what instruments cost."""
 HELD_UP_SECONDS = 1.0
 """Delay from which a consumer that takes no events counts as holding up the session."""
-PATH_SHARE = 0.02
-"""Share of the time that may go into projecting the path."""
 GRADIENT_EPOCHS = 20
 """Epochs between evaluations of the full gradient, unless the experiment says otherwise."""
 
@@ -113,8 +111,8 @@ class _Session:
             first.measures.gradient_every or GRADIENT_EPOCHS * trainer.steps_per_epoch
         )
         self._norm_known_at = [-1] * trainer.runs
-        self._path = PathRecorder(trainer.layout)
-        self._path_at = self._costs_at = 0.0
+        self._path = FollowedPath(trainer)
+        self._costs_at = 0.0
         self._paused = False
         self._steps_left = 0
         self._stopped = False
@@ -151,7 +149,7 @@ class _Session:
             tracked=trainer.tracked,
         )
         yield from self._report_notes()
-        self._path.add(trainer.step, trainer.theta[0])
+        self._path.add()
         for run, state in trainer.forks.items():
             yield StateTakenOver(run, state.carried, state.fresh)
         if trainer.forks:
@@ -174,7 +172,7 @@ class _Session:
                 continue
             if self._pace.holds_up(self._controls, self._clock):
                 continue
-            followed = 0 not in self._reported and self._path.due(trainer.step + 1)
+            followed = self._path.due(trainer.step + 1)
             alone = bool(followed or self._steps_left or self._pace.steps_per_second)
             self._steps.advance(last_block + BLOCK_SECONDS, alone=alone)
             self._pace.stepped()
@@ -217,8 +215,8 @@ class _Session:
         self._end_spent()
         if trainer.instrument_runner.failures:
             yield from self._block()
-        if self._path.due(trainer.step) and 0 not in self._reported:
-            self._path.add(trainer.step, trainer.theta[0])
+        if self._path.due(trainer.step):
+            self._path.add()
         if len(trainer.endings) > len(self._reported):
             yield from self._report_endings()
         if self._steps_left:
@@ -305,10 +303,8 @@ class _Session:
         self._trainer.sync_divergence()
         if self._trainer.alive:
             self._trainer.instrument_runner.read_unscheduled(self._trainer.step)
+        self._path.hurry()
         yield from self._block()
-        path = self._path.path()
-        if path is not None:
-            yield path
         yield from self._keep("paused")
         yield ActivityChanged(self._trainer.step, "paused")
 
@@ -413,12 +409,7 @@ class _Session:
             yield InstrumentCosts(trainer.step, *trainer.instrument_runner.costs())
         yield from self._report_notes()
         yield from self._report_endings()
-        now = time.perf_counter()
-        if now >= self._path_at:
-            path = self._path.path()
-            self._path_at = now + max(0.25, (time.perf_counter() - now) / PATH_SHARE)
-            if path is not None:
-                yield path
+        yield from self._path.report()
 
     def _report_failures(self) -> Iterator[Event]:
         """Report the instruments that switched themselves off."""
@@ -457,8 +448,7 @@ class _Session:
         if not new:
             return
         self._reported.update(new)
-        if 0 in new:
-            self._path.add(self._trainer.step, self._trainer.theta[0])
+        self._path.end()
         sound = [run for run in new if self._trainer.endings[run].status != "diverged"]
         if sound:
             self._trainer.instrument_runner.read_unscheduled(
@@ -495,6 +485,7 @@ class _Session:
         trainer.sync_divergence()
         if trainer.alive:
             self._end(trainer.alive)
-        self._path_at = self._costs_at = 0.0
+        self._costs_at = 0.0
+        self._path.hurry()
         yield from self._block()
         yield SessionEnded()

@@ -102,10 +102,17 @@ def test_that_stopping_ends_the_runs_that_continue(build: Build, play: Any, ende
     assert ended(events, 0).reason == "the budget of 10 steps is spent"
 
 
-def test_that_the_path_of_a_run_ends_with_it(build: Build, play: Any) -> None:
-    events = play([build(budget={"steps": steps}) for steps in (10, 50)])
-    paths = [event for event in events if isinstance(event, WeightPath)]
-    assert paths[-1].steps[-1] == 10
+def test_that_a_run_alone_has_a_path_to_its_end_and_several_have_none(
+    build: Build, play: Any
+) -> None:
+    paths = [
+        [event for event in play(experiments) if isinstance(event, WeightPath)]
+        for experiments in (
+            [build(budget={"steps": 50})],
+            [build(budget={"steps": steps}) for steps in (10, 50)],
+        )
+    ]
+    assert paths[0][-1].steps[-1] == 50 and not paths[1]
 
 
 def test_that_pictures_at_the_end_of_a_run_are_its_own(build: Build, play: Any) -> None:
