@@ -8,8 +8,8 @@ from optlab.core.errors import InvalidInput, StoreError
 from optlab.core.lazy import numpy as np
 from optlab.store import RunRecord, SnapshotRecord, Store
 from optlab.store.controls import persistent_messages, replayable
-from optlab.training.clock import SECONDS
 from optlab.training.control import Message, SetValue
+from optlab.training.events import SECONDS
 from optlab.training.snapshot import Snapshot
 
 Log = tuple[tuple[int, Message], ...]

@@ -16,7 +16,8 @@ from optlab.core.lazy import numpy as np
 from optlab.store import series, snapshots
 from optlab.store.chunks import Chunk, Table, encode, steps_of
 from optlab.store.records import RunStatus, SnapshotRecord
-from optlab.store.series_groups import OpenChunk, Spec
+from optlab.store.series_groups import OpenChunk, Spec, column_of
+from optlab.training.events import SECONDS
 
 WRITE_CHUNK = (
     "INSERT INTO chunks (run, bundle, number, first_step, last_step, rows, sealed, checksum, data) "
@@ -60,6 +61,9 @@ class RunCursor:
         kept: its stored snapshots, by step.
         tails: group of the session → the open chunk for its rows.
         skip: group of the session → last step that is stored already.
+        stored_seconds: value of the series of that name at its last stored step, if it has one.
+        shift: seconds by which the clock of the session is behind that of the stored steps: steps
+            that are repeated take another time than they took at first.
     """
 
     id: str
@@ -76,6 +80,8 @@ class RunCursor:
     kept: list[SnapshotRecord] = field(default_factory=list)
     tails: dict[int, OpenChunk] = field(default_factory=dict)
     skip: dict[int, int] = field(default_factory=dict)
+    stored_seconds: float | None = None
+    shift: float = 0.0
 
     def load(self, connection: sqlite3.Connection) -> None:
         """Read from the store where the run can be continued.
@@ -86,13 +92,30 @@ class RunCursor:
         self.stored = series.groups(connection, self.id)
         self.kept = snapshots.records(connection, self.id)
         self.last, self.open, self.tails, self.skip = {}, {}, {}, {}
+        self.stored_seconds = None
         newest = self.newest()
         for number, specs in self.stored.items():
             last = series.last_chunk(connection, self.id, number, specs)
             if last is not None:
                 self.last.update((name, last[0].last_step) for name, _ in specs)
+                column = column_of(specs, SECONDS)
+                if column and newest[SECONDS][0] == number:
+                    self.stored_seconds = float(last[1][column, -1])
             if all(newest[name][0] == number for name, _ in specs):
                 self.open[number] = _open_chunk(last)
+
+    def new_rows(self, group: int, specs: tuple[Spec, ...], table: Table) -> Table:
+        """Return the rows of a table ``[1 + C, n]`` that are not stored yet, on the stored clock."""
+        skip, column = self.skip[group], column_of(specs, SECONDS)
+        steps = steps_of(table)
+        first = int(np.searchsorted(steps, skip, side="right"))
+        if column and first and steps[first - 1] == skip and self.stored_seconds is not None:
+            self.shift = self.stored_seconds - float(table[column, first - 1])
+        table = table[:, first:]
+        if column and self.shift:
+            table = table.copy()
+            table[column] += self.shift
+        return table
 
     def newest(self) -> dict[str, tuple[int, Spec]]:
         """Return series → its current group, and its columns in that group."""

@@ -30,6 +30,16 @@ def width(specs: Sequence[Spec]) -> int:
     return sum(len(columns) or 1 for _, columns in specs)
 
 
+def column_of(specs: Sequence[Spec], name: str) -> int:
+    """Return the column of a table ``[1 + C, n]`` in which a series begins; 0 where it has none."""
+    at = 1
+    for series, columns in specs:
+        if series == name:
+            return at
+        at += len(columns) or 1
+    return 0
+
+
 @dataclass(frozen=True)
 class Packed:
     """The values of a block for one group.

@@ -12,6 +12,7 @@ however the session ends.
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import json
 import sqlite3
@@ -23,7 +24,7 @@ from typing import TYPE_CHECKING
 from optlab.core.errors import StoreError
 from optlab.core.lazy import numpy as np
 from optlab.store import controls, snapshots, weight_paths
-from optlab.store.chunks import Table, steps_of
+from optlab.store.chunks import Table
 from optlab.store.columns import Statement, changed_tables
 from optlab.store.database import readable_errors, transaction
 from optlab.store.locks import RunLock
@@ -277,7 +278,8 @@ class RunWriter:
                     self._append(cursor, packed, table)
         for cursor in self._cursors:
             if not cursor.ended and block.step > cursor.steps:
-                cursor.steps, cursor.seconds, cursor.dirty = block.step, block.seconds, True
+                cursor.steps, cursor.dirty = block.step, True
+                cursor.seconds = block.seconds + cursor.shift
 
     def _append(self, cursor: RunCursor, packed: Packed, table: Table) -> None:
         known = len(cursor.stored)
@@ -285,9 +287,8 @@ class RunWriter:
         if len(cursor.stored) > known:
             columns = json.dumps(packed.specs)
             self._new_groups.append((_WRITE_GROUP, (cursor.id, tail.group, columns)))
-        skip = cursor.skip[packed.group]
-        if packed.steps[0] <= skip:
-            table = table[:, np.searchsorted(steps_of(table), skip, side="right") :]
+        if packed.steps[0] <= cursor.skip[packed.group] or cursor.shift:
+            table = cursor.new_rows(packed.group, packed.specs, table)
         if table.shape[1]:
             self._pending_bytes += tail.append(table)
 
@@ -328,7 +329,7 @@ class RunWriter:
         cursor.status, cursor.steps, cursor.seconds, cursor.ended, cursor.dirty = (
             event.status,
             event.steps,
-            event.seconds,
+            event.seconds + cursor.shift,
             True,
             True,
         )
@@ -368,6 +369,8 @@ class RunWriter:
         at = (snapshot.step, snapshot.reason)
         if any((waiting.step, waiting.reason) != at for _, waiting in self._waiting[:1]):
             self._keep_waiting()
+        if cursor.shift:
+            snapshot = dataclasses.replace(snapshot, seconds=snapshot.seconds + cursor.shift)
         self._waiting.append((cursor, snapshot))
         self._waiting_bytes += snapshot.theta.nbytes + sum(
             value.nbytes for value in snapshot.state.values()

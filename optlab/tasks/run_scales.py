@@ -13,8 +13,8 @@ from numpy.typing import ArrayLike, NDArray
 from optlab.core.errors import OptLabError
 from optlab.experiment import Experiment
 from optlab.store import RunRecord, SnapshotRecord, StoredSeries
-from optlab.training.clock import SECONDS
 from optlab.training.control import Message, SetValue
+from optlab.training.events import SECONDS
 
 XUnit = Literal["steps", "epochs", "evaluations", "examples", "seconds"]
 X_UNITS: tuple[XUnit, ...] = get_args(XUnit)

@@ -10,8 +10,8 @@ from optlab.store import Store, StoredSeries
 from optlab.store.names import is_run_id
 from optlab.tasks.run_scales import EVALUATIONS, RunScale, scale_of
 from optlab.tasks.task import Task
-from optlab.training.clock import SECONDS
 from optlab.training.control import Controls
+from optlab.training.events import SECONDS
 
 _LAST_STEP = 2**62
 

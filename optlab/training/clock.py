@@ -5,9 +5,6 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, field
 
-SECONDS = "seconds"
-"""Series of the training time until each step: a property of the machine, not of what is trained."""
-
 
 @dataclass
 class TrainingClock:

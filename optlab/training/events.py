@@ -24,6 +24,8 @@ Status = Literal["finished", "stopped", "diverged", "failed"]
 Finished: the budget is spent or a stopping rule applied. Stopped: by the user. Diverged: loss or
 weights were not finite. Failed: an error.
 """
+SECONDS = "seconds"
+"""Series of the training time until each step: a property of the machine, not of what is trained."""
 
 
 @dataclass(frozen=True)

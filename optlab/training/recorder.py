@@ -12,8 +12,7 @@ import numpy as np
 
 from optlab.catalogue.measures.base import Step, StepMeasure
 from optlab.core.lazy import torch
-from optlab.training.clock import SECONDS
-from optlab.training.events import Series
+from optlab.training.events import SECONDS, Series
 
 MAX_ROWS = 4096
 """Steps after which a block is sent in any case: bounds the number of waiting values."""

@@ -27,9 +27,9 @@ from optlab.runners.cluster.connection import ClusterConnection, connect
 from optlab.runners.cluster.runner import ClusterRunner
 from optlab.runners.notices import JobProgress
 from optlab.store import Store
-from optlab.training.clock import SECONDS
 from optlab.training.control import Inbox, Pause, SetValue, Stop
 from optlab.training.events import (
+    SECONDS,
     Event,
     RunEnded,
     SeriesBlock,

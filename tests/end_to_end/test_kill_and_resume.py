@@ -18,8 +18,7 @@ import pytest
 from optlab.experiment import Experiment
 from optlab.runners import resume, train
 from optlab.store import Store, StoredSeries
-from optlab.training.clock import SECONDS
-from optlab.training.events import RunEnded
+from optlab.training.events import SECONDS, RunEnded
 
 _PROGRAM = Path(__file__).with_name("train_in_background.py")
 

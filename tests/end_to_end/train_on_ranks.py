@@ -19,10 +19,9 @@ from optlab.experiment import Experiment
 from optlab.objective.ranks import join, leave
 from optlab.runners.jobs import TrainJob, perform
 from optlab.runners.ranks.job import SharedControls, perform_shared
-from optlab.training.clock import SECONDS
 from optlab.training.control import Inbox
 from optlab.training.data_parallel import check_shareable
-from optlab.training.events import RunEnded, SeriesBlock, SessionFailed, SnapshotTaken
+from optlab.training.events import SECONDS, RunEnded, SeriesBlock, SessionFailed, SnapshotTaken
 
 FINAL = ("end", "last_finite")
 

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 
 from optlab.core.errors import InvalidInput, StoreError
 from optlab.store.controls import from_json, to_json
 from optlab.training.control import Advance, Follow, Pause, Resume, SetValue, Stop, TakeSnapshot
-from optlab.training.events import ActivityChanged, MessageApplied, SessionEnded, SessionFailed
+from optlab.training.events import (
+    ActivityChanged,
+    MessageApplied,
+    Series,
+    SessionEnded,
+    SessionFailed,
+    SnapshotTaken,
+)
 
 
 @pytest.mark.parametrize(
@@ -113,6 +122,48 @@ def test_that_going_on_gives_snapshot_and_log_and_skips_what_is_stored(store, ex
         (60, Pause()),
     ]
     assert store.run(run).status == "finished"
+
+
+@pytest.mark.parametrize("slower", [0.5, 2.0])
+def test_that_time_goes_on_where_it_was_stored(store, experiment, source, slower):
+    """Steps that are repeated after a kill take another time than they took at first."""
+
+    def block(first, last, seconds):
+        made = source().block(first, last)
+        steps = made.series["batch_loss"].steps
+        made.series["seconds"] = Series(steps, seconds(steps)[:, None])
+        return dataclasses.replace(made, seconds=float(seconds(steps)[-1]))
+
+    writer = store.begin([experiment], "thread")
+    writer.record(source().started())
+    writer.record(block(1, 50, lambda steps: 0.01 * steps))
+    writer.record(source().kept(50))  # at 0.05 seconds, as this source has it
+    writer.record(block(51, 80, lambda steps: 0.01 * steps))
+    writer.close()
+    (run,) = writer.run_ids
+    writer = store.resume([run])
+    writer.record(source().started(50))
+
+    def repeated(steps):
+        return 0.5 + slower * 0.01 * (steps - 50)
+
+    writer.record(block(51, 60, repeated))
+    writer.record(block(61, 90, repeated))
+    writer.record(block(91, 100, repeated))
+    end = repeated(100)
+    snapshot = dataclasses.replace(source().snapshot(100, "end"), seconds=end)
+    writer.record(SnapshotTaken(0, snapshot))
+    writer.record(dataclasses.replace(source().ended(100), seconds=end))
+    writer.close()
+    found = store.series(run)["seconds"]
+    steps = np.arange(1, 101)
+    expected = np.where(steps <= 80, 0.01 * steps, 0.8 + slower * 0.01 * (steps - 80))
+    np.testing.assert_array_equal(found.steps, steps)
+    np.testing.assert_allclose(found.values, expected, rtol=1e-12)
+    assert (np.diff(found.values) > 0.0).all()
+    # The same clock everywhere.
+    assert store.run(run).seconds == pytest.approx(expected[-1])
+    assert store.snapshots(run)[-1].seconds == pytest.approx(expected[-1])
 
 
 def test_that_a_change_below_stored_rows_cuts_off_the_course_that_was_left(

@@ -12,8 +12,8 @@ from optlab.gui.plots.linked_plot import LinkedPlot
 from optlab.tasks.run_scales import EVALUATIONS, RunScale
 from optlab.tasks.stored_runs import RunCurves
 from optlab.training import events
-from optlab.training.clock import SECONDS
 from optlab.training.control import SetValue
+from optlab.training.events import SECONDS
 
 _POINTS_OF_A_BLOCK = 8
 """Points that a block of values adds to a scale, about."""

@@ -21,7 +21,7 @@ from optlab.studies.comparison.readings import (
     order,
     when,
 )
-from optlab.training.clock import SECONDS
+from optlab.training.events import SECONDS
 
 Unit = {
     "steps_to": "steps",

@@ -16,9 +16,8 @@ from optlab.history.recomputation import Moment, moment, reach
 from optlab.runners.jobs import TrainJob, perform
 from optlab.store import RunRecord, Store
 from optlab.store.records import Origin
-from optlab.training.clock import SECONDS
 from optlab.training.control import Inbox, Message, Replay, Stop
-from optlab.training.events import SessionFailed, StateTakenOver
+from optlab.training.events import SECONDS, SessionFailed, StateTakenOver
 
 SMALL: Mapping[str, Any] = {
     "dataset": {"name": "moons", "size": 100, "validation": 0.2, "test": 0.0},

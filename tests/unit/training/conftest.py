@@ -12,9 +12,8 @@ import pytest
 from numpy.typing import NDArray
 
 from optlab.experiment import Experiment
-from optlab.training.clock import SECONDS
 from optlab.training.control import TakeSnapshot
-from optlab.training.events import Event, RunEnded, SeriesBlock, SnapshotTaken, StepWarning
+from optlab.training.events import SECONDS, Event, RunEnded, SeriesBlock, SnapshotTaken, StepWarning
 from optlab.training.snapshot import Snapshot
 
 Play = Callable[..., list[Event]]
