@@ -289,6 +289,7 @@ def until(curves: RunCurves, step: int) -> RunCurves:
             values.steps[values.steps <= step], values.values[values.steps <= step], values.columns
         )
         for name, values in curves.series.items()
+        if (values.steps <= step).any()
     }
     return dataclasses.replace(
         curves,

@@ -94,6 +94,22 @@ def test_an_afternoon_of_rewinding_and_forking(qtbot, window):
     assert panel.track.minimum() == 200 and panel.label.text() == "step 300 of 300"
 
 
+@pytest.mark.parametrize("step", [0, 1])
+def test_that_a_run_is_forked_at_its_first_steps(qtbot, window, step):
+    """Where its parent has hardly any values, or none."""
+    parent, panel = trained(qtbot, window), window.timeline
+    panel.look_at(step)
+    panel.fork_button.click()
+    qtbot.waitUntil(lambda: window.controls.start_button.text() == "Start fork", timeout=WAIT)
+    forked = trained(qtbot, window)
+    with Store.open_readonly() as store:
+        record = store.run(forked)
+        assert (record.parent, record.at, record.status) == (parent, step, "finished")
+        assert record.theta_sha256 == store.run(parent).theta_sha256
+    (batch,) = (one for key, one in window.plots.plot(LossPlot)._curves.items() if "batch" in key)
+    assert (batch.samples.first, batch.samples.last) == (1, 300)
+
+
 def test_that_a_fork_can_be_given_up_and_one_that_does_not_fit_says_why(qtbot, window):
     trained(qtbot, window)
     window.timeline.fork_button.click()  # at the last step, where the budget is spent

@@ -142,7 +142,8 @@ class RunSeriesPlot(OverlaidPlot):
         """Append the values of a block: series ``[n, R]``."""
         for line in self._lines:
             series = block.series.get(line.name)
-            if series is None:
+            # A run that has just begun, or is followed from a step on, may lack some series.
+            if series is None or not len(series.steps):
                 continue
             values = series.values.reshape(len(series.steps), -1)
             if values.shape[1] != self._runs:

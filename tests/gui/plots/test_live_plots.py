@@ -280,6 +280,13 @@ def path(n: int = 50) -> events.WeightPath:
     )
 
 
+def test_that_a_series_without_values_is_no_news(qtbot: QtBot) -> None:
+    plot = LossPlot()
+    qtbot.addWidget(plot)
+    plot.add(block({"train_loss": np.empty((0, 1)), "batch_loss": np.ones((3, 1))}))
+    assert not len(plot.curve("train_loss:0").samples) and len(plot.curve("batch_loss:0").samples)
+
+
 def test_that_the_path_says_how_much_of_it_is_seen(shown: Callable[[PlotFrame], PlotFrame]) -> None:
     plot = PathPlot()
     plot.show_path(path())
