@@ -208,6 +208,12 @@ def test_that_newton_jumps_to_a_maximum() -> None:
     assert "uphill" in outcome.notes[0]
 
 
+def test_that_newton_says_nothing_where_the_gradient_is_zero() -> None:
+    outcome = stepped(Newton, numbers([0.0, 0.0], [1e-3, 0.0]), Function(saddle), damping=0.0)
+    assert outcome.notes == ("", "")
+    assert torch.equal(outcome.theta, torch.zeros(2, 2, dtype=torch.float64))
+
+
 def test_that_conjugate_gradients_report_negative_curvature_and_lead_downhill() -> None:
     objective, start = Function(saddle), numbers([0.1, 0.5])
     outcome = stepped(Newton, start, objective, solver="products", damping=0.0, lr=0.1)
