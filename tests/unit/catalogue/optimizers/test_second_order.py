@@ -426,6 +426,31 @@ def test_that_the_estimate_is_exact_for_a_diagonal_hessian_and_unbiased_for_othe
     assert error.any() and (error.abs() < 4.0 * deviation / 2000**0.5).all()
 
 
+def test_that_a_run_with_fewer_draws_asks_for_no_more_products() -> None:
+    given: list[torch.Tensor] = []
+
+    class Counted(Function):
+        def hessian_product(self, theta: torch.Tensor) -> Product:
+            product = super().hessian_product(theta)
+
+            def counted(v: torch.Tensor) -> torch.Tensor:
+                given.append(v)
+                return product(v)
+
+            return counted
+
+    objective = Counted(lambda t: (numbers([0.5, 4.0]) * t**2).sum(dim=1))
+    draws = torch.tensor([[1.0], [3.0]], dtype=torch.float64)
+    stepped(
+        HessianDiagonal,
+        numbers([1.0, -2.0], [3.0, 1.0]),
+        objective,
+        solver="products",
+        draws=draws,
+    )
+    assert torch.stack([v.any(dim=1) for v in given]).sum(dim=0).tolist() == [1, 3]
+
+
 def test_that_the_memory_of_the_diagonal_is_corrected_for_its_start() -> None:
     """With a constant Hessian the averaged diagonal is that of every step, from the first one on."""
     objective = Function(lambda t: (numbers([0.5, 4.0]) * t**2).sum(dim=1))
