@@ -9,7 +9,7 @@ alone.
     python tools/mutate_rules.py [RULE]... [--json FILE] [--own]
 
 With ``--own`` only the tests in the rule's own file have to notice, ``test_RULE.py``, which takes a
-fraction of the time.
+fraction of the time. A rule without one is left to all that name it.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ import shutil
 import signal
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -34,16 +34,28 @@ ROOT = Path(__file__).resolve().parent.parent
 RULES = ROOT / "optlab" / "catalogue" / "optimizers"
 NUMERICS = ROOT / "optlab" / "numerics"
 SHARED = {
-    "_second_order": ("newton", "saddle_free_newton", "natural_gradient", "hessian_diagonal"),
+    "_second_order": (
+        "second_order",
+        "newton",
+        "saddle_free_newton",
+        "natural_gradient",
+        "hessian_diagonal",
+    ),
+    "newton": ("second_order", "newton"),
+    "saddle_free_newton": ("second_order", "saddle_free_newton"),
+    "natural_gradient": ("second_order", "natural_gradient"),
+    "hessian_diagonal": ("second_order", "hessian_diagonal"),
     "_runs": ("conjugate_gradient", "bfgs", "lbfgs", "runs_of_asking_rules"),
     "_population": ("cma_es", "evolution_strategy"),
     "_damped_steps": ("damped_steps",),
     "_sophia": ("sophia", "sophia_g"),
     "trust_region": ("trust_region_newton", "levenberg_marquardt"),
     "kronecker": ("k_fac",),
+    "symmetric": ("symmetric", "saddle_free_newton"),
+    "conjugate_gradients": ("conjugate_gradients", "newton"),
 }
-"""Parts that rules share → the rules whose tests are to notice."""
-PARTS = ("trust_region", "kronecker")
+"""Parts that rules share → the rules whose tests are to notice; also names of test files."""
+PARTS = ("trust_region", "kronecker", "symmetric", "conjugate_gradients")
 """Those of them that are among the numerics."""
 SECONDS = 240
 """After which a test run counts as failed: a change may make a loop endless."""
@@ -143,7 +155,10 @@ def mutants(source: str) -> Iterator[tuple[int, str, str]]:
 def tests_of(rule: str, tests: Path) -> list[str]:
     """Test files that name the rule, its own first."""
     cls = "".join(part.capitalize() for part in rule.split("_"))
-    folders = [tests / "unit" / "catalogue" / "optimizers", tests / "unit" / "optim"]
+    unit = tests / "unit"
+    if (unit / "numerics" / f"test_{rule}.py").is_file():
+        return [str(unit / "numerics" / f"test_{rule}.py")]
+    folders = [unit / "catalogue" / "optimizers", unit / "optim"]
     found = [
         path
         for folder in folders
@@ -157,23 +172,25 @@ def tests_of(rule: str, tests: Path) -> list[str]:
     return [str(path) for path in found]
 
 
-def noticed(place: Path, rule: str, *, own_only: bool = False) -> bool:
-    """Whether the tests of a rule fail in the copy.
+def noticed(place: Path, names: Sequence[str], *, own_only: bool = False) -> bool:
+    """Whether the tests of the rules of these names fail in the copy.
 
     A child is forked from here, where the slow libraries are imported already, so that it starts at
     once.
     """
+    found = [(name, tests_of(name, place / "tests")) for name in names]
+    own = [path for name, files in found for path in files if Path(path).stem == f"test_{name}"]
+    if own_only and own:
+        return _fails(place, own)
     folder = place / "tests" / "contracts"
     contracts = [
         str(folder / name)
         for name in ("test_optimizer_contracts.py", "test_objective_rule_contracts.py")
     ]
-    own = tests_of(rule, place / "tests")
-    if own_only:
-        return _fails(place, [path for path in own if Path(path).stem == f"test_{rule}"])
-    runs = [own] if own else []
-    runs.append([*contracts, "-k", rule])
-    return any(_fails(place, arguments) for arguments in runs)
+    return any(
+        (bool(files) and _fails(place, files)) or _fails(place, [*contracts, "-k", name])
+        for name, files in found
+    )
 
 
 def _fails(place: Path, arguments: list[str]) -> bool:
@@ -227,7 +244,7 @@ def main() -> int:
             target = place / path.relative_to(ROOT)
             source = target.read_text(encoding="utf-8")
             names = SHARED.get(path.stem, (path.stem,))
-            if any(noticed(place, name, own_only=asked.own) for name in names):
+            if noticed(place, names, own_only=asked.own):
                 print(
                     f"{path.stem}: its tests fail as it is, so they cannot tell; mend them first",
                     flush=True,
@@ -236,7 +253,7 @@ def main() -> int:
             for line, words, changed in mutants(source):
                 count += 1
                 target.write_text(changed, encoding="utf-8")
-                if not any(noticed(place, name, own_only=asked.own) for name in names):
+                if not noticed(place, names, own_only=asked.own):
                     text = source.splitlines()[line - 1].strip()
                     survivors.append(
                         {"rule": path.stem, "line": line, "change": words, "text": text}

@@ -5,7 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from optlab.benchmarks.benchmark import Benchmark
-from optlab.benchmarks.costs import EigenvalueCost, GradientNoiseCost, WatchCost
+from optlab.benchmarks.costs import (
+    EigenvalueCost,
+    FixedEigenvalueCost,
+    GradientNoiseCost,
+    WatchCost,
+)
 from optlab.benchmarks.optimizers import (
     AdamStep,
     FusedAdamStep,
@@ -27,6 +32,7 @@ BENCHMARKS: tuple[type[Benchmark], ...] = (
     FusedAdamStep,
     GradientNoiseCost,
     EigenvalueCost,
+    FixedEigenvalueCost,
     WatchCost,
     Study,
 )

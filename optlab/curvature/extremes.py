@@ -9,6 +9,7 @@ among others the result that it would get alone.
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -29,14 +30,19 @@ The latter is of the order of the residual's square.
 _BASIS_VALUES = 32_000_000
 """Numbers that the basis may hold (128 MB in float32)."""
 _MAX_BASIS = 160
+_FIRST_ROWS = 8
+"""Vectors for which the basis has memory at first: most warm searches need no more."""
 _MIN_PRODUCTS = 4
 """Products before convergence is accepted: one direction alone is always an eigenvector of itself.
 """
+_MOST_PER_PRODUCT = 100.0
+"""Factor by which one product reduces errors at most, but for rare cases."""
 _EXTRA_PRODUCTS = 6
 """Products for which values are observed after they have settled, from a random start.
 
 A warm start has a component along everything that is requested.
 """
+_TINY = float(np.finfo(float).tiny)
 _RANDOM_SHARE = 0.02
 """Share of a random vector in a warm start.
 
@@ -85,8 +91,8 @@ def extremes(
 
     Args:
         product: ``v [R, P]`` → ``H v``. like: ``[R, P]``, for size, device and precision.
-        start: vectors of an earlier result, ``[R, P]`` or ``[R, k, P]``, for a warm start; random
-            by default.
+        start: unit vectors of an earlier result, ``[R, P]`` or ``[R, k, P]``, for a warm start;
+            random by default.
         tolerance: largest residual (``settle="vector"``) or error of the value (``"value"``),
             relative to the largest absolute eigenvalue.
         max_products: maximum number of products. seed: of the random start.
@@ -116,145 +122,161 @@ class _Search:
         wanted = top + bottom
         room = min(_MAX_BASIS, _BASIS_VALUES // max(1, self.runs * self.parameters))
         self.size = min(self.parameters, max(2 * wanted + 12, room))
-        self.basis = like.new_zeros(self.runs, min(self.size, 24), self.parameters)
-        self.matrix = np.zeros((self.runs, self.size, self.size))
-        self.draws = _draws(seed, self.parameters)
+        # Vectors first: the one that comes next is one piece of memory.
+        self.basis = like.new_empty(min(self.size, _FIRST_ROWS), self.runs, self.parameters)
+        # Its lower triangle: nothing reads the other.
+        self.matrix = np.zeros((self.runs, len(self.basis), len(self.basis)))
+        self.scale = np.full(self.runs, _TINY)
+        self.draws = _draws(seed, like)
         self.epsilon = float(torch.finfo(like.dtype).eps)
-        self.extra = _EXTRA_PRODUCTS
-        self.not_before = np.zeros(self.runs, dtype=int)
+        self.warm, self.next_check = False, _MIN_PRODUCTS
+        self.not_before = [0] * self.runs
+        self.finite: NDArray[np.bool_] | None = None
         self.settled: list[tuple[int, NDArray[Any]] | None] = [None] * self.runs
         self.results: list[tuple[Any, ...] | None] = [None] * self.runs
 
     def run(self, start: torch.Tensor | None) -> Extremes:
-        v = self._draw()
-        if start is not None:
-            warm = start if start.dim() == 2 else start.sum(dim=1)
-            v = _unit(_unit(warm.to(self.like)) + _RANDOM_SHARE * v)
-            self.extra = 0
+        v = self._slot(0)
+        if start is None:
+            v.copy_(next(self.draws))
+        else:
+            last = (start if start.dim() == 2 else start.sum(dim=1)).to(self.like)
+            mixed = torch.add(last, next(self.draws), alpha=_RANDOM_SHARE)
+            torch.div(mixed, _norm(mixed), out=v)
+            self.warm = True
         dimension = products = 0
         while True:
-            self._put(dimension, v)
             w = self.product(v)
             products += 1
             dimension += 1
             w, length, beta = self._orthogonalized(w, dimension)
-            scale = np.abs(self.matrix[:, :dimension, :dimension]).max(axis=(1, 2))
-            exhausted = beta <= 100.0 * self.epsilon * np.maximum(scale, np.finfo(float).tiny)
+            exhausted = beta <= 100.0 * self.epsilon * self.scale
+            any_exhausted = bool(exhausted.any())
             full = dimension == self.size
-            last = products >= self.max_products or dimension == self.parameters
-            if (
-                full
-                or last
-                or (dimension % 2 == 0 and dimension >= _MIN_PRODUCTS)
-                or exhausted.any()
-            ):
-                small = self.matrix[:, :dimension, :dimension]
-                values, vectors = np.linalg.eigh(
-                    small if np.isfinite(small).all() else np.where(np.isfinite(small), small, 0.0)
-                )
-                self._check(
-                    values, vectors, np.where(exhausted, 0.0, beta), exhausted, products, last
-                )
-                if last or all(result is not None for result in self.results):
+            last_one = products >= self.max_products or dimension == self.parameters
+            if full or last_one or any_exhausted or self._checks_at(dimension):
+                values, vectors = self._ritz(dimension)
+                self._check(values, vectors, beta, exhausted, products, last_one)
+                if last_one or None not in self.results:
                     break
                 if full:
                     dimension = self._restart(values, vectors, dimension)
-            v = w / length
-            if exhausted.any():
+            v = torch.div(w, length, out=self._slot(dimension))
+            if any_exhausted:
                 ended = torch.as_tensor(exhausted, device=w.device).unsqueeze(1)
-                v = self._renewed(torch.where(ended, w, v), exhausted, dimension)
+                v.copy_(self._renewed(torch.where(ended, w, v), ended, dimension))
         return self._gathered()
 
-    def _draw(self) -> torch.Tensor:
-        # The same start for every run, so that a run among others begins as it would alone.
-        drawn = next(self.draws).to(self.like)
-        return _unit(drawn.expand(self.runs, self.parameters))
+    def _checks_at(self, dimension: int) -> bool:
+        """Return whether convergence is judged in a space of this dimension.
 
-    def _put(self, index: int, v: torch.Tensor) -> None:
-        if index == self.basis.shape[1]:
+        From a warm start at every one at which it may be reached: there a product that is not
+        needed weighs more than judging.
+        """
+        return dimension >= self.next_check and (self.warm or dimension % 2 == 0)
+
+    def _slot(self, index: int) -> torch.Tensor:
+        """Return the memory ``[R, P]`` of a vector of the basis."""
+        have = self.basis.shape[0]
+        if index == have:
             more = min(self.size, 2 * index) - index
-            self.basis = torch.cat(
-                [self.basis, self.basis.new_zeros(self.runs, more, self.parameters)], dim=1
-            )
-        self.basis[:, index] = v
+            grown = self.basis.new_empty(have + more, self.runs, self.parameters)
+            grown[:have] = self.basis
+            self.basis = grown
+            self.matrix = np.pad(self.matrix, ((0, 0), (0, more), (0, more)))
+        return self.basis[index]
 
     def _orthogonalized(
         self, w: torch.Tensor, dimension: int
     ) -> tuple[torch.Tensor, torch.Tensor, NDArray[np.float64]]:
         """Return ``w`` without its part in the basis, and its norm ``[R, 1]`` and ``[R]``.
 
-        That part becomes a column of the small matrix.
+        That part becomes a row of the small matrix.
         """
-        done = self.basis[:, :dimension]
-        column = w.unsqueeze(2)
-        first = torch.bmm(done, column)
-        column = torch.baddbmm(column, done.transpose(1, 2), first, alpha=-1.0)
+        done = self.basis[:dimension].transpose(0, 1)
+        across = done.transpose(1, 2)
+        # Rows: with more runs than one, products that have one column take many times as long.
+        row = w.unsqueeze(1)
+        first = torch.bmm(row, across)
+        row = torch.baddbmm(row, first, done, alpha=-1.0)
         # Once leaves rounding errors of the order of the cancellation; twice is enough.
-        again = torch.bmm(done, column)
-        column = torch.baddbmm(column, done.transpose(1, 2), again, alpha=-1.0)
-        w = column.squeeze(2)
+        again = torch.bmm(row, across)
+        w = row.baddbmm_(again, done, alpha=-1.0).squeeze(1)
         beta = torch.linalg.vector_norm(w, dim=1, keepdim=True)
-        coefficients = torch.cat([(first + again).squeeze(2), beta], dim=1).double().cpu().numpy()
-        self.matrix[:, :dimension, dimension - 1] = coefficients[:, :-1]
-        self.matrix[:, dimension - 1, :dimension] = coefficients[:, :-1]
+        coefficients = torch.cat([first.add_(again).squeeze(1), beta], dim=1).cpu().numpy()
+        part = coefficients[:, :-1]
+        self.matrix[:, dimension - 1, :dimension] = part
+        self.scale = np.maximum(self.scale, np.abs(part).max(axis=1))
         return w, beta, coefficients[:, -1]
+
+    def _ritz(self, dimension: int) -> tuple[NDArray[Any], NDArray[Any]]:
+        """Return Ritz values ``[R, d]`` and vectors ``[R, d, d]``; of zero where not finite."""
+        small = self.matrix[:, :dimension, :dimension]
+        if not np.isfinite(small).all():
+            self.finite = np.asarray(np.isfinite(small).all(axis=(1, 2)))
+            small = np.where(np.isfinite(small), small, 0.0)
+        values, vectors = np.linalg.eigh(small)
+        return values, vectors
 
     def _check(
         self,
         values: NDArray[Any],
         vectors: NDArray[Any],
         beta: NDArray[Any],
-        exhausted: NDArray[Any],
+        exhausted: NDArray[np.bool_],
         products: int,
         last: bool,
     ) -> None:
+        """Keep the results of the runs that have converged, or of all at the last product."""
         dimension = values.shape[1]
+        whole = dimension == self.parameters
         wanted = [
             *range(dimension - 1, max(-1, dimension - 1 - self.top), -1),
             *range(min(self.bottom, dimension)),
         ]
-        enough = self.top + self.bottom <= dimension or dimension == self.parameters
-        for run in range(self.runs):
+        enough = self.top + self.bottom <= dimension or whole
+        nearest = math.inf
+        # Python's numbers: arrays of so few take ten times as long.
+        for run, (ritz, ends, rest, done) in enumerate(
+            zip(
+                values.tolist(),
+                vectors[:, -1].tolist(),
+                beta.tolist(),
+                exhausted.tolist(),
+                strict=True,
+            )
+        ):
             if self.results[run] is not None:
                 continue
-            if exhausted[run] and not last and self.not_before[run] == 0:
+            if done and not last and self.not_before[run] == 0:
                 # An invariant space: directions outside of it are tried before its values are
                 # accepted as the extreme ones.
                 self.not_before[run] = products + 3
-            scale = max(float(np.abs(values[run]).max()), np.finfo(float).tiny)
-            residuals = beta[run] * np.abs(vectors[run, -1, wanted]) / scale
-            error = (
+            scale = max(abs(ritz[0]), abs(ritz[-1]), _TINY)
+            residuals = [0.0 if done else rest * abs(ends[index]) / scale for index in wanted]
+            errors = (
                 residuals
                 if self.settle == "vector"
-                else _value_errors(residuals, values[run] / scale, wanted)
+                else _value_errors(residuals, [value / scale for value in ritz], wanted)
             )
-            good = (
-                enough
-                and bool((error <= self.tolerance).all())
-                and np.isfinite(self.matrix[run, :dimension, :dimension]).all()
-            )
-            accepted = dimension == self.parameters or (
-                dimension >= _MIN_PRODUCTS and products >= self.not_before[run]
-            )
-            if (
-                good
-                and accepted
-                and self.extra
-                and not last
-                and dimension < self.parameters
-                and self.settle == "value"
-            ):
+            finite = self.finite is None or bool(self.finite[run])
+            good = enough and finite and all(error <= self.tolerance for error in errors)
+            accepted = whole or (dimension >= _MIN_PRODUCTS and products >= self.not_before[run])
+            if good and accepted and not (self.warm or last or whole) and self.settle == "value":
                 accepted = self._confirmed(run, values[run, wanted] / scale, products)
+            nearest = min(nearest, max(errors, default=0.0))
             if last or (good and accepted):
                 self._keep(
                     run,
-                    values[run],
-                    vectors[run],
-                    wanted,
-                    float(residuals.max(initial=0.0)),
+                    [ritz[index] if finite else math.nan for index in wanted],
+                    vectors[run][:, wanted],
+                    max(residuals, default=0.0) if finite else math.nan,
                     products,
-                    bool(good),
+                    good,
                 )
+
+        if self.warm and nearest > _MOST_PER_PRODUCT * self.tolerance:
+            self.next_check = dimension + 2
 
     def _confirmed(self, run: int, values: NDArray[Any], products: int) -> bool:
         """Return whether some more products have left the values unchanged.
@@ -266,25 +288,21 @@ class _Search:
         if before is None or np.abs(values - before[1]).max() > self.tolerance:
             self.settled[run] = (products, values)
             return False
-        return products >= before[0] + self.extra
+        return products >= before[0] + _EXTRA_PRODUCTS
 
     def _keep(
         self,
         run: int,
-        values: NDArray[Any],
+        values: list[float],
         vectors: NDArray[Any],
-        wanted: list[int],
         residual: float,
         products: int,
         good: bool,
     ) -> None:
-        dimension = len(values)
-        if not np.isfinite(self.matrix[run, :dimension, :dimension]).all():
-            values, residual, good = np.full_like(values, np.nan), float("nan"), False
-        chosen = torch.as_tensor(vectors[:, wanted].T.copy()).to(self.like)
+        chosen = torch.as_tensor(vectors.T, dtype=self.like.dtype, device=self.like.device)
         self.results[run] = (
-            values[wanted],
-            _unit(chosen @ self.basis[run, :dimension]),
+            values,
+            _unit(chosen @ self.basis[: len(vectors), run]),
             residual,
             products,
             good,
@@ -302,26 +320,28 @@ class _Search:
         rotation = torch.as_tensor(np.ascontiguousarray(vectors[:, :, kept].transpose(0, 2, 1))).to(
             self.like
         )
-        self.basis[:, : len(kept)] = torch.bmm(rotation, self.basis[:, :dimension])
+        rotated = torch.bmm(rotation, self.basis[:dimension].transpose(0, 1))
+        self.basis[: len(kept)] = rotated.transpose(0, 1)
         self.matrix[:] = 0.0
         diagonal = np.arange(len(kept))
         self.matrix[:, diagonal, diagonal] = values[:, kept]
+        self.scale = np.maximum(np.abs(values[:, kept]).max(axis=1), _TINY)
         return len(kept)
 
-    def _renewed(self, v: torch.Tensor, exhausted: NDArray[Any], dimension: int) -> torch.Tensor:
+    def _renewed(self, v: torch.Tensor, exhausted: torch.Tensor, dimension: int) -> torch.Tensor:
         """Return random directions outside of the basis for the runs whose space is exhausted."""
-        outside = self._draw()
-        done = self.basis[:, :dimension]
+        outside = next(self.draws).expand(self.runs, self.parameters)
+        done = self.basis[:dimension]
         for _ in range(2):
             outside = _unit(
                 outside
-                - torch.einsum("rk,rkp->rp", torch.einsum("rkp,rp->rk", done, outside), done)
+                - torch.einsum("rk,krp->rp", torch.einsum("krp,rp->rk", done, outside), done)
             )
-        return torch.where(torch.as_tensor(exhausted, device=v.device).unsqueeze(1), outside, v)
+        return torch.where(exhausted, outside, v)
 
     def _gathered(self) -> Extremes:
         rows = [result for result in self.results if result is not None]
-        values = torch.as_tensor(np.stack([row[0] for row in rows])).to(self.like)
+        values = self.like.new_tensor([row[0] for row in rows])
         vectors = torch.stack([row[1] for row in rows])
         top = min(self.top, values.shape[1])
         return Extremes(
@@ -329,35 +349,42 @@ class _Search:
             top_vectors=vectors[:, :top],
             bottom=values[:, top:],
             bottom_vectors=vectors[:, top:],
-            residuals=torch.tensor([row[2] for row in rows]).to(self.like),
+            residuals=self.like.new_tensor([row[2] for row in rows]),
             products=torch.tensor([row[3] for row in rows]),
             converged=torch.tensor([row[4] for row in rows]),
         )
 
 
-def _draws(seed: int, parameters: int) -> Iterator[torch.Tensor]:
-    """Yield normal numbers ``[P]``, which every search draws alike; the first are kept."""
-    yield _first_draw(seed, parameters)
+def _draws(seed: int, like: torch.Tensor) -> Iterator[torch.Tensor]:
+    """Yield random unit vectors ``[P]``, which every search draws alike; the first are kept.
+
+    They are the same for every run, so that a run among others begins as it would alone.
+    """
+    parameters = like.shape[1]
+    yield _first_draw(seed, parameters, like.dtype, like.device)
     source = generator(seed, "lanczos")
     torch.randn(parameters, generator=source, dtype=torch.float64)
     while True:
-        yield torch.randn(parameters, generator=source, dtype=torch.float64)
+        yield _unit(torch.randn(parameters, generator=source, dtype=torch.float64).to(like))
 
 
 @functools.lru_cache(maxsize=4)
-def _first_draw(seed: int, parameters: int) -> torch.Tensor:
+def _first_draw(
+    seed: int, parameters: int, dtype: torch.dtype, device: torch.device
+) -> torch.Tensor:
     # Reading an eigenvalue at every step, drawing would take as long as a product.
-    return torch.randn(parameters, generator=generator(seed, "lanczos"), dtype=torch.float64)
+    drawn = torch.randn(parameters, generator=generator(seed, "lanczos"), dtype=torch.float64)
+    return _unit(drawn.to(device, dtype))
 
 
-def _value_errors(residuals: NDArray[Any], values: NDArray[Any], wanted: list[int]) -> NDArray[Any]:
-    """Return bounds on the errors of Ritz values.
+def _value_errors(residuals: list[float], values: list[float], wanted: list[int]) -> list[float]:
+    """Return bounds on the errors of the requested Ritz values.
 
     They are the residual's square over the distance to the next value, where that is smaller than
     the residual.
     """
-    errors = residuals.copy()
-    for row, index in enumerate(wanted):
+    errors = []
+    for residual, index in zip(residuals, wanted, strict=True):
         gap = min(
             (
                 abs(values[index] - values[other])
@@ -366,13 +393,15 @@ def _value_errors(residuals: NDArray[Any], values: NDArray[Any], wanted: list[in
             ),
             default=0.0,
         )
-        if gap > residuals[row]:
-            errors[row] = residuals[row] ** 2 / gap
+        errors.append(residual**2 / gap if gap > residual else residual)
     return errors
 
 
 def _unit(v: torch.Tensor) -> torch.Tensor:
-    unit: torch.Tensor = v / torch.linalg.vector_norm(v, dim=-1, keepdim=True).clamp_min(
-        torch.finfo(v.dtype).tiny
-    )
-    return unit
+    return v / _norm(v)
+
+
+def _norm(v: torch.Tensor) -> torch.Tensor:
+    """Return the norms ``[…, 1]``, of zero the smallest number that can be divided by."""
+    norm: torch.Tensor = torch.linalg.vector_norm(v, dim=-1, keepdim=True)
+    return norm.clamp_min_(torch.finfo(v.dtype).tiny)

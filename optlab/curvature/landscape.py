@@ -7,7 +7,7 @@ networks and on surfaces of two variables.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from optlab.core.lazy import torch
 from optlab.core.limits import CHUNK_VALUES
@@ -85,6 +85,9 @@ class ObjectiveLandscape(Landscape):
         self._of = of
         self._x, self._y = x, y
         self._shared = x.dim() == 1 + len(objective.shape.inputs)
+        self._widest = max(
+            [objective.shape.width, *(spec.shape[0] for spec in objective.layout.parameters)]
+        )
 
     def value(self, theta: torch.Tensor) -> torch.Tensor:
         total = torch.zeros_like(theta[:, 0])
@@ -121,16 +124,14 @@ class ObjectiveLandscape(Landscape):
     def _chunks(self, theta: torch.Tensor) -> Iterator[tuple[torch.Tensor, torch.Tensor, float]]:
         """Yield batches ``[R, m, …]`` and their share of all examples."""
         runs = theta.shape[0]
-        widest = max(
-            [
-                self._objective.shape.width,
-                *(spec.shape[0] for spec in self._objective.layout.parameters),
-            ]
-        )
-        rows = max(1, CHUNK_VALUES // (runs * widest))
+        rows = max(1, CHUNK_VALUES // (runs * self._widest))
         axis = 0 if self._shared else 1
         total = self._x.shape[axis]
-        for x, y in zip(self._x.split(rows, axis), self._y.split(rows, axis), strict=True):
+        if total <= rows:
+            parts: Iterable[tuple[torch.Tensor, torch.Tensor]] = [(self._x, self._y)]
+        else:
+            parts = zip(self._x.split(rows, axis), self._y.split(rows, axis), strict=True)
+        for x, y in parts:
             share = x.shape[axis] / total
             if self._of is not None:
                 yield x[self._of], y[self._of], share

@@ -307,11 +307,12 @@ class BatchObjective:
         split = objective.layout.split
         with torch.no_grad():
             at_point = objective.model.linearized(split(theta.detach()), self._x)
-        if at_point is None:
-            return None
+            if at_point is None:
+                return None
+            matrices = objective.loss.fisher_products(at_point.outputs)
 
         def weighted(u: torch.Tensor) -> torch.Tensor:
-            return objective.loss.fisher_product(at_point.outputs, u).div_(self._x.shape[1])
+            return matrices(u).div_(self._x.shape[1])
 
         def product(v: torch.Tensor) -> torch.Tensor:
             self._count_products(v)

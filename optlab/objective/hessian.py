@@ -12,7 +12,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 
-from optlab.catalogue.models.capabilities import Linearized
+from optlab.catalogue.models.capabilities import Linearized, OutputHessian
 from optlab.core.lazy import torch
 from optlab.objective import curvature_check
 from optlab.objective.objective import Objective
@@ -136,29 +136,32 @@ class WrittenOutHessian(Hessian):
         super().__init__(theta)
         self._objective, self._x, self._y = objective, x, y
         self._at_point, self._delta = at_point, delta
-        self._differentiated = False
+        self._output_matrices: OutputHessian | None = None
 
     def _product(self, v: torch.Tensor) -> torch.Tensor:
         objective = self._objective
         with torch.no_grad():
-            if not self._differentiated:
+            if self._output_matrices is None:
                 # Not before it is needed: a second-order forward pass does without.
                 self._at_point.differentiate(self._delta)
-                self._differentiated = True
+                self._output_matrices = objective.loss.fisher_products(self._at_point.outputs)
+            matrices, m = self._output_matrices, self._x.shape[1]
             result = torch.empty_like(self.theta)
             split = objective.layout.split
-            self._at_point.product(split(v), self._loss_curvature, split(result))
+            self._at_point.product(split(v), lambda u: matrices(u).div_(m), split(result))
             decay = objective.decay_product(v)
             return result if decay is None else result.add_(decay)
 
     def along(self, v: torch.Tensor) -> torch.Tensor:
         """Return ``vᵀHv`` ``[R]``, by a second-order forward pass."""
         self.products += 1
-        objective = self._objective
+        objective, m = self._objective, self._x.shape[1]
         with torch.no_grad():
             first, second = self._at_point.second_order(objective.layout.split(v))
             curvature = (
-                (first * self._loss_curvature(first)).add_(self._delta * second).sum(dim=(1, 2))
+                (first * objective.loss.fisher_product(self._at_point.outputs, first).div_(m))
+                .add_(self._delta * second)
+                .sum(dim=(1, 2))
             )
             decay = objective.decay_product(v)
             return curvature if decay is None else curvature + (v * decay).sum(dim=1)
@@ -182,9 +185,6 @@ class WrittenOutHessian(Hessian):
             ._product(vectors.flatten(0, 1))
             .view(runs, count, parameters)
         )
-
-    def _loss_curvature(self, u: torch.Tensor) -> torch.Tensor:
-        return self._objective.loss.fisher_product(self._at_point.outputs, u).div_(self._x.shape[1])
 
 
 class SumHessian(Hessian):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import functools
+from collections.abc import Callable, Sequence
 
 from optlab.catalogue.losses.base import Loss
 from optlab.core.lazy import torch
@@ -72,6 +73,16 @@ class RunLosses:
         return self._joined(
             [loss.fisher_product(*own) for loss, own in self._divided(outputs, u)], outputs
         )
+
+    def fisher_products(self, outputs: torch.Tensor) -> Callable[[torch.Tensor], torch.Tensor]:
+        """Return ``u`` → ``S u``, for many ``u`` at the same outputs ``[R, m, outputs]``.
+
+        Raises:
+            InvalidInput: as :meth:`fisher_product`; the products may raise it, too.
+        """
+        if len(self._losses) == 1:
+            return self._losses[0].fisher_products(outputs)
+        return functools.partial(self.fisher_product, outputs)
 
     def draw(self, outputs: torch.Tensor, uniforms: torch.Tensor) -> torch.Tensor:
         """Return targets drawn from what outputs ``[R, m, outputs]`` predict.

@@ -32,6 +32,8 @@ class WeightDecay:
         self._differ = len(set(zip(self._l1, self._l2, strict=True))) > 1
         self._columns: tuple[torch.Tensor, torch.Tensor] | None = None
         self._mask: torch.Tensor | None = None
+        self._diagonal: tuple[torch.Tensor, torch.Tensor] | None = None
+        """The mask, and the diagonal of the Hessian that was made of it."""
 
     def replaced(self, losses: Sequence[Loss]) -> WeightDecay:
         """Return the terms of other losses for the same parameters."""
@@ -100,7 +102,10 @@ class WeightDecay:
             return None
         if self._differ:
             return _scaled(self._factors(v)[1], self.mask(v) * v)
-        return self._l2[0] * self.mask(v) * v
+        mask = self.mask(v)
+        if self._diagonal is None or self._diagonal[0] is not mask:
+            self._diagonal = mask, self._l2[0] * mask
+        return self._diagonal[1] * v
 
     def _factors(self, theta: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Return λ₁ and λ₂ as columns ``[R, 1]``."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from optlab.catalogue.instruments.base import (
+    Ends,
     Instrument,
     Named,
     Quantity,
@@ -133,7 +134,7 @@ class Spectrum(Instrument):
             most=_MAX_PRODUCTS,
             examples=self.examples,
         )
-        if bool(torch.isfinite(ends.vectors).all()):
+        if _known(ends):
             memory["vectors"] = ends.vectors
         largest = ends.top[:, 0]
         series: dict[str, torch.Tensor | Named] = {
@@ -172,7 +173,7 @@ class Spectrum(Instrument):
                 examples=self.examples,
                 preconditioner=stability.preconditioner,
             )
-            if bool(torch.isfinite(ends.vectors).all()):
+            if _known(ends):
                 memory["preconditioned"] = ends.vectors
             curvature = ends.top[:, 0]
         return {"curvature": curvature, "stable": stability.largest}
@@ -195,3 +196,8 @@ class Spectrum(Instrument):
         )
         share: torch.Tensor = (values < -margin).to(values).mean(dim=1)
         return torch.where(torch.isfinite(values).all(dim=1), share, float("nan"))
+
+
+def _known(ends: Ends) -> bool:
+    """Return whether all eigenpairs are numbers: where a value is, its unit vector is, too."""
+    return bool(torch.isfinite(ends.top).all()) and bool(torch.isfinite(ends.bottom).all())

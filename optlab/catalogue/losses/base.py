@@ -6,8 +6,10 @@ are reported separately.
 
 from __future__ import annotations
 
+import functools
 import math
 from abc import abstractmethod
+from collections.abc import Callable
 from typing import TYPE_CHECKING, ClassVar, Self
 
 from optlab.core.component import Component, Section
@@ -153,6 +155,13 @@ class Loss(Component):
             "gradients do not exist.",
             "loss.name",
         )
+
+    def fisher_products(self, outputs: torch.Tensor) -> Callable[[torch.Tensor], torch.Tensor]:
+        """Return ``u`` → ``S u``, which is :meth:`fisher_product` at ``outputs`` ``[R, m, outputs]``.
+
+        A loss overrides it where the matrices need work that does not depend on ``u``.
+        """
+        return functools.partial(self.fisher_product, outputs)
 
     def draw(self, outputs: torch.Tensor, uniforms: torch.Tensor) -> torch.Tensor:
         """Return targets drawn from the predicted distribution, example by example.

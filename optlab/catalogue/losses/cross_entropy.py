@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import ClassVar
 
 from optlab.catalogue.losses.base import Loss
@@ -73,9 +74,16 @@ class CrossEntropy(Loss):
         return outputs.softmax(dim=2)
 
     def fisher_product(self, outputs: torch.Tensor, u: torch.Tensor) -> torch.Tensor:
+        return self.fisher_products(outputs)(u)
+
+    def fisher_products(self, outputs: torch.Tensor) -> Callable[[torch.Tensor], torch.Tensor]:
         p = outputs.softmax(dim=2)
-        weighted = p * u
-        return weighted - p * weighted.sum(dim=2, keepdim=True)
+
+        def product(u: torch.Tensor) -> torch.Tensor:
+            weighted = p * u
+            return weighted - p * weighted.sum(dim=2, keepdim=True)
+
+        return product
 
     def draw(self, outputs: torch.Tensor, uniforms: torch.Tensor) -> torch.Tensor:
         # The first class at which the cumulated probability exceeds the number.

@@ -55,14 +55,19 @@ class LinearizedLayers(Linearized):
             self._bends.append(None if second is None else second(z, h))
             self._inputs.append(h)
         self.outputs = z.transpose(1, 2)
+        self._inputs_across: list[torch.Tensor] = []
+        self._weights_across: list[torch.Tensor] = []
         self._deltas: list[torch.Tensor] = []
         self._folds: list[torch.Tensor | None] = []
 
     def differentiate(self, delta: torch.Tensor) -> None:
         current = delta.transpose(1, 2)
         deltas, folds = [current], []
+        # Views are kept, too: on small networks, making them is a part of what a product takes.
+        self._inputs_across = [h.transpose(1, 2) for h in self._inputs]
+        self._weights_across = [weight.transpose(1, 2) for weight in self._weights]
         for number in range(len(self._weights) - 1, 0, -1):
-            before = torch.bmm(self._weights[number].transpose(1, 2), current)
+            before = torch.bmm(self._weights_across[number], current)
             slope, bend = self._slopes[number - 1], self._bends[number - 1]
             folds.append(None if bend is None else before * bend)
             current = before if slope is None else before * slope
@@ -71,7 +76,7 @@ class LinearizedLayers(Linearized):
 
     def gradient(self, out: list[torch.Tensor]) -> None:
         for number, (weight, bias) in enumerate(self._grouped(out)):
-            torch.bmm(self._deltas[number], self._inputs[number].transpose(1, 2), out=weight)
+            torch.bmm(self._deltas[number], self._inputs_across[number], out=weight)
             if bias is not None:
                 torch.sum(self._deltas[number], dim=2, out=bias)
 
@@ -122,7 +127,7 @@ class LinearizedLayers(Linearized):
         targets = self._grouped(out)
         for number in range(len(self._weights) - 1, -1, -1):
             weight, bias = targets[number]
-            torch.bmm(delta, self._inputs[number].transpose(1, 2), out=weight)
+            torch.bmm(delta, self._inputs_across[number], out=weight)
             change = moved[number]
             if change is not None:
                 weight.baddbmm_(self._deltas[number], change.transpose(1, 2))
@@ -131,7 +136,7 @@ class LinearizedLayers(Linearized):
             if number == 0:
                 break
             before = torch.bmm(grouped[number][0].transpose(1, 2), self._deltas[number])
-            before = before.baddbmm_(self._weights[number].transpose(1, 2), delta)
+            before = before.baddbmm_(self._weights_across[number], delta)
             slope, fold = self._slopes[number - 1], self._folds[number - 1]
             delta = before if slope is None else before.mul_(slope)
             if fold is not None:

@@ -116,8 +116,7 @@ class SharedBlock:
                 # A sum takes the gradients from where they are.
                 target = self._apart(memory(placing.places[operation.result]))
                 function = getattr(torch, f"_foreach_{operation.name}_")
-                operands = target, self._given
-                self._calls.append(_scaled(function, operands, "alpha", operation.scale, scalars))
+                self._calls.append(functools.partial(function, target, self._given))
             else:
                 self._calls.append(_operation(operation, placing, memory, scalars))
         self._calls += _copies(placing, memory)
@@ -127,8 +126,7 @@ class SharedBlock:
             if listing.after == GRADIENT and direct is not None
             else self._apart(memory(placing.places[listing.after]))
         )
-        operands = self._parameters, by
-        self._calls.append(_scaled(move, operands, "alpha", listing.scale, scalars))
+        self._calls.append(functools.partial(move, self._parameters, by))
 
     def _apart(self, flat: torch.Tensor) -> list[torch.Tensor]:
         parts = flat.split([parameter.numel() for parameter in self._parameters])
@@ -198,7 +196,7 @@ class LargeBlock:
             after = memory(placing.places[listing.after])
             if listing.move != "copy":
                 function = getattr(torch.Tensor, f"{listing.move}_")
-                calls.append(_scaled(function, (theta, after), "alpha", listing.scale, scalars))
+                calls.append(functools.partial(function, theta, after))
             elif placing.places[listing.after] != THETA:
                 calls.append(functools.partial(torch.Tensor.copy_, theta, after))
             self._pieces.append((begin, size, theta, gradient, calls))
@@ -312,29 +310,9 @@ def _operation(
         isinstance(operand, (str, int)) and placing.places[operand] == target
         for operand in operation.operands
     ]
-    if over[-1] and operation.name in _SYMMETRIC and operation.scale is None:
+    if over[-1] and operation.name in _SYMMETRIC:
         operands.reverse()
         over.reverse()
-    keyword = "value" if operation.name == "addcmul" else "alpha"
-    given = keyword, operation.scale, scalars
     if over[0]:
-        return _scaled(getattr(torch.Tensor, f"{operation.name}_"), operands, *given)
-    function = functools.partial(getattr(torch, operation.name), out=memory(target))
-    return _scaled(function, operands, *given)
-
-
-def _scaled(
-    function: Callable[..., Any],
-    operands: Sequence[Any],
-    keyword: str,
-    scale: Operand | None,
-    scalars: Scalars,
-) -> Callable[[], Any]:
-    """Return a call without arguments, which reads the present value of a number."""
-    if scale is None:
-        return functools.partial(function, *operands)
-    memory, place = scalars.memory, scalars.place(scale)
-    call = functools.partial(function, *operands)
-    if keyword == "value":
-        return lambda: call(value=memory[place])
-    return lambda: call(alpha=memory[place])
+        return functools.partial(getattr(torch.Tensor, f"{operation.name}_"), *operands)
+    return functools.partial(getattr(torch, operation.name), *operands, out=memory(target))

@@ -39,13 +39,11 @@ class Operation:
         name: of the function of torch.
         operands: one or more.
         result: its number.
-        scale: factor of the last operand of a sum, or of the product of "addcmul".
     """
 
     name: str
     operands: tuple[Operand, ...]
     result: int
-    scale: Operand | None = None
 
 
 @dataclass(frozen=True)
@@ -59,7 +57,6 @@ class Listing:
             their new value.
         after: a value.
         numbers: the traced numbers.
-        scale: factor of ``after`` where it moves the parameters.
     """
 
     operations: tuple[Operation, ...]
@@ -67,7 +64,6 @@ class Listing:
     move: str
     after: str | int
     numbers: Numbers
-    scale: Operand | None = None
 
     @property
     def given(self) -> set[str]:

@@ -30,11 +30,9 @@ class Scalars:
         operands = {
             operand
             for operation in listing.operations
-            for operand in (*operation.operands, operation.scale)
+            for operand in operation.operands
             if isinstance(operand, (float, Traced))
         }
-        if isinstance(listing.scale, (float, Traced)):
-            operands.add(listing.scale)
         self._places: dict[Operand, int] = {
             operand: place for place, operand in enumerate(operands)
         }
@@ -46,10 +44,6 @@ class Scalars:
         traced = [operand.index for operand in operands if isinstance(operand, Traced)]
         self._by_step = [index for index in traced if self._numbers.depends(index, STEP)]
         self._by_values = [index for index in traced if index not in self._by_step]
-
-    def place(self, operand: Operand) -> int:
-        """Return where in :attr:`memory` the present value of a number is."""
-        return self._places[operand]
 
     def tensor(self, operand: Operand) -> torch.Tensor:
         """Return the tensor of a number, of shape ``[]``."""

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import json
 import math
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from optlab.benchmarks import costs, optimizers, own_loop, table, training
 from optlab.benchmarks.benchmark import Benchmark, Timing, largest_difference
 from optlab.benchmarks.own_loop import Digits
+from optlab.catalogue.instruments.base import Reading, StepContext
+from optlab.catalogue.instruments.spectrum import Spectrum
 from optlab.cli.app import main
 
 
@@ -21,7 +25,12 @@ def short(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(training.ManyRuns, "case", Digits((4,), 64, 20))
     monkeypatch.setattr(training.ManyRuns, "runs", 3)
     monkeypatch.setattr(optimizers.OptimizerStep, "steps", 3)
-    for cost in (costs.GradientNoiseCost, costs.EigenvalueCost, costs.WatchCost):
+    for cost in (
+        costs.GradientNoiseCost,
+        costs.EigenvalueCost,
+        costs.FixedEigenvalueCost,
+        costs.WatchCost,
+    ):
         monkeypatch.setattr(cost, "case", Digits((4,), 64, 10))
     monkeypatch.setattr(own_loop, "STORES", False)
 
@@ -85,6 +94,39 @@ def test_that_both_ways_come_to_the_same(benchmark: type[Benchmark]) -> None:
     assert row.difference < 2e-6
     assert row.ours > 0.0
     assert row.theirs > 0.0
+
+
+@pytest.mark.parametrize("cost", [costs.EigenvalueCost, costs.FixedEigenvalueCost])
+@pytest.mark.usefixtures("short")
+def test_that_the_first_reading_passes_before_the_time_is_taken(
+    cost: type[costs.EigenvalueCost], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    readings, at_clock = [0], []
+    read = Spectrum.read
+
+    def counted(self: Spectrum, context: StepContext, memory: dict[str, Any]) -> Reading:
+        readings[0] += 1
+        return read(self, context, memory)
+
+    def clock() -> float:
+        at_clock.append(readings[0])
+        return float(len(at_clock))
+
+    monkeypatch.setattr(Spectrum, "read", counted)
+    monkeypatch.setattr(costs, "time", SimpleNamespace(process_time=clock))
+    cost().ours()
+    assert at_clock[0] >= 1
+    assert at_clock[1] - at_clock[0] == cost.case.steps
+
+
+@pytest.mark.parametrize(("exact", "agrees"), [(1.0 + 5e-5, True), (1.001, False)])
+@pytest.mark.usefixtures("short")
+def test_that_an_eigenvalue_that_is_off_is_noticed(
+    exact: float, agrees: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    last = iter((1.0, exact, 1.0))
+    monkeypatch.setattr(costs, "_last_eigenvalue", lambda trainer: next(last))
+    assert costs.EigenvalueCost().measure(1).agrees is agrees
 
 
 @pytest.mark.usefixtures("short")

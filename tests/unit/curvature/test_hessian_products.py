@@ -237,3 +237,22 @@ def test_that_a_function_that_is_linear_has_a_zero_hessian() -> None:
         torch.ones(2, 3, dtype=torch.float64)
     )
     assert here.dense().abs().max() == 0.0
+
+
+def test_that_products_at_one_point_share_what_does_not_depend_on_the_vector(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    objective, theta, x, y = problem(MLP(hidden=(5,)), CrossEntropy(l2=0.1))
+    at_points = []
+    original = CrossEntropy.fisher_products
+
+    def counted(self: CrossEntropy, outputs: torch.Tensor) -> Any:
+        at_points.append(outputs)
+        return original(self, outputs)
+
+    monkeypatch.setattr(CrossEntropy, "fisher_products", counted)
+    here = ObjectiveLandscape(objective, x, y).hessian(theta)
+    products = [here.product(scale * theta) for scale in (1.0, 2.0, 1.0)]
+    assert len(at_points) == 1
+    torch.testing.assert_close(products[1], 2.0 * products[0], rtol=1e-12, atol=1e-14)
+    assert torch.equal(products[2], products[0])

@@ -106,6 +106,19 @@ def test_that_a_warm_start_finds_an_eigenvector_that_has_overtaken() -> None:
     assert found.top[0, 0].item() == pytest.approx(3.0, rel=1e-8)
 
 
+def test_that_a_warm_start_is_judged_at_every_product_from_the_fourth_on() -> None:
+    values = torch.linspace(0.0, 1.0, 60, dtype=torch.float64)
+    values[-1] = 3.0
+    matrix = torch.diag(values).unsqueeze(0)
+    start = torch.full((1, 60), 0.5 / 60**0.5, dtype=torch.float64)
+    start[0, -1] = 1.0
+    start /= torch.linalg.vector_norm(start)
+    for tolerance, products in ((1e-2, 4), (1e-7, 5), (1e-9, 6)):
+        found = extremes(multiply(matrix), start, start=start, settle="value", tolerance=tolerance)
+        assert found.top[0, 0].item() == pytest.approx(3.0, rel=tolerance)
+        assert found.products[0] == products
+
+
 def test_that_settling_for_the_value_from_a_warm_start_needs_fewer_products(
     problem: Problem,
 ) -> None:

@@ -72,6 +72,34 @@ def test_that_the_reported_residual_is_the_true_one_and_within_the_tolerance() -
     assert (found.iterations < 20).all()
 
 
+@pytest.mark.parametrize("tolerance", [0.3, 0.1, 0.03, 0.01])
+def test_that_a_system_ends_at_the_first_residual_within_the_tolerance(tolerance: float) -> None:
+    a = definite(20, 20)
+    b = draw(20, 20) * torch.logspace(-1, 1, 20, dtype=torch.float64).unsqueeze(1)
+    found = solve(product_with(a), b, iterations=100, tolerance=tolerance)
+    before = solve(
+        product_with(a), b, iterations=(found.iterations - 1).unsqueeze(1), tolerance=1e-14
+    )
+    allowed = tolerance * b.norm(dim=1)
+    assert (found.residual <= allowed).all()
+    assert (before.residual > allowed).all()
+
+
+def test_that_a_system_that_has_ended_asks_for_no_more_products() -> None:
+    a, b = definite(2, 10), draw(2, 10)
+    given: list[torch.Tensor] = []
+
+    def product(v: torch.Tensor) -> torch.Tensor:
+        given.append(v)
+        return product_with(a)(v)
+
+    tolerance = torch.tensor([[0.5], [1e-8]], dtype=torch.float64)
+    found = solve(product, b, iterations=50, tolerance=tolerance)
+    asked = torch.stack([v.any(dim=1) for v in given])
+    assert asked.sum(dim=0).tolist() == found.iterations.tolist()
+    assert found.iterations[0] < found.iterations[1]
+
+
 def test_that_a_system_gets_in_company_what_it_gets_alone() -> None:
     a, b = definite(3, 10), draw(3, 10)
     a[1] *= 100.0

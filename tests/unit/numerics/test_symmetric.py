@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 import torch
 
 from optlab.numerics.symmetric import dense, solve
@@ -49,6 +50,13 @@ def test_that_a_singular_system_gets_its_least_norm_solution() -> None:
     b = torch.einsum("rpq,rq->rp", a, draw(1, 8))
     theirs = np.linalg.pinv(a[0].numpy(), rcond=1e-10) @ b[0].numpy()
     np.testing.assert_allclose(solve(a, b).x[0].numpy(), theirs, rtol=1e-8, atol=1e-10)
+
+
+def test_that_directions_without_an_eigenvalue_are_left_out_of_the_solution() -> None:
+    a = torch.diag(torch.tensor([0.0, 2.0, -4.0], dtype=torch.float64)).unsqueeze(0)
+    b = torch.tensor([[3.0, 1.0, 1.0]], dtype=torch.float64)
+    assert solve(a, b).x[0].tolist() == [0.0, 0.5, -0.25]
+    assert solve(a, b, 4.0).x[0].tolist() == pytest.approx([0.75, 1.0 / 6.0, 0.0])
 
 
 def test_that_a_matrix_that_is_not_finite_spoils_its_own_run_only() -> None:

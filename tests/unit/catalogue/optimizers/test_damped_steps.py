@@ -84,7 +84,7 @@ def by_hand(theta: np.ndarray, damping: float, least: float) -> tuple[np.ndarray
 
 
 @pytest.mark.parametrize("solver", ["exact", "products"])
-@pytest.mark.parametrize("start", [(0.3, -0.2), (2.0, -3.0), (6.0, 5.0)])
+@pytest.mark.parametrize("start", [(0.3, -0.2), (0.8, -0.8), (2.0, -3.0), (6.0, 5.0)])
 def test_that_a_controlled_step_is_the_one_written_out(
     start: tuple[float, float], solver: str
 ) -> None:
@@ -187,3 +187,99 @@ def test_that_the_defaults_train_85_000_parameters_below_momentum() -> None:
     momentum = trained("momentum", 200)
     for name in RULES:
         assert trained(name, 200) < momentum, name
+
+
+def test_that_the_damping_begins_with_the_rules_own_where_that_is_larger() -> None:
+    for own, first in ((1e-3, 0.1), (0.7, 0.7)):
+        rule, h = hyperparameters("newton", control="damping", damping=own)
+        theta = torch.zeros(2, 3, dtype=torch.float64)
+        assert rule.begin(theta, h)["damping"].tolist() == [[first], [first]]
+
+
+def test_that_the_damping_does_not_fall_below_the_rules_own() -> None:
+    rule, h = hyperparameters("newton", control="damping", solver="exact", damping=0.05)
+    function = Function(lambda theta: theta.square().sum(dim=1))
+    theta = torch.tensor([[2.0, -3.0]], dtype=torch.float64)
+    state = rule.begin(theta, h)
+    for _ in range(2):
+        outcome = rule.step(theta, function, state, h)
+        theta, state = outcome.theta, outcome.state
+        assert float(state["damping"]) == 0.05
+
+
+@pytest.mark.parametrize("lr", [0.0, 0.5])
+def test_that_a_step_is_as_long_as_its_rate_says(lr: float) -> None:
+    rule, h = hyperparameters("newton", control="damping", solver="exact")
+    h.lr = lr
+    function = Function(lambda theta: theta.square().sum(dim=1))
+    theta = torch.tensor([[2.0, -3.0]], dtype=torch.float64)
+    outcome = rule.step(theta, function, rule.begin(theta, h), h)
+    torch.testing.assert_close(outcome.theta, theta - lr * 2.0 * theta / 2.1)
+    assert outcome.notes == ("",)
+
+
+@pytest.mark.parametrize("solver", ["exact", "products"])
+def test_that_a_run_without_a_gradient_stays_and_costs_no_product(solver: str) -> None:
+    rule, h = hyperparameters("newton", control="damping", solver=solver)
+    function = Function(lambda theta: theta.square().sum(dim=1))
+    given: list[torch.Tensor] = []
+    product_at = function.hessian_product
+
+    def counted(theta: torch.Tensor) -> Callable[[torch.Tensor], torch.Tensor]:
+        product = product_at(theta)
+
+        def multiplied(v: torch.Tensor) -> torch.Tensor:
+            given.append(v)
+            return product(v)
+
+        return multiplied
+
+    function.hessian_product = counted  # type: ignore[method-assign]
+    theta = torch.tensor([[0.0, 0.0], [2.0, -3.0]], dtype=torch.float64)
+    outcome = rule.step(theta, function, rule.begin(theta, h), h)
+    assert not outcome.theta[0].any() and not torch.equal(outcome.theta[1], theta[1])
+    assert outcome.notes == ("", "")
+    assert outcome.state["damping"][0] == 0.1 and outcome.state["damping"][1] != 0.1
+    assert not any(v[0].any() for v in given)
+
+
+def parabola_step(
+    lr: float, start: float = 2.0, offset: float = 0.0, damping: float = 0.0, sign: float = 1.0
+) -> Any:
+    """The outcome of a step from ``start`` on offset ± θ², whose full step has a rate of 1."""
+    rule, h = hyperparameters("newton", control="damping", solver="exact", damping=0.0)
+    h.lr = lr
+    function = Function(lambda theta: offset + sign * theta.square().sum(dim=1))
+    theta = torch.tensor([[start]], dtype=torch.float64)
+    return rule.step(
+        theta, function, {"damping": torch.full((1, 1), damping, dtype=torch.float64)}, h
+    )
+
+
+@pytest.mark.parametrize(
+    ("lr", "share"), [(2 - 4e-4, 1.0), (2 - 1e-4, 0.5), (4 - 8e-4, 0.5), (4 - 2e-4, 0.25)]
+)
+def test_that_a_step_is_halved_until_the_objective_falls_by_its_share(
+    lr: float, share: float
+) -> None:
+    """A step of t full ones lowers θ² by t (2 − t) θ², and that is to be 1e-4 · 2 t θ² or more."""
+    outcome = parabola_step(lr)
+    assert float(outcome.theta) == pytest.approx(2.0 * (1.0 - share * lr), rel=1e-9, abs=1e-9)
+    assert outcome.notes == ("",)
+
+
+@pytest.mark.parametrize("offset", [-1.0, 1.0, 1e6])
+def test_that_changes_of_the_size_of_rounding_errors_are_taken_and_leave_the_damping(
+    offset: float,
+) -> None:
+    start = 3e-8 * abs(offset) ** 0.5
+    outcome = parabola_step(1.0, start=start, offset=offset, damping=1e-3)
+    assert abs(float(outcome.theta)) < 1e-3 * start
+    assert outcome.notes == ("",)
+    assert float(outcome.state["damping"]) == 1e-3
+
+
+def test_that_a_step_uphill_is_not_taken_even_where_it_leads_beyond_the_top() -> None:
+    """With λ = 1.9, −θ² falls along an ascent direction that is twenty times as long as θ."""
+    outcome = parabola_step(1.0, start=0.1, damping=1.9, sign=-1.0)
+    assert float(outcome.theta) == pytest.approx(0.1 + 0.2 / (1.9 * 16.0 - 2.0), rel=1e-9)

@@ -208,6 +208,12 @@ def test_that_newton_jumps_to_a_maximum() -> None:
     assert "uphill" in outcome.notes[0]
 
 
+def test_that_newton_says_nothing_where_the_gradient_is_zero() -> None:
+    outcome = stepped(Newton, numbers([0.0, 0.0], [1e-3, 0.0]), Function(saddle), damping=0.0)
+    assert outcome.notes == ("", "")
+    assert torch.equal(outcome.theta, torch.zeros(2, 2, dtype=torch.float64))
+
+
 def test_that_conjugate_gradients_report_negative_curvature_and_lead_downhill() -> None:
     objective, start = Function(saddle), numbers([0.1, 0.5])
     outcome = stepped(Newton, start, objective, solver="products", damping=0.0, lr=0.1)
@@ -418,6 +424,31 @@ def test_that_the_estimate_is_exact_for_a_diagonal_hessian_and_unbiased_for_othe
     deviation = (a.square().sum(dim=1) - a.diagonal().square()).sqrt()
     error = estimate(a, 2000) - a.diagonal()
     assert error.any() and (error.abs() < 4.0 * deviation / 2000**0.5).all()
+
+
+def test_that_a_run_with_fewer_draws_asks_for_no_more_products() -> None:
+    given: list[torch.Tensor] = []
+
+    class Counted(Function):
+        def hessian_product(self, theta: torch.Tensor) -> Product:
+            product = super().hessian_product(theta)
+
+            def counted(v: torch.Tensor) -> torch.Tensor:
+                given.append(v)
+                return product(v)
+
+            return counted
+
+    objective = Counted(lambda t: (numbers([0.5, 4.0]) * t**2).sum(dim=1))
+    draws = torch.tensor([[1.0], [3.0]], dtype=torch.float64)
+    stepped(
+        HessianDiagonal,
+        numbers([1.0, -2.0], [3.0, 1.0]),
+        objective,
+        solver="products",
+        draws=draws,
+    )
+    assert torch.stack([v.any(dim=1) for v in given]).sum(dim=0).tolist() == [1, 3]
 
 
 def test_that_the_memory_of_the_diagonal_is_corrected_for_its_start() -> None:
