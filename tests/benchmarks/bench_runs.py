@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import itertools
 import json
 import os
 import resource
@@ -278,9 +279,13 @@ def overlay_figures(application: QApplication, steps: int, window: object) -> di
     figures = {}
     for name, smooth in (("raw", False), ("raw and smoothed", True)):
         laid = overlays if smooth else [dataclasses.replace(one, averages={}) for one in overlays]
+        # In turn with others, since the same runs are not laid again.
+        others = [dataclasses.replace(one, color=one.color + 1) for one in laid]
+        both = itertools.cycle((others, laid))
         figures[f"lay {OVERLAID} runs, {name}, milliseconds"] = milliseconds(
-            lambda laid=laid: plot.set_overlays(laid)
+            lambda both=both: plot.set_overlays(next(both))
         )
+        plot.set_overlays(laid)
         link.set_unit("seconds" if smooth else "steps")
         application.processEvents()
         times, clock = [], []
