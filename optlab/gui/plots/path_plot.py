@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 import pyqtgraph as pg
+from PySide6.QtCore import QRectF
 from PySide6.QtGui import QColor
 from PySide6.QtWidgets import QSizePolicy, QWidget
 
@@ -139,10 +140,10 @@ class PathPlot(PlotFrame):
             label.setFont(scaled_font(colors))
             label.setText(text, color=mixed(colors.foreground, colors.background, 0.15))
             label.setPos(float(point[0]), float(point[1]))
-        self._place_labels(points)
         self._draw_cursor(path)
         if self.following:
             self._fit(points)
+        self._place_labels(points)
 
     def _draw_cursor(self, path: WeightPath) -> None:
         finite = np.isfinite(path.plane).all(axis=1)
@@ -159,8 +160,7 @@ class PathPlot(PlotFrame):
     def _place_labels(self, points: np.ndarray) -> None:
         """Put each label above or below its end, where the path does not lie.
 
-        Ends that are near each other have one above and one below, so that the labels do not cover
-        each other.
+        Where the labels would cover each other, one is above and one below.
         """
         ends = points[[0, -1]]
         extent = float(np.ptp(points, axis=0).max()) or 1.0
@@ -168,14 +168,27 @@ class PathPlot(PlotFrame):
             _lies_below(points, end, extent, above)
             for end, above in zip(ends, self._above, strict=True)
         ]
-        if np.abs(ends[0] - ends[1]).max() < _NEAR * extent:
+        left, right = points[:, 0].min(), points[:, 0].max()
+        # Shift labels towards the middle, so that none is cut off at an edge.
+        shares = (
+            np.clip((ends[:, 0] - left) / (right - left), 0.1, 0.9) if right > left else (0.5,) * 2
+        )
+        boxes = [self._box(number, ends[number], shares[number]) for number in (0, 1)]
+        if boxes[0].intersects(boxes[1]):
             self._above[0] = bool(ends[0, 1] > ends[1, 1])
             self._above[1] = not self._above[0]
-        left, right = points[:, 0].min(), points[:, 0].max()
-        for label, upper, point in zip(self.labels, self._above, ends, strict=True):
-            # Shift labels towards the middle, so that none is cut off at an edge.
-            share = 0.5 if right == left else (point[0] - left) / (right - left)
-            label.setAnchor((float(np.clip(share, 0.1, 0.9)), 1.35 if upper else -0.35))
+            for number in (0, 1):
+                self._box(number, ends[number], shares[number])
+
+    def _box(self, number: int, end: np.ndarray, share: float) -> QRectF:
+        """Place a label and return its box in pixels of the view, whatever the place of zero."""
+        label = self.labels[number]
+        anchor = float(share), 1.35 if self._above[number] else -0.35
+        label.setAnchor(anchor)
+        size = label.boundingRect().size()
+        wide, high = self.canvas.view.viewPixelSize()
+        x, y = end[0] / wide - anchor[0] * size.width(), -end[1] / high - anchor[1] * size.height()
+        return QRectF(x, y, size.width(), size.height())
 
     def _fit(self, points: np.ndarray) -> None:
         low, high = points.min(axis=0), points.max(axis=0)
