@@ -181,14 +181,16 @@ class PathPlot(PlotFrame):
                 self._box(number, ends[number], shares[number])
 
     def _box(self, number: int, end: np.ndarray, share: float) -> QRectF:
-        """Place a label and return its box in pixels of the view, whatever the place of zero."""
+        """Place a label and return the box of its text in pixels, whatever the place of zero."""
         label = self.labels[number]
         anchor = float(share), 1.35 if self._above[number] else -0.35
         label.setAnchor(anchor)
         size = label.boundingRect().size()
         wide, high = self.canvas.view.viewPixelSize()
         x, y = end[0] / wide - anchor[0] * size.width(), -end[1] / high - anchor[1] * size.height()
-        return QRectF(x, y, size.width(), size.height())
+        margin = label.textItem.document().documentMargin()
+        box = QRectF(x, y, size.width(), size.height())
+        return box.adjusted(margin, margin, -margin, -margin)
 
     def _fit(self, points: np.ndarray) -> None:
         low, high = points.min(axis=0), points.max(axis=0)
