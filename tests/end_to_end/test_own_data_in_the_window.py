@@ -56,9 +56,9 @@ def use(window):
     yield lambda: window.controls.start_button.isEnabled() and shown.picture._preview is not None
     check("with own data")
     window.controls.start_button.click()
-    yield lambda: window.bridge.active and window.bridge.run_ids
-    FACTS["run"] = window.bridge.run_ids[0]
-    yield lambda: not window.bridge.active
+    # Short runs may end between two looks at the window.
+    yield lambda: window.shown_run.run_ids and not window.bridge.active
+    (FACTS["run"],) = window.shown_run.run_ids
     check("after a run")
     drawn = shown.picture._preview
     FACTS["x"], FACTS["y"] = drawn.x.tolist(), drawn.y.tolist()

@@ -398,7 +398,8 @@ def test_that_a_stored_run_has_its_path_or_says_why_not(
 ) -> None:
     main_window.experiment_panel.change({"budget.steps": 20})
     main_window.start()
-    qtbot.waitUntil(lambda: len(main_window.bridge.run_ids) > 0, timeout=60_000)
+    # The run may end between two looks at the window, so that waiting for its start may miss it.
+    qtbot.waitUntil(lambda: len(main_window.shown_run.run_ids) == 1, timeout=60_000)
     qtbot.waitUntil(lambda: not main_window.bridge.active, timeout=60_000)
     (file,) = paths.home().rglob("weights.path")
     if not kept:

@@ -234,7 +234,8 @@ def test_that_a_table_with_words_comes_from_a_drop_to_a_decision_region(
     window.plots.board.open(tile_key(RegionPlot))
     region = window.plots.plot(RegionPlot)
     window.controls.start_button.click()
-    qtbot.waitUntil(lambda: window.bridge.active, timeout=WAIT)
+    # The run may end between two looks at the window.
+    qtbot.waitUntil(lambda: len(window.shown_run.run_ids) == 1, timeout=WAIT)
     qtbot.waitUntil(lambda: not window.bridge.active, timeout=WAIT)
     run = newest()
     assert (run.status, run.steps) == ("finished", 120)
