@@ -114,19 +114,22 @@ class MeasuredSteps:
         self.tracked: torch.Tensor = torch.empty(0, dtype=torch.int64)
         self._captured: CapturedSteps | None = None
 
-    def capture(self, steps: int = 0) -> None:
+    def capture(self, steps: int = 0, *, compiled: bool = False) -> None:
         """Repeat recorded operations from now on, where that gives the same.
 
         Tensors of the population are then overwritten after some steps: for those who keep none.
 
         Args:
             steps: that are known to follow.
+            compiled: whether they are translated to C++, where numbers agree up to rounding.
         """
         if self._captured is None and self._population.repeats:
             from optlab.training.capturing.captured_steps import FIRST, SOON, CapturedSteps
 
             first = SOON if steps >= _MANY_STEPS else FIRST
-            self._captured = CapturedSteps(self._population, self._compute, self._ended, first)
+            self._captured = CapturedSteps(
+                self._population, self._compute, self._ended, first, compiled=compiled
+            )
 
     def follow(self, indices: Sequence[int]) -> None:
         """Measure the weights of these flat indices from now on."""

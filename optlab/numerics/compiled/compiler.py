@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import functools
 import os
+import platform
 import shlex
 import shutil
 import subprocess
@@ -19,12 +20,16 @@ from optlab.core.errors import OptLabError
 _NAMES = ("c++", "g++", "clang++")
 _FLAGS = (
     *("-std=c++17", "-O3", "-shared", "-fPIC"),
-    # Each operation rounds by itself, as in torch: no product is fused with a sum.
-    "-ffp-contract=off",
     # Nobody reads errno or traps, and with them square roots and comparisons are not vectorized.
-    *("-fno-math-errno", "-fno-trapping-math"),
+    *("-fno-math-errno", "-fno-trapping-math", "-fopenmp-simd"),
 )
 _NATIVE = "-march=native"
+_LIBRARIES = (
+    # Exponentials and logarithms of many numbers at once.
+    ("-lmvec", "-lm")
+    if platform.machine() == "x86_64" and platform.libc_ver()[0] == "glibc"
+    else ()
+)
 _SECONDS = 120.0
 """After which a compiler is given up."""
 
@@ -65,13 +70,17 @@ def has_compiler() -> bool:
     return True
 
 
-def compiled(source: str, name: str, arguments: Sequence[Any]) -> Function:
+def compiled(
+    source: str, name: str, arguments: Sequence[Any], *, contracts: bool = False
+) -> Function:
     """Return a function of a C++ source.
 
     Args:
         source: the whole source, in which the function is declared ``extern "C"``.
         name: of the function, which returns nothing.
         arguments: types of :mod:`ctypes`.
+        contracts: whether a product and a sum may be one operation, which rounds once. Otherwise
+            each operation rounds by itself, as in torch.
 
     The same source is compiled once a process. The function releases the interpreter's lock.
 
@@ -79,7 +88,7 @@ def compiled(source: str, name: str, arguments: Sequence[Any]) -> Function:
         NotCompiled: there is no compiler, or it does not compile the source.
     """
     with _lock:
-        library = _library(source, *compiler())
+        library = _library(source, contracts, *compiler())
     function: Any = getattr(library, name)
     function.argtypes = list(arguments)
     function.restype = None
@@ -87,16 +96,18 @@ def compiled(source: str, name: str, arguments: Sequence[Any]) -> Function:
 
 
 @functools.cache
-def _library(source: str, *command: str) -> ctypes.CDLL:
+def _library(source: str, contracts: bool, *command: str) -> ctypes.CDLL:  # noqa: FBT001 - cached
+    contraction = f"-ffp-contract={'fast' if contracts else 'off'}"
     # A library that is in use cannot be deleted everywhere.
     with tempfile.TemporaryDirectory(prefix="optlab-", ignore_cleanup_errors=True) as folder:
         text, made = Path(folder) / "loop.cpp", Path(folder) / "loop.so"
         text.write_text(source, encoding="ascii")
+        files = [str(text), "-o", str(made), *_LIBRARIES]
         try:
             # Some compilers do not know what machine they are on.
-            failure = _failure([*command, *_FLAGS, _NATIVE, str(text), "-o", str(made)])
+            failure = _failure([*command, *_FLAGS, contraction, _NATIVE, *files])
             if failure:
-                failure = _failure([*command, *_FLAGS, str(text), "-o", str(made)])
+                failure = _failure([*command, *_FLAGS, contraction, *files])
             if failure:
                 raise NotCompiled(f"{command[0]} does not compile a loop: {failure}")
             return ctypes.CDLL(str(made))
