@@ -34,7 +34,7 @@ from optlab.training.stability import stability_of
 from optlab.training.stepping import ProposedStep, Stepper
 
 _WHOLE_SECTIONS = (*SHARED_SECTIONS, INSTRUMENTS)
-_GENERAL_FIELDS = ("device", "precision", "threads")
+_GENERAL_FIELDS = ("device", "precision", "threads", "compiled")
 
 
 def population_key(experiment: Experiment) -> Hashable:
