@@ -20,6 +20,7 @@ from optlab.core.lazy import torch
 from optlab.numerics.traced_number import NotRepeatable, Numbers
 from optlab.training.capturing.program import SIDES, Program, Recording
 from optlab.training.capturing.trace import Call, recorded, tensors
+from optlab.training.events import StepMode
 from optlab.training.measured_steps import Inputs, Measured
 from optlab.training.population import Population, PopulationState
 from optlab.training.stepping import ProposedStep
@@ -62,12 +63,14 @@ class CapturedSteps:
     """Takes the steps of a population by recordings of its operations.
 
     Args:
-        population: whose steps repeat themselves (:attr:`Population.repeats`). compute: a step.
+        population: whose steps repeat themselves (:attr:`Population.obstacle`). compute: a step.
         ended: the runs that have ended, which are computed on and not accepted.
-        first: ordinary steps before the first recording.
+        first: ordinary steps before the first recording. compiled: whether recordings are to be
+            translated to C++.
 
     Attributes:
         repeated: number of steps that were taken by a recording.
+        reason: why none are, or why they are not compiled, a clause; "" while nothing is known.
     """
 
     def __init__(
@@ -76,8 +79,11 @@ class CapturedSteps:
         compute: Compute,
         ended: Collection[int] = (),
         first: int = FIRST,
+        *,
+        compiled: bool = False,
     ) -> None:
         self._population = population
+        self._compiles = compiled
         self._first = first
         self._ended = ended
         self._alive: torch.Tensor | None = None
@@ -96,6 +102,15 @@ class CapturedSteps:
         self._varies: list[tuple[str, Hyperparameters, str]] | None = None
         self._outdated = False
         self._refused = self._size() > _VALUES
+        self.reason = ""
+        if self._refused:
+            self.reason = f"parameters and states have more than {_VALUES:,} values"
+
+    @property
+    def mode(self) -> StepMode:
+        """How steps are taken at present; recordings that have not been checked count for nothing."""
+        checked = not all(self._checks.values())
+        return "recorded" if checked and not self._refused else "ordinary"
 
     def _size(self) -> int:
         return sum(tensor.numel() for tensor in self._tensors())
@@ -326,6 +341,7 @@ class CapturedSteps:
             _LOG.info("steps are not captured: a repeated step has other values")
             self.leave()
             self._refused = True
+            self.reason = "a repeated step has other values than an ordinary one"
 
     def _leaves(self) -> Mapping[str, float] | None:
         """Return name → value of the numbers that differ from step to step; fill the columns.
@@ -395,6 +411,8 @@ class CapturedSteps:
             # Torch has operations of many kinds; what cannot be repeated is computed as usual.
             _LOG.info("steps are not captured: %s", reason)
             self._refused = True
+            known = f": {reason}" if isinstance(reason, NotRepeatable) else ""
+            self.reason = f"a step cannot be repeated{known}"
             return
         finally:
             self._put(before)
