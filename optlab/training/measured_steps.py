@@ -12,6 +12,7 @@ from optlab.catalogue.measures.base import Step
 from optlab.catalogue.models.capabilities import Layers
 from optlab.core.lazy import torch
 from optlab.objective.objective import Objective
+from optlab.training.events import StepMode
 from optlab.training.population import Population, PopulationState
 from optlab.training.recorder import Recorder
 from optlab.training.stepping import ProposedStep
@@ -94,6 +95,8 @@ class MeasuredSteps:
     Attributes:
         tracked: flat indices ``[K]`` of the tracked weights. evaluations: gradients evaluated so
             far ``[R]``, a run that has ended excepted; None where each step evaluates one.
+        obstacle: what is known beforehand to stand in the way of recorded steps, or of compiled
+            ones that are asked for: a clause, or "".
     """
 
     def __init__(
@@ -112,6 +115,7 @@ class MeasuredSteps:
         self._rates: list[float] = []
         self._rate: torch.Tensor = torch.zeros_like(population.theta[:, 0])
         self.tracked: torch.Tensor = torch.empty(0, dtype=torch.int64)
+        self.obstacle = ""
         self._captured: CapturedSteps | None = None
 
     def capture(self, steps: int = 0, *, compiled: bool = False) -> None:
@@ -123,13 +127,27 @@ class MeasuredSteps:
             steps: that are known to follow.
             compiled: whether they are translated to C++, where numbers agree up to rounding.
         """
-        if self._captured is None and self._population.repeats:
+        if self._captured is not None:
+            return
+        self.obstacle = self._population.obstacle
+        if not self.obstacle:
             from optlab.training.capturing.captured_steps import FIRST, SOON, CapturedSteps
 
             first = SOON if steps >= _MANY_STEPS else FIRST
             self._captured = CapturedSteps(
                 self._population, self._compute, self._ended, first, compiled=compiled
             )
+
+    @property
+    def mode(self) -> StepMode:
+        """How steps are taken at present."""
+        return "ordinary" if self._captured is None else self._captured.mode
+
+    @property
+    def reason(self) -> str:
+        """Why they are taken in no faster way, a clause; "" where nothing is known."""
+        found = "" if self._captured is None else self._captured.reason
+        return found or self.obstacle
 
     def follow(self, indices: Sequence[int]) -> None:
         """Measure the weights of these flat indices from now on."""

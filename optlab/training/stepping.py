@@ -131,13 +131,13 @@ class Stepper:
         return rates
 
     @property
-    def repeats(self) -> bool:
-        """Whether all steps consist of the same operations, as far as is known beforehand."""
-        return (
-            not self._needs_objective
-            and self._gradient.plain
-            and all(group.simple for group in self._groups)
-        )
+    def obstacle(self) -> str:
+        """Why steps do not all consist of the same operations; see :attr:`Population.obstacle`."""
+        if self._needs_objective:
+            return "the optimizer evaluates the objective itself"
+        if not self._gradient.plain:
+            return "each gradient depends on random draws"
+        return next((group.obstacle for group in self._groups if group.obstacle), "")
 
     @property
     def counts(self) -> bool:

@@ -49,6 +49,7 @@ from optlab.training.restoring import (
 )
 from optlab.training.run_data import RunData, numbered, objective_of
 from optlab.training.snapshot import BATCHES, BEGUN, NORM_AT_START, Snapshot
+from optlab.training.step_mode import not_compiled, not_recorded
 from optlab.training.totals import clipped_before, evaluated_before, kept_totals
 
 
@@ -313,9 +314,14 @@ class Trainer:
 
         For those who keep no tensor of the population over steps (:mod:`.capturing`).
         """
-        own = any(one.model.own_modules or one.optimizer.own_modules for one in self.requested)
-        if self.device == "cpu" and not (self.deferred or self.ranks.together or own):
-            self.steps.capture(max(one.budget.steps for one in self.requested) - self.step)
+        self.steps.obstacle = not_recorded(self.requested, self.device, self.ranks)
+        if self.steps.obstacle or self.deferred:
+            return
+        steps = max(one.budget.steps for one in self.requested) - self.step
+        asked = self.requested[0].general.compiled
+        missing = not_compiled() if asked else ""
+        self.steps.capture(steps, compiled=asked and not missing)
+        self.steps.obstacle = self.steps.obstacle or missing
 
     def sync_divergence(self) -> None:
         """End the runs that were frozen on the device since the last call.

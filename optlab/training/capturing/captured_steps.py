@@ -18,8 +18,10 @@ from optlab.catalogue.optimizers.base import State
 from optlab.core.hyperparameters import Hyperparameters
 from optlab.core.lazy import torch
 from optlab.numerics.traced_number import NotRepeatable, Numbers
+from optlab.training.capturing.agreement import ROUNDING, agree
 from optlab.training.capturing.program import SIDES, Program, Recording
 from optlab.training.capturing.trace import Call, recorded, tensors
+from optlab.training.events import StepMode
 from optlab.training.measured_steps import Inputs, Measured
 from optlab.training.population import Population, PopulationState
 from optlab.training.stepping import ProposedStep
@@ -34,10 +36,6 @@ SOON = 4
 """The same for the first shape, where many steps are known to follow."""
 CHECKED = 2
 """Steps that are taken both ways before a recording is used."""
-_ROUNDING = 1e-5
-"""Norm of the difference of a compiled step to an ordinary one, relative to the ordinary one's, at
-which it is not used: in single precision, of which double precision gets a hundred-millionth.
-"""
 _PROGRAMS = 6
 """Shapes of batches whose steps are recorded, at most."""
 _VALUES = 16_000_000
@@ -66,7 +64,7 @@ class CapturedSteps:
     """Takes the steps of a population by recordings of its operations.
 
     Args:
-        population: whose steps repeat themselves (:attr:`Population.repeats`). compute: a step.
+        population: whose steps repeat themselves (:attr:`Population.obstacle`). compute: a step.
         ended: the runs that have ended, which are computed on and not accepted.
         first: ordinary steps before the first recording.
         compiled: whether recordings are translated to C++. Each step is a compiled one then, from
@@ -74,6 +72,7 @@ class CapturedSteps:
 
     Attributes:
         repeated: number of steps that were taken by a recording.
+        reason: why none are, or why they are not compiled, a clause; "" while nothing is known.
     """
 
     def __init__(
@@ -105,6 +104,16 @@ class CapturedSteps:
         self._varies: list[tuple[str, Hyperparameters, str]] | None = None
         self._outdated = False
         self._refused = self._size() > _VALUES
+        self.reason = ""
+        if self._refused:
+            self.reason = f"parameters and states have more than {_VALUES:,} values"
+
+    @property
+    def mode(self) -> StepMode:
+        """How steps are taken at present; recordings that have not been checked count for nothing."""
+        if self._refused or all(self._checks.values()):
+            return "ordinary"
+        return "compiled" if self._compiles else "recorded"
 
     def _size(self) -> int:
         return sum(tensor.numel() for tensor in self._tensors())
@@ -156,21 +165,19 @@ class CapturedSteps:
         x, y = inputs.x, inputs.y
         shape = (x.shape, x.stride(), y.shape, y.stride(), inputs.keeps)
         entry = self._programs.get(shape)
-        if entry is None and self._compiles:
-            return self._compiled(shape, inputs)
-        if entry is None:
+        if entry is None and not self._compiles:
             seen = self._seen[shape] = self._seen.get(shape, 0) + 1
             first = FIRST if self._programs else self._first
             if seen > first and len(self._programs) < _PROGRAMS:
                 self._record(shape, inputs)
             return None
-        if self._checks[shape]:
+        if entry is None:
+            measured = self._compiled(shape, inputs)
+        elif self._checks[shape]:
             self._check(shape, entry, inputs)
             return None
-        return self._taken(self._repeated(entry, inputs))
-
-    def _taken(self, measured: Measured | None) -> Measured | None:
-        """Go to the other side after a step, unless it was not taken."""
+        else:
+            measured = self._repeated(entry, inputs)
         if self._outdated:
             self.forget()
         elif measured is not None:
@@ -186,10 +193,10 @@ class CapturedSteps:
         entry = self._programs.get(shape)
         if entry is None:
             return None
-        measured = self._checked(entry, inputs, _ROUNDING)
+        measured = self._checked(entry, inputs, ROUNDING)
         if measured is not None:
             self._checks[shape] = 0
-        return self._taken(measured)
+        return measured
 
     # --- steps at which nothing looks -------------------------------------------------------------
 
@@ -351,19 +358,17 @@ class CapturedSteps:
         try:
             repeated = self._repeated(entry, inputs)
             usual = self._compute(theta, inputs)
-            agree = repeated is None or all(
-                _agree(one, other, rounding)
-                for one, other in zip(_compared(usual), _compared(repeated), strict=True)
-            )
+            agrees = repeated is None or agree(usual, repeated, rounding)
         except RuntimeError as reason:
             _LOG.info("steps are not captured: %s", reason)
-            agree, repeated = False, None
-        if agree:
+            agrees, repeated = False, None
+        if agrees:
             return repeated
         if repeated is not None:
             _LOG.info("steps are not captured: a repeated step has other values")
         self.leave()
         self._refused = True
+        self.reason = self.reason or "a repeated step has other values than an ordinary one"
         return None
 
     def _leaves(self) -> Mapping[str, float] | None:
@@ -434,6 +439,8 @@ class CapturedSteps:
             # Torch has operations of many kinds; what cannot be repeated is computed as usual.
             _LOG.info("steps are not captured: %s", reason)
             self._refused = True
+            known = f": {reason}" if isinstance(reason, NotRepeatable) else ""
+            self.reason = f"a step cannot be repeated{known}"
             return
         finally:
             self._put(before)
@@ -478,24 +485,3 @@ class CapturedSteps:
         if other:
             value = value + 1 if isinstance(value, int) else value * 1.25 + 1e-9
         return numbers.leaf(name, value)
-
-
-def _agree(one: torch.Tensor, other: torch.Tensor, rounding: float) -> bool:
-    """Return whether two tensors of any shape are the same but for rounding."""
-    if not rounding:
-        return torch.allclose(one, other, rtol=0.0, atol=0.0, equal_nan=True)
-    apart = torch.linalg.vector_norm((one - other).double())
-    scale = torch.linalg.vector_norm(one.double())
-    return bool(apart <= rounding * scale * (1.0 if one.dtype == torch.float32 else 1e-8))
-
-
-def _compared(measured: Measured) -> list[torch.Tensor]:
-    """Return what must agree of a step that was taken in two ways."""
-    proposed = measured.proposed
-    return [
-        *(proposed.loss, proposed.gradient, proposed.norm, proposed.after, measured.row),
-        *proposed.used,
-        *(value for state in proposed.states for value in state.values()),
-        *measured.vectors,
-        *tensors(measured.layers),
-    ]

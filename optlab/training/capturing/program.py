@@ -141,8 +141,15 @@ class Program:
             self._values.update(self._numbers.evaluated(self._wanted, leaves))
         if self._native is not None:
             self._native.set_inputs(side, batch, self._values)
-        if self._native is None or self._native.left:
-            self._move(batch)
+        # A step that is all in C++ has addresses instead of views.
+        for view in self._moving if self._native is None or self._native.left else ():
+            base = batch[view.of]
+            view.tensor.set_(
+                base.untyped_storage(),
+                base.storage_offset() + view.distance,
+                view.size,
+                view.stride,
+            )
         before, after = self._steps[side]
         loss = self._losses[side]
         for call in before:
@@ -152,17 +159,6 @@ class Program:
         for call in after:
             call()
         return self._results[side]
-
-    def _move(self, batch: Sequence[torch.Tensor]) -> None:
-        """Give the views of the batch the memory of another one."""
-        for view in self._moving:
-            base = batch[view.of]
-            view.tensor.set_(
-                base.untyped_storage(),
-                base.storage_offset() + view.distance,
-                view.size,
-                view.stride,
-            )
 
 
 def _copy(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -51,7 +51,11 @@ class Pair:
         return TYPES.get(str(self.one.dtype).removeprefix("torch."), "")
 
     def changed(self, change: Callable[[torch.Tensor], torch.Tensor]) -> Pair:
-        """Return a view of it."""
+        """Return a view of it.
+
+        Args:
+            change: tensor of any shape → its view.
+        """
         return replace(self, one=change(self.one), other=change(self.other))
 
     def expanded(self, shape: Sequence[int]) -> Pair:
@@ -139,28 +143,3 @@ def paired(one: Any, other: Any, recorded: Any) -> Any:
     if isinstance(one, (list, tuple)):
         return [paired(*its) for its in zip(one, other, recorded, strict=True)]
     return one
-
-
-def merged(
-    shape: Sequence[int], strides: Sequence[Sequence[int]], order_by: int = -1
-) -> Iterator[tuple[int, tuple[int, ...]]]:
-    """Yield the size of each loop over tensors of one shape, and what it adds to each address.
-
-    Dimensions that follow one another in all tensors are one loop; the last is the innermost.
-
-    Args:
-        shape: of all. strides: of each. order_by: the tensor whose memory the loops follow.
-    """
-    dimensions = [
-        (size, tuple(one[axis] for one in strides)) for axis, size in enumerate(shape) if size != 1
-    ]
-    dimensions.sort(key=lambda one: -abs(one[1][order_by]))
-    loops: list[tuple[int, tuple[int, ...]]] = []
-    for size, steps in dimensions:
-        if loops:
-            outer, its = loops[-1]
-            if all(its_step == size * step for its_step, step in zip(its, steps, strict=True)):
-                loops[-1] = outer * size, steps
-                continue
-        loops.append((size, steps))
-    yield from loops or [(1, tuple(0 for _ in strides))]

@@ -28,8 +28,8 @@ class NativeProgram:
 
     Args:
         sides: the operations on the memory of each side. spans: memory that steps share → the first
-            and the last operation that need it. batch: inputs and targets, as they were recorded.
-        runs: number of runs.
+            and the last operation that need it. batch: inputs and targets ``[R, m, …]``, as they were
+            recorded. runs: number of runs.
 
     Attributes:
         steps: for each side, what is called until the loss is known, and after.

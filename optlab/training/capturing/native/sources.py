@@ -12,15 +12,9 @@ from collections.abc import Collection, Mapping, Sequence
 
 from optlab.training.capturing.arena import Span, placed
 from optlab.training.capturing.native import products
+from optlab.training.capturing.native.loops import Elementwise, Lines, element_loops, joins
 from optlab.training.capturing.native.operands import Pair, Planned, Slots, extent
-from optlab.training.capturing.native.translation import (
-    Elementwise,
-    Lines,
-    NotTranslated,
-    Translator,
-    element_loops,
-    joins,
-)
+from optlab.training.capturing.native.translation import NotTranslated, Translator
 
 HEAD = f"""#include <cmath>
 #include <cstdint>

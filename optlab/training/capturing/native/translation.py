@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from optlab.training.capturing.native import products
-from optlab.training.capturing.native.operands import Pair, Planned, Slots, merged, paired
+from optlab.training.capturing.native.loops import Elementwise, Lines, merged, nested
+from optlab.training.capturing.native.operands import Pair, Planned, Slots, paired
 
 FEW = 2048
 """Values of which exponentials and logarithms are taken one by one: torch takes many at once."""
@@ -16,45 +17,6 @@ FEW = 2048
 
 class NotTranslated(Exception):
     """An operation is left to torch."""
-
-
-@dataclass
-class Elementwise:
-    """An operation on each element of tensors of one shape.
-
-    Attributes:
-        out: its result. read: other tensors, broadcast to the same shape. text: what an element of
-            the result is, where ``{0}``, ``{1}`` … stand for those of ``read``.
-    """
-
-    out: Pair
-    read: list[Pair]
-    text: str
-
-    @property
-    def tensors(self) -> list[Pair]:
-        """The tensors that it uses."""
-        return [*self.read, self.out]
-
-
-@dataclass
-class Lines:
-    """Any other operation.
-
-    Attributes:
-        lines: that execute it. out: its result. read: other tensors. written_to: returns the same
-            operation with its result elsewhere; None where it has no such form.
-    """
-
-    lines: list[str]
-    out: Pair
-    read: list[Pair]
-    written_to: Callable[[Pair], Lines] | None = None
-
-    @property
-    def tensors(self) -> list[Pair]:
-        """The tensors that it uses."""
-        return [*self.read, self.out]
 
 
 class Translator:
@@ -313,16 +275,16 @@ class _Operation:
             )
             order = sorted(summed)
             within = merged([x.shape[a] for a in order], [[x.strides[a] for a in order]])
-            lines, (at, to) = _loops(list(outer), ["a", "b"], "i")
-            nested, (place,) = _loops(list(within), ["c"], "k", vector="reduction(+:sum)")
+            lines, (at, to) = nested(list(outer), ["a", "b"], "i")
+            inside, (place,) = nested(list(within), ["c"], "k", vector="reduction(+:sum)")
             element = f"(double){source}[{at} + {place}]"
             return Lines(
                 [
                     *lines,
                     "double sum = 0;",
-                    *nested,
+                    *inside,
                     f"const double x = {element}; sum += {term.format('x')};",
-                    "}" * len(nested),
+                    "}" * len(inside),
                     f"{target}[{to}] = ({out.kind})({result.format('sum')});",
                     "}" * len(lines),
                 ],
@@ -331,10 +293,10 @@ class _Operation:
             )
         if term != "{0}" or result != "{0}":
             raise NotTranslated
-        zero, (to,) = _loops(list(merged(out.shape, [out.strides])), ["b"], "i")
+        zero, (to,) = nested(list(merged(out.shape, [out.strides])), ["b"], "i")
         loops = [(x.shape[a], (x.strides[a], strides[a])) for a in range(rank) if x.shape[a] > 1]
         loops.sort(key=lambda one: -abs(one[1][0]))
-        lines, (at, place) = _loops(loops or [(1, (0, 0))], ["a", "b"], "k", vector="")
+        lines, (at, place) = nested(loops or [(1, (0, 0))], ["a", "b"], "k", vector="")
         return Lines(
             [
                 *zero,
@@ -367,7 +329,7 @@ class _Operation:
         *outer, (width, inner) = loops
         if width > FEW:
             raise NotTranslated
-        lines, (at, to) = _loops(outer, ["a", "b"], "i")
+        lines, (at, to) = nested(outer, ["a", "b"], "i")
         kind, classes = x.kind, x.shape[axis]
         step, its = x.strides[axis], out.strides[axis]
         each = f"INDEPENDENT for (int i = 0; i < {width}; ++i)"
@@ -398,7 +360,7 @@ class _Operation:
         self._over_axis(axis)
         without = [0 if a == axis else stride for a, stride in enumerate(x.strides)]
         loops = merged(out.shape, [without, index.strides, out.strides])
-        lines, (at, where, to) = _loops(list(loops), ["a", "b", "c"], "i")
+        lines, (at, where, to) = nested(list(loops), ["a", "b", "c"], "i")
         return Lines(
             [
                 *lines,
@@ -420,7 +382,7 @@ class _Operation:
         without = [0 if a == axis else stride for a, stride in enumerate(x.strides)]
         strides = [without, index.strides, source.strides]
         loops = merged(index.shape, strides)
-        lines, (to, where, at) = _loops(list(loops), ["a", "b", "c"], "i")
+        lines, (to, where, at) = nested(list(loops), ["a", "b", "c"], "i")
         return Lines(
             [
                 *lines,
@@ -443,7 +405,7 @@ class _Operation:
                 raise NotTranslated
             strides = [s for a, s in enumerate(self._out.strides) if a != axis]
             loops = list(merged(part.shape, [part.strides, strides]))
-            opened, (at, to) = _loops(loops, ["a", "b"], "i")
+            opened, (at, to) = nested(loops, ["a", "b"], "i")
             begin = number * self._out.strides[axis]
             lines += [
                 *opened,
@@ -484,65 +446,3 @@ class _Operation:
             return Lines(lines, out, every[1:], written_to)
 
         return written_to(self._out)
-
-
-def _loops(
-    loops: Sequence[tuple[int, Sequence[int]]],
-    names: Sequence[str],
-    letter: str,
-    vector: str | None = None,
-) -> tuple[list[str], list[str]]:
-    """Return the heads of nested loops, and the offset of each tensor in the innermost.
-
-    Args:
-        loops: size and what it adds to each offset, the innermost last. names: of the tensors.
-        letter: of the loop variables. vector: clauses of the innermost loop, which is vectorized;
-            None where it is not known that its elements are independent.
-    """
-    lines, terms = [], [["0"] for _ in names]
-    for depth, (size, steps) in enumerate(loops):
-        variable = f"{letter}{depth}"
-        pragma = ""
-        if vector is not None and depth == len(loops) - 1:
-            pragma = f'_Pragma("omp simd {vector}") ' if vector else "INDEPENDENT "
-        lines.append(f"{pragma}for (int64_t {variable} = 0; {variable} < {size}; ++{variable}) {{")
-        for its, step in zip(terms, steps, strict=True):
-            if step:
-                its.append(f"{variable} * {step}")
-    return lines, [" + ".join(its[1:] or its) for its in terms]
-
-
-def element_loops(group: Sequence[Elementwise], slots: Slots) -> list[str]:
-    """Return the lines of elementwise operations of one shape, in one loop."""
-    pairs: list[Pair] = []
-    for one in group:
-        pairs += [*one.read, one.out]
-    # Tensors that are not at the same place have no element in common.
-    numbers = sorted({slots.number(pair) for pair in pairs})
-    apart = [
-        f"{slots.all[number].kind} *__restrict const q{number} = p{number};" for number in numbers
-    ]
-    loops = list(merged(group[0].out.shape, [one.strides for one in pairs]))
-    lines, at = _loops(loops, ["" for _ in pairs], "i", vector="")
-    texts, rest = [], iter(zip(pairs, at, strict=True))
-    for one in group:
-        read = []
-        for _ in one.read:
-            pair, place = next(rest)
-            read.append(f"q{slots.number(pair)}[{place}]")
-        pair, place = next(rest)
-        texts.append(f"q{slots.number(pair)}[{place}] = {one.text.format(*read)};")
-    return ["{", *apart, *lines, *texts, "}" * len(lines), "}"]
-
-
-def joins(group: Sequence[Elementwise], another: Elementwise) -> bool:
-    """Return whether an operation can be in the same loop as others.
-
-    Each element is then computed from the elements of its own place, as if one operation came after
-    the other.
-    """
-    if group and group[0].out.shape != another.out.shape:
-        return False
-    pairs = [pair for one in (*group, another) for pair in (*one.read, one.out)]
-    written = [one.out for one in (*group, another)]
-    return all(out.same_place(pair) or not out.overlaps(pair) for out in written for pair in pairs)
