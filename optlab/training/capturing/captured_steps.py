@@ -18,7 +18,7 @@ from optlab.catalogue.optimizers.base import State
 from optlab.core.hyperparameters import Hyperparameters
 from optlab.core.lazy import torch
 from optlab.numerics.traced_number import NotRepeatable, Numbers
-from optlab.training.capturing.agreement import ROUNDING, agree
+from optlab.training.capturing.agreement import same_bits, same_but_for_rounding
 from optlab.training.capturing.program import SIDES, Program, Recording
 from optlab.training.capturing.trace import Call, recorded, tensors
 from optlab.training.events import StepMode
@@ -193,7 +193,7 @@ class CapturedSteps:
         entry = self._programs.get(shape)
         if entry is None:
             return None
-        measured = self._checked(entry, inputs, ROUNDING)
+        measured = self._checked(entry, inputs)
         if measured is not None:
             self._checks[shape] = 0
         return measured
@@ -345,20 +345,22 @@ class CapturedSteps:
         """Take the step both ways, and repeat none from now on unless they agree."""
         given = self._given
         self._checks[shape] -= 1
-        self._checked(entry, inputs, 0.0)
+        self._checked(entry, inputs)
         self._given = given
 
-    def _checked(self, entry: _Entry, inputs: Inputs, rounding: float) -> Measured | None:
-        """Return a step that was taken both ways; None, for all steps, where they do not agree.
-
-        Args:
-            rounding: difference to the ordinary step, relative to its norm; 0 for the same bits.
-        """
+    def _checked(self, entry: _Entry, inputs: Inputs) -> Measured | None:
+        """Return a step that was taken both ways; None, for all steps, where they do not agree."""
         theta = self._population.theta
         try:
             repeated = self._repeated(entry, inputs)
             usual = self._compute(theta, inputs)
-            agrees = repeated is None or agree(usual, repeated, rounding)
+            if repeated is None:
+                agrees = True
+            elif self._compiles:
+                updated = self._population.updated(theta, repeated.proposed.used)
+                agrees = same_but_for_rounding(usual, repeated, updated)
+            else:
+                agrees = same_bits(usual, repeated)
         except RuntimeError as reason:
             _LOG.info("steps are not captured: %s", reason)
             agrees, repeated = False, None

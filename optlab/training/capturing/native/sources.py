@@ -25,6 +25,10 @@ __attribute__((__simd__("notinbranch"))) float expf(float) noexcept;
 __attribute__((__simd__("notinbranch"))) double exp(double) noexcept;
 __attribute__((__simd__("notinbranch"))) float logf(float) noexcept;
 __attribute__((__simd__("notinbranch"))) double log(double) noexcept;
+#if __GLIBC_PREREQ(2, 35)
+__attribute__((__simd__("notinbranch"))) float tanhf(float) noexcept;
+__attribute__((__simd__("notinbranch"))) double tanh(double) noexcept;
+#endif
 }}
 #endif
 #define INDEPENDENT _Pragma("omp simd")
@@ -32,6 +36,8 @@ static inline float exponential(float x) {{ return expf(x); }}
 static inline double exponential(double x) {{ return exp(x); }}
 static inline float logarithm(float x) {{ return logf(x); }}
 static inline double logarithm(double x) {{ return log(x); }}
+static inline float tangent(float x) {{ return tanhf(x); }}
+static inline double tangent(double x) {{ return tanh(x); }}
 {products.HEADER}
 """
 

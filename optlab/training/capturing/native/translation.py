@@ -61,11 +61,18 @@ class Translator:
         return f"n[{self.numbers.index(index)}]"
 
 
-_BINARY = {"mul": "{0} * {1}", "div": "{0} / {1}"}
+_BINARY = {
+    "mul": "{0} * {1}",
+    "div": "{0} / {1}",
+    # What is not a number stays so, whichever it is.
+    "maximum": "{0} > {1} || {0} != {0} ? {0} : {1}",
+    "minimum": "{0} < {1} || {0} != {0} ? {0} : {1}",
+}
 _UNARY = {
     "neg": "-{0}",
     "sqrt": "std::sqrt({0})",
     "abs": "std::fabs({0})",
+    "sign": "({0} > 0) - ({0} < 0)",
     "reciprocal": "1 / {0}",
     "square": "{0} * {0}",
     "relu": "{0} < 0 ? 0 : {0}",
@@ -76,7 +83,7 @@ _UNARY = {
 _TRANSCENDENTAL = {
     "exp": "exponential({0})",
     "log": "logarithm({0})",
-    "tanh": "std::tanh({0})",
+    "tanh": "tangent({0})",
     "sigmoid": "1 / (1 + exponential(-{0}))",
     "log1p": "std::log1p({0})",
 }
@@ -360,6 +367,28 @@ class _Operation:
         self._over_axis(axis)
         without = [0 if a == axis else stride for a, stride in enumerate(x.strides)]
         loops = merged(out.shape, [without, index.strides, out.strides])
+        lines, (at, where, to) = nested(list(loops), ["a", "b", "c"], "i")
+        return Lines(
+            [
+                *lines,
+                f"{self._place(out)}[{to}] ="
+                f" {self._place(x)}[{at} + {self._place(index)}[{where}] * {x.strides[axis]}];",
+                "}" * len(lines),
+            ],
+            out,
+            [x, index],
+        )
+
+    def _of_index_select(self) -> Lines:
+        x, axis, index = self._arguments[:3]
+        out = self._out
+        if x.kind != out.kind or index.kind != "int64_t" or len(index.shape) != 1:
+            raise NotTranslated
+        axis %= len(x.shape)
+        self._over_axis(axis)
+        without = [0 if a == axis else stride for a, stride in enumerate(x.strides)]
+        along = [index.strides[0] if a == axis else 0 for a in range(len(x.shape))]
+        loops = merged(out.shape, [without, along, out.strides])
         lines, (at, where, to) = nested(list(loops), ["a", "b", "c"], "i")
         return Lines(
             [
