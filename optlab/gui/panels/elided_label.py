@@ -37,6 +37,8 @@ class ElidedLabel(PlainLabel):
 
     def set_hint(self, hint: str) -> None:
         """Set what the tool tip says about the text, "" for nothing."""
+        if hint == self._hint:
+            return
         self._hint = hint
         self.setAccessibleDescription(hint)
         self._elide()

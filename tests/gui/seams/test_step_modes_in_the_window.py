@@ -55,6 +55,8 @@ def test_that_compiled_steps_are_asked_for_in_the_form_and_undone(
     assert isinstance(box, QCheckBox) and not box.isChecked()
     box.click()
     assert panel.experiment().general.compiled
+    summary = panel.sections["general"].summary
+    qtbot.waitUntil(lambda: summary.text().endswith(" · compiled"), timeout=WAIT)
     undo = window.findChild(QAction, "actionUndo")
     assert undo is not None
     undo.trigger()
