@@ -34,18 +34,21 @@ class Digits:
     """A multilayer perceptron on digits, trained with momentum.
 
     Attributes:
-        hidden: units of each hidden layer. batch: examples of a batch. steps: of a run.
+        hidden: units of each hidden layer. batch: examples of a batch. steps: of a run. compiled:
+            whether OptLab's steps are, where there is a compiler.
     """
 
     hidden: tuple[int, ...]
     batch: int
     steps: int
+    compiled: bool = False
 
     def experiment(self, seed: int = 0, lr: float = 0.01) -> Experiment:
         """Return OptLab's run, evaluated at both ends only, as a loop of one's own is not either."""
         return Experiment.from_dict(
             {
                 "seed": seed,
+                "compiled": self.compiled,
                 "dataset": {"name": "digits"},
                 "model": {"name": "mlp", "hidden": list(self.hidden)},
                 "optimizer": {"name": "momentum", "momentum": MOMENTUM, "lr": lr},

@@ -30,6 +30,9 @@ _SHARE = 8
 """Of so many trials the opponent trains one."""
 
 
+_LONG = Digits((32,), 32, 16_000, compiled=True)
+
+
 def _trials(document: str, rates: list[float]) -> tuple[float, list[float]]:
     """Train one rate after the other; return the seconds a trial and the final losses.
 
@@ -37,7 +40,8 @@ def _trials(document: str, rates: list[float]) -> tuple[float, list[float]]:
         document: an experiment of the study, as TOML, with the start and the batches of all.
     """
     torch.set_num_threads(1)
-    loop = OwnLoop(_CASE, Experiment.from_toml(document))
+    experiment = Experiment.from_toml(document)
+    loop = OwnLoop(_LONG if experiment.general.compiled else _CASE, experiment)
     begun = time.perf_counter()
     losses = [loop.run(rate, stores=False).results[0] for rate in rates]
     return (time.perf_counter() - begun) / len(rates), losses
@@ -47,6 +51,7 @@ class Study(Benchmark):
     """64 learning rates of a small network, decided."""
 
     name = "study"
+    case: ClassVar[Digits] = _CASE
     work = (
         f"trials a second of a study: 64 rates of a network 64-32-10, {_CASE.steps} steps each, "
         "all cores"
@@ -81,7 +86,7 @@ class Study(Benchmark):
 
     def _study(self, folder: Path) -> StudyFile:
         base = folder / "base.toml"
-        base.write_text(_CASE.experiment().to_toml(), encoding="utf-8")
+        base.write_text(self.case.experiment().to_toml(), encoding="utf-8")
         arms = {f"r{i}": {"optimizer": {"lr": rate}} for i, rate in enumerate(self.rates)}
         return reading.from_dict(
             {
@@ -112,3 +117,15 @@ class Study(Benchmark):
             for rate, loss in zip(share, found, strict=True)
         }
         return Timing(len(self.rates) / elapsed, tuple(losses[rate] for rate in some))
+
+
+class CompiledStudy(Study):
+    """The same with longer trials and compiled steps; the time of the compiler counts."""
+
+    name = "study-compiled"
+    case = _LONG
+    work = (
+        f"trials a second of a study: 64 rates of a network 64-32-10, {_LONG.steps} steps each, "
+        "compiled, all cores"
+    )
+    target = 30.0

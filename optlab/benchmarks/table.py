@@ -17,15 +17,25 @@ from optlab.benchmarks.optimizers import (
     FusedMomentumStep,
     MomentumStep,
 )
-from optlab.benchmarks.study import Study
-from optlab.benchmarks.training import ManyRuns, MediumNetwork, SmallNetwork
+from optlab.benchmarks.study import CompiledStudy, Study
+from optlab.benchmarks.training import (
+    CompiledManyRuns,
+    CompiledMediumNetwork,
+    CompiledSmallNetwork,
+    ManyRuns,
+    MediumNetwork,
+    SmallNetwork,
+)
 from optlab.core.errors import InvalidInput
 from optlab.core.fields import did_you_mean
 
 BENCHMARKS: tuple[type[Benchmark], ...] = (
     SmallNetwork,
+    CompiledSmallNetwork,
     MediumNetwork,
+    CompiledMediumNetwork,
     ManyRuns,
+    CompiledManyRuns,
     MomentumStep,
     AdamStep,
     FusedMomentumStep,
@@ -35,6 +45,7 @@ BENCHMARKS: tuple[type[Benchmark], ...] = (
     FixedEigenvalueCost,
     WatchCost,
     Study,
+    CompiledStudy,
 )
 
 

@@ -14,6 +14,7 @@ from optlab.benchmarks.benchmark import Benchmark, Timing
 from optlab.benchmarks.own_loop import DESCRIPTION, Digits, OwnLoop
 from optlab.core.lazy import torch
 from optlab.experiment import Experiment
+from optlab.numerics.compiled.compiler import has_compiler
 from optlab.store import Store
 from optlab.training.control import Inbox
 from optlab.training.events import RunEnded, SessionStarted
@@ -70,6 +71,12 @@ class _OneRun(Benchmark):
             return self._loop.run()
 
 
+def compiled(work: str) -> str:
+    """Return what is measured of compiled steps, which are others where nothing compiles them."""
+    how = "not counting the compiler" if has_compiler() else "no C++ compiler: not compiled"
+    return f"{work}, compiled ({how})"
+
+
 class SmallNetwork(_OneRun):
     """A network so small that most of a step is overhead."""
 
@@ -86,6 +93,23 @@ class MediumNetwork(_OneRun):
     work = "steps a second of a network 64-256-256-10, batches of 128, one thread"
     target = 2.0
     case = Digits((256, 256), 128, 1000)
+
+
+class CompiledSmallNetwork(SmallNetwork):
+    """The small network with compiled steps; the first turn, which does not count, compiles them."""
+
+    name = "small-compiled"
+    work = compiled(SmallNetwork.work)
+    target = 12.0
+    case = Digits((32,), 32, 10_000, compiled=True)
+
+
+class CompiledMediumNetwork(MediumNetwork):
+    """The medium network with compiled steps, in which products are those of torch."""
+
+    name = "medium-compiled"
+    work = compiled(MediumNetwork.work)
+    case = Digits((256, 256), 128, 1000, compiled=True)
 
 
 class ManyRuns(Benchmark):
@@ -116,3 +140,12 @@ class ManyRuns(Benchmark):
         return Timing(
             len(timings) / seconds, tuple(loss for timing in timings for loss in timing.results)
         )
+
+
+class CompiledManyRuns(ManyRuns):
+    """64 seeds as one population with compiled steps."""
+
+    name = "population-compiled"
+    work = compiled(ManyRuns.work)
+    target = 35.0
+    case = Digits((32,), 32, 2000, compiled=True)

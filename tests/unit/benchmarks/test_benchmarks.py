@@ -21,8 +21,13 @@ from optlab.cli.app import main
 def short(monkeypatch: pytest.MonkeyPatch) -> None:
     """Shorten the benchmarks to a few steps."""
     monkeypatch.setattr(training.SmallNetwork, "case", Digits((4,), 64, 25))
+    monkeypatch.setattr(training.CompiledSmallNetwork, "case", Digits((4,), 64, 25, compiled=True))
     monkeypatch.setattr(training.MediumNetwork, "case", Digits((5, 4), 128, 12))
+    monkeypatch.setattr(
+        training.CompiledMediumNetwork, "case", Digits((5, 4), 128, 12, compiled=True)
+    )
     monkeypatch.setattr(training.ManyRuns, "case", Digits((4,), 64, 20))
+    monkeypatch.setattr(training.CompiledManyRuns, "case", Digits((4,), 64, 20, compiled=True))
     monkeypatch.setattr(training.ManyRuns, "runs", 3)
     monkeypatch.setattr(optimizers.OptimizerStep, "steps", 3)
     for cost in (
