@@ -102,6 +102,7 @@ def test_that_a_file_dropped_into_the_folder_is_an_optimizer_everywhere() -> Non
         "fade",
         "weight_decay",
         "maximize",
+        "fused",
     ]
     parameter = torch.nn.Parameter(torch.tensor([3.0, -2.0]))
     optimizer = face([parameter], lr=0.5)

@@ -9,6 +9,7 @@ import platform
 import shlex
 import shutil
 import subprocess
+import sys
 import tempfile
 import threading
 from collections.abc import Callable, Sequence
@@ -115,6 +116,17 @@ def _library(source: str, contracts: bool, *command: str) -> ctypes.CDLL:  # noq
             raise NotCompiled(f"A compiled loop cannot be used: {error}.") from error
 
 
+def _environment() -> dict[str, str]:
+    """Return the environment of a compiler: a packed program has libraries of its own in its own."""
+    environment = dict(os.environ)
+    if getattr(sys, "frozen", False):
+        before = environment.pop("LD_LIBRARY_PATH_ORIG", "")
+        environment.pop("LD_LIBRARY_PATH", None)
+        if before:
+            environment["LD_LIBRARY_PATH"] = before
+    return environment
+
+
 def _failure(command: Sequence[str]) -> str:
     """Execute a compiler; return its first line of errors, "" where it succeeds."""
     done = subprocess.run(
@@ -125,6 +137,7 @@ def _failure(command: Sequence[str]) -> str:
         timeout=_SECONDS,
         check=False,
         stdin=subprocess.DEVNULL,
+        env=_environment(),
     )
     if done.returncode == 0:
         return ""

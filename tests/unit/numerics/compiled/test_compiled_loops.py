@@ -131,3 +131,20 @@ def test_that_a_source_is_compiled_once_and_leaves_no_file(
     assert not list(tmp_path.iterdir())
     monkeypatch.setattr(compilers, "_failure", None)  # not asked again
     loop.compiled(torch.float32)
+
+
+def test_that_the_compiler_of_the_system_does_not_get_the_libraries_of_a_packed_program(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("sys.frozen", True, raising=False)
+    monkeypatch.setenv("LD_LIBRARY_PATH", "/packed")
+    monkeypatch.setenv("LD_LIBRARY_PATH_ORIG", "/before")
+    shows = tmp_path / "shows"
+    shows.write_text('#!/bin/sh\necho "error: $LD_LIBRARY_PATH" >&2\nexit 1\n')
+    shows.chmod(0o755)
+    monkeypatch.setenv("CXX", str(shows))
+    with pytest.raises(NotCompiled, match=r"error: /before\.?$"):
+        compiled("void three();", "loop", [])
+    monkeypatch.delenv("LD_LIBRARY_PATH_ORIG")
+    with pytest.raises(NotCompiled, match=r"error:$"):
+        compiled("void four();", "loop", [])
