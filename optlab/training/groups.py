@@ -23,6 +23,7 @@ from optlab.core.piecewise import Piecewise
 from optlab.experiment.schedules import FieldSchedule
 from optlab.experiment.sections import General
 from optlab.objective.batch_objective import BatchObjective
+from optlab.objective.device import uploaded
 from optlab.objective.run_states import MODEL
 from optlab.objective.seeding import generators
 from optlab.training.snapshot import SCHEDULE
@@ -470,4 +471,4 @@ def _columns(members: Sequence[Component], theta: torch.Tensor) -> Hyperparamete
 def _number_or_column(values: list[float], theta: torch.Tensor) -> Any:
     if all(value == values[0] for value in values):
         return values[0]
-    return torch.tensor(values, dtype=theta.dtype, device=theta.device).unsqueeze(1)
+    return uploaded(values, theta).unsqueeze(1)

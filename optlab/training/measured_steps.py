@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from optlab.catalogue.measures.base import Step
 from optlab.catalogue.models.capabilities import Layers
 from optlab.core.lazy import torch
+from optlab.objective.device import uploaded
 from optlab.objective.objective import Objective
 from optlab.training.population import Population, PopulationState
 from optlab.training.recorder import Recorder
@@ -169,7 +170,7 @@ class MeasuredSteps:
         rates = self._population.begin_step()
         if rates != self._rates:
             # Instruments keep it: another tensor, not other values.
-            self._rates, self._rate = list(rates), self._rate.new_tensor(rates)
+            self._rates, self._rate = list(rates), uploaded(rates, self._rate)
         return Inputs(x, y, rates, self._rate, self._objective.keeping)
 
     def _next(self, x: torch.Tensor, y: torch.Tensor) -> Measured:
