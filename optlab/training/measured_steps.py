@@ -18,7 +18,11 @@ from optlab.training.recorder import Recorder
 from optlab.training.stepping import ProposedStep
 
 if TYPE_CHECKING:
+    from optlab.training.batches import BatchStream
     from optlab.training.capturing.captured_steps import CapturedSteps, Row
+    from optlab.training.capturing.graph import Graph
+    from optlab.training.capturing.step_blocks import StepBlocks
+    from optlab.training.divergence import DivergenceGuard
 
 Batch = tuple["torch.Tensor", "torch.Tensor"]
 """Inputs and targets ``[R, m, …]``."""
@@ -114,6 +118,7 @@ class MeasuredSteps:
         self._rate: torch.Tensor = torch.zeros_like(population.theta[:, 0])
         self.tracked: torch.Tensor = torch.empty(0, dtype=torch.int64)
         self._captured: CapturedSteps | None = None
+        self._blocks: StepBlocks | None = None
 
     def capture(self, steps: int = 0) -> None:
         """Repeat recorded operations from now on, where that gives the same.
@@ -128,6 +133,26 @@ class MeasuredSteps:
 
             first = SOON if steps >= _MANY_STEPS else FIRST
             self._captured = CapturedSteps(self._population, self._compute, self._ended, first)
+
+    def capture_blocks(
+        self,
+        guard: DivergenceGuard,
+        stream: BatchStream,
+        advance: Callable[[], None],
+        graph: Callable[[], Graph],
+    ) -> None:
+        """Take steps at which nothing looks in blocks from now on, where that gives the same.
+
+        Args:
+            guard: whose check is deferred. stream: of the batches. advance: takes and records an
+                ordinary step. graph: makes what captures a block.
+        """
+        if self._blocks is None and self._population.repeats:
+            from optlab.training.capturing.step_blocks import StepBlocks
+
+            self._blocks = StepBlocks(
+                self._population, guard, self._recorder, stream, self._compute, advance, graph
+            )
 
     def follow(self, indices: Sequence[int]) -> None:
         """Measure the weights of these flat indices from now on."""
@@ -152,8 +177,10 @@ class MeasuredSteps:
 
         Returns:
             The state before the last of them, which the next step overwrites; None where none was
-            taken.
+            taken, or where their check is deferred.
         """
+        if self._blocks is not None:
+            self._blocks.several(count, more)
         if self._captured is None:
             return None
         population = self._population
@@ -185,7 +212,8 @@ class MeasuredSteps:
     @property
     def repeated(self) -> int:
         """Number of steps that repeated recorded operations."""
-        return 0 if self._captured is None else self._captured.repeated
+        taking = self._captured or self._blocks
+        return 0 if taking is None else taking.repeated
 
     def release(self) -> None:
         """Give the population tensors that no later step overwrites."""
@@ -194,8 +222,9 @@ class MeasuredSteps:
 
     def forget(self) -> None:
         """Record no longer what has been recorded: something of a step has changed."""
-        if self._captured is not None:
-            self._captured.forget()
+        for taking in (self._captured, self._blocks):
+            if taking is not None:
+                taking.forget()
 
     def _compute(self, theta: torch.Tensor, inputs: Inputs) -> Measured:
         proposed = self._population.propose_at(theta, inputs.x, inputs.y, inputs.rates)

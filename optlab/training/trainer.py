@@ -20,6 +20,7 @@ from optlab.experiment import Experiment
 from optlab.objective.device import resolve
 from optlab.objective.ranks import ALONE, Ranks
 from optlab.training.batches import BatchStream
+from optlab.training.capturing.graph import Graph, graphs_of
 from optlab.training.control import SHARED_PATHS
 from optlab.training.data_parallel import (
     agreed_values,
@@ -308,13 +309,21 @@ class Trainer:
         if before is not None:
             self._guard.accepted(before)
 
-    def capture_steps(self) -> None:
+    def capture_steps(self, graph: Callable[[], Graph] | None = None) -> None:
         """Repeat recorded operations from now on, where that gives the same steps.
 
         For those who keep no tensor of the population over steps (:mod:`.capturing`).
+
+        Args:
+            graph: makes what captures steps where their check is deferred; by default the device's.
         """
         own = any(one.model.own_modules or one.optimizer.own_modules for one in self.requested)
-        if self.device == "cpu" and not (self.deferred or self.ranks.together or own):
+        if self.ranks.together or own:
+            return
+        graph = graph or graphs_of(self.device)
+        if self.deferred and graph is not None:
+            self.steps.capture_blocks(self._guard, self._stream, self.advance, graph)
+        elif self.device == "cpu" and not self.deferred:
             self.steps.capture(max(one.budget.steps for one in self.requested) - self.step)
 
     def sync_divergence(self) -> None:
