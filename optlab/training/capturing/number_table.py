@@ -163,7 +163,12 @@ def _replaced_numbers(place_of: Callable[[TracedNumber], torch.Tensor]) -> Itera
             args: tuple[Any, ...] = (),
             kwargs: Mapping[str, Any] | None = None,
         ) -> Any:
-            return func(*_replaced(args, place_of), **_replaced(dict(kwargs or {}), place_of))
+            given, named = _replaced(args, place_of), _replaced(dict(kwargs or {}), place_of)
+            if func is torch.Tensor.new_full and isinstance(args[2], TracedNumber):
+                # It would read the number from the device.
+                like, size, value = given
+                return like.new_empty(size, **named).fill_(value)
+            return func(*given, **named)
 
     with Replacing():
         yield

@@ -77,6 +77,7 @@ def compare(usual: Trainer, captured: Trainer) -> None:
         {"optimizer": {"name": "schedule_free_sgd"}, "precision": "float64"},
         {"optimizer": {"name": "lookahead", "before": "adam"}},
         {"optimizer": {"name": "lamb"}, "schedule": {"name": "cosine"}},
+        {"optimizer": {"name": "adafactor"}, "schedule": {"name": "cosine"}},
         {"optimizer": {"name": "adam"}, **LSTM},
     ],
     ids=lambda tables: f"{tables['optimizer']['name']}-{len(tables)}",

@@ -100,6 +100,8 @@ def compare(usual: Trainer, blocked: Trainer) -> None:
         {"optimizer": {"name": "adamw"}, "model": NORMALIZED},
         {"optimizer": {"name": "schedule_free_sgd"}},
         {"optimizer": {"name": "prodigy"}},
+        {"optimizer": {"name": "adafactor"}, "schedule": {"name": "cosine"}},
+        {"optimizer": {"name": "lookahead", "before": "adam"}},
         {"optimizer": {"name": "lamb"}, "schedule": {"name": "linear_decay"}},
         {"schedules": {"optimizer.momentum": "from 0.5; linear to 0.9 in 60"}},
         {"optimizer": {"name": "adam"}, **LSTM},
