@@ -120,8 +120,8 @@ class StepBlocks:
 
     def _begin(self, rows: torch.Tensor) -> bool:
         """Capture a block, and take its steps both ways."""
-        graph = self._graph()
         try:
+            graph = self._graph()
             block = StepBlock(
                 self._population, self._guard, self._stream, self._compute, rows, graph
             )

@@ -485,6 +485,11 @@ class Failing(RecordedGraph):
         raise RuntimeError("operation not permitted when stream is capturing")
 
 
+class Missing(RecordedGraph):
+    def __init__(self) -> None:
+        raise RuntimeError("CUDA graphs need another driver")
+
+
 class Wrong(RecordedGraph):
     """Its results are further from those of the steps than may be, or not quite."""
 
@@ -509,7 +514,7 @@ class CloseEnough(Wrong):
 
 
 @pytest.mark.parametrize(
-    ("graph", "used"), [(Failing, False), (TooWrong, False), (CloseEnough, True)]
+    ("graph", "used"), [(Failing, False), (Missing, False), (TooWrong, False), (CloseEnough, True)]
 )
 def test_that_graphs_that_fail_or_differ_are_not_used(
     build: Build, caplog: Any, graph: Any, used: bool
