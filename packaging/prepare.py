@@ -114,15 +114,19 @@ def has_font() -> bool:
     )
 
 
-def wanted_packages(missing: list[str], font: bool, virtual_screen: bool) -> list[str]:
+def wanted_packages(
+    missing: list[str], font: bool, virtual_screen: bool, compiler: bool
+) -> list[str]:
     """Debian packages for what is missing.
 
-    ``font`` and ``virtual_screen`` tell whether those are there.
+    ``font``, ``virtual_screen`` and ``compiler`` tell whether those are there.
     """
     packages = [LIBRARIES[library] for library in missing]
     # xvfb-run needs xauth, which Debian only recommends.
     screen = [] if virtual_screen else ["xvfb", "xauth"]
-    return packages + ([] if font else ["fonts-dejavu-core"]) + screen
+    # The tests of compiled loops need one.
+    compilers = [] if compiler else ["g++"]
+    return packages + ([] if font else ["fonts-dejavu-core"]) + screen + compilers
 
 
 def prepare_system(dev: bool) -> None:
@@ -135,14 +139,17 @@ def prepare_system(dev: bool) -> None:
         return
     missing = missing_libraries()
     screen = not dev or all(shutil.which(program) for program in ("Xvfb", "xauth"))
-    packages = wanted_packages(missing, has_font(), screen)
+    compiler = not dev or any(shutil.which(name) for name in ("c++", "g++", "clang++"))
+    packages = wanted_packages(missing, has_font(), screen, compiler)
     if not packages:
         return
     apt = shutil.which("apt-get")
     if apt is None or os.geteuid() != 0:
-        # A font or a virtual screen is good to have; only libraries keep Qt from starting.
+        # The others are good to have; only libraries keep Qt from starting.
         if missing:
             raise CannotPrepare(ask_for_libraries(missing, debian=apt is not None))
+        if not compiler:
+            say("There is no C++ compiler, which some tests need: install GCC or Clang.")
         return
     say(f"Installing system packages: {' '.join(packages)}")
     environment = dict(os.environ, DEBIAN_FRONTEND="noninteractive")

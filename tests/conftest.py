@@ -293,8 +293,8 @@ def _unexpected_records(item: pytest.Item, messages: list[str]) -> list[str]:
 # --- threads and processes -------------------------------------------------------------------------------------------------------
 
 
-_OF_LIBRARIES = ("Dask-Offload",)
-"""Names of threads that a library starts once for the whole process."""
+_OF_LIBRARIES = ("Dask-Offload", "optlab-optim")
+"""Names of threads that a library starts once for the whole process: ``optlab.optim`` is one."""
 
 
 def _stray_threads(picture: _Picture, deadline: float) -> list[str]:

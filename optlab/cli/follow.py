@@ -6,7 +6,7 @@ import signal
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import FrameType
-from typing import Any, Protocol, TypeVar
+from typing import Any, Literal, Protocol, TypeVar
 
 from optlab.cli.progress import View
 from optlab.core.errors import StoreError
@@ -19,6 +19,8 @@ from optlab.training.events import (
     SeriesBlock,
     SessionFailed,
     SessionStarted,
+    StepMode,
+    StepModeChanged,
 )
 from optlab.training.final_results import ALWAYS
 
@@ -36,7 +38,9 @@ class Outcome:
         run: its stored name, "" where it is not stored. status: as
             :data:`optlab.training.events.Status`, or ``interrupted`` where it had to be ended by
             force.
-        seconds: training time. parameters: P. broken: of a diverged run the first tensor that was
+        seconds: training time. step_mode: how its last steps were taken, as
+            :data:`optlab.training.events.StepMode`; step_mode_reason: why not in a faster way.
+        parameters: P. broken: of a diverged run the first tensor that was
             not finite.
         final: what is known of its end, by name; confusion: the confusion matrix of the test part.
         asked_to_stop: the signal that ended it, or 0; signals count as the user's own wish.
@@ -56,6 +60,8 @@ class Outcome:
     seconds: float = 0.0
     device: str = ""
     runner: str = ""
+    step_mode: StepMode | Literal[""] = ""
+    step_mode_reason: str = ""
     parameters: int | None = None
     reason: str = ""
     broken: str = ""
@@ -87,6 +93,8 @@ class Outcome:
             "device": self.device or None,
             "runner": self.runner or None,
             "ranks": self.ranks,
+            "step_mode": self.step_mode or None,
+            "step_mode_reason": self.step_mode_reason or None,
             "parameters": self.parameters,
             "reason": self.reason or None,
             "broken": self.broken or None,
@@ -107,6 +115,9 @@ class Outcome:
                     event.parameters,
                     event.step,
                 )
+                self.step_mode = "ordinary"
+            case StepModeChanged() if not self.ended:
+                self.step_mode, self.step_mode_reason = event.mode, event.reason
             case SeriesBlock() if not self.ended:
                 # What is known of a run that does not come to its end.
                 self.steps, self.seconds = event.step, event.seconds

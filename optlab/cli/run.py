@@ -36,6 +36,7 @@ from optlab.store import Store
 from optlab.store.spacing import BUDGET
 from optlab.tasks.checking import CheckAllTask, CheckTask
 from optlab.tasks.run_figures import further_figures
+from optlab.tasks.step_modes import in_words
 from optlab.tasks.test_part import class_names
 from optlab.training.data_parallel import check_shareable
 
@@ -436,7 +437,8 @@ def say_result(outcome: Outcome, experiment: Experiment) -> None:
     speed = f" ({outcome.steps_per_second:,.0f} steps/s)" if outcome.steps_per_second else ""
     say(
         f"  steps              {outcome.steps:,} in {outcome.seconds:.2f} s{speed}, "
-        f"{outcome.device}, {f'{outcome.ranks} ranks' if outcome.ranks > 1 else outcome.runner}"
+        f"{outcome.device}, {f'{outcome.ranks} ranks' if outcome.ranks > 1 else outcome.runner}, "
+        f"{in_words(outcome.step_mode or 'ordinary')}"
     )
     for part, label in (
         ("train", "training loss"),

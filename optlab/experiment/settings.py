@@ -24,6 +24,8 @@ _LAST = ("measures", "budget", "instruments")
 """Sections that hardly ever distinguish runs: they are named when nothing else does."""
 _MAX_WORDS = 4
 _LONGEST_NAME = 120
+_LATER = {"compiled": False}
+"""Fields of experiments by themselves that documents of older runs lack, with what they mean."""
 _PLAIN = re.compile(r"""[a-z_]+ = (?:[^\s"'\[{#]+|"[^"\\]*")""")
 """A line ``key = value`` that stands for itself."""
 _RATE = "lr"
@@ -135,6 +137,8 @@ def _section(text: str) -> _Section:
     values = _plain_values(text)
     if values is None:
         values = dict(flat(toml.parse(text)))
+    if "format" in values:
+        values = {**_LATER, **values}
     seedless = {path: value for path, value in values.items() if path not in OF_A_SEED}
     return _Section(values, repr(sorted(seedless.items())))
 

@@ -120,7 +120,12 @@ class LiveRun:
         match event:
             case events.InstrumentImage(run=0, name=name):
                 self._latest[name] = event
-            case events.WeightPath(run=0) | events.SnapshotTaken(run=0) | events.InstrumentCosts():
+            case (
+                events.WeightPath(run=0)
+                | events.SnapshotTaken(run=0)
+                | events.InstrumentCosts()
+                | events.StepModeChanged()
+            ):
                 self._latest[type(event)] = event
             case _:
                 pass

@@ -42,6 +42,7 @@ class RunController(QObject):
         bridge.on(events.WeightPath, window.plots.show_path)
         bridge.on(events.InstrumentImage, window.instruments.show_image)
         bridge.on(events.InstrumentCosts, window.instruments.show_costs)
+        bridge.on(events.StepModeChanged, self._step_mode_changed)
         bridge.on(events.ActivityChanged, self._activity_changed)
         bridge.on(events.StepWarning, self._step_warned)
         bridge.on(events.RunEnded, self._run_ended)
@@ -167,6 +168,9 @@ class RunController(QObject):
         self._window.plots.add(block)
         self._window.instruments.add(block)
         self._window.controls.advance(block.step, block.seconds)
+
+    def _step_mode_changed(self, changed: events.StepModeChanged) -> None:
+        self._window.controls.set_mode(changed.mode, changed.reason)
 
     def _activity_changed(self, changed: events.ActivityChanged) -> None:
         paused = changed.activity == "paused"

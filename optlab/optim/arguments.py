@@ -23,6 +23,7 @@ from optlab.core.errors import InvalidInput
 from optlab.core.fields import Field, shown
 from optlab.core.hyperparameters import Hyperparameters
 from optlab.experiment.pages import page
+from optlab.optim.flat.fusible import fusible
 
 _COMMON: Mapping[str, tuple[Any, type, str]] = {
     "weight_decay": (
@@ -32,10 +33,17 @@ _COMMON: Mapping[str, tuple[Any, type, str]] = {
         " to the gradient, as in torch.optim.",
     ),
     "maximize": (False, bool, "maximize the objective instead of minimizing it."),
+    "fused": (
+        False,
+        bool,
+        "take a step in one loop over the parameters, which is compiled first, in less than a second."
+        " It needs a C++ compiler, and float32 or float64 parameters on the CPU. The results have"
+        " the same bits. Steps with a tensor as an argument are taken as usual.",
+    ),
 }
 """Arguments of every class: default, type and description.
 
-A field of the rule with the same name replaces one.
+A field of the rule with the same name replaces one, and only rules that a loop can do are fused.
 """
 
 
@@ -92,12 +100,14 @@ def _declared(rule: type[Optimizer], name: str) -> Field:
 @functools.cache
 def common(rule: type[Optimizer]) -> dict[str, tuple[Any, type, str]]:
     """Return name → default, type and description of the arguments that all classes share."""
-    own = {argument.name for argument in arguments(rule)}
-    return {name: declared for name, declared in _COMMON.items() if name not in own}
+    without = {argument.name for argument in arguments(rule)}
+    if not fusible(rule):
+        without.add("fused")
+    return {name: declared for name, declared in _COMMON.items() if name not in without}
 
 
 def signature(rule: type[Optimizer]) -> inspect.Signature:
-    """Return ``(params, lr=…, *, …, weight_decay=0.0, maximize=False)``."""
+    """Return ``(params, lr=…, *, …, weight_decay=0.0, maximize=False, fused=False)``."""
     parameters = [inspect.Parameter("params", inspect.Parameter.POSITIONAL_OR_KEYWORD)]
     for argument in arguments(rule):
         kind = (
@@ -117,6 +127,15 @@ def signature(rule: type[Optimizer]) -> inspect.Signature:
             )
         )
     return inspect.Signature(parameters)
+
+
+def in_words(accepted: inspect.Signature) -> str:
+    """Return a signature as text, without annotations."""
+    bare = [
+        parameter.replace(annotation=inspect.Parameter.empty)
+        for parameter in accepted.parameters.values()
+    ]
+    return str(inspect.Signature(bare))
 
 
 def defaults(accepted: inspect.Signature) -> dict[str, Any]:
@@ -179,11 +198,11 @@ def check(rule: type[Optimizer], group: Mapping[str, Any]) -> None:
                 f"{rule.__name__}: weight_decay is {shown(decay)}, but it must be a number at least"
                 " 0."
             )
-    if "maximize" in extra and not isinstance(group["maximize"], bool):
-        raise ValueError(
-            f"{rule.__name__}: maximize is {shown(group['maximize'])}, but it must be true or"
-            " false."
-        )
+    for name in {"maximize", "fused"} & set(extra):
+        if not isinstance(group[name], bool):
+            raise ValueError(
+                f"{rule.__name__}: {name} is {shown(group[name])}, but it must be true or false."
+            )
 
 
 def _plain(rule: type[Optimizer], name: str, value: Any, kind: str) -> Any:

@@ -70,11 +70,14 @@ def own_state(
         )
     _check_groups(name, loaded, groups)
     complete = []
-    for group in loaded:
+    for own, group in zip(groups, loaded, strict=True):
         if "lr" in arguments and "lr" not in group:
             raise ValueError(f"{name}: a parameter group of the state has no 'lr'.")
         # States saved before an argument was introduced take its default.
         values = {**group, **{key: arguments[key] for key in arguments if key not in group}}
+        if "fused" in arguments:
+            # How steps are computed is no part of the state, and the machine may be another one.
+            values["fused"] = own["fused"]
         check(values)
         complete.append(values)
     _check_state(name, state_dict["state"], complete, groups, expected)

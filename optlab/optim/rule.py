@@ -13,7 +13,6 @@ iterate.
 from __future__ import annotations
 
 import contextlib
-import inspect
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, ClassVar, Self
 
@@ -23,6 +22,7 @@ from torch.optim.optimizer import ParamsT
 from optlab.catalogue.optimizers.base import Optimizer as Rule
 from optlab.catalogue.optimizers.base import State
 from optlab.core.hyperparameters import Hyperparameters
+from optlab.numerics.compiled.compiler import NotCompiled
 from optlab.optim.arguments import (
     arguments,
     check,
@@ -30,8 +30,10 @@ from optlab.optim.arguments import (
     defaults,
     documentation,
     hyperparameters,
+    in_words,
     signature,
 )
+from optlab.optim.flat.fusible import check_fused
 from optlab.optim.flat.steps import FlatSteps
 from optlab.optim.groups import group_of
 from optlab.optim.layouts import flat_values, layout_of, shaped_values
@@ -82,7 +84,7 @@ class RuleOptimizer(torch.optim.Optimizer):
         except TypeError as error:
             raise TypeError(
                 f"{self.rule.__name__}: {error}; its signature is"
-                f" {self.rule.__name__}{_without_annotations(accepted)}."
+                f" {self.rule.__name__}{in_words(accepted)}."
             ) from None
         bound.apply_defaults()
         values = dict(bound.arguments)
@@ -99,6 +101,7 @@ class RuleOptimizer(torch.optim.Optimizer):
 
         Raises:
             ValueError: a value is not allowed, or a parameter is already in a group.
+            RuntimeError: its steps shall be fused, and there is no compiler.
         """
         if isinstance(param_group, dict):
             values = {**self.defaults, **param_group}
@@ -108,6 +111,11 @@ class RuleOptimizer(torch.optim.Optimizer):
                     param_group[argument.name] = tuple(values[argument.name])
         super().add_param_group(param_group)
         self.param_groups[-1] = group_of(self.rule, self.param_groups[-1])
+        try:
+            check_fused(self.rule, self.param_groups[-1])
+        except (NotCompiled, ValueError):
+            del self.param_groups[-1]
+            raise
 
     def state_dict(self) -> dict[str, Any]:
         """Return the state, as torch does, and ``optimizer``, the name of this class.
@@ -489,12 +497,3 @@ class RuleOptimizer(torch.optim.Optimizer):
 
 def _address(tensor: torch.Tensor | None) -> int:
     return tensor.untyped_storage().data_ptr() if tensor is not None else 0
-
-
-def _without_annotations(accepted: inspect.Signature) -> str:
-    """Return a signature as text without annotations."""
-    bare = [
-        parameter.replace(annotation=inspect.Parameter.empty)
-        for parameter in accepted.parameters.values()
-    ]
-    return str(inspect.Signature(bare))

@@ -24,6 +24,13 @@ Status = Literal["finished", "stopped", "diverged", "failed"]
 Finished: the budget is spent or a stopping rule applied. Stopped: by the user. Diverged: loss or
 weights were not finite. Failed: an error.
 """
+StepMode = Literal["ordinary", "recorded", "compiled", "captured"]
+"""How steps are taken.
+
+Ordinary: torch executes one operation after the other. Recorded: the operations are recorded once
+and repeated, with the same bits. Compiled: a recording is translated to C++. Captured: blocks of
+steps are launched on a GPU as one, where nothing is due.
+"""
 SECONDS = "seconds"
 """Series of the training time until each step: a property of the machine, not of what is trained."""
 
@@ -168,6 +175,21 @@ class ActivityChanged(Event):
 
     step: int
     activity: Activity
+
+
+@dataclass(frozen=True)
+class StepModeChanged(Event):
+    """Steps are taken in another way than before; without such an event they are ordinary ones.
+
+    Attributes:
+        step: number of steps taken when that was noticed. mode: the way.
+        reason: why it is no faster one, a clause such as "weights are averaged"; "" where nothing
+            stands in the way that is known.
+    """
+
+    step: int
+    mode: StepMode
+    reason: str = ""
 
 
 @dataclass(frozen=True)

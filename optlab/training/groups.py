@@ -109,7 +109,8 @@ class Group:
             ``[len(rows), 1]``.
         state: see above; every tensor has a leading run axis.
         memories: what the schedules of the rows remember of the evaluations.
-        simple: whether the state is the rule's own alone, and no gradient is stale.
+        simple: whether the state is the rule's own alone, and no gradient is stale; obstacle: if
+            not, why, a clause.
     """
 
     def __init__(
@@ -156,9 +157,14 @@ class Group:
         self.delays = [member.delay for member in members]
         self._max_delay = max(delay.longest() for delay in self.delays)
         self._keeps_best = members[0].stopping.keeps_best
-        self.simple = not (
-            self.averaging.active or self._max_delay or self._keeps_best or self._model_names
-        )
+        reasons = {
+            "weights are averaged": self.averaging.active,
+            "gradients are delayed": self._max_delay,
+            "the weights of the best evaluation are kept": self._keeps_best,
+            "the model has values beside its parameters": self._model_names,
+        }
+        self.obstacle = next((reason for reason, holds in reasons.items() if holds), "")
+        self.simple = not self.obstacle
         self.h = _columns([member.optimizer for member in members], theta)
         self.h.layout, self.h.examples = self._layout, self._examples
         self.clip_h = _columns([member.clipping for member in members], theta)

@@ -13,6 +13,7 @@ from optlab.catalogue.models.capabilities import Layers
 from optlab.core.lazy import torch
 from optlab.objective.device import uploaded
 from optlab.objective.objective import Objective
+from optlab.training.events import StepMode
 from optlab.training.population import Population, PopulationState
 from optlab.training.recorder import Recorder
 from optlab.training.stepping import ProposedStep
@@ -99,6 +100,8 @@ class MeasuredSteps:
     Attributes:
         tracked: flat indices ``[K]`` of the tracked weights. evaluations: gradients evaluated so
             far ``[R]``, a run that has ended excepted; None where each step evaluates one.
+        obstacle: what is known beforehand to stand in the way of recorded steps, or of compiled
+            ones that are asked for: a clause, or "".
     """
 
     def __init__(
@@ -117,22 +120,29 @@ class MeasuredSteps:
         self._rates: list[float] = []
         self._rate: torch.Tensor = torch.zeros_like(population.theta[:, 0])
         self.tracked: torch.Tensor = torch.empty(0, dtype=torch.int64)
+        self.obstacle = ""
         self._captured: CapturedSteps | None = None
         self._blocks: StepBlocks | None = None
 
-    def capture(self, steps: int = 0) -> None:
+    def capture(self, steps: int = 0, *, compiled: bool = False) -> None:
         """Repeat recorded operations from now on, where that gives the same.
 
         Tensors of the population are then overwritten after some steps: for those who keep none.
 
         Args:
             steps: that are known to follow.
+            compiled: whether they are translated to C++, where numbers agree up to rounding.
         """
-        if self._captured is None and self._population.repeats:
+        if self._captured is not None:
+            return
+        self.obstacle = self._population.obstacle
+        if not self.obstacle:
             from optlab.training.capturing.captured_steps import FIRST, SOON, CapturedSteps
 
             first = SOON if steps >= _MANY_STEPS else FIRST
-            self._captured = CapturedSteps(self._population, self._compute, self._ended, first)
+            self._captured = CapturedSteps(
+                self._population, self._compute, self._ended, first, compiled=compiled
+            )
 
     def capture_blocks(
         self,
@@ -147,12 +157,26 @@ class MeasuredSteps:
             guard: whose check is deferred. stream: of the batches. advance: takes and records an
                 ordinary step. graph: makes what captures a block.
         """
-        if self._blocks is None and self._population.repeats:
+        if self._blocks is not None:
+            return
+        self.obstacle = self._population.obstacle
+        if not self.obstacle:
             from optlab.training.capturing.step_blocks import StepBlocks
 
             self._blocks = StepBlocks(
                 self._population, guard, self._recorder, stream, self._compute, advance, graph
             )
+
+    @property
+    def mode(self) -> StepMode:
+        """How steps are taken at present."""
+        return "ordinary" if self._taking is None else self._taking.mode
+
+    @property
+    def reason(self) -> str:
+        """Why they are taken in no faster way, a clause; "" where nothing is known."""
+        found = "" if self._taking is None else self._taking.reason
+        return found or self.obstacle
 
     def follow(self, indices: Sequence[int]) -> None:
         """Measure the weights of these flat indices from now on."""
@@ -212,8 +236,12 @@ class MeasuredSteps:
     @property
     def repeated(self) -> int:
         """Number of steps that repeated recorded operations."""
-        taking = self._captured or self._blocks
-        return 0 if taking is None else taking.repeated
+        return 0 if self._taking is None else self._taking.repeated
+
+    @property
+    def _taking(self) -> CapturedSteps | StepBlocks | None:
+        """What takes steps other than ordinary ones."""
+        return self._captured or self._blocks
 
     def release(self) -> None:
         """Give the population tensors that no later step overwrites."""
@@ -222,9 +250,8 @@ class MeasuredSteps:
 
     def forget(self) -> None:
         """Record no longer what has been recorded: something of a step has changed."""
-        for taking in (self._captured, self._blocks):
-            if taking is not None:
-                taking.forget()
+        if self._taking is not None:
+            self._taking.forget()
 
     def _compute(self, theta: torch.Tensor, inputs: Inputs) -> Measured:
         proposed = self._population.propose_at(theta, inputs.x, inputs.y, inputs.rates)

@@ -34,7 +34,7 @@ from optlab.training.stability import stability_of
 from optlab.training.stepping import ProposedStep, Stepper
 
 _WHOLE_SECTIONS = (*SHARED_SECTIONS, INSTRUMENTS)
-_GENERAL_FIELDS = ("device", "precision", "threads")
+_GENERAL_FIELDS = ("device", "precision", "threads", "compiled")
 
 
 def population_key(experiment: Experiment) -> Hashable:
@@ -145,6 +145,12 @@ class Population:
         """Compute the next step from ``theta`` ``[R, P]``, when :meth:`rates` has set its rates."""
         return self._stepper.propose_at(theta, self.step, x, y, rates)
 
+    def updated(
+        self, theta: torch.Tensor, used: Sequence[torch.Tensor]
+    ) -> tuple[torch.Tensor, list[State]]:
+        """Return what the rules make of ``theta`` ``[R, P]``; see :meth:`Stepper.updated`."""
+        return self._stepper.updated(theta, used)
+
     def begin_step(self) -> list[float]:
         """Set what differs from step to step; return the learning rates, one a run."""
         self._set_decay()  # another population may have used the objective since
@@ -152,10 +158,16 @@ class Population:
         return self.rates()
 
     @property
-    def repeats(self) -> bool:
-        """Whether all steps consist of the same operations, as far as is known beforehand."""
-        nothing = self._decay is None and self._objective.states is None
-        return nothing and self._stepper.repeats
+    def obstacle(self) -> str:
+        """Why steps do not all consist of the same operations, a clause.
+
+        "" where they do, as far as is known beforehand.
+        """
+        if self._decay is not None:
+            return "weight decay follows a schedule"
+        if self._objective.states is not None:
+            return "the model draws random numbers or has values beside its parameters"
+        return self._stepper.obstacle
 
     def accepts(self, proposed: ProposedStep) -> torch.Tensor:
         """Return, per run, whether its rule can use the gradient of a step: ``[R]`` of type bool.

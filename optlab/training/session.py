@@ -55,6 +55,7 @@ from optlab.training.observing.followed_path import FollowedPath
 from optlab.training.pace import Pace
 from optlab.training.recorder import MAX_ROWS
 from optlab.training.snapshot import Snapshot
+from optlab.training.step_mode import StepModeReport
 from optlab.training.trainer import Trainer
 from optlab.training.unobserved import UnobservedSteps
 
@@ -119,6 +120,7 @@ class _Session:
         self._changed = False
         self._reported: set[int] = set()
         self._notes = Notes()
+        self._mode = StepModeReport(trainer, self._notes)
         self._pace = Pace()
         self._steps = UnobservedSteps(trainer, self._clock, controls, self._budgets, self._every)
 
@@ -407,6 +409,7 @@ class _Session:
         if trainer.instrument_runner.on and now >= self._costs_at:
             self._costs_at = now + COST_SECONDS
             yield InstrumentCosts(trainer.step, *trainer.instrument_runner.costs())
+        yield from self._mode.news()
         yield from self._report_notes()
         yield from self._report_endings()
         yield from self._path.report()

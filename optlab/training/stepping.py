@@ -98,11 +98,7 @@ class Stepper:
         loss, gradient, values = self._gradient.at(point, step, x, y)
         norm = torch.linalg.vector_norm(gradient, dim=1)
         used = [group.clip(group.select(gradient), group.select(norm)) for group in self._groups]
-        updated = [
-            group.update(group.select(theta), g)
-            for group, g in zip(self._groups, used, strict=True)
-        ]
-        after = self._joined(theta, [after for after, _ in updated])
+        after, states = self.updated(theta, used)
         return ProposedStep(
             point,
             loss,
@@ -112,13 +108,27 @@ class Stepper:
             after,
             [
                 group.with_values(state, {name: group.select(v) for name, v in values.items()})
-                for group, (_, state) in zip(self._groups, updated, strict=True)
+                for group, state in zip(self._groups, states, strict=True)
             ],
             rates,
             {},
             self._clipped(gradient, norm),
             self._gradient.evaluations(step) if self._blurred else (),
         )
+
+    def updated(
+        self, theta: torch.Tensor, used: Sequence[torch.Tensor]
+    ) -> tuple[torch.Tensor, list[State]]:
+        """Return what the rules make of ``theta`` ``[R, P]`` and of their states.
+
+        Args:
+            used: gradients after clipping, ``[rows, P]`` of each group.
+        """
+        updated = [
+            group.update(group.select(theta), g)
+            for group, g in zip(self._groups, used, strict=True)
+        ]
+        return self._joined(theta, [after for after, _ in updated]), [its for _, its in updated]
 
     def rates(self, step: int) -> list[float]:
         """Return the learning rates of step ``step``, one a run, and set the groups to them."""
@@ -131,13 +141,13 @@ class Stepper:
         return rates
 
     @property
-    def repeats(self) -> bool:
-        """Whether all steps consist of the same operations, as far as is known beforehand."""
-        return (
-            not self._needs_objective
-            and self._gradient.plain
-            and all(group.simple for group in self._groups)
-        )
+    def obstacle(self) -> str:
+        """Why steps do not all consist of the same operations; see :attr:`Population.obstacle`."""
+        if self._needs_objective:
+            return "the optimizer evaluates the objective itself"
+        if not self._gradient.plain:
+            return "each gradient depends on random draws"
+        return next((group.obstacle for group in self._groups if group.obstacle), "")
 
     @property
     def counts(self) -> bool:

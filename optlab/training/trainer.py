@@ -20,7 +20,7 @@ from optlab.experiment import Experiment
 from optlab.objective.device import resolve
 from optlab.objective.ranks import ALONE, Ranks
 from optlab.training.batches import BatchStream
-from optlab.training.capturing.graph import Graph, graphs_of
+from optlab.training.capturing.graph import GRAPHS
 from optlab.training.control import SHARED_PATHS
 from optlab.training.data_parallel import (
     agreed_values,
@@ -50,6 +50,7 @@ from optlab.training.restoring import (
 )
 from optlab.training.run_data import RunData, numbered, objective_of
 from optlab.training.snapshot import BATCHES, BEGUN, NORM_AT_START, Snapshot
+from optlab.training.step_mode import not_compiled, not_recorded
 from optlab.training.totals import clipped_before, evaluated_before, kept_totals
 
 
@@ -309,22 +310,22 @@ class Trainer:
         if before is not None:
             self._guard.accepted(before)
 
-    def capture_steps(self, graph: Callable[[], Graph] | None = None) -> None:
+    def capture_steps(self) -> None:
         """Repeat recorded operations from now on, where that gives the same steps.
 
         For those who keep no tensor of the population over steps (:mod:`.capturing`).
-
-        Args:
-            graph: makes what captures steps where their check is deferred; by default the device's.
         """
-        own = any(one.model.own_modules or one.optimizer.own_modules for one in self.requested)
-        if self.ranks.together or own:
+        self.steps.obstacle = not_recorded(self.requested, self.device, self.ranks)
+        if self.steps.obstacle:
             return
-        graph = graph or graphs_of(self.device)
-        if self.deferred and graph is not None:
-            self.steps.capture_blocks(self._guard, self._stream, self.advance, graph)
+        asked = self.requested[0].general.compiled
+        missing = not_compiled(self.device) if asked else ""
+        if self.deferred and self.device in GRAPHS:
+            self.steps.capture_blocks(self._guard, self._stream, self.advance, GRAPHS[self.device])
         elif self.device == "cpu" and not self.deferred:
-            self.steps.capture(max(one.budget.steps for one in self.requested) - self.step)
+            steps = max(one.budget.steps for one in self.requested) - self.step
+            self.steps.capture(steps, compiled=asked and not missing)
+        self.steps.obstacle = self.steps.obstacle or missing
 
     def sync_divergence(self) -> None:
         """End the runs that were frozen on the device since the last call.

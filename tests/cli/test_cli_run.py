@@ -37,6 +37,8 @@ FACTS = {
     "device",
     "runner",
     "ranks",
+    "step_mode",
+    "step_mode_reason",
     "parameters",
 }
 KEYS = FACTS | {
@@ -97,6 +99,40 @@ def test_that_a_finished_run_is_reported_in_full_and_stored(
     (record,) = stored()
     assert record.id == reported["run"] and record.theta_sha256 == reported["theta_sha256"]
     assert record.final == reported["final"] and record.status == "finished"
+
+
+@pytest.mark.parametrize("runner", ["thread", "process"])
+def test_that_a_run_reports_how_its_steps_were_taken(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, runner: str
+) -> None:
+    words = ["iris-softmax", "--steps", "100", "--no-store", "--runner", runner]
+    recorded = document(words, capsys)
+    assert (recorded["step_mode"], recorded["step_mode_reason"]) == ("recorded", None)
+    averaged = document([*words, "--set", "averaging.name=polyak"], capsys)
+    reason = "weights are averaged"
+    assert (averaged["step_mode"], averaged["step_mode_reason"]) == ("ordinary", reason)
+    assert main(["run", *words]) == 0
+    assert f", cpu, {runner}, recorded steps\n" in capsys.readouterr().out
+
+    monkeypatch.setenv("CXX", "no-such-compiler")
+    without = document([*words, "--set", "compiled=true"], capsys)
+    assert (without["step_mode"], without["theta_sha256"]) == ("recorded", recorded["theta_sha256"])
+    assert without["step_mode_reason"] == "there is no C++ compiler on this machine"
+    assert main(["run", *words, "--set", "compiled=true"]) == 0
+    assert "steps are not compiled: there is no C++ compiler" in capsys.readouterr().err
+
+
+def test_that_a_stored_run_keeps_the_wish_for_compiled_steps(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    reported = document(["iris-softmax", "--steps", "30", "--set", "compiled=yes"], capsys)
+    assert main(["fork", reported["run"], "--at", "20", "--steps", "40", "--json"]) == 0
+    fork = json.loads(capsys.readouterr().out)
+    records = stored()
+    assert {record.id for record in records} == {reported["run"], fork["run"]}
+    for record in records:
+        assert "\ncompiled = true\n" in record.experiment
+        assert Experiment.from_toml(record.experiment).general.compiled
 
 
 def test_that_what_has_no_meaning_is_null(capsys: pytest.CaptureFixture[str]) -> None:

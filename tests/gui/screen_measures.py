@@ -173,6 +173,15 @@ def main() -> int:
         {"Resume": print, "All runs…": print},
     )
     check_controls("running")
+    controls = window.controls
+    controls.begin(999_999_999_999, 0, "CPU, 16 threads")
+    controls.set_mode("compiled")
+    for second in range(2):
+        controls.advance(123_456_000_000 + 12_345 * second, float(second))
+    figures = controls.figures
+    settle()
+    if available.width() >= 1280 and figures.shown_text() != figures.text():
+        problems.append(f"the figures are elided: {figures.shown_text()}")
     window.controls.set_state("paused")
     check_controls("paused")
     if window.size() != before:

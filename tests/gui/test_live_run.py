@@ -80,7 +80,8 @@ def test_that_state_and_last_pictures_are_told_again_and_old_values_forgotten(
     monkeypatch.setattr(live_run.time, "monotonic", lambda: now[0])
     live = LiveRun(job)  # type: ignore[arg-type]
     images = [events.InstrumentImage(0, step, "spectrum", {}) for step in (3, 6)]
-    job.waiting = [started(), block(1, 8), *images]
+    modes = [events.StepModeChanged(step, "recorded") for step in (2, 8)]
+    job.waiting = [started(), block(1, 8), *images, *modes]
     live.drain()
     now[0] = live_run.KEPT_SECONDS + 1.0
     job.waiting = [block(9, 16), events.ActivityChanged(16, "paused")]
@@ -88,4 +89,4 @@ def test_that_state_and_last_pictures_are_told_again_and_old_values_forgotten(
     assert live.activity == "paused"
     caught = live.catch_up(0, ())
     assert steps_of(caught) == [*range(9, 17)], "older values are in the store"
-    assert caught[-2:] == [images[1], events.ActivityChanged(16, "paused")]
+    assert caught[-3:] == [images[1], modes[1], events.ActivityChanged(16, "paused")]

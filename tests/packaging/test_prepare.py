@@ -75,5 +75,11 @@ def test_that_missing_libraries_are_asked_for_by_package(prepare: ModuleType) ->
 
 
 def test_that_a_virtual_screen_comes_with_what_xvfb_run_needs(prepare: ModuleType) -> None:
-    assert prepare.wanted_packages([], font=True, virtual_screen=False) == ["xvfb", "xauth"]
-    assert prepare.wanted_packages([], font=True, virtual_screen=True) == []
+    there = {"font": True, "compiler": True}
+    assert prepare.wanted_packages([], virtual_screen=False, **there) == ["xvfb", "xauth"]
+    assert prepare.wanted_packages([], virtual_screen=True, **there) == []
+
+
+def test_that_the_tests_get_a_compiler(prepare: ModuleType) -> None:
+    there = {"font": True, "virtual_screen": True}
+    assert prepare.wanted_packages([], compiler=False, **there) == ["g++"]

@@ -205,6 +205,7 @@ class ExperimentForm(QScrollArea):
         self.sections["budget"].set_summary(experiment.budget.words())
         self.sections["general"].set_summary(
             f"seed {general.seed} · {general.device} · {general.precision}"
+            + (" · compiled" if general.compiled else "")
         )
 
     def reveal(self, path: str) -> None:

@@ -19,6 +19,8 @@ from PySide6.QtWidgets import (
 from optlab.core.limits import UNTIL_STOPPED
 from optlab.gui.panels.elided_label import ElidedLabel
 from optlab.gui.plain_text import plain
+from optlab.tasks.step_modes import explanation, in_words
+from optlab.training.events import StepMode
 
 State = Literal["idle", "starting", "running", "paused", "stopping"]
 
@@ -53,12 +55,12 @@ class ControlBar(QWidget):
         self._state: State = "idle"
         self._startable = True
         self._forking = False
-        self._problem = ""
+        self._problem = self._device = ""
         self._recent: list[tuple[float, int]] = []
         self._budget = self._step = 0
         self._rate = self._pace = 0.0
         self._focus_lost = False
-        self._device = ""
+        self._mode: tuple[StepMode, str] = ("ordinary", "")
 
         self._actions: dict[QPushButton, QAction] = {}
         self.start_button = self._button("Start", "Start", _START_KEYS, _START_TIP)
@@ -98,7 +100,7 @@ class ControlBar(QWidget):
         self.message = ElidedLabel("Ready")
         self.message.setAccessibleName("State of the run")
         self.figures = ElidedLabel()
-        self.figures.setAccessibleName("Speed, time left and device")
+        self.figures.setAccessibleName("Speed, time left, kind of steps and device")
 
         buttons = QHBoxLayout()
         buttons.setSpacing(8)
@@ -177,13 +179,22 @@ class ControlBar(QWidget):
         """Show the progress of no run."""
         self._recent, self._rate = [], 0.0
         self.figures.setText("")
+        self.figures.set_hint("")
         self.progress.setValue(0)
 
     def begin(self, budget: int, step: int, device: str) -> None:
         """Show that a run of ``budget`` steps begins after ``step`` steps on ``device``."""
         self._budget, self._device, self._recent, self._rate = budget, device, [], 0.0
         self.figures.setText(device)
+        self.figures.set_hint("")
+        self._mode = ("ordinary", "")
         self._show_progress(step)
+
+    def set_mode(self, mode: StepMode, reason: str = "") -> None:
+        """Set how the steps of the run are taken from now on, and why not faster."""
+        self._mode = (mode, reason)
+        if self._recent:
+            self._show_figures()
 
     def advance(self, step: int, seconds: float) -> None:
         """Show that the run has taken ``step`` steps in ``seconds`` of training time."""
@@ -210,8 +221,9 @@ class ControlBar(QWidget):
             parts.append(f"{rate:,.0f} steps/s" if rate >= 10 else f"{rate:.2f} steps/s")
             if self._state == "running" and step < self._budget and not endless:
                 parts.append(f"{duration((self._budget - step) / rate)} left")
-        parts.append(self._device)
+        parts += [in_words(self._mode[0]), self._device]
         self.figures.setText("  ·  ".join(parts))
+        self.figures.set_hint("\n".join(explanation(*self._mode)))
 
     def _show_progress(self, step: int) -> None:
         # Without this, Qt paints the bar at once, and waits for the screen at each block.

@@ -10,14 +10,14 @@ from optlab.gui.plain_text import PlainLabel, plain
 
 
 class ElidedLabel(PlainLabel):
-    """A label that never widens its window; the full text is its tool tip.
+    """A label that never widens its window; the full text is its tool tip where it does not fit.
 
     Args:
         text: the full text, which :meth:`text` returns.
     """
 
     def __init__(self, text: str = "", parent: QWidget | None = None) -> None:
-        self._text = ""
+        self._text = self._hint = ""
         super().__init__("", parent)
         self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
         self.setText(text)
@@ -35,6 +35,14 @@ class ElidedLabel(PlainLabel):
         self._text = text
         self._elide()
 
+    def set_hint(self, hint: str) -> None:
+        """Set what the tool tip says about the text, "" for nothing."""
+        if hint == self._hint:
+            return
+        self._hint = hint
+        self.setAccessibleDescription(hint)
+        self._elide()
+
     def resizeEvent(self, event: QResizeEvent) -> None:
         super().resizeEvent(event)
         self._elide()
@@ -48,4 +56,5 @@ class ElidedLabel(PlainLabel):
         width = self.contentsRect().width()
         shown = self.fontMetrics().elidedText(self._text, Qt.TextElideMode.ElideRight, width)
         super().setText(shown)
-        self.setToolTip(plain(self._text) if shown != self._text else "")
+        cut = self._text if shown != self._text else ""
+        self.setToolTip(plain("\n".join(filter(None, (cut, self._hint)))))

@@ -88,7 +88,7 @@ class SharedBlock:
         if callable(state):
             # All at once: tensors for each of them would be in memory, too.
             theta = torch.cat([parameter.detach().reshape(-1) for parameter in parameters])
-            fresh = _owned(state(theta.view(1, values)), ())
+            fresh = owned(state(theta.view(1, values)), ())
             self._flat = {name: fresh[name].view(values) for name in listing.state}
         else:
             self._flat = {
@@ -172,7 +172,7 @@ class LargeBlock:
         if callable(state):
             values, first = parameter.numel(), parameter.storage_offset()
             in_memory = parameter.detach().as_strided((1, values), (values, 1), first)
-            fresh = _owned(state(in_memory), (in_memory,))
+            fresh = owned(state(in_memory), (in_memory,))
             self._state = {
                 name: fresh[name].as_strided(parameter.shape, parameter.stride())
                 for name in listing.state
@@ -243,10 +243,14 @@ class LargeBlock:
         torch.autograd.graph.increment_version(parameter)
 
 
-def _owned(
+def owned(
     state: Mapping[str, torch.Tensor], others: Sequence[torch.Tensor]
 ) -> dict[str, torch.Tensor]:
-    """Return a state whose tensors ``[1, n]`` have memory of their own, each to itself."""
+    """Return a state whose tensors ``[1, n]`` have memory of their own, each to itself.
+
+    Args:
+        state: name → tensor. others: tensors of any shape whose memory it may not use.
+    """
     taken = {other.untyped_storage().data_ptr() for other in others}
     owned = {}
     for name, value in state.items():

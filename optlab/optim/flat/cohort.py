@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from optlab.optim.flat.block import BLOCK_VALUES, Block, Fresh, LargeBlock, Scratch, SharedBlock
+from optlab.optim.flat.fused import FusedBlock
 from optlab.optim.flat.listing import STEP, Listing
 from optlab.optim.flat.scalars import Scalars
 
@@ -27,6 +28,10 @@ class Cohort:
             are replaced by others, which lie side by side and are overwritten by the steps.
         step: number of steps that they have taken.
         fresh: gives them states where those are empty; None where they are not.
+        fused: whether one compiled loop does all that a step does.
+
+    Raises:
+        NotCompiled: ``fused``, and there is no compiler, or it fails.
     """
 
     def __init__(
@@ -35,12 +40,15 @@ class Cohort:
         given: Sequence[tuple[torch.Tensor, dict[str, Any]]],
         step: int,
         fresh: Fresh | None = None,
+        *,
+        fused: bool = False,
     ) -> None:
         self._step = step
         self._names = (*listing.state, COUNT)
-        parts = _parts(given)
+        parts = [list(given)] if fused else _parts(given)
         self._parameters = [parameter for part in parts for parameter, _ in part]
         self._states = [state for part in parts for _, state in part]
+        self._fused = fused
         for state in self._states if fresh is not None else ():
             state[COUNT] = torch.zeros((), dtype=torch.int64)
         dtype = self._parameters[0].dtype
@@ -68,11 +76,13 @@ class Cohort:
     ) -> Block:
         parameters, states = [list(one) for one in zip(*part, strict=True)]
         rest = self._scalars, scratch
-        block: Block = (
-            LargeBlock(listing, parameters[0], fresh or states[0], *rest)
-            if parameters[0].numel() > BLOCK_VALUES
-            else SharedBlock(listing, parameters, fresh or states, *rest)
-        )
+        block: Block
+        if self._fused:
+            block = FusedBlock(listing, parameters, fresh or states, self._scalars)
+        elif parameters[0].numel() > BLOCK_VALUES:
+            block = LargeBlock(listing, parameters[0], fresh or states[0], *rest)
+        else:
+            block = SharedBlock(listing, parameters, fresh or states, *rest)
         for name in listing.state:
             for state, value in zip(states, block.entries(name), strict=True):
                 state[name] = value

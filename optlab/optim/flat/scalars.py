@@ -45,9 +45,13 @@ class Scalars:
         self._by_step = [index for index in traced if self._numbers.depends(index, STEP)]
         self._by_values = [index for index in traced if index not in self._by_step]
 
+    def place(self, operand: Operand) -> int:
+        """Return where in the memory a number is."""
+        return self._places[operand]
+
     def tensor(self, operand: Operand) -> torch.Tensor:
         """Return the tensor of a number, of shape ``[]``."""
-        return self._tensors[self._places[operand]]
+        return self._tensors[self.place(operand)]
 
     def set_values(self, leaves: Mapping[str, Any]) -> None:
         """Compute all numbers that are the same at each step.

@@ -12,10 +12,9 @@ from optlab.catalogue.optimizers.base import Optimizer as Rule
 from optlab.core.hyperparameters import Hyperparameters
 from optlab.numerics.traced_number import NotRepeatable
 from optlab.optim.arguments import arguments, common, hyperparameters
-from optlab.optim.flat.block import is_dense
 from optlab.optim.flat.cohort import COUNT, Cohort
+from optlab.optim.flat.fusible import suits
 from optlab.optim.flat.listing import DECAY, listing
-from optlab.optim.flat.scalars import TYPES
 
 _MAX_WAIT = 64
 """Steps until it is tried again with gradients that are now here, now there, at most."""
@@ -44,6 +43,7 @@ class FlatGroup:
 
     Raises:
         NotRepeatable: the steps cannot be taken in flat memory.
+        NotCompiled: they shall be fused, and there is no compiler, or it fails.
     """
 
     def __init__(self, rule: type[Rule], group: Group, states: States, begin: Begin) -> None:
@@ -56,7 +56,7 @@ class FlatGroup:
         self._values, self._leaves, self._choices = self._read(group)
         self.others: list[torch.Tensor] = []
         self.served = 0
-        choices, decays, maximizes = self._choices
+        choices, decays, maximizes, fused = self._choices
         h = Hyperparameters(**self._leaves, step=1)
         begun = rule.begin(torch.ones(1, 1), h)
         entries, alike = tuple(begun), all(one.shape == (1, 1) for one in begun.values())
@@ -67,7 +67,7 @@ class FlatGroup:
             for parameter in self._all:
                 if parameter.grad is None:
                     continue
-                if not _suits(parameter):
+                if not suits(parameter):
                     self.others.append(parameter)
                     continue
                 state = states.get(parameter)
@@ -84,7 +84,13 @@ class FlatGroup:
         if operations is None or not kinds:
             raise NotRepeatable(f"steps of {rule.__name__} are not taken in flat memory")
         self.cohorts = [
-            Cohort(operations, some, step, (lambda theta: rule.begin(theta, h)) if fresh else None)
+            Cohort(
+                operations,
+                some,
+                step,
+                (lambda theta: rule.begin(theta, h)) if fresh else None,
+                fused=fused,
+            )
             for (_, step, fresh), some in kinds.items()
         ]
         for cohort in self.cohorts:
@@ -102,8 +108,9 @@ class FlatGroup:
             (name, value) for name, value in leaves.items() if name not in self._numbers
         )
         maximizes = bool(group["maximize"]) if "maximize" in added else False
+        fused = bool(group["fused"]) if "fused" in added else False
         leaves[DECAY] = decay
-        return values, leaves, (choices, decay != 0, maximizes)
+        return values, leaves, (choices, decay != 0, maximizes, fused)
 
     def ready(self, group: Group) -> bool:
         """Return whether the next step can be taken; keep its gradients until then."""
@@ -175,7 +182,11 @@ class FlatSteps:
         return None
 
     def begun(self, number: int, group: Group, states: States) -> FlatGroup | None:
-        """Return the group of this number, ready for its next step; None where it is not tried."""
+        """Return the group of this number, ready for its next step; None where it is not tried.
+
+        Raises:
+            NotCompiled: its steps shall be fused, and cannot be compiled.
+        """
         wait = self._waits.get(number, 0)
         if wait > 0:
             self._waits[number] = wait - 1
@@ -202,18 +213,6 @@ def _is_tensor(value: Any) -> bool:
     if isinstance(value, (tuple, list)):
         return any(map(_is_tensor, value))
     return isinstance(value, torch.Tensor)
-
-
-def _suits(parameter: torch.Tensor) -> bool:
-    """Return whether a parameter of any shape can be a part of flat memory."""
-    return (
-        type(parameter) in (torch.Tensor, torch.nn.Parameter)
-        and parameter.layout is torch.strided
-        and parameter.is_cpu
-        and parameter.dtype in TYPES
-        and parameter.numel() > 0
-        and is_dense(parameter)
-    )
 
 
 def _complete(state: Mapping[str, Any], entries: Sequence[str], parameter: torch.Tensor) -> bool:

@@ -18,6 +18,7 @@ from optlab.training.events import (
     Series,
     SeriesBlock,
     SnapshotTaken,
+    StepModeChanged,
     WeightPath,
 )
 
@@ -40,7 +41,7 @@ class EventRecord:
         match event:
             case SeriesBlock():
                 self._extend(event)
-            case WeightPath() | InstrumentImage() | InstrumentCosts():
+            case WeightPath() | InstrumentImage() | InstrumentCosts() | StepModeChanged():
                 which = (getattr(event, "run", 0), getattr(event, "name", ""))
                 self._shown[type(event), which] = event
             case SnapshotTaken() if event.snapshot.reason == "checkpoint":

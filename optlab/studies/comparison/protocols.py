@@ -11,8 +11,10 @@ from typing import Any
 
 from optlab.core import registry, toml
 
-_LATER = {"seeds": {"alone": False}}
-"""Fields that sections of studies have got since the first documents, with their default values."""
+_LATER = {"seeds": {"alone": False}, "base": {"compiled": False}}
+"""Fields that sections of studies, and experiments ("base") by themselves, have got since the first
+documents, with their default values.
+"""
 
 
 def settled(table: Mapping[str, Any], kind: str = "") -> dict[str, Any]:

@@ -18,8 +18,10 @@ from optlab.catalogue.optimizers.base import State
 from optlab.core.hyperparameters import Hyperparameters
 from optlab.core.lazy import torch
 from optlab.numerics.traced_number import NotRepeatable, Numbers
+from optlab.training.capturing.agreement import same_bits, same_but_for_rounding
 from optlab.training.capturing.program import SIDES, Program, Recording
 from optlab.training.capturing.trace import Call, recorded, tensors
+from optlab.training.events import StepMode
 from optlab.training.measured_steps import Inputs, Measured
 from optlab.training.population import Population, PopulationState
 from optlab.training.stepping import ProposedStep
@@ -62,12 +64,15 @@ class CapturedSteps:
     """Takes the steps of a population by recordings of its operations.
 
     Args:
-        population: whose steps repeat themselves (:attr:`Population.repeats`). compute: a step.
+        population: whose steps repeat themselves (:attr:`Population.obstacle`). compute: a step.
         ended: the runs that have ended, which are computed on and not accepted.
         first: ordinary steps before the first recording.
+        compiled: whether recordings are translated to C++. Each step is a compiled one then, from
+            the first one on, so that the same run has the same numbers wherever it begins.
 
     Attributes:
         repeated: number of steps that were taken by a recording.
+        reason: why none are, or why they are not compiled, a clause; "" while nothing is known.
     """
 
     def __init__(
@@ -76,9 +81,12 @@ class CapturedSteps:
         compute: Compute,
         ended: Collection[int] = (),
         first: int = FIRST,
+        *,
+        compiled: bool = False,
     ) -> None:
         self._population = population
         self._first = first
+        self._compiles = compiled
         self._ended = ended
         self._alive: torch.Tensor | None = None
         self._rate: torch.Tensor = torch.zeros_like(population.theta[:, 0])
@@ -96,6 +104,16 @@ class CapturedSteps:
         self._varies: list[tuple[str, Hyperparameters, str]] | None = None
         self._outdated = False
         self._refused = self._size() > _VALUES
+        self.reason = ""
+        if self._refused:
+            self.reason = f"parameters and states have more than {_VALUES:,} values"
+
+    @property
+    def mode(self) -> StepMode:
+        """How steps are taken at present; recordings that have not been checked count for nothing."""
+        if self._refused or all(self._checks.values()):
+            return "ordinary"
+        return "compiled" if self._compiles else "recorded"
 
     def _size(self) -> int:
         return sum(tensor.numel() for tensor in self._tensors())
@@ -147,21 +165,37 @@ class CapturedSteps:
         x, y = inputs.x, inputs.y
         shape = (x.shape, x.stride(), y.shape, y.stride(), inputs.keeps)
         entry = self._programs.get(shape)
-        if entry is None:
+        if entry is None and not self._compiles:
             seen = self._seen[shape] = self._seen.get(shape, 0) + 1
             first = FIRST if self._programs else self._first
             if seen > first and len(self._programs) < _PROGRAMS:
                 self._record(shape, inputs)
             return None
-        if self._checks[shape]:
+        if entry is None:
+            measured = self._compiled(shape, inputs)
+        elif self._checks[shape]:
             self._check(shape, entry, inputs)
             return None
-        measured = self._repeated(entry, inputs)
+        else:
+            measured = self._repeated(entry, inputs)
         if self._outdated:
             self.forget()
         elif measured is not None:
             self._source = (self._source + 1) % SIDES
             self.repeated += 1
+        return measured
+
+    def _compiled(self, shape: Shape, inputs: Inputs) -> Measured | None:
+        """Return the first step of a shape, compiled, if it agrees with an ordinary one."""
+        if len(self._programs) >= _PROGRAMS:
+            return None
+        self._record(shape, inputs)
+        entry = self._programs.get(shape)
+        if entry is None:
+            return None
+        measured = self._checked(entry, inputs)
+        if measured is not None:
+            self._checks[shape] = 0
         return measured
 
     # --- steps at which nothing looks -------------------------------------------------------------
@@ -311,21 +345,33 @@ class CapturedSteps:
         """Take the step both ways, and repeat none from now on unless they agree."""
         given = self._given
         self._checks[shape] -= 1
+        self._checked(entry, inputs)
+        self._given = given
+
+    def _checked(self, entry: _Entry, inputs: Inputs) -> Measured | None:
+        """Return a step that was taken both ways; None, for all steps, where they do not agree."""
+        theta = self._population.theta
         try:
             repeated = self._repeated(entry, inputs)
-            usual = self._compute(self._population.theta, inputs)
-            agree = repeated is None or all(
-                torch.allclose(one, other, rtol=0.0, atol=0.0, equal_nan=True)
-                for one, other in zip(_compared(usual), _compared(repeated), strict=True)
-            )
+            usual = self._compute(theta, inputs)
+            if repeated is None:
+                agrees = True
+            elif self._compiles:
+                updated = self._population.updated(theta, repeated.proposed.used)
+                agrees = same_but_for_rounding(usual, repeated, updated)
+            else:
+                agrees = same_bits(usual, repeated)
         except RuntimeError as reason:
             _LOG.info("steps are not captured: %s", reason)
-            agree = False
-        self._given = given
-        if not agree:
+            agrees, repeated = False, None
+        if agrees:
+            return repeated
+        if repeated is not None:
             _LOG.info("steps are not captured: a repeated step has other values")
-            self.leave()
-            self._refused = True
+        self.leave()
+        self._refused = True
+        self.reason = self.reason or "a repeated step has other values than an ordinary one"
+        return None
 
     def _leaves(self) -> Mapping[str, float] | None:
         """Return name → value of the numbers that differ from step to step; fill the columns.
@@ -390,11 +436,13 @@ class CapturedSteps:
                     *tensors(measured.layers),
                 ),
             )
-            program = Program(recording, self._sides)
+            program = Program(recording, self._sides, compiles=self._compiles)
         except (NotRepeatable, RuntimeError, TypeError, ImportError) as reason:
             # Torch has operations of many kinds; what cannot be repeated is computed as usual.
             _LOG.info("steps are not captured: %s", reason)
             self._refused = True
+            known = f": {reason}" if isinstance(reason, NotRepeatable) else ""
+            self.reason = f"a step cannot be repeated{known}"
             return
         finally:
             self._put(before)
@@ -439,15 +487,3 @@ class CapturedSteps:
         if other:
             value = value + 1 if isinstance(value, int) else value * 1.25 + 1e-9
         return numbers.leaf(name, value)
-
-
-def _compared(measured: Measured) -> list[torch.Tensor]:
-    """Return what must agree of a step that was taken in two ways."""
-    proposed = measured.proposed
-    return [
-        *(proposed.loss, proposed.gradient, proposed.norm, proposed.after, measured.row),
-        *proposed.used,
-        *(value for state in proposed.states for value in state.values()),
-        *measured.vectors,
-        *tensors(measured.layers),
-    ]

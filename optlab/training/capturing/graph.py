@@ -39,11 +39,6 @@ class Graph(Protocol):
         """Compute the results again, from what is in the memory that the function reads."""
 
 
-def graphs_of(device: str) -> Callable[[], Graph] | None:
-    """Return what makes graphs of a device; None where it has none."""
-    return CudaGraph if device == "cuda" else None
-
-
 class CudaGraph:
     """A CUDA graph, with memory of its own.
 
@@ -70,3 +65,7 @@ class CudaGraph:
 
     def replay(self) -> None:
         self._graph.replay()
+
+
+GRAPHS: dict[str, Callable[[], Graph]] = {"cuda": CudaGraph}
+"""Device → what makes graphs of its operations."""

@@ -17,7 +17,10 @@ from typing import Any
 from optlab.core.lazy import torch
 from optlab.numerics.traced_number import NotRepeatable, Numbers
 from optlab.training.capturing.arena import Span, placed
-from optlab.training.capturing.trace import Call, memory_of, replaced, tensors
+from optlab.training.capturing.calls import Make, planned
+from optlab.training.capturing.native.operands import Planned
+from optlab.training.capturing.native.program import NativeProgram
+from optlab.training.capturing.trace import Call, memory_of, tensors
 
 SIDES = 2
 _ALLOCATIONS = frozenset(
@@ -29,10 +32,6 @@ _CONSTANTS = frozenset(
         *("new_ones", "scalar_tensor", "lift_fresh", "arange", "eye"),
     }
 )
-_ARITHMETIC = frozenset({"mul", "mul_", "div", "div_", "add", "add_", "sub", "sub_"})
-_COPIES = frozenset({"clone", "_to_copy", "lift_fresh_copy"})
-
-Make = Callable[["torch.Tensor"], "torch.Tensor"]
 
 
 @dataclass(frozen=True)
@@ -57,29 +56,6 @@ class Recording:
 
 
 @dataclass(frozen=True)
-class _Numbered:
-    """A call with numbers that differ from step to step.
-
-    Attributes:
-        positions, names: position or keyword → index of the number in ``values``.
-    """
-
-    values: Mapping[int, float]
-    function: Callable[..., Any]
-    arguments: list[Any]
-    keywords: dict[str, Any]
-    positions: dict[int, int]
-    names: dict[str, int]
-
-    def __call__(self) -> None:
-        for position, index in self.positions.items():
-            self.arguments[position] = self.values[index]
-        for name, index in self.names.items():
-            self.keywords[name] = self.values[index]
-        self.function(*self.arguments, **self.keywords)
-
-
-@dataclass(frozen=True)
 class _Moving:
     """A view of a batch, whose memory is another one at each step."""
 
@@ -95,38 +71,53 @@ class Program:
 
     Args:
         recording: of a step. sides: the memory of each side, of the same shapes as ``recording``
-            has them.
+            has them. compiles: whether it is translated to C++.
 
     Raises:
         NotRepeatable: the recordings differ in more than numbers that can be computed again.
+        NotCompiled: ``compiles``, and there is no compiler, or it fails.
     """
 
-    def __init__(self, recording: Recording, sides: Sequence[Sequence[torch.Tensor]]) -> None:
+    def __init__(
+        self,
+        recording: Recording,
+        sides: Sequence[Sequence[torch.Tensor]],
+        *,
+        compiles: bool = False,
+    ) -> None:
         self._numbers = recording.numbers[0]
         self._moving: list[_Moving] = []
         changing = _changing(recording)
         self._wanted = sorted({index for found in changing for index in found.values()})
         plan = _Plan(recording, changing)
         self._values: dict[int, float] = {}
-        self._steps: list[
-            tuple[list[Callable[[], Any]], torch.Tensor, list[Callable[[], Any]]]
-        ] = []
+        self._losses: list[torch.Tensor] = []
         self._results: list[tuple[torch.Tensor, ...]] = []
+        steps: list[tuple[list[Planned], list[Planned]]] = []
         for side in range(SIDES):
             make = plan.maker(sides[side], sides[(side + 1) % SIDES], self._moving)
-            before: list[Callable[[], Any]] = []
-            calls: list[Callable[[], Any]] = []
+            before: list[Planned] = []
+            after: list[Planned] = []
             for number, (call, numbers) in enumerate(zip(recording.first, changing, strict=True)):
                 if plan.executes(call):
-                    (before if number < plan.first_write else calls).append(
-                        _bound(call, make, numbers, self._values)
+                    (before if number < plan.first_write else after).append(
+                        planned(number, call, make, numbers, self._values)
                     )
             for target, source in plan.copied:
-                calls.append(
-                    functools.partial(sides[(side + 1) % SIDES][target].copy_, make(source))
-                )
-            self._steps.append((before, make(recording.loss), calls))
+                after.append(_copy(recording, target, source, sides[(side + 1) % SIDES], make))
+            steps.append((before, after))
+            self._losses.append(make(recording.loss))
             self._results.append(tuple(make(result) for result in recording.results))
+        self._native = (
+            NativeProgram(steps, plan.spans, recording.batch, len(recording.loss))
+            if compiles
+            else None
+        )
+        self._steps: list[list[list[Callable[[], Any]]]] = (
+            [[[one.function for one in part] for part in parts] for parts in steps]
+            if self._native is None
+            else self._native.steps
+        )
 
     def run(
         self,
@@ -146,7 +137,12 @@ class Program:
             The results of the recording, which the next step overwrites. None where the loss of a
             run that has not ended is not finite: nothing is written to the other side then.
         """
-        for view in self._moving:
+        if self._wanted:
+            self._values.update(self._numbers.evaluated(self._wanted, leaves))
+        if self._native is not None:
+            self._native.set_inputs(side, batch, self._values)
+        # A step that is all in C++ has addresses instead of views.
+        for view in self._moving if self._native is None or self._native.left else ():
             base = batch[view.of]
             view.tensor.set_(
                 base.untyped_storage(),
@@ -154,9 +150,8 @@ class Program:
                 view.size,
                 view.stride,
             )
-        if self._wanted:
-            self._values.update(self._numbers.evaluated(self._wanted, leaves))
-        before, loss, after = self._steps[side]
+        before, after = self._steps[side]
+        loss = self._losses[side]
         for call in before:
             call()
         if not math.isfinite((loss if alive is None else loss[alive]).sum().item()):
@@ -164,6 +159,20 @@ class Program:
         for call in after:
             call()
         return self._results[side]
+
+
+def _copy(
+    recording: Recording,
+    target: int,
+    source: torch.Tensor,
+    side: Sequence[torch.Tensor],
+    make: Make,
+) -> Planned:
+    """Return the call that brings a result to the next side, when all others have been executed."""
+    to, value = side[target], make(source)
+    call = Call(torch.ops.aten.copy_.default, (recording.sides[target], source), {}, (to,))
+    copy = functools.partial(to.copy_, value)
+    return Planned(len(recording.first), call, (to, value), {}, (to,), {}, copy)
 
 
 class _Plan:
@@ -188,12 +197,19 @@ class _Plan:
                 self.copied.append((index, tensor))
         self._check_order()
         end = len(recording.first)
-        for tensor in (*recording.results, *(tensor for _, tensor in self.copied)):
+        for _, tensor in self.copied:
             self._used(tensor, end)
+        for tensor in recording.results:
+            self._used(tensor, end + 1)
         self._offsets, total = placed(
             {key: span for key, span in self._spans.items() if key not in self._target}
         )
         self._arena = torch.zeros(total, dtype=torch.uint8)
+
+    @property
+    def spans(self) -> Mapping[int, Span]:
+        """Memory of a step → its bytes, and the first and the last call that need it."""
+        return {key: span for key, span in self._spans.items() if key not in self._target}
 
     def _read_calls(self, changing: Sequence[Mapping[int | str, int]]) -> None:
         """Find out what each call defines and uses, and which ones compute anything."""
@@ -349,123 +365,3 @@ def _compare(
                 into[where] = index
                 return
     raise NotRepeatable("a number of another step is not known")
-
-
-def _bound(
-    call: Call, make: Make, numbers: Mapping[int | str, int], values: Mapping[int, float]
-) -> Callable[[], Any]:
-    """Return a call of a recording on the memory that ``make`` gives its tensors.
-
-    Args:
-        numbers: position or keyword → index in ``values``, of what differs from step to step.
-    """
-    function, extra = _function(call, make)
-    arguments = [replaced(argument, make) for argument in call.arguments]
-    keywords = {name: replaced(value, make) for name, value in call.keywords.items()} | extra
-    if call.name in _COPIES:
-        function, arguments, keywords = (
-            torch.Tensor.copy_,
-            [make(call.results[0]), arguments[0]],
-            {},
-        )
-    if numbers:
-        positions = {where: index for where, index in numbers.items() if isinstance(where, int)}
-        names = {where: index for where, index in numbers.items() if isinstance(where, str)}
-        return _Numbered(values, function, arguments, keywords, positions, names)
-    if (
-        call.name in _ARITHMETIC
-        and call.operation._overloadname == "Tensor"
-        and isinstance(arguments[1], (int, float))
-        and call.results[0].is_floating_point()
-    ):
-        # As torch does itself at every call.
-        arguments[1] = torch.tensor(arguments[1], dtype=call.results[0].dtype)
-    return functools.partial(function, *arguments, **keywords)
-
-
-def _function(call: Call, make: Make) -> tuple[Callable[..., Any], dict[str, Any]]:
-    """Return what executes a call, and the keywords that say where its results go.
-
-    The functions of torch are called rather than its operations, which take longer.
-    """
-    name = call.name
-    if call.mutates:
-        if name.endswith("_") and hasattr(torch.Tensor, name):
-            return getattr(torch.Tensor, name), {}
-        function = getattr(torch, name, None)
-        if function is not None and "out" in call.keywords:
-            copy = {**call.keywords, "out": _scratch(call.keywords["out"])}
-            if _accepts(function, call.arguments, copy):
-                return function, {}
-        return call.operation, {}
-    if name in _COPIES:
-        return torch.Tensor.copy_, {}
-    if name == "relu":  # which is computed so, but takes no place for its result
-        return _clamped, {"out": make(call.results[0])}
-    linalg: Any = getattr(torch._C, "_linalg", None)
-    given = _with_out(call)
-    if given is not None and len(call.results) == 1:
-        operation, out = given
-        function = getattr(torch, name, getattr(linalg, name, None))
-        if (
-            function is not None
-            and out == "out"
-            and _accepts(
-                function, call.arguments, {**call.keywords, "out": _scratch(call.results[0])}
-            )
-        ):
-            return function, {"out": make(call.results[0])}
-        return operation, {out: make(call.results[0])}
-    into = [make(result) for result in call.results]
-    return functools.partial(_copied, call.operation, into), {}
-
-
-def _clamped(x: torch.Tensor, *, out: torch.Tensor) -> None:
-    torch.clamp_min(x, 0, out=out)
-
-
-def _copied(
-    operation: Callable[..., Any], into: list[torch.Tensor], *arguments: Any, **keywords: Any
-) -> None:
-    """Execute what takes no place for its results, and copy them."""
-    for target, result in zip(into, tensors(operation(*arguments, **keywords)), strict=True):
-        target.copy_(result)
-
-
-def _with_out(call: Call) -> tuple[Any, str] | None:
-    """Return the overload that writes the result of a call to a given tensor, and its keyword.
-
-    None where there is none, or where torch has one that copies.
-    """
-    wanted = [(one.name, str(one.type)) for one in call.operation._schema.arguments]
-    packet = call.operation.overloadpacket
-    for name in packet.overloads():
-        overload = getattr(packet, name)
-        given = overload._schema.arguments
-        outs = [one.name for one in given if one.is_out]
-        rest = [(one.name, str(one.type)) for one in given if not one.is_out]
-        if (
-            len(outs) == 1
-            and rest == wanted
-            and (
-                call.name == "stack"
-                or torch._C._dispatch_has_kernel_for_dispatch_key(overload.name(), "CPU")
-            )
-        ):
-            return overload, outs[0]
-    return None
-
-
-def _scratch(tensor: torch.Tensor) -> torch.Tensor:
-    return torch.empty_strided(tensor.size(), tensor.stride(), dtype=tensor.dtype)
-
-
-def _accepts(
-    function: Callable[..., Any], arguments: Sequence[Any], keywords: Mapping[str, Any]
-) -> bool:
-    """Return whether a function takes the arguments of an operation."""
-    try:
-        function(*arguments, **keywords)
-    except (TypeError, RuntimeError):
-        return False
-    return True

@@ -18,6 +18,7 @@ from optlab.training.batches import BatchStream
 from optlab.training.capturing.graph import Graph
 from optlab.training.capturing.step_block import Compute, StepBlock, Taken, held_tensors
 from optlab.training.divergence import DivergenceGuard
+from optlab.training.events import StepMode
 from optlab.training.population import Population
 from optlab.training.recorder import Recorder
 
@@ -35,12 +36,13 @@ class StepBlocks:
     """Takes the steps of a population in blocks.
 
     Args:
-        population: whose steps repeat themselves (:attr:`Population.repeats`). guard: whose check
+        population: whose steps repeat themselves (:attr:`Population.obstacle`). guard: whose check
             is deferred. recorder: of the measures. stream: of the batches. compute: a step.
         advance: takes and records an ordinary step. graph: makes what captures a block.
 
     Attributes:
         repeated: number of steps that were taken by a graph.
+        reason: why none are, a clause; "" while nothing is known.
     """
 
     def __init__(
@@ -62,8 +64,15 @@ class StepBlocks:
         self._graph = graph
         self._blocks: dict[int, StepBlock] = {}
         self._from = population.step + 1
-        self._refused = sum(one.numel() for one in held_tensors(population, guard)) > _VALUES
         self.repeated = 0
+        self.reason = ""
+        if sum(one.numel() for one in held_tensors(population, guard)) > _VALUES:
+            self.reason = f"parameters and states have more than {_VALUES:,} values"
+
+    @property
+    def mode(self) -> StepMode:
+        """How steps are taken at present where nothing is due."""
+        return "captured" if self._blocks else "ordinary"
 
     def forget(self) -> None:
         """Drop all graphs: a hyperparameter or what is measured has changed."""
@@ -78,7 +87,7 @@ class StepBlocks:
                 whether another may follow.
         """
         going = True
-        while going and not self._refused and self._population.step >= self._from:
+        while going and not self.reason and self._population.step >= self._from:
             rows = self._rows(count)
             if rows is None:
                 return
@@ -128,7 +137,9 @@ class StepBlocks:
             taken = block.run(rows)
         except (NotRepeatable, RuntimeError, TypeError, ImportError) as reason:
             # Torch has operations of many kinds; what cannot be captured is computed as usual.
-            self._refuse(str(reason))
+            _LOG.info("steps are not captured: %s", reason)
+            known = f": {reason}" if isinstance(reason, NotRepeatable) else ""
+            self._refuse(f"a step cannot be captured{known}")
             return False
         size = rows.shape[1]
         for _ in range(size):
@@ -136,7 +147,8 @@ class StepBlocks:
         if taken is not None and self._agrees(taken, size, graph.tolerance):
             self._blocks[size] = block
         else:
-            self._refuse("a captured step has other values")
+            _LOG.info("steps are not captured: a captured step has other values")
+            self._refuse("a captured step has other values than an ordinary one")
         return True
 
     def _agrees(self, taken: Taken, size: int, tolerance: float) -> bool:
@@ -147,8 +159,8 @@ class StepBlocks:
         return all(_close(one, other, tolerance) for one, other in zip(found, usual, strict=True))
 
     def _refuse(self, reason: str) -> None:
-        _LOG.info("steps are not captured: %s", reason)
-        self._refused = True
+        """Take ordinary steps from now on."""
+        self.reason, self._blocks = reason, {}
 
 
 def _close(one: torch.Tensor, other: torch.Tensor, tolerance: float) -> bool:

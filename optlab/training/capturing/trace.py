@@ -84,7 +84,7 @@ def recorded() -> Iterator[list[Call]]:
             result = func(*args, **(kwargs or {}))
             results = tuple(tensors(result))
             if not results:
-                raise NotRepeatable(f"{func} returns no tensor")
+                raise NotRepeatable(f"{func.overloadpacket.__name__} computes no tensor")
             calls.append(Call(func, args, dict(kwargs or {}), results))
             return result
 

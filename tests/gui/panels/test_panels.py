@@ -112,7 +112,9 @@ def test_that_speed_and_time_left_are_those_of_the_pace(qtbot: QtBot) -> None:
     # A hundred steps a second of training time, which is without the pauses between steps.
     bar.advance(0, 0.0)
     bar.advance(1000, 10.0)
-    assert bar.figures.text() == "step 1,000 of 2,000  ·  10 steps/s  ·  1 min 40 s left  ·  CPU"
+    assert bar.figures.text() == (
+        "step 1,000 of 2,000  ·  10 steps/s  ·  1 min 40 s left  ·  ordinary steps  ·  CPU"
+    )
     bar.set_state("paused")
     assert "left" not in bar.figures.text() and "step 1,000" in bar.figures.text()
     bar.set_state("running")
@@ -124,6 +126,34 @@ def test_that_speed_and_time_left_are_those_of_the_pace(qtbot: QtBot) -> None:
     assert "left" not in bar.figures.text()
     bar.set_state("starting")
     assert not bar.figures.text() and bar.progress.value() == 0, "those of the run before"
+
+
+def test_that_the_bar_says_how_steps_are_taken_and_why(qtbot: QtBot) -> None:
+    bar = ControlBar()
+    qtbot.addWidget(bar)
+    bar.resize(1280, 60)
+    bar.show()
+    bar.begin(2000, 0, "CPU")
+    assert bar.figures.text() == "CPU" and bar.figures.toolTip() == ""
+    bar.advance(10, 1.0)
+    assert bar.figures.text() == "step 10 of 2,000  ·  ordinary steps  ·  CPU"
+    ordinary, until = bar.figures.toolTip().split("\n")
+    assert ordinary.startswith("Ordinary steps: ") and "until its steps have been recorded" in until
+    bar.set_mode("recorded")
+    assert bar.figures.text() == "step 10 of 2,000  ·  recorded steps  ·  CPU"
+    assert bar.figures.toolTip().startswith("Recorded steps: ")
+    assert bar.figures.accessibleDescription() == bar.figures.toolTip()
+    bar.set_mode("ordinary", "weights are averaged")
+    bar.advance(20, 2.0)
+    assert "ordinary steps" in bar.figures.text()
+    assert bar.figures.toolTip().endswith("\nThey are not recorded because weights are averaged.")
+    bar.set_mode("compiled")
+    assert bar.figures.toolTip().startswith("Compiled steps: ")
+    bar.begin(2000, 0, "CPU")
+    bar.advance(10, 1.0)
+    assert "ordinary steps" in bar.figures.text(), "a run begins with them"
+    bar.clear()
+    assert bar.figures.text() == bar.figures.toolTip() == ""
 
 
 def test_that_the_focus_stays_with_the_run(qtbot: QtBot) -> None:

@@ -74,6 +74,16 @@ def test_that_runs_that_differ_in_seeds_alone_are_one_setting() -> None:
     assert of(**{"dataset.seed": 5}).seedless == of().seedless
 
 
+def test_that_an_older_run_has_what_a_later_field_means() -> None:
+    document = Experiment.load(presets()[0].path, check=False).to_toml()
+    older = Settings.of(document.replace("compiled = false\n", ""))
+    assert "compiled = false\n" in document
+    assert older.seedless == Settings.of(document).seedless
+    assert older.get("compiled") is False and older.find("compiled") == [False]
+    compiled = Settings.of(document.replace("compiled = false", "compiled = true"))
+    assert distinguishing_names([older, compiled]) == ["compiled steps off", "compiled steps on"]
+
+
 def test_that_ten_thousand_documents_are_read_in_a_fraction_of_a_second() -> None:
     documents = [
         Experiment.from_dict(

@@ -57,6 +57,7 @@ def parameter() -> torch.nn.Parameter:
             "Adam: weight_decay is None, but it must be a number at least 0.",
         ),
         ("Nesterov", {"maximize": 1}, "Nesterov: maximize is 1, but it must be true or false."),
+        ("Adam", {"fused": None}, "Adam: fused is None, but it must be true or false."),
     ],
 )
 def test_that_a_value_that_is_not_allowed_is_refused_in_one_sentence(
@@ -85,7 +86,7 @@ def test_that_everything_after_the_rate_goes_by_name() -> None:
 def test_that_the_signature_is_torchs_where_torch_has_the_argument() -> None:
     ours = inspect.signature(optlab.optim.Adam).parameters
     theirs = inspect.signature(torch.optim.Adam).parameters
-    assert list(ours) == ["params", "lr", "betas", "eps", "weight_decay", "maximize"]
+    assert list(ours) == ["params", "lr", "betas", "eps", "weight_decay", "maximize", "fused"]
     for name in ("lr", "betas", "eps", "maximize"):
         assert ours[name].default == theirs[name].default
     assert list(inspect.signature(optlab.optim.Momentum).parameters) == [
@@ -95,6 +96,7 @@ def test_that_the_signature_is_torchs_where_torch_has_the_argument() -> None:
         "form",
         "weight_decay",
         "maximize",
+        "fused",
     ]
 
 

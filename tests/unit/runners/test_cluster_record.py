@@ -23,6 +23,7 @@ from optlab.training.events import (
     SeriesBlock,
     SessionEnded,
     SnapshotTaken,
+    StepModeChanged,
     WeightPath,
 )
 from optlab.training.snapshot import Snapshot
@@ -75,6 +76,7 @@ def test_that_of_what_replaces_its_former_value_the_last_is_kept():
         events += [
             block(step, step),
             InstrumentCosts(step, 0.1, {}),
+            StepModeChanged(step, "recorded"),
             *(SnapshotTaken(run, _snapshot("checkpoint", step)) for run in (0, 1)),
             *(InstrumentImage(run, step, "spectrum", {}) for run in (0, 1)),
         ]
@@ -88,6 +90,7 @@ def test_that_of_what_replaces_its_former_value_the_last_is_kept():
         (1, 5),
     ]
     assert [event.step for event in kept if isinstance(event, InstrumentCosts)] == [5]
+    assert [event.step for event in kept if isinstance(event, StepModeChanged)] == [5]
     assert recorded(events)[-1] == events[-1]
 
 

@@ -52,6 +52,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "instrument's field": {"instruments": {"distance": {"every": 3}}},
     "precision": {"precision": "float32"},
     "threads": {"threads": 2},
+    "compiled steps": {"compiled": True},
 }
 
 

@@ -5,14 +5,15 @@ from __future__ import annotations
 import copy
 import weakref
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 import torch
 
 from optlab import optim
 from optlab.catalogue.optimizers.momentum import Momentum
-from optlab.optim.flat import block, cohort
+from optlab.optim.flat import block, cohort, fused
+from optlab.optim.flat.fusible import fusible
 from optlab.optim.flat.steps import FlatGroup, FlatSteps
 from optlab.optim.rule import RuleOptimizer
 
@@ -34,10 +35,12 @@ SHAPES = ((3,), (4, 5), (), (2, 3, 2), (7, 9), (1,), (5, 4))
 class Twins:
     """An optimizer that steps in flat memory, and the same one that does not."""
 
+    fused: ClassVar[bool] = False
+
     def __init__(
         self, monkeypatch: pytest.MonkeyPatch, name: str = "Adam", dtype: Any = None, **given: Any
     ) -> None:
-        for module in (block, cohort):
+        for module in (block, cohort, fused):
             monkeypatch.setattr(module, "BLOCK_VALUES", 24)
         self.generator = torch.Generator().manual_seed(5)
         self.dtype = dtype or torch.float64
@@ -45,8 +48,12 @@ class Twins:
         self.flat.append(torch.nn.Parameter(self.drawn((6, 8)).t()))
         self.plain = copy.deepcopy(self.flat)
         made = getattr(optim, name)
+        fuses = {"fused": True} if self.fused and fusible(made.rule) else {}
         self.optimizers: list[Any] = [
-            made([{"params": own[:5]}, {"params": own[5:], "lr": 0.02}], **{"lr": 0.05, **given})
+            made(
+                [{"params": own[:5]}, {"params": own[5:], "lr": 0.02}],
+                **{"lr": 0.05, **(fuses if own is self.flat else {}), **given},
+            )
             for own in (self.flat, self.plain)
         ]
         self._refuse(self.optimizers[1])
@@ -85,6 +92,17 @@ class Twins:
             for entry, value in ours.items():
                 assert torch.equal(value, theirs[entry]), entry
                 assert (value.dtype, value.shape) == (theirs[entry].dtype, theirs[entry].shape)
+
+
+@pytest.fixture(params=["flat", "fused", "threads"], autouse=True)
+def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Run each test with operations one by one, with loops, and with loops in three threads."""
+    given: str = request.param
+    monkeypatch.setattr(Twins, "fused", given != "flat")
+    if given == "threads":
+        monkeypatch.setattr(fused, "THREAD_VALUES", 4)
+        monkeypatch.setattr(torch, "get_num_threads", lambda: 3)
+    return given
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32], ids=str)

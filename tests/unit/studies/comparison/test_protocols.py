@@ -21,15 +21,19 @@ def test_that_a_field_that_is_not_there_has_its_default_value(document: str) -> 
     assert older != document and same_protocol(document, older) and same_protocol(older, document)
 
 
-def test_that_a_later_field_of_a_section_does_not_make_another_study(document: str) -> None:
-    assert "alone = false" in document
-    assert same_protocol(document, document.replace("alone = false\n", ""))
+@pytest.mark.parametrize("later", ["alone = false\n", "compiled = false\n"])
+def test_that_a_later_field_of_a_section_does_not_make_another_study(
+    document: str, later: str
+) -> None:
+    assert later in document
+    assert same_protocol(document, document.replace(later, ""))
 
 
 @pytest.mark.parametrize(
     ("old", "new"),
     [
         ("alone = false", "alone = true"),
+        ("compiled = false", "compiled = true"),
         ("momentum = 0.9", "momentum = 0.8"),
         ("count = 16", "count = 8"),
         ("standardize = true", "standardize = false"),

@@ -20,13 +20,14 @@ import torch
 
 from optlab.catalogue.optimizers.momentum import Momentum
 from optlab.experiment import Experiment
-from optlab.training import session, unobserved
+from optlab.tasks.step_modes import explanation
+from optlab.training import session, step_mode, unobserved
 from optlab.training import trainer as trainer_module
 from optlab.training.capturing import graph as graph_module
 from optlab.training.capturing import step_blocks
-from optlab.training.capturing.graph import CudaGraph, Function, graphs_of
+from optlab.training.capturing.graph import GRAPHS, CudaGraph, Function
 from optlab.training.control import SetValue, TakeSnapshot
-from optlab.training.events import RunEnded, SeriesBlock, SnapshotTaken
+from optlab.training.events import RunEnded, SeriesBlock, SnapshotTaken, StepModeChanged
 from optlab.training.session import _Session
 from optlab.training.trainer import Trainer
 from tests.recorded_graph import RecordedGraph
@@ -49,10 +50,16 @@ EVERY = 37
 """Steps between ordinary ones: a block of 32 and one of 4."""
 
 
-def trainers(members: Sequence[Experiment], graph: Any = RecordedGraph) -> tuple[Trainer, Trainer]:
+@pytest.fixture(autouse=True)
+def _graphs(monkeypatch: pytest.MonkeyPatch) -> None:
+    for device in ("cpu", DEVICE):
+        monkeypatch.setitem(GRAPHS, device, RecordedGraph)
+
+
+def trainers(members: Sequence[Experiment]) -> tuple[Trainer, Trainer]:
     """One that takes ordinary steps, and one that takes blocks."""
     usual, blocked = Trainer(members, deferred=True), Trainer(members, deferred=True)
-    blocked.capture_steps(graph)
+    blocked.capture_steps()
     return usual, blocked
 
 
@@ -146,7 +153,7 @@ def test_that_a_block_reads_nothing_from_the_device(
     monkeypatch.setattr(trainer_module, "resolve", lambda *_: DEVICE)
     with simulated_device() as transfers:
         trainer = Trainer(members)
-        trainer.capture_steps(RecordedGraph)
+        trainer.capture_steps()
         advance(trainer, EVERY)
         before, step = trainer.steps.repeated, trainer.step
         transfers.clear()
@@ -254,7 +261,7 @@ def test_that_steps_that_copy_between_host_and_device_are_ordinary_ones(
     monkeypatch.setattr(trainer_module, "resolve", lambda *_: DEVICE)
     with planted(monkeypatch, lambda g, _: compute(g)), simulated_device():
         trainer = Trainer([build(**MOONS, optimizer={"name": "momentum"})])
-        trainer.capture_steps(RecordedGraph)
+        trainer.capture_steps()
         advance(trainer, EVERY)
     assert trainer.steps.repeated == 0
     (message,) = [one.getMessage() for one in caplog.records]
@@ -433,16 +440,17 @@ def test_that_a_session_with_blocks_reports_the_same(
         for rate, steps in ((0.01, 240), (0.02, 190), (1.7e308, 240))
     ]
     reported = []
-    for graph in (None, RecordedGraph):
+    for captures in (False, True):
         trainer = Trainer(members, deferred=True)
-        trainer.capture_steps(graph)
+        if captures:
+            trainer.capture_steps()
         at = {
             60: [SetValue("optimizer.lr", 0.005, 0)],
             101: [TakeSnapshot()],
             150: [SetValue("optimizer.beta1", 0.8)],
         }
         events = list(_Session(trainer, script(at), None).events())
-        assert bool(trainer.steps.repeated) == (graph is not None)
+        assert bool(trainer.steps.repeated) == captures
         series: dict[str, Any] = {}
         for event in events:
             if isinstance(event, SeriesBlock):
@@ -469,6 +477,48 @@ def test_that_a_session_with_blocks_reports_the_same(
                 ),
                 err_msg=name,
             )
+
+
+@pytest.mark.parametrize(
+    ("tables", "mode", "reason"),
+    [
+        ({"optimizer": {"name": "adam"}}, "captured", ""),
+        (
+            {"optimizer": {"name": "adan"}},
+            "ordinary",
+            "a step cannot be captured: a decision of the rule depends on the step or on its rate",
+        ),
+        ({"averaging": {"name": "polyak"}}, "ordinary", "weights are averaged"),
+        ({"compiled": True}, "captured", "steps are compiled on a CPU only"),
+    ],
+    ids=["captured", "decision", "averaged", "compiled"],
+)
+def test_that_a_session_says_how_steps_are_taken(
+    build: Build,
+    script: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    tables: dict[str, Any],
+    mode: str,
+    reason: str,
+) -> None:
+    monkeypatch.setattr(unobserved, "UNOBSERVED_SECONDS", math.inf)
+    monkeypatch.setattr(session, "BLOCK_SECONDS", math.inf)
+    monkeypatch.setattr(trainer_module, "not_compiled", lambda _: step_mode.not_compiled("cuda"))
+    trainer = Trainer([build(**MOONS, **tables)], deferred=True)
+    trainer.capture_steps()
+    events = list(_Session(trainer, script(), None).events())
+    last = [one for one in events if isinstance(one, StepModeChanged)][-1]
+    assert (last.mode, last.reason) == (mode, reason)
+    assert explanation(last.mode, last.reason)
+
+
+def test_that_a_large_population_is_not_captured(
+    build: Build, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(step_blocks, "_VALUES", 20)
+    _, blocked = both([build(**MOONS)], EVERY)
+    assert blocked.steps.reason == "parameters and states have more than 20 values"
+    assert blocked.steps.repeated == 0
 
 
 def test_that_every_step_is_looked_at_where_that_is_needed(build: Build) -> None:
@@ -517,10 +567,11 @@ class CloseEnough(Wrong):
     ("graph", "used"), [(Failing, False), (Missing, False), (TooWrong, False), (CloseEnough, True)]
 )
 def test_that_graphs_that_fail_or_differ_are_not_used(
-    build: Build, caplog: Any, graph: Any, used: bool
+    build: Build, caplog: Any, monkeypatch: pytest.MonkeyPatch, graph: Any, used: bool
 ) -> None:
     caplog.set_level(logging.INFO, logger=step_blocks.__name__)
-    usual, blocked = trainers([build(**MOONS, optimizer={"name": "momentum"})], graph)
+    monkeypatch.setitem(GRAPHS, "cpu", graph)
+    usual, blocked = trainers([build(**MOONS, optimizer={"name": "momentum"})])
     for trainer in (usual, blocked):
         advance(trainer, 2 * EVERY)
     assert bool(blocked.steps.repeated) == used
@@ -529,9 +580,9 @@ def test_that_graphs_that_fail_or_differ_are_not_used(
         compare(usual, blocked)
 
 
-def test_that_there_are_graphs_on_gpus_alone() -> None:
-    assert graphs_of("cuda") is CudaGraph
-    assert graphs_of("cpu") is None and graphs_of("mps") is None
+def test_that_there_are_graphs_on_cuda_gpus_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.undo()
+    assert {"cuda": CudaGraph} == GRAPHS
 
 
 def test_that_a_cuda_graph_is_captured_after_warm_ups_on_a_stream_of_their_own(
