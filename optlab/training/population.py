@@ -145,12 +145,6 @@ class Population:
         """Compute the next step from ``theta`` ``[R, P]``, when :meth:`rates` has set its rates."""
         return self._stepper.propose_at(theta, self.step, x, y, rates)
 
-    def updated(
-        self, theta: torch.Tensor, used: Sequence[torch.Tensor]
-    ) -> tuple[torch.Tensor, list[State]]:
-        """Return what the rules make of ``theta`` ``[R, P]``; see :meth:`Stepper.updated`."""
-        return self._stepper.updated(theta, used)
-
     def begin_step(self) -> list[float]:
         """Set what differs from step to step; return the learning rates, one a run."""
         self._set_decay()  # another population may have used the objective since

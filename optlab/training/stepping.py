@@ -98,7 +98,11 @@ class Stepper:
         loss, gradient, values = self._gradient.at(point, step, x, y)
         norm = torch.linalg.vector_norm(gradient, dim=1)
         used = [group.clip(group.select(gradient), group.select(norm)) for group in self._groups]
-        after, states = self.updated(theta, used)
+        updated = [
+            group.update(group.select(theta), g)
+            for group, g in zip(self._groups, used, strict=True)
+        ]
+        after = self._joined(theta, [after for after, _ in updated])
         return ProposedStep(
             point,
             loss,
@@ -108,27 +112,13 @@ class Stepper:
             after,
             [
                 group.with_values(state, {name: group.select(v) for name, v in values.items()})
-                for group, state in zip(self._groups, states, strict=True)
+                for group, (_, state) in zip(self._groups, updated, strict=True)
             ],
             rates,
             {},
             self._clipped(gradient, norm),
             self._gradient.evaluations(step) if self._blurred else (),
         )
-
-    def updated(
-        self, theta: torch.Tensor, used: Sequence[torch.Tensor]
-    ) -> tuple[torch.Tensor, list[State]]:
-        """Return what the rules make of ``theta`` ``[R, P]`` and of their states.
-
-        Args:
-            used: gradients after clipping, ``[rows, P]`` of each group.
-        """
-        updated = [
-            group.update(group.select(theta), g)
-            for group, g in zip(self._groups, used, strict=True)
-        ]
-        return self._joined(theta, [after for after, _ in updated]), [its for _, its in updated]
 
     def rates(self, step: int) -> list[float]:
         """Return the learning rates of step ``step``, one a run, and set the groups to them."""

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from optlab.catalogue.optimizers.base import State
 from optlab.core.lazy import torch
 from optlab.training.capturing.trace import tensors
+from optlab.training.groups import Group
 from optlab.training.measured_steps import Measured
 
 _ROUNDING = 1e-5
@@ -32,19 +33,28 @@ def same_bits(usual: Measured, repeated: Measured) -> bool:
 
 
 def same_but_for_rounding(
-    usual: Measured, repeated: Measured, updated: tuple[torch.Tensor, Sequence[State]]
+    usual: Measured, repeated: Measured, groups: Sequence[Group], theta: torch.Tensor
 ) -> bool:
     """Return whether a compiled step is the ordinary one up to rounding.
 
+    The rules are compared by what they make of the gradients of the compiled step.
+
     Args:
-        updated: what the rules make, computed as usual, of the gradients of the compiled step: new
-            parameters ``[R, P]``, and states.
+        groups: whose rules they are. theta: the parameters before the step, ``[R, P]``.
     """
-    proposed, (after, states) = repeated.proposed, updated
+    proposed = repeated.proposed
+    updated = [
+        group.update(group.select(theta), used)
+        for group, used in zip(groups, proposed.used, strict=True)
+    ]
     return (
         _close(_of_gradients(usual), _of_gradients(repeated), _ROUNDING)
-        and _close([after], [proposed.after], _ROUNDING)
-        and _close(_values(states), _values(proposed.states), _ROUNDING)
+        and _close(
+            [after for after, _ in updated],
+            [group.select(proposed.after) for group in groups],
+            _ROUNDING,
+        )
+        and _close(_values(state for _, state in updated), _values(proposed.states), _ROUNDING)
         and _close(_of_rules(usual), _of_rules(repeated), _AMPLIFIED)
     )
 

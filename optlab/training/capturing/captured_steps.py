@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 from optlab.catalogue.optimizers.base import State
 from optlab.core.hyperparameters import Hyperparameters
 from optlab.core.lazy import torch
+from optlab.numerics.compiled.compiler import NotCompiled
 from optlab.numerics.traced_number import NotRepeatable, Numbers
 from optlab.training.capturing.agreement import same_bits, same_but_for_rounding
 from optlab.training.capturing.program import SIDES, Program, Recording
@@ -189,11 +190,13 @@ class CapturedSteps:
         """Return the first step of a shape, compiled, if it agrees with an ordinary one."""
         if len(self._programs) >= _PROGRAMS:
             return None
+        # Before it is recorded: some tensors are made once, by the first step.
+        usual = self._compute(self._population.theta, inputs)
         self._record(shape, inputs)
         entry = self._programs.get(shape)
         if entry is None:
             return None
-        measured = self._checked(entry, inputs)
+        measured = self._checked(entry, inputs, usual)
         if measured is not None:
             self._checks[shape] = 0
         return measured
@@ -345,20 +348,23 @@ class CapturedSteps:
         """Take the step both ways, and repeat none from now on unless they agree."""
         given = self._given
         self._checks[shape] -= 1
-        self._checked(entry, inputs)
+        self._checked(entry, inputs, None)
         self._given = given
 
-    def _checked(self, entry: _Entry, inputs: Inputs) -> Measured | None:
-        """Return a step that was taken both ways; None, for all steps, where they do not agree."""
+    def _checked(self, entry: _Entry, inputs: Inputs, usual: Measured | None) -> Measured | None:
+        """Return a step that was taken both ways; None, for all steps, where they do not agree.
+
+        Args:
+            usual: the ordinary one; None to compute it.
+        """
         theta = self._population.theta
         try:
             repeated = self._repeated(entry, inputs)
-            usual = self._compute(theta, inputs)
+            usual = usual or self._compute(theta, inputs)
             if repeated is None:
                 agrees = True
             elif self._compiles:
-                updated = self._population.updated(theta, repeated.proposed.used)
-                agrees = same_but_for_rounding(usual, repeated, updated)
+                agrees = same_but_for_rounding(usual, repeated, self._population.groups, theta)
             else:
                 agrees = same_bits(usual, repeated)
         except RuntimeError as reason:
@@ -441,7 +447,7 @@ class CapturedSteps:
             # Torch has operations of many kinds; what cannot be repeated is computed as usual.
             _LOG.info("steps are not captured: %s", reason)
             self._refused = True
-            known = f": {reason}" if isinstance(reason, NotRepeatable) else ""
+            known = f": {reason}" if isinstance(reason, (NotRepeatable, NotCompiled)) else ""
             self.reason = f"a step cannot be repeated{known}"
             return
         finally:
