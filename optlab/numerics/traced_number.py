@@ -7,6 +7,7 @@ so that the number of another step can be computed again without the rule.
 
 from __future__ import annotations
 
+import math
 import operator
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -35,12 +36,17 @@ class Origin(NamedTuple):
 class Numbers:
     """The traced numbers of one recording.
 
+    Args:
+        hidden: whether torch sees NaN in place of each, so that one which it was given without
+            notice is noticed by what it computes.
+
     Attributes:
         values: in the order in which they came up. leaves: index → its name, of those that were not
             computed from others. origins: index → how it was computed, of the others.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, hidden: bool = False) -> None:
+        self.hidden = hidden
         self.values: list[float] = []
         self.leaves: dict[int, str] = {}
         self.origins: dict[int, Origin] = {}
@@ -112,7 +118,7 @@ class TracedNumber(float):
     plain: float
 
     def __new__(cls, value: float, numbers: Numbers, index: int) -> TracedNumber:
-        self = super().__new__(cls, value)
+        self = super().__new__(cls, math.nan if numbers.hidden else value)
         # A step is a whole number, and some operations make a difference.
         self.numbers, self.index, self.plain = numbers, index, value
         return self

@@ -402,7 +402,7 @@ def _units(theta: torch.Tensor) -> Iterator[torch.Tensor]:
     for begin in range(0, parameters, _COLUMNS):
         count = min(_COLUMNS, parameters - begin)
         units = torch.zeros(count, runs, parameters, dtype=theta.dtype, device=theta.device)
-        units[torch.arange(count), :, torch.arange(begin, begin + count)] = 1.0
+        units.diagonal(begin, 0, 2).fill_(1.0)
         yield units
 
 

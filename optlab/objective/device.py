@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from optlab.core.errors import InvalidInput
 from optlab.core.lazy import torch
 
@@ -65,3 +67,14 @@ def resolve(requested: str, work: int, precision: str) -> str:
             "precision",
         )
     return requested
+
+
+def uploaded(values: Sequence[float], like: torch.Tensor) -> torch.Tensor:
+    """Return numbers ``[n]`` in device and precision as ``like``, without waiting for the device.
+
+    Torch itself waits for all that the device has yet to compute.
+    """
+    # The driver copies what is pageable before the call returns. That of Metal does not.
+    return torch.tensor(values, dtype=like.dtype).to(
+        like.device, non_blocking=like.device.type != "mps"
+    )

@@ -55,7 +55,7 @@ class Hessian(ABC):
         for begin in range(0, parameters, _COLUMNS):
             count = min(_COLUMNS, parameters - begin)
             units = self.theta.new_zeros(count, parameters)
-            units[torch.arange(count), torch.arange(begin, begin + count)] = 1.0
+            units.diagonal(begin).fill_(1.0)
             parts.append(self.several(units.expand(runs, count, parameters)))
         matrix = torch.cat(parts, dim=1)
         return 0.5 * (matrix + matrix.transpose(1, 2))

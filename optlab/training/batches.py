@@ -170,6 +170,37 @@ class BatchStream:
             self._gather(epoch, begin)
         return self._parts[index]
 
+    def ahead(self, step: int, count: int) -> torch.Tensor | None:
+        """Return where the examples of the next batches are, as many as have the full size.
+
+        Args:
+            step: of the first. count: of batches, at most.
+
+        Returns:
+            Indices ``[streams, n, m]`` for :meth:`gathered`; None where there are none, or where
+            examples stream.
+        """
+        parts: list[torch.Tensor] = []
+        self._find(step)
+        size = self._size
+        while count > 0 and not self._streaming:
+            self._find(step)
+            epoch, first, position = _located(step, self.segment, self._n, self._size)
+            begin = first + position * self._size
+            number = int(min((self._n - begin) // size, count, self._until - step))
+            if self._size != size or not number:
+                break
+            self._rows(epoch, begin)
+            indices = self._order[:, begin : begin + number * size]
+            parts.append(indices.unflatten(1, (number, size)))
+            step, count = step + number, count - number
+        return torch.cat(parts, dim=1) if parts else None
+
+    def gathered(self, rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return the examples of indices ``[streams, n]``: inputs and targets ``[R, n, …]``."""
+        x, y = self._gathered(rows)
+        return x.expand(self._runs, *x.shape[1:]), y.expand(self._runs, *y.shape[1:])
+
     @property
     def rows(self) -> BatchRows:
         """Where the examples of the batches are in the training sets."""

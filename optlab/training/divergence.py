@@ -105,10 +105,7 @@ class DivergenceGuard:
         """
         if self._deferred:
             step = self._population.step
-            loss_finite, lasting = self._accept_finite(proposed)
-            if not self._pending:
-                self._pending_from = step
-            self._pending.append(torch.stack([loss_finite, lasting]))
+            self.accepted_on_device(step, [self.accept_on_device(proposed)])
         elif not self.endings:
             if math.isfinite(total.item()):
                 self._safe = self._population.state
@@ -128,6 +125,38 @@ class DivergenceGuard:
                 # The state before the last step, to which a run may return, is in this memory.
                 self._population.put_back(proposed, self._ended)
             self._end_diverged(proposed, x, y)
+
+    def accept_on_device(self, proposed: ProposedStep) -> torch.Tensor:
+        """Accept a step in every run that stays finite, without reading from the device.
+
+        Returns:
+            ``[2, R]``: whether the loss, and whether all of the step is finite, in runs that have
+            not ended.
+        """
+        return torch.stack(self._accept_finite(proposed))
+
+    def accepted_on_device(self, first: int, steps: Sequence[torch.Tensor]) -> None:
+        """Note what :meth:`accept_on_device` returned of some steps.
+
+        Args:
+            first: the first of them (0, 1, …). steps: ``[2, R]`` each.
+        """
+        if not self._pending:
+            self._pending_from = first
+        self._pending += steps
+
+    @property
+    def on_device(self) -> tuple[PopulationState, torch.Tensor]:
+        """The state that runs return to, and the runs ``[R]`` that have not ended."""
+        return self._safe, self._finite
+
+    @on_device.setter
+    def on_device(self, held: tuple[PopulationState, torch.Tensor]) -> None:
+        self._safe, self._finite = held
+
+    def latest(self, count: int) -> torch.Tensor:
+        """Return what was noted of the last steps, ``[count, 2, R]``; not read since."""
+        return torch.stack(self._pending[-count:])
 
     def accepted(self, before: PopulationState) -> None:
         """Note that steps were taken in which no run diverged.

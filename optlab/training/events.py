@@ -24,11 +24,12 @@ Status = Literal["finished", "stopped", "diverged", "failed"]
 Finished: the budget is spent or a stopping rule applied. Stopped: by the user. Diverged: loss or
 weights were not finite. Failed: an error.
 """
-StepMode = Literal["ordinary", "recorded", "compiled"]
+StepMode = Literal["ordinary", "recorded", "compiled", "captured"]
 """How steps are taken.
 
 Ordinary: torch executes one operation after the other. Recorded: the operations are recorded once
-and repeated, with the same bits. Compiled: a recording is translated to C++.
+and repeated, with the same bits. Compiled: a recording is translated to C++. Captured: blocks of
+steps are launched on a GPU as one, where nothing is due.
 """
 SECONDS = "seconds"
 """Series of the training time until each step: a property of the machine, not of what is trained."""

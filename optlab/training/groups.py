@@ -23,6 +23,7 @@ from optlab.core.piecewise import Piecewise
 from optlab.experiment.schedules import FieldSchedule
 from optlab.experiment.sections import General
 from optlab.objective.batch_objective import BatchObjective
+from optlab.objective.device import uploaded
 from optlab.objective.run_states import MODEL
 from optlab.objective.seeding import generators
 from optlab.training.snapshot import SCHEDULE
@@ -187,22 +188,23 @@ class Group:
             The learning rates, one a run.
         """
         self.h.step, self.averaging_h.step = step + 1 - self.begun.optimizer, step + 1
-        if self._constant:
-            rates = self._rates
-        elif self._watching:
-            members = zip(self._schedules, self._rates, self.memories, strict=True)
-            rates = [schedule.rate_given(lr, step, memory) for schedule, lr, memory in members]
-        else:
-            rates = [
-                schedule.rate(lr, step)
-                for schedule, lr in zip(self._schedules, self._rates, strict=True)
-            ]
+        rates = self._rates if self._constant else self.rates_at(step)
         if not self._constant:
             self.h.lr = _number_or_column(rates, self._theta)
         for column in self._scheduled:
             values = _number_or_column(column.at(step), self._theta)
             setattr(self._hyperparameters(column.section), column.name, values)
         return rates
+
+    def rates_at(self, step: int) -> list[float]:
+        """Return the learning rates of the step after ``step``, one a run."""
+        if self._constant:
+            return self._rates
+        if self._watching:
+            members = zip(self._schedules, self._rates, self.memories, strict=True)
+            return [schedule.rate_given(lr, step, memory) for schedule, lr, memory in members]
+        schedules = zip(self._schedules, self._rates, strict=True)
+        return [schedule.rate(lr, step) for schedule, lr in schedules]
 
     def varying(self) -> Iterator[tuple[str, Hyperparameters, str]]:
         """Yield what :meth:`schedule` sets: section, hyperparameters, name of a field."""
@@ -211,6 +213,14 @@ class Group:
             yield "optimizer", self.h, "lr"
         for column in self._scheduled:
             yield column.section, self._hyperparameters(column.section), column.name
+
+    def varying_at(self, step: int) -> Iterator[list[float]]:
+        """Yield the values, one a run, that :meth:`schedule` sets of what :meth:`varying` yields."""
+        yield [step + 1 - self.begun.optimizer] * len(self.rows)
+        if not self._constant:
+            yield self.rates_at(step)
+        for column in self._scheduled:
+            yield column.at(step)
 
     def observe(self, values: Mapping[str, Sequence[float]]) -> None:
         """Show an evaluation to the schedules that watch: series → value of every run."""
@@ -476,4 +486,4 @@ def _columns(members: Sequence[Component], theta: torch.Tensor) -> Hyperparamete
 def _number_or_column(values: list[float], theta: torch.Tensor) -> Any:
     if all(value == values[0] for value in values):
         return values[0]
-    return torch.tensor(values, dtype=theta.dtype, device=theta.device).unsqueeze(1)
+    return uploaded(values, theta).unsqueeze(1)

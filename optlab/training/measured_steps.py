@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from optlab.catalogue.measures.base import Step
 from optlab.catalogue.models.capabilities import Layers
 from optlab.core.lazy import torch
+from optlab.objective.device import uploaded
 from optlab.objective.objective import Objective
 from optlab.training.events import StepMode
 from optlab.training.population import Population, PopulationState
@@ -18,7 +19,11 @@ from optlab.training.recorder import Recorder
 from optlab.training.stepping import ProposedStep
 
 if TYPE_CHECKING:
+    from optlab.training.batches import BatchStream
     from optlab.training.capturing.captured_steps import CapturedSteps, Row
+    from optlab.training.capturing.graph import Graph
+    from optlab.training.capturing.step_blocks import StepBlocks
+    from optlab.training.divergence import DivergenceGuard
 
 Batch = tuple["torch.Tensor", "torch.Tensor"]
 """Inputs and targets ``[R, m, …]``."""
@@ -117,6 +122,7 @@ class MeasuredSteps:
         self.tracked: torch.Tensor = torch.empty(0, dtype=torch.int64)
         self.obstacle = ""
         self._captured: CapturedSteps | None = None
+        self._blocks: StepBlocks | None = None
 
     def capture(self, steps: int = 0, *, compiled: bool = False) -> None:
         """Repeat recorded operations from now on, where that gives the same.
@@ -138,15 +144,38 @@ class MeasuredSteps:
                 self._population, self._compute, self._ended, first, compiled=compiled
             )
 
+    def capture_blocks(
+        self,
+        guard: DivergenceGuard,
+        stream: BatchStream,
+        advance: Callable[[], None],
+        graph: Callable[[], Graph],
+    ) -> None:
+        """Take steps at which nothing looks in blocks from now on, where that gives the same.
+
+        Args:
+            guard: whose check is deferred. stream: of the batches. advance: takes and records an
+                ordinary step. graph: makes what captures a block.
+        """
+        if self._blocks is not None:
+            return
+        self.obstacle = self._population.obstacle
+        if not self.obstacle:
+            from optlab.training.capturing.step_blocks import StepBlocks
+
+            self._blocks = StepBlocks(
+                self._population, guard, self._recorder, stream, self._compute, advance, graph
+            )
+
     @property
     def mode(self) -> StepMode:
         """How steps are taken at present."""
-        return "ordinary" if self._captured is None else self._captured.mode
+        return "ordinary" if self._taking is None else self._taking.mode
 
     @property
     def reason(self) -> str:
         """Why they are taken in no faster way, a clause; "" where nothing is known."""
-        found = "" if self._captured is None else self._captured.reason
+        found = "" if self._taking is None else self._taking.reason
         return found or self.obstacle
 
     def follow(self, indices: Sequence[int]) -> None:
@@ -172,8 +201,10 @@ class MeasuredSteps:
 
         Returns:
             The state before the last of them, which the next step overwrites; None where none was
-            taken.
+            taken, or where their check is deferred.
         """
+        if self._blocks is not None:
+            self._blocks.several(count, more)
         if self._captured is None:
             return None
         population = self._population
@@ -190,7 +221,7 @@ class MeasuredSteps:
         rates = self._population.begin_step()
         if rates != self._rates:
             # Instruments keep it: another tensor, not other values.
-            self._rates, self._rate = list(rates), self._rate.new_tensor(rates)
+            self._rates, self._rate = list(rates), uploaded(rates, self._rate)
         return Inputs(x, y, rates, self._rate, self._objective.keeping)
 
     def _next(self, x: torch.Tensor, y: torch.Tensor) -> Measured:
@@ -205,7 +236,12 @@ class MeasuredSteps:
     @property
     def repeated(self) -> int:
         """Number of steps that repeated recorded operations."""
-        return 0 if self._captured is None else self._captured.repeated
+        return 0 if self._taking is None else self._taking.repeated
+
+    @property
+    def _taking(self) -> CapturedSteps | StepBlocks | None:
+        """What takes steps other than ordinary ones."""
+        return self._captured or self._blocks
 
     def release(self) -> None:
         """Give the population tensors that no later step overwrites."""
@@ -214,8 +250,8 @@ class MeasuredSteps:
 
     def forget(self) -> None:
         """Record no longer what has been recorded: something of a step has changed."""
-        if self._captured is not None:
-            self._captured.forget()
+        if self._taking is not None:
+            self._taking.forget()
 
     def _compute(self, theta: torch.Tensor, inputs: Inputs) -> Measured:
         proposed = self._population.propose_at(theta, inputs.x, inputs.y, inputs.rates)

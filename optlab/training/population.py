@@ -262,6 +262,12 @@ class Population:
         """The current parameters and states."""
         return PopulationState(self.theta, [group.state for group in self.groups])
 
+    @state.setter
+    def state(self, state: PopulationState) -> None:
+        self.theta = state.theta
+        for group, own in zip(self.groups, state.groups, strict=True):
+            group.state = own
+
     def where(
         self, mask: torch.Tensor, state: PopulationState, other: PopulationState
     ) -> PopulationState:

@@ -67,6 +67,11 @@ class Recorder:
         for measure, values in zip(self._vectors, vectors, strict=True):
             self._vector_rows[measure.name].append(values)
 
+    def latest(self, count: int) -> list[torch.Tensor]:
+        """Return what was kept last: rows ``[count, M, R]``, and each vector ``[count, R, K]``."""
+        kept = [self._rows, *(self._vector_rows[one.name] for one in self._vectors)]
+        return [torch.stack(rows[-count:]) for rows in kept]
+
     def record(self, number: int, step: Step) -> torch.Tensor:
         """Measure step ``number`` and keep it; return its scalars ``[M, R]``."""
         row, vectors = self.measured(step)

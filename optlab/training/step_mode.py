@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from optlab.experiment import Experiment
 from optlab.numerics.compiled.compiler import has_compiler
 from optlab.objective.ranks import Ranks
+from optlab.training.capturing.graph import GRAPHS
 from optlab.training.events import Event, StepMode, StepModeChanged
 from optlab.training.notes import Notes
 
@@ -17,8 +18,8 @@ if TYPE_CHECKING:
 
 def not_recorded(experiments: Sequence[Experiment], device: str, ranks: Ranks) -> str:
     """Return why steps are not recorded, whatever they consist of, a clause; "" where they are."""
-    if device != "cpu":
-        return "steps are recorded on a CPU only"
+    if device != "cpu" and device not in GRAPHS:
+        return "steps are recorded on CPUs and CUDA GPUs only"
     if ranks.together:
         return "several processes share the batches"
     if any(one.model.own_modules or one.optimizer.own_modules for one in experiments):
@@ -26,8 +27,10 @@ def not_recorded(experiments: Sequence[Experiment], device: str, ranks: Ranks) -
     return ""
 
 
-def not_compiled() -> str:
+def not_compiled(device: str) -> str:
     """Return why recorded steps cannot be compiled here, a clause; "" where they can."""
+    if device != "cpu":
+        return "steps are compiled on a CPU only"
     return "" if has_compiler() else "there is no C++ compiler on this machine"
 
 

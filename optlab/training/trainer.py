@@ -20,6 +20,7 @@ from optlab.experiment import Experiment
 from optlab.objective.device import resolve
 from optlab.objective.ranks import ALONE, Ranks
 from optlab.training.batches import BatchStream
+from optlab.training.capturing.graph import GRAPHS
 from optlab.training.control import SHARED_PATHS
 from optlab.training.data_parallel import (
     agreed_values,
@@ -315,12 +316,15 @@ class Trainer:
         For those who keep no tensor of the population over steps (:mod:`.capturing`).
         """
         self.steps.obstacle = not_recorded(self.requested, self.device, self.ranks)
-        if self.steps.obstacle or self.deferred:
+        if self.steps.obstacle:
             return
-        steps = max(one.budget.steps for one in self.requested) - self.step
         asked = self.requested[0].general.compiled
-        missing = not_compiled() if asked else ""
-        self.steps.capture(steps, compiled=asked and not missing)
+        missing = not_compiled(self.device) if asked else ""
+        if self.deferred and self.device in GRAPHS:
+            self.steps.capture_blocks(self._guard, self._stream, self.advance, GRAPHS[self.device])
+        elif self.device == "cpu" and not self.deferred:
+            steps = max(one.budget.steps for one in self.requested) - self.step
+            self.steps.capture(steps, compiled=asked and not missing)
         self.steps.obstacle = self.steps.obstacle or missing
 
     def sync_divergence(self) -> None:

@@ -107,9 +107,7 @@ def step(
     curvature = state["h"]
     if (h.step - 1) % h.period == 0:
         curvature = h.beta2 * curvature + (1.0 - h.beta2) * estimate()
-    divisor = torch.maximum(
-        h.gamma * curvature, torch.as_tensor(h.eps, dtype=theta.dtype, device=theta.device)
-    )
+    divisor = torch.maximum(h.gamma * curvature, theta.new_zeros(()) + h.eps)
     clipped = (m / divisor).clamp(-1.0, 1.0)
     after = (1.0 - h.lr * h.weight_decay) * theta - h.lr * clipped
     return Outcome(after, {"m": m, "h": curvature}, loss, g)

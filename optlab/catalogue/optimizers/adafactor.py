@@ -106,7 +106,7 @@ class Adafactor(Optimizer):
     def update(
         theta: torch.Tensor, g: torch.Tensor, state: State, h: Hyperparameters
     ) -> tuple[torch.Tensor, State]:
-        fresh = float(h.step) ** h.decay_power
+        fresh = h.step**h.decay_power
         least = torch.finfo(theta.dtype).eps
         sizes = _sizes(h.layout)
         parts = zip(
@@ -130,10 +130,10 @@ class Adafactor(Optimizer):
                 r = rows[-1].view_as(part)
             steps.append((part * r.clamp(min=least * least).rsqrt()).reshape(len(g), -1))
         step = torch.cat(steps, dim=1)
-        numbers = torch.tensor(h.layout.sizes, dtype=theta.dtype, device=theta.device)
+        numbers = per_tensor.numbers(h.layout.sizes, theta)
         length = per_tensor.norms(step, h.layout) / numbers.sqrt()
         size = per_tensor.norms(theta, h.layout) / numbers.sqrt()
-        rate = torch.as_tensor(h.lr, dtype=theta.dtype, device=theta.device)
+        rate = theta.new_zeros(1) + h.lr
         scale = torch.maximum(size, size * 0.0 + h.least_scale) * rate.clamp(max=h.step**-0.5)
         factor = per_tensor.spread(scale / (length / h.clip).clamp(min=1.0), h.layout)
         return (1.0 - h.lr * h.weight_decay) * theta - factor * step, {

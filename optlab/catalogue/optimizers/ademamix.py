@@ -134,10 +134,7 @@ def _warmed_up(theta: torch.Tensor, h: Hyperparameters) -> tuple[Any, Any]:
     """Return α and ρ₃ of this step, each a number or a column ``[R, 1]``."""
     if isinstance(h.warmup, int) and h.warmup == 0:
         return h.alpha, h.beta3
-    first, last, warmup = (
-        torch.as_tensor(value, dtype=theta.dtype, device=theta.device)
-        for value in (h.beta1, h.beta3, h.warmup)
-    )
+    first, last, warmup = (theta.new_zeros(()) + value for value in (h.beta1, h.beta3, h.warmup))
     share = torch.where(warmup > 0.0, h.step / warmup.clamp(min=1.0), 1.0).clamp(max=1.0)
     first, last = first.log(), last.log()
     # Half-lives grow evenly. Where ρ₁ is 0, its logarithm is −∞ and the limit is ρ₃'s share.

@@ -82,7 +82,7 @@ class CautiousAdamW(Optimizer):
         s_hat = s / (1.0 - h.beta1**h.step)
         r_hat = r / (1.0 - h.beta2**h.step)
         mask = (s * g > 0.0).to(theta.dtype)
-        sizes = torch.tensor(h.layout.sizes, dtype=theta.dtype, device=theta.device)
+        sizes = per_tensor.numbers(h.layout.sizes, theta)
         factor = sizes / (per_tensor.means(mask, h.layout) * sizes + 1.0)
         step = per_tensor.spread(factor, h.layout) * mask * s_hat / (r_hat.sqrt() + h.eps)
         return (1.0 - h.lr * h.weight_decay) * theta - h.lr * step, {"s": s, "r": r}

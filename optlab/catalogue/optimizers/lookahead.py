@@ -102,6 +102,6 @@ class Lookahead(Optimizer):
         slow = state["varphi"]
         own = {name: value for name, value in state.items() if name != "varphi"}
         fast, own = inner.update(theta, g, own, inner_h)
-        due = torch.as_tensor(h.step % h.period == 0, device=theta.device)
+        due = theta.new_full((), h.step, dtype=torch.int64) % h.period == 0
         slow = torch.where(due, slow + h.share * (fast - slow), slow)
         return torch.where(due, slow, fast), {**own, "varphi": slow}

@@ -80,7 +80,7 @@ class PolyakStep(ObjectiveOptimizer):
         loss, g = objective.gradient(theta)
         excess = (loss.unsqueeze(1) - h.minimum).clamp(min=0.0)
         squared = (g * g).sum(dim=1, keepdim=True)
-        largest = torch.as_tensor(h.lr, dtype=theta.dtype, device=theta.device)
+        largest = theta.new_zeros(()) + h.lr
         rate = torch.minimum(excess / (h.factor * squared), largest)
         # Where the gradient is zero there is nothing to follow, whatever the value says.
         rate = torch.where(squared == 0.0, 0.0, rate)

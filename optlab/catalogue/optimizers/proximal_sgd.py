@@ -64,7 +64,7 @@ class ProximalSGD(Optimizer):
         theta: torch.Tensor, g: torch.Tensor, state: State, h: Hyperparameters
     ) -> tuple[torch.Tensor, State]:
         u = theta - h.lr * g
-        weights = [spec.role == "weight" for spec in h.layout.parameters]
-        mask = torch.tensor(weights, device=theta.device).unsqueeze(0)
-        threshold = per_tensor.spread(mask.to(theta.dtype), h.layout) * (h.lr * h.l1)
+        weights = [float(spec.role == "weight") for spec in h.layout.parameters]
+        mask = per_tensor.numbers(weights, theta).unsqueeze(0)
+        threshold = per_tensor.spread(mask, h.layout) * (h.lr * h.l1)
         return u.sign() * (u.abs() - threshold).clamp(min=0.0), {}

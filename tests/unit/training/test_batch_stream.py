@@ -12,7 +12,7 @@ from optlab.core import registry
 from optlab.objective.run_examples import RunExamples
 from optlab.objective.seeding import generator
 from optlab.training import batches as module
-from optlab.training.batches import BatchStream
+from optlab.training.batches import BatchStream, Segment
 
 N = 23
 
@@ -118,3 +118,40 @@ def test_that_batches_that_are_gathered_alone_are_the_same(
     alone = [stream(orders[0], seeds=(seed,)) for seed in (1, 2)]
     for step, (x, _) in enumerate(gathered):
         assert torch.equal(x, torch.cat([one.at(step)[0] for one in alone]))
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name != "streaming"])
+@pytest.mark.parametrize(
+    ("size", "begin", "number"), [(5, 0, 4), (5, 2, 2), (5, 4, 0), (1, 20, 9), (0, 3, 9)]
+)
+def test_that_batches_ahead_are_those_of_the_steps_up_to_one_of_another_size(
+    name: str, size: int, begin: int, number: int
+) -> None:
+    orders, seeds = [order(name, size)] * 3, (1, 2, 1)
+    found, usual = stream(*orders, seeds=seeds), stream(*orders, seeds=seeds)
+    rows = found.ahead(begin, 9)
+    if not number:
+        assert rows is None
+        return
+    assert rows is not None and rows.shape[1] == number
+    x, y = found.gathered(rows.flatten(1))
+    for index in range(number):
+        part = slice(index * rows.shape[2], (index + 1) * rows.shape[2])
+        expected_x, expected_y = usual.at(begin + index)
+        assert torch.equal(x[:, part], expected_x) and torch.equal(y[:, part], expected_y)
+
+
+@pytest.mark.parametrize("size", [4, 2])
+def test_that_batches_ahead_end_where_another_segment_begins(size: int) -> None:
+    """Also where its batches have the size of those before, and another place."""
+    found = stream(order("shuffled", 4))
+    found.continue_at(Segment(3, 0, 5), [order("shuffled", size)])
+    rows = found.ahead(1, 9)
+    assert rows is not None and rows.shape[1:] == ((6, 4) if size == 4 else (2, 4))
+    _, y = found.gathered(rows.flatten(1))
+    expected = torch.cat([found.at(step)[1][0] for step in range(1, 1 + rows.shape[1])])
+    assert torch.equal(y[0], expected)
+
+
+def test_that_nothing_is_known_ahead_of_a_stream_of_fresh_examples() -> None:
+    assert stream(order("streaming", 5)).ahead(0, 4) is None

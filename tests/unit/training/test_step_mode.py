@@ -70,7 +70,7 @@ def test_that_it_says_so_in_the_block_in_which_it_is_noticed(
             "the model draws random numbers or has values beside its parameters",
         ),
         (
-            {"optimizer": {"name": "lookahead"}},
+            {"optimizer": {"name": "adan"}},
             "a step cannot be repeated: a decision of the rule depends on the step or on its rate",
         ),
     ],
@@ -106,7 +106,11 @@ def test_that_a_recording_with_other_values_is_given_up(
 def test_that_steps_elsewhere_are_ordinary_ones(build: Build) -> None:
     one = [build(**MOMENTUM)]
     assert step_mode.not_recorded(one, "cpu", ALONE) == ""
-    assert step_mode.not_recorded(one, "cuda", ALONE) == "steps are recorded on a CPU only"
+    assert step_mode.not_recorded(one, "cuda", ALONE) == ""
+    assert step_mode.not_recorded(one, "mps", ALONE) == (
+        "steps are recorded on CPUs and CUDA GPUs only"
+    )
+    assert step_mode.not_compiled("cuda") == "steps are compiled on a CPU only"
     assert Trainer(one).steps.mode == "ordinary"
 
 
