@@ -10,7 +10,7 @@ from optlab.training.capturing.trace import tensors
 from optlab.training.groups import Group
 from optlab.training.measured_steps import Measured
 
-_ROUNDING = 1e-5
+_ROUNDING = 1e-4
 """Norm of the difference of a compiled result to an ordinary one, relative to the ordinary one's, up to
 which it is rounding: in single precision, of which double precision gets a hundred-millionth.
 """

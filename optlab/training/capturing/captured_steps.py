@@ -12,7 +12,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from optlab.catalogue.optimizers.base import State
 from optlab.core.hyperparameters import Hyperparameters
@@ -20,7 +20,7 @@ from optlab.core.lazy import torch
 from optlab.numerics.compiled.compiler import NotCompiled
 from optlab.numerics.traced_number import NotRepeatable, Numbers
 from optlab.training.capturing.agreement import same_bits, same_but_for_rounding
-from optlab.training.capturing.program import SIDES, Program, Recording
+from optlab.training.capturing.program import SIDES, Entry, Program, Recording
 from optlab.training.capturing.trace import Call, recorded, tensors
 from optlab.training.events import StepMode
 from optlab.training.measured_steps import Inputs, Measured
@@ -37,6 +37,8 @@ SOON = 4
 """The same for the first shape, where many steps are known to follow."""
 CHECKED = 2
 """Steps that are taken both ways before a recording is used."""
+_DRAWN = 0.1
+"""Scale of the parameters from which a compiled step is compared with an ordinary one."""
 _PROGRAMS = 6
 """Shapes of batches whose steps are recorded, at most."""
 _VALUES = 16_000_000
@@ -49,16 +51,6 @@ Row = tuple["torch.Tensor", list["torch.Tensor"]]
 """Measures of a step: those of one number a run ``[M, R]``, and the others."""
 Compute = Callable[["torch.Tensor", Inputs], Measured]
 """Parameters ``[R, P]`` and what else a step depends on → the step."""
-
-
-class _Entry(NamedTuple):
-    """A recorded step, and how many results it has of each kind."""
-
-    program: Program
-    used: int
-    vectors: int
-    clips: bool
-    layers: int | None
 
 
 class CapturedSteps:
@@ -99,7 +91,7 @@ class CapturedSteps:
         self._source = 0
         self._given: list[torch.Tensor] = []
         self._seen: dict[Shape, int] = {}
-        self._programs: dict[Shape, _Entry] = {}
+        self._programs: dict[Shape, Entry] = {}
         self._checks: dict[Shape, int] = {}
         self._columns: dict[str, torch.Tensor] = {}
         self._varies: list[tuple[str, Hyperparameters, str]] | None = None
@@ -191,15 +183,34 @@ class CapturedSteps:
         if len(self._programs) >= _PROGRAMS:
             return None
         # Before it is recorded: some tensors are made once, by the first step.
-        usual = self._compute(self._population.theta, inputs)
+        self._compute(self._population.theta, inputs)
         self._record(shape, inputs)
         entry = self._programs.get(shape)
-        if entry is None:
+        if entry is None or not self._agrees_elsewhere(entry, inputs):
             return None
-        measured = self._checked(entry, inputs, usual)
-        if measured is not None:
-            self._checks[shape] = 0
-        return measured
+        self._checks[shape] = 0
+        return self._repeated(entry, inputs)
+
+    def _agrees_elsewhere(self, entry: Entry, inputs: Inputs) -> bool:
+        """Return whether a compiled step agrees with an ordinary one, from drawn parameters.
+
+        Those of a run that has learned its examples have gradients that are differences of nearly
+        equal numbers, in which nothing but rounding would be compared. Nothing is changed.
+        """
+        kept = [[tensor.clone() for tensor in side] for side in self._sides]
+        before, given = self._tensors(), self._given
+        drawn = torch.empty_like(before[0]).normal_(generator=torch.Generator().manual_seed(0))
+        self._put([drawn.mul_(_DRAWN), *before[1:]])
+        self._given = []
+        try:
+            self._check_once(entry, inputs)
+        finally:
+            for side, its in zip(self._sides, kept, strict=True):
+                for tensor, values in zip(side, its, strict=True):
+                    tensor.copy_(values)
+            self._put(before)
+            self._given = given
+        return not self._refused
 
     # --- steps at which nothing looks -------------------------------------------------------------
 
@@ -287,7 +298,7 @@ class CapturedSteps:
             if mine is not last:
                 its.copy_(mine)
 
-    def _run(self, entry: _Entry, inputs: Inputs) -> tuple[torch.Tensor, ...] | None:
+    def _run(self, entry: Entry, inputs: Inputs) -> tuple[torch.Tensor, ...] | None:
         """Take a step by its recording; see :meth:`Program.run`.
 
         None also where the recording does not fit any longer.
@@ -301,7 +312,7 @@ class CapturedSteps:
             return None
         return entry.program.run(self._source, (inputs.x, inputs.y), leaves, self._alive_runs())
 
-    def _repeated(self, entry: _Entry, inputs: Inputs) -> Measured | None:
+    def _repeated(self, entry: Entry, inputs: Inputs) -> Measured | None:
         """Return a step by its recording, from this side to the other; None where it diverges."""
         self._load()
         results = self._run(entry, inputs)
@@ -344,40 +355,33 @@ class CapturedSteps:
             self._alive = torch.tensor([run for run in range(count) if run not in self._ended])
         return self._alive
 
-    def _check(self, shape: Shape, entry: _Entry, inputs: Inputs) -> None:
+    def _check(self, shape: Shape, entry: Entry, inputs: Inputs) -> None:
         """Take the step both ways, and repeat none from now on unless they agree."""
         given = self._given
         self._checks[shape] -= 1
-        self._checked(entry, inputs, None)
+        self._check_once(entry, inputs)
         self._given = given
 
-    def _checked(self, entry: _Entry, inputs: Inputs, usual: Measured | None) -> Measured | None:
-        """Return a step that was taken both ways; None, for all steps, where they do not agree.
-
-        Args:
-            usual: the ordinary one; None to compute it.
-        """
+    def _check_once(self, entry: Entry, inputs: Inputs) -> None:
         theta = self._population.theta
         try:
             repeated = self._repeated(entry, inputs)
-            usual = usual or self._compute(theta, inputs)
+            usual = self._compute(theta, inputs)
             if repeated is None:
                 agrees = True
             elif self._compiles:
                 agrees = same_but_for_rounding(usual, repeated, self._population.groups, theta)
             else:
                 agrees = same_bits(usual, repeated)
+            self.reason = "" if agrees else "a repeated step has other values than an ordinary one"
         except RuntimeError as reason:
+            agrees = False
+            self.reason = "a step cannot be repeated"
             _LOG.info("steps are not captured: %s", reason)
-            agrees, repeated = False, None
-        if agrees:
-            return repeated
-        if repeated is not None:
-            _LOG.info("steps are not captured: a repeated step has other values")
-        self.leave()
-        self._refused = True
-        self.reason = self.reason or "a repeated step has other values than an ordinary one"
-        return None
+        if not agrees:
+            _LOG.info("steps are not captured: %s", self.reason)
+            self.leave()
+            self._refused = True
 
     def _leaves(self) -> Mapping[str, float] | None:
         """Return name → value of the numbers that differ from step to step; fill the columns.
@@ -452,7 +456,7 @@ class CapturedSteps:
             return
         finally:
             self._put(before)
-        self._programs[shape] = _Entry(
+        self._programs[shape] = Entry(
             program,
             len(proposed.used),
             len(measured.vectors),

@@ -12,7 +12,7 @@ import functools
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from optlab.core.lazy import torch
 from optlab.numerics.traced_number import NotRepeatable, Numbers
@@ -159,6 +159,16 @@ class Program:
         for call in after:
             call()
         return self._results[side]
+
+
+class Entry(NamedTuple):
+    """A recorded step, and how many results it has of each kind."""
+
+    program: Program
+    used: int
+    vectors: int
+    clips: bool
+    layers: int | None
 
 
 def _copy(
