@@ -18,6 +18,7 @@ from optlab.training.capturing.native.translation import Translator
 from optlab.training.capturing.trace import Call, memory_of, recorded
 
 RUNS = 3
+ARGUMENTS = (ctypes.c_void_p, ctypes.c_void_p)
 aten = torch.ops.aten
 
 
@@ -129,28 +130,51 @@ def planned(case: tuple[Any, ...], dtype: torch.dtype) -> tuple[Planned, torch.T
 
 
 def execute(translator: Translator, body: Body) -> None:
-    function = compiled(
-        HEAD + body.source("one"), "one", (ctypes.c_void_p, ctypes.c_void_p), contracts=True
-    )
+    call(translator, compiled(HEAD + body.source("one"), "one", ARGUMENTS, contracts=True))
+
+
+def call(translator: Translator, function: Callable[..., None]) -> None:
     table = array("Q", [pair.one.data_ptr() for pair in translator.slots.all])
     function(table.buffer_info()[0], array("d", [0.0]).buffer_info()[0])
 
 
-@pytest.mark.parametrize("dtype", [torch.float64, torch.float32], ids=str)
+@pytest.fixture(scope="module", params=[torch.float64, torch.float32], ids=str)
+def source(request: pytest.FixtureRequest) -> tuple[torch.dtype, str]:
+    """The operations of all cases in one source, as ``case0_run`` and so on: compilers are slow."""
+    parts = [
+        made_body(case, request.param, way)[1].source(f"case{number}_{way}")
+        for number, (name, case) in enumerate(CASES.items())
+        for way in ways(name)
+    ]
+    return request.param, HEAD + "".join(parts)
+
+
+def ways(name: str) -> tuple[str, ...]:
+    return ("all",) if name in ALONE else ("all", "run")
+
+
+def made_body(
+    case: tuple[Any, ...], dtype: torch.dtype, way: str
+) -> tuple[Translator, Body, Planned, torch.Tensor]:
+    one, result = planned(case, dtype)
+    translator = Translator(RUNS)
+    operation = translator.translated(one, one, of_run=way == "run")
+    body = Body(translator.slots)
+    if way == "run":
+        body.add_runs(RUNS, [operation])
+    else:
+        body.add_plain([operation])
+    return translator, body, one, result
+
+
 @pytest.mark.parametrize("name", CASES)
-def test_that_an_operation_is_that_of_torch(name: str, dtype: torch.dtype) -> None:
-    for way in ("all", "run"):
-        if way == "run" and name in ALONE:
-            continue
-        one, result = planned(CASES[name], dtype)
-        translator = Translator(RUNS)
-        operation = translator.translated(one, one, of_run=way == "run")
-        body = Body(translator.slots)
-        if way == "run":
-            body.add_runs(RUNS, [operation])
-        else:
-            body.add_plain([operation])
-        execute(translator, body)
+def test_that_an_operation_is_that_of_torch(name: str, source: tuple[torch.dtype, str]) -> None:
+    dtype, text = source
+    number = list(CASES).index(name)
+    for way in ways(name):
+        translator, body, one, result = made_body(CASES[name], dtype, way)
+        assert body.source(f"case{number}_{way}") in text
+        call(translator, compiled(text, f"case{number}_{way}", ARGUMENTS, contracts=True))
         tolerance = 1e-12 if dtype == torch.float64 else 2e-6
         torch.testing.assert_close(one.results[0], result, rtol=tolerance, atol=tolerance)
 
