@@ -92,7 +92,8 @@ def _crossings(z: torch.Tensor, d: torch.Tensor, radius: float) -> tuple[float, 
     # Without cancellation.
     half = b + math.copysign(root, b)
     if half == 0.0:
-        return (-math.sqrt(max(-c / a, 0.0)), math.sqrt(max(-c / a, 0.0)))
+        t = math.sqrt(-c / a)
+        return -t, t
     low, high = sorted((-half / (2.0 * a), -2.0 * c / half))
     return low, high
 
@@ -108,7 +109,7 @@ class DampedSteps:
 
     def __init__(self, matrix: torch.Tensor, b: torch.Tensor) -> None:
         values, self._vectors = torch.linalg.eigh(matrix[0])
-        least = len(values) * torch.finfo(values.dtype).eps * float(values[-1].abs())
+        least = len(values) * torch.finfo(values.dtype).eps * float(values[-1])
         self._values = values.clamp(min=0.0)
         self._kept = values > least
         self._b = b[0] @ self._vectors
@@ -133,32 +134,21 @@ class DampedSteps:
         if excess <= WITHIN * radius:
             return self.at(0.0), 0.0
         low = excess / (radius * slope) if bool(self._kept.all()) else 0.0
-        high = self.norm / radius
-        alpha = min(max(alpha, low), high) or self.norm / length
-        for number in range(1, _ROUNDS + 1):
-            alpha = alpha or 1e-3 * high
-            before = excess
+        alpha = min(max(alpha, low), self.norm / radius) or self.norm / length
+        # 1/‖q‖ is concave in α, so from below the iteration stays below, and the bounds of lmpar need
+        # no updates.
+        for _ in range(_ROUNDS):
             length, slope = self._length(alpha)
             excess = length - radius
-            if (
-                abs(excess) <= WITHIN * radius
-                or (low == 0.0 and excess <= before < 0.0)
-                or number == _ROUNDS
-            ):
+            if abs(excess) <= WITHIN * radius:
                 break
-            if excess > 0.0:
-                low = max(low, alpha)
-            elif excess < 0.0:
-                high = min(high, alpha)
-            alpha = max(low, alpha + excess / (radius * slope))
+            alpha = max(low, alpha + excess / (radius * slope)) or 1e-3 * alpha
         return self.at(alpha), alpha
 
     def _length(self, alpha: float) -> tuple[float, float]:
         """Return ``‖q‖``, and minus the relative derivative ``q̂ᵀ(B + αI)⁻¹q̂`` by α."""
         q = self._divided(self._b, alpha)
         length = math.sqrt(float(q @ q))
-        if length == 0.0:
-            return 0.0, 0.0
         unit = q / length
         return length, float(unit @ self._divided(unit, alpha))
 
@@ -167,4 +157,4 @@ class DampedSteps:
         if alpha > 0.0:
             damped: torch.Tensor = b / (self._values + alpha)
             return damped
-        return torch.where(self._kept, b / torch.where(self._kept, self._values, 1.0), 0.0)
+        return torch.where(self._kept, b / self._values, 0.0)

@@ -137,7 +137,7 @@ def _step(theta: torch.Tensor, objective: Objective, state: State, h: Hyperparam
         radius = h.factor * size or h.factor
     began = radius, damping
     before, least = value.item(), float(rounding(value))
-    after, accepted, ratio, attempt = theta, False, 0.0, 0
+    after, accepted, attempt = theta, False, 0
     while not accepted and attempt < ATTEMPTS:
         attempt += 1
         q, damping, curvature = trial(radius, damping)

@@ -208,43 +208,6 @@ def test_that_the_curvature_of_linear_regression_is_exact() -> None:
     torch.testing.assert_close(2.0 * factor.inputs[0], fisher, rtol=1e-10, atol=1e-12)
 
 
-def test_that_the_solve_is_that_of_the_dense_kronecker_product() -> None:
-    layout = experiment().layout()
-    shapes = kronecker.layer_shapes(layout)
-    source = torch.Generator().manual_seed(0)
-    flat, g = (
-        torch.randn(2, size, dtype=torch.float64, generator=source)
-        for size in (kronecker.values(shapes), layout.total)
-    )
-    factors = [
-        kronecker.LayerFactors(weight, a @ a.transpose(1, 2), s @ s.transpose(1, 2))
-        for weight, a, s in kronecker.split(flat, shapes)
-    ]
-    again = kronecker.split(kronecker.joined(factors), shapes)
-    assert all(
-        torch.equal(one, other)
-        for pair in zip(factors, again, strict=True)
-        for one, other in zip(pair[0][1:], pair[1][1:], strict=True)
-    )
-    solved = kronecker.solve(layout, shapes, factors, g, 0.3)
-    for run in range(2):
-        begin = 0
-        for shape, (_, *both) in zip(shapes, factors, strict=True):
-            a, s = both[0][run], both[1][run]
-            pi = ((a.trace() / len(a)) / (s.trace() / len(s))).sqrt()
-            eye = (torch.eye(len(s)).double(), torch.eye(len(a)).double())
-            dense = torch.kron(s + 0.3 / pi * eye[0], a + 0.3 * pi * eye[1])
-            size, rows = shape.rows * shape.columns, shape.rows
-
-            def matrix(of: torch.Tensor, begin=begin, size=size, rows=rows) -> torch.Tensor:
-                own = of[begin : begin + size]
-                return torch.cat([own[:-rows].view(rows, -1), own[-rows:].unsqueeze(1)], dim=1)
-
-            expected = torch.linalg.solve(dense, matrix(g[run]).flatten())
-            torch.testing.assert_close(matrix(solved[run]).flatten(), expected)
-            begin += size
-
-
 @pytest.mark.parametrize(
     "model",
     [
