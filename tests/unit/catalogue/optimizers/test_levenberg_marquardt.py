@@ -281,3 +281,25 @@ def test_that_the_region_after_a_trial_is_that_of_a_parabola_with_a_wrong_curvat
     else:
         second = start - objective.tried[1]
         assert second == pytest.approx(share * length, rel=0.1 if solver == "exact" else 1e-9)
+
+
+@pytest.mark.parametrize("solver", ["exact", "products"])
+def test_that_an_objective_may_be_negative(least_squares: Any, walk: Any, solver: str) -> None:
+    """The same steps as of one that is larger by a constant, until differences are roundings."""
+
+    class Lower(least_squares):  # type: ignore[misc]
+        def loss(self, theta: torch.Tensor) -> torch.Tensor:
+            return super().loss(theta) - 1e4
+
+        def gradient(self, theta: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+            value, g = super().gradient(theta)
+            return value - 1e4, g
+
+    theta = torch.tensor([[-1.2, 1.0]], dtype=torch.float64)
+    paths = [
+        walk(LevenbergMarquardt, objective, theta, 6, solver=solver, factor=1.0, tolerance=1e-9)
+        for objective in (least_squares(rosenbrock), Lower(rosenbrock))
+    ]
+    for one, other in zip(*paths, strict=True):
+        torch.testing.assert_close(other.theta, one.theta, rtol=1e-6, atol=1e-9)
+        assert other.notes == ("",)
