@@ -73,15 +73,39 @@ def test_that_negative_curvature_is_followed_to_the_better_end_of_the_chord(gap:
     assert found.value == pytest.approx(float(values[best]), rel=1e-13)
 
 
-def test_that_a_gradient_within_the_tolerance_asks_for_no_product() -> None:
+def test_that_a_gradient_and_a_radius_whose_squares_vanish_give_a_step_to_the_boundary() -> None:
+    g = torch.tensor([[3e-100, -4e-100]], dtype=torch.float64)
+    found = steihaug(lambda v: -2.0 * v, g, 1e-100, iterations=5, tolerance=0.0)
+    np.testing.assert_allclose(found.p[0].numpy(), [-0.6e-100, 0.8e-100], rtol=1e-14)
+    assert found.negative and found.at_boundary
+    assert found.value == pytest.approx(-6e-200, rel=1e-14)
+
+
+def test_that_a_radius_whose_square_is_zero_gives_a_step_within_it() -> None:
+    g = torch.tensor([[3.0, -4.0]], dtype=torch.float64)
+    found = steihaug(lambda v: -v, g, 1e-170, iterations=5, tolerance=0.0)
+    assert float(found.p.abs().max()) <= 1e-170 and found.at_boundary
+
+
+@pytest.mark.parametrize("g", [(0.0, 0.0), (0.3, -0.4)])
+def test_that_a_gradient_within_the_tolerance_asks_for_no_product(g: tuple[float, float]) -> None:
     def product(v: torch.Tensor) -> torch.Tensor:
         raise AssertionError
 
-    g = torch.tensor([[0.3, -0.4]], dtype=torch.float64)
-    found = steihaug(product, g, 1.0, iterations=5, tolerance=0.6)
+    tolerance = 0.6 if g[1] else 0.0
+    found = steihaug(
+        product, torch.tensor([g], dtype=torch.float64), 1.0, iterations=5, tolerance=tolerance
+    )
     assert found.p.tolist() == [[0.0, 0.0]]
     assert found.value == 0.0 and found.products == 0
     assert not found.at_boundary and not found.negative
+
+
+def test_that_a_solution_without_a_residual_ends_the_search_at_any_tolerance() -> None:
+    g = torch.tensor([[3.0, 4.0]], dtype=torch.float64)
+    found = steihaug(lambda v: 2.0 * v, g, 10.0, iterations=5, tolerance=0.0)
+    assert found.p.tolist() == [[-1.5, -2.0]]
+    assert found.value == -6.25 and found.products == 1 and not found.at_boundary
 
 
 def test_that_the_damped_step_is_the_solution_of_the_trust_region() -> None:
@@ -149,3 +173,21 @@ def test_that_nothing_to_follow_is_a_step_of_zero() -> None:
     steps = DampedSteps(torch.eye(2).unsqueeze(0), torch.zeros(1, 2))
     q, alpha = steps.within(1.0, 0.5)
     assert q.tolist() == [[0.0, 0.0]] and alpha == 0.0
+
+
+@pytest.mark.parametrize("exponent", [-100, -70, 100])
+@pytest.mark.parametrize("least", [0.0, 0.5])
+def test_that_units_do_not_change_a_damped_step_in_single_precision(
+    exponent: int, least: float
+) -> None:
+    """Squares of such numbers are out of range, the numbers are not; powers of two are exact."""
+    matrix, b = torch.diag(torch.tensor([least, 1.0, 4.0])), torch.tensor([0.0, 2.0, -3.0])
+    q, alpha = DampedSteps(matrix.unsqueeze(0), b.unsqueeze(0)).within(0.5, 0.0)
+    assert alpha > 0.0
+    unit = 2.0**exponent
+    of_loss = DampedSteps(unit * matrix.unsqueeze(0), unit * b.unsqueeze(0)).within(0.5, 0.0)
+    torch.testing.assert_close(of_loss[0], q)
+    assert of_loss[1] == pytest.approx(unit * alpha, rel=1e-5)
+    of_points = DampedSteps(matrix.unsqueeze(0), unit * b.unsqueeze(0)).within(0.5 * unit, 0.0)
+    torch.testing.assert_close(of_points[0] / unit, q)
+    assert of_points[1] == pytest.approx(alpha, rel=1e-5)

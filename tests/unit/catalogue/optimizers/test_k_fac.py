@@ -349,6 +349,32 @@ def test_that_a_step_that_nothing_makes_a_descent_is_refused_and_said() -> None:
     assert not outcome.state["v"].any()
 
 
+def test_that_a_gradient_whose_square_vanishes_is_no_error() -> None:
+    trainer = Trainer([experiment()])
+    objective = BatchObjective(trainer.population._objective, *trainer.batch_of(0), [3], 0)
+    (group,) = trainer.population.groups
+    at = trainer.theta
+    group.schedule(0)
+
+    class Flat:
+        """What is left of a loss at the end of training, in double precision."""
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(objective, name)
+
+        def only(self, run: int) -> Any:
+            return self
+
+        def gradient(self, theta: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+            value, g = objective.gradient(theta)
+            return value, 1e-170 * g
+
+    outcome = group.optimizer.step(at, Flat(), group.state, group.h)
+    assert torch.equal(outcome.theta, at)
+    assert outcome.notes == ("",)
+    assert float(outcome.state["damping"]) == 0.03
+
+
 def test_that_it_rests_at_the_minimum_where_changes_are_rounding_errors() -> None:
     of = experiment(
         dataset={"name": "diabetes"},

@@ -303,3 +303,32 @@ def test_that_an_objective_may_be_negative(least_squares: Any, walk: Any, solver
     for one, other in zip(*paths, strict=True):
         torch.testing.assert_close(other.theta, one.theta, rtol=1e-6, atol=1e-9)
         assert other.notes == ("",)
+
+
+@pytest.mark.parametrize("solver", ["exact", "products"])
+def test_that_a_gradient_whose_square_vanishes_is_no_error(
+    least_squares: Any, walk: Any, solver: str
+) -> None:
+    theta = torch.tensor([[1e-170, -2e-170]], dtype=torch.float64)
+    outcomes = walk(LevenbergMarquardt, least_squares(lambda t: t), theta, 5, solver=solver)
+    assert float(outcomes[-1].theta.abs().max()) <= 1e-180
+    assert not any(note for outcome in outcomes for note in outcome.notes)
+
+
+@pytest.mark.parametrize("solver", ["exact", "products"])
+@pytest.mark.parametrize("scaling", ["none", "columns"])
+@pytest.mark.parametrize("exponent", [-50, 50])
+def test_that_units_of_the_loss_keep_the_path_in_single_precision(
+    least_squares: Any, walk: Any, exponent: int, scaling: str, solver: str
+) -> None:
+    """Squares of the gradients are out of range, the gradients themselves are not."""
+
+    def path(unit: float) -> torch.Tensor:
+        objective = least_squares(lambda theta: unit * rosenbrock(theta))
+        theta = torch.tensor([[-1.2, 1.0]])
+        outcomes = walk(LevenbergMarquardt, objective, theta, 8, scaling=scaling, solver=solver)
+        return torch.cat([outcome.theta for outcome in outcomes])
+
+    reference = path(1.0)
+    assert (reference[-1] - reference[0]).abs().max() > 0.1
+    torch.testing.assert_close(path(2.0**exponent), reference, rtol=1e-3, atol=1e-4)
