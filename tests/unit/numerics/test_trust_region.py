@@ -78,7 +78,7 @@ def test_that_a_gradient_and_a_radius_whose_squares_vanish_give_a_step_to_the_bo
     found = steihaug(lambda v: -2.0 * v, g, 1e-100, iterations=5, tolerance=0.0)
     np.testing.assert_allclose(found.p[0].numpy(), [-0.6e-100, 0.8e-100], rtol=1e-14)
     assert found.negative and found.at_boundary
-    assert found.value == pytest.approx(-6e-200, rel=1e-14)
+    assert found.value == pytest.approx(-6e-200, rel=1e-14, abs=0.0)
 
 
 def test_that_a_radius_whose_square_is_zero_gives_a_step_within_it() -> None:
@@ -187,7 +187,7 @@ def test_that_units_do_not_change_a_damped_step_in_single_precision(
     unit = 2.0**exponent
     of_loss = DampedSteps(unit * matrix.unsqueeze(0), unit * b.unsqueeze(0)).within(0.5, 0.0)
     torch.testing.assert_close(of_loss[0], q)
-    assert of_loss[1] == pytest.approx(unit * alpha, rel=1e-5)
+    assert of_loss[1] == pytest.approx(unit * alpha, rel=1e-5, abs=0.0)
     of_points = DampedSteps(matrix.unsqueeze(0), unit * b.unsqueeze(0)).within(0.5 * unit, 0.0)
     torch.testing.assert_close(of_points[0] / unit, q)
     assert of_points[1] == pytest.approx(alpha, rel=1e-5)
