@@ -210,18 +210,22 @@ def seldom(theta: torch.Tensor) -> torch.Tensor:
 
 
 @pytest.mark.parametrize(
-    ("residuals", "start"), [(idle, [-1.2, 1.0, 7.0]), (seldom, [-1.2, 1000.0])]
+    ("residuals", "start"), [(idle, [-1.2, 1.0, 70.0]), (seldom, [-1.2, 1000.0])]
 )
 def test_that_a_first_region_that_binds_is_measured_by_the_scale_of_minpack(
     least_squares: Any, walk: Any, residuals: Any, start: list[float]
 ) -> None:
-    """With two residuals the Gauss–Newton matrix is JᵀJ, so that both scales are the same."""
-    objective = least_squares(residuals)
+    """The objective is half the sum of squares, so that both scales are √(JᵀJ).
+
+    There are as many residuals as parameters.
+    """
+    half = (len(start) / 2.0) ** 0.5
+    objective = least_squares(lambda theta: half * residuals(theta))
     points: list[np.ndarray] = []
 
     def jacobian(flat: np.ndarray) -> np.ndarray:
         points.append(flat.copy())
-        return objective.jacobian(torch.tensor(flat).unsqueeze(0)).numpy()
+        return objective.jacobian(torch.tensor(flat).unsqueeze(0)).numpy() / half
 
     scipy.optimize.leastsq(
         lambda flat: residuals(torch.tensor(flat).unsqueeze(0))[0].numpy(),
@@ -281,6 +285,33 @@ def test_that_the_region_after_a_trial_is_that_of_a_parabola_with_a_wrong_curvat
     else:
         second = start - objective.tried[1]
         assert second == pytest.approx(share * length, rel=0.1 if solver == "exact" else 1e-9)
+
+
+@pytest.mark.parametrize("solver", ["exact", "products"])
+def test_that_a_hundredfold_objective_shrinks_the_region_to_a_tenth_as_in_minpack(
+    least_squares: Any, walk: Any, solver: str
+) -> None:
+    """Of a step far beyond what saturates; a parabola would leave two fifths of the region."""
+
+    class Wrong(least_squares):  # type: ignore[misc]
+        def __init__(self) -> None:
+            super().__init__(torch.tanh)
+            self.tried: list[float] = []
+
+        def gauss_newton(self, theta: torch.Tensor) -> torch.Tensor:
+            return 1e-3 * super().gauss_newton(theta)
+
+        def loss(self, theta: torch.Tensor) -> torch.Tensor:
+            self.tried.append(float(theta))
+            return super().loss(theta)
+
+    objective, start = Wrong(), 0.05
+    theta = torch.tensor([[start]], dtype=torch.float64)
+    walk(LevenbergMarquardt, objective, theta, 1, solver=solver, factor=1e6, tolerance=1e-9)
+    first, second = (start - tried for tried in objective.tried[:2])
+    # A thousand times r / r′.
+    assert first == pytest.approx(1e3 * np.tanh(start) * np.cosh(start) ** 2)
+    assert second == pytest.approx(0.1 * first, rel=0.1 if solver == "exact" else 1e-9)
 
 
 @pytest.mark.parametrize("solver", ["exact", "products"])
