@@ -49,13 +49,14 @@ SHARED = {
     "_population": ("cma_es", "evolution_strategy"),
     "_damped_steps": ("damped_steps",),
     "_sophia": ("sophia", "sophia_g"),
-    "trust_region": ("trust_region_newton", "levenberg_marquardt"),
-    "kronecker": ("k_fac",),
+    "trust_region": ("trust_region", "trust_region_newton", "levenberg_marquardt"),
+    "kronecker": ("kronecker", "k_fac"),
+    "scaling": ("scale_invariance",),
     "symmetric": ("symmetric", "saddle_free_newton"),
     "conjugate_gradients": ("conjugate_gradients", "newton"),
 }
 """Parts that rules share → the rules whose tests are to notice; also names of test files."""
-PARTS = ("trust_region", "kronecker", "symmetric", "conjugate_gradients")
+PARTS = ("trust_region", "kronecker", "scaling", "symmetric", "conjugate_gradients")
 """Those of them that are among the numerics."""
 SECONDS = 240
 """After which a test run counts as failed: a change may make a loop endless."""

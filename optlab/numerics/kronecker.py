@@ -124,7 +124,7 @@ def solve(
     """Return ``((A + πγI) ⊗ (S + γ/π I))⁻¹ g`` ``[R, P]``, layer by layer.
 
     π is the root of the ratio of the mean eigenvalues of A and S, so that the damping, which is
-    spread over both factors, is the same share of each.
+    spread over both factors, is the same share of each; it is 1 where one of them is zero.
 
     Args:
         g: ``[R, P]``. damping: γ, the root of what is added to every eigenvalue, more than 0.

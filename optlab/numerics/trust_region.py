@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from optlab.core.lazy import torch
 from optlab.numerics.conjugate_gradients import Product
-from optlab.numerics.scaling import dot
+from optlab.numerics.scaling import dot, norms, power_of_two
 
 WITHIN = 0.1
 """Share of the radius by which the length of a damped step may differ from it (MINPACK)."""
@@ -44,19 +44,23 @@ def steihaug(
 ) -> Step:
     """Minimize the model by conjugate gradients from zero (Nocedal and Wright, algorithm 7.2).
 
-    They end where the norm of the residual is below ``tolerance``, at the boundary, or along a
+    They end where the norm of the residual is at most ``tolerance``, at the boundary, or along a
     direction of negative curvature, which is followed to the boundary.
 
     Args:
         product: ``v [1, P]`` → ``A v``. g: ``[1, P]``. radius: Δ, more than 0.
         iterations: products, at most. tolerance: absolute norm of the residual.
     """
-    z, r = torch.zeros_like(g), g
+    # Directions and residuals are in units of a power of two, which changes no bit, so that products
+    # with large or small gradients stay in range.
+    unit = float(power_of_two(g))
+    tolerance /= unit
+    z, r = torch.zeros_like(g), g / unit
     d = -r
     # A z, so that the value of the model costs no further product.
     az = torch.zeros_like(g)
     rr = dot(r, r)
-    if math.sqrt(rr) < tolerance:
+    if math.sqrt(rr) <= tolerance:
         return Step(z, 0.0, at_boundary=False, negative=False, products=0)
 
     def value(p: torch.Tensor, ap: torch.Tensor) -> float:
@@ -70,15 +74,15 @@ def steihaug(
             best = min(ends, key=lambda end: value(*end))
             return Step(best[0], value(*best), at_boundary=True, negative=True, products=number)
         alpha = rr / curvature
-        after = z + alpha * d
+        after = z + (alpha * unit) * d
         if math.sqrt(dot(after, after)) >= radius:
             t = _crossings(z, d, radius)[1]
             z, az = z + t * d, az + t * ad
             return Step(z, value(z, az), at_boundary=True, negative=False, products=number)
-        z, az, r = after, az + alpha * ad, r + alpha * ad
+        z, az, r = after, az + (alpha * unit) * ad, r + alpha * ad
         rr_next = dot(r, r)
         # Not a number ends here, too.
-        if not math.sqrt(rr_next) >= tolerance:
+        if not math.sqrt(rr_next) > tolerance:
             break
         d = -r + (rr_next / rr) * d
         rr = rr_next
@@ -92,7 +96,8 @@ def _crossings(z: torch.Tensor, d: torch.Tensor, radius: float) -> tuple[float, 
     # Without cancellation.
     half = b + math.copysign(root, b)
     if half == 0.0:
-        return (-math.sqrt(max(-c / a, 0.0)), math.sqrt(max(-c / a, 0.0)))
+        # From z = 0 with a radius whose square is zero.
+        return 0.0, 0.0
     low, high = sorted((-half / (2.0 * a), -2.0 * c / half))
     return low, high
 
@@ -108,11 +113,11 @@ class DampedSteps:
 
     def __init__(self, matrix: torch.Tensor, b: torch.Tensor) -> None:
         values, self._vectors = torch.linalg.eigh(matrix[0])
-        least = len(values) * torch.finfo(values.dtype).eps * float(values[-1].abs())
+        least = len(values) * torch.finfo(values.dtype).eps * float(values[-1])
         self._values = values.clamp(min=0.0)
         self._kept = values > least
         self._b = b[0] @ self._vectors
-        self.norm = math.sqrt(float(self._b @ self._b))
+        self.norm = _norm(self._b)
 
     def at(self, alpha: float) -> torch.Tensor:
         """Return ``q(α)`` ``[1, n]``."""
@@ -133,32 +138,21 @@ class DampedSteps:
         if excess <= WITHIN * radius:
             return self.at(0.0), 0.0
         low = excess / (radius * slope) if bool(self._kept.all()) else 0.0
-        high = self.norm / radius
-        alpha = min(max(alpha, low), high) or self.norm / length
-        for number in range(1, _ROUNDS + 1):
-            alpha = alpha or 1e-3 * high
-            before = excess
+        alpha = min(max(alpha, low), self.norm / radius) or self.norm / length
+        # 1/‖q‖ is concave in α, so from below the iteration stays below, and the bounds of lmpar need
+        # no updates.
+        for _ in range(_ROUNDS):
             length, slope = self._length(alpha)
             excess = length - radius
-            if (
-                abs(excess) <= WITHIN * radius
-                or (low == 0.0 and excess <= before < 0.0)
-                or number == _ROUNDS
-            ):
+            if abs(excess) <= WITHIN * radius:
                 break
-            if excess > 0.0:
-                low = max(low, alpha)
-            elif excess < 0.0:
-                high = min(high, alpha)
-            alpha = max(low, alpha + excess / (radius * slope))
+            alpha = max(low, alpha + excess / (radius * slope)) or 1e-3 * alpha
         return self.at(alpha), alpha
 
     def _length(self, alpha: float) -> tuple[float, float]:
         """Return ``‖q‖``, and minus the relative derivative ``q̂ᵀ(B + αI)⁻¹q̂`` by α."""
         q = self._divided(self._b, alpha)
-        length = math.sqrt(float(q @ q))
-        if length == 0.0:
-            return 0.0, 0.0
+        length = _norm(q)
         unit = q / length
         return length, float(unit @ self._divided(unit, alpha))
 
@@ -167,4 +161,12 @@ class DampedSteps:
         if alpha > 0.0:
             damped: torch.Tensor = b / (self._values + alpha)
             return damped
-        return torch.where(self._kept, b / torch.where(self._kept, self._values, 1.0), 0.0)
+        return torch.where(self._kept, b / self._values, 0.0)
+
+
+def _norm(v: torch.Tensor) -> float:
+    """Return the norm of a vector ``[n]``, also where its square is out of range."""
+    square, numbers = float(v @ v), torch.finfo(v.dtype)
+    if numbers.tiny / numbers.eps < square < math.inf:
+        return math.sqrt(square)
+    return float(norms(v.unsqueeze(0)))

@@ -213,4 +213,5 @@ def _combined(
             eta = (mixed * pull - second * slope) / determinant
             mu = (mixed * slope - first * pull) / determinant
             return eta * d + mu * last
-    return (-slope / first) * d
+    # Squares of a gradient near zero vanish, and no step along it can be measured.
+    return torch.zeros_like(d) if first == 0.0 else (-slope / first) * d

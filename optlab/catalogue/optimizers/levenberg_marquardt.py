@@ -137,7 +137,7 @@ def _step(theta: torch.Tensor, objective: Objective, state: State, h: Hyperparam
         radius = h.factor * size or h.factor
     began = radius, damping
     before, least = value.item(), float(rounding(value))
-    after, accepted, ratio, attempt = theta, False, 0.0, 0
+    after, accepted, attempt = theta, False, 0
     while not accepted and attempt < ATTEMPTS:
         attempt += 1
         q, damping, curvature = trial(radius, damping)
@@ -213,8 +213,10 @@ def _shrunk(before: float, reached: float, slope: float) -> float:
     Args:
         before, reached: values of the objective. slope: first-order change along the step.
     """
-    # MINPACK compares norms of residuals, which are roots of the objective.
-    if not math.isfinite(reached) or math.sqrt(max(reached, 0.0)) * 0.1 >= math.sqrt(before):
+    if not math.isfinite(reached):
+        return 0.1
+    # MINPACK compares norms of residuals, which are roots of the objective unless it is negative.
+    if min(before, reached) >= 0.0 and math.sqrt(reached) * 0.1 >= math.sqrt(before):
         return 0.1
     decrease = before - reached
     if decrease >= 0.0:

@@ -118,7 +118,7 @@ def _step(theta: torch.Tensor, objective: Objective, state: State, h: Hyperparam
     product = objective.hessian_product(theta) if norm > 0.0 else None
     radius = min(float(state["ball"]), h.largest)
     before, least = value.item(), float(rounding(value))
-    after, ratio, accepted, note = theta, 0.0, False, ""
+    after, accepted, note = theta, False, ""
     # Superlinear convergence: the closer to a critical point, the more exact the solution.
     tolerance = min(0.5, math.sqrt(norm)) * norm
     for _ in range(ATTEMPTS if product is not None else 0):

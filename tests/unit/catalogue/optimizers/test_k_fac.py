@@ -13,6 +13,7 @@ import torch
 
 import optlab.optim
 from optlab.catalogue.models.base import ForwardContext
+from optlab.catalogue.optimizers.base import Outcome
 from optlab.core.errors import InvalidInput
 from optlab.experiment import Experiment
 from optlab.numerics import kronecker
@@ -208,43 +209,6 @@ def test_that_the_curvature_of_linear_regression_is_exact() -> None:
     torch.testing.assert_close(2.0 * factor.inputs[0], fisher, rtol=1e-10, atol=1e-12)
 
 
-def test_that_the_solve_is_that_of_the_dense_kronecker_product() -> None:
-    layout = experiment().layout()
-    shapes = kronecker.layer_shapes(layout)
-    source = torch.Generator().manual_seed(0)
-    flat, g = (
-        torch.randn(2, size, dtype=torch.float64, generator=source)
-        for size in (kronecker.values(shapes), layout.total)
-    )
-    factors = [
-        kronecker.LayerFactors(weight, a @ a.transpose(1, 2), s @ s.transpose(1, 2))
-        for weight, a, s in kronecker.split(flat, shapes)
-    ]
-    again = kronecker.split(kronecker.joined(factors), shapes)
-    assert all(
-        torch.equal(one, other)
-        for pair in zip(factors, again, strict=True)
-        for one, other in zip(pair[0][1:], pair[1][1:], strict=True)
-    )
-    solved = kronecker.solve(layout, shapes, factors, g, 0.3)
-    for run in range(2):
-        begin = 0
-        for shape, (_, *both) in zip(shapes, factors, strict=True):
-            a, s = both[0][run], both[1][run]
-            pi = ((a.trace() / len(a)) / (s.trace() / len(s))).sqrt()
-            eye = (torch.eye(len(s)).double(), torch.eye(len(a)).double())
-            dense = torch.kron(s + 0.3 / pi * eye[0], a + 0.3 * pi * eye[1])
-            size, rows = shape.rows * shape.columns, shape.rows
-
-            def matrix(of: torch.Tensor, begin=begin, size=size, rows=rows) -> torch.Tensor:
-                own = of[begin : begin + size]
-                return torch.cat([own[:-rows].view(rows, -1), own[-rows:].unsqueeze(1)], dim=1)
-
-            expected = torch.linalg.solve(dense, matrix(g[run]).flatten())
-            torch.testing.assert_close(matrix(solved[run]).flatten(), expected)
-            begin += size
-
-
 @pytest.mark.parametrize(
     "model",
     [
@@ -360,30 +324,82 @@ def test_that_a_script_is_told_of_the_layer_that_has_no_factors() -> None:
         assert torch.equal(torch.nn.utils.parameters_to_vector(module.parameters()), before)
 
 
-def test_that_a_step_that_nothing_makes_a_descent_is_refused_and_said() -> None:
-    trainer = Trainer([experiment()])
-    objective = BatchObjective(trainer.population._objective, *trainer.batch_of(0), [3], 0)
-    (group,) = trainer.population.groups
-    at = trainer.theta
-    group.schedule(0)
+class Changed:
+    """The objective of a first batch, of which a test changes something."""
 
-    class Rising:
+    def __init__(self) -> None:
+        self.trainer = Trainer([experiment()])
+        self.objective = BatchObjective(
+            self.trainer.population._objective, *self.trainer.batch_of(0), [3], 0
+        )
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.objective, name)
+
+    def only(self, run: int) -> Any:
+        return self
+
+    def step(self, **state: torch.Tensor) -> Outcome:
+        """The outcome of a step from the start, with these entries of the state."""
+        (group,) = self.trainer.population.groups
+        group.schedule(0)
+        return group.optimizer.step(self.trainer.theta, self, {**group.state, **state}, group.h)
+
+
+def test_that_a_step_that_nothing_makes_a_descent_is_refused_and_said() -> None:
+    class Rising(Changed):
         """A loss that rises along every step, which its derivatives do not tell."""
 
-        def __getattr__(self, name: str) -> Any:
-            return getattr(objective, name)
-
-        def only(self, run: int) -> Any:
-            return self
-
         def loss(self, theta: torch.Tensor) -> torch.Tensor:
-            return objective.loss(at) + (theta - at).abs().sum(dim=1)
+            at = self.trainer.theta
+            return self.objective.loss(at) + (theta - at).abs().sum(dim=1)
 
-    outcome = group.optimizer.step(at, Rising(), group.state, group.h)
-    assert torch.equal(outcome.theta, at)
-    assert outcome.notes[0].startswith("the step was refused: no step with a damping up to 30.7 ")
-    assert float(outcome.state["damping"]) == pytest.approx(0.03 * 4.0**6)
-    assert not outcome.state["v"].any()
+    class Unknown(Changed):
+        """Products with its curvature are no numbers."""
+
+        def gauss_newton_product(self, theta: torch.Tensor) -> Any:
+            return lambda v: float("nan") * v
+
+    for objective in (Rising(), Unknown()):
+        outcome = objective.step()
+        assert torch.equal(outcome.theta, objective.trainer.theta)
+        assert outcome.notes[0].startswith(
+            "the step was refused: no step with a damping up to 30.7 "
+        )
+        assert float(outcome.state["damping"]) == pytest.approx(0.03 * 4.0**6)
+        assert not outcome.state["v"].any()
+
+
+class Flat(Changed):
+    """With so large a part of its gradient, as at the end of training."""
+
+    def __init__(self, part: float) -> None:
+        super().__init__()
+        self.part = part
+
+    def gradient(self, theta: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        value, g = self.objective.gradient(theta)
+        return value, self.part * g
+
+
+def test_that_a_gradient_whose_square_vanishes_is_no_error() -> None:
+    objective = Flat(1e-170)
+    outcome = objective.step()
+    assert torch.equal(outcome.theta, objective.trainer.theta)
+    assert outcome.notes == ("",)
+    assert float(outcome.state["damping"]) == 0.03
+
+
+def test_that_the_step_is_linear_in_the_gradient_and_takes_the_direction_of_the_last_one() -> None:
+    objective = Changed()
+    source = torch.Generator().manual_seed(0)
+    last = torch.randn(1, 22, dtype=torch.float64, generator=source)
+    steps = [objective.step(v=size * last).state["v"] for size in (0.0, 1e-4, 1.0, 1e4)]
+    assert (steps[0] - steps[2]).abs().max() > 1e-3
+    torch.testing.assert_close(steps[1], steps[2])
+    torch.testing.assert_close(steps[3], steps[2])
+    small = Flat(1e-4).step(v=last).state["v"]
+    torch.testing.assert_close(1e4 * small, steps[2])
 
 
 def test_that_it_rests_at_the_minimum_where_changes_are_rounding_errors() -> None:

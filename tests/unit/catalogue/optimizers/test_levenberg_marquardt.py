@@ -12,7 +12,7 @@ import torch
 
 from optlab.catalogue.optimizers.levenberg_marquardt import LevenbergMarquardt
 from optlab.experiment import Experiment
-from optlab.numerics.trust_region import DampedSteps, steihaug
+from optlab.numerics.trust_region import steihaug
 from optlab.objective.batch_objective import BatchObjective
 from optlab.training.trainer import Trainer
 
@@ -80,33 +80,6 @@ def test_that_the_accepted_points_are_those_of_minpack(
     ours = np.stack([outcome.theta[0].numpy() for outcome in outcomes])
     np.testing.assert_allclose(ours, theirs[:steps], rtol=1e-6, atol=1e-6)
     assert not any(note for outcome in outcomes for note in outcome.notes)
-
-
-def test_that_the_damped_step_is_the_solution_of_the_trust_region() -> None:
-    """Against the definition: on the boundary to a tenth, and the solution of the damped system."""
-    source = torch.Generator().manual_seed(4)
-    root = torch.randn(7, 5, dtype=torch.float64, generator=source)
-    matrix, b = root.T @ root, torch.randn(5, dtype=torch.float64, generator=source)
-    steps = DampedSteps(matrix.unsqueeze(0), b.unsqueeze(0))
-    free = -torch.linalg.solve(matrix, b)
-    for share in (0.9, 0.5, 0.1, 1e-3):
-        radius = share * float(free.norm())
-        q, alpha = steps.within(radius, 0.0)
-        assert abs(float(q.norm()) - radius) <= 0.1 * radius
-        exact = -torch.linalg.solve(matrix + alpha * torch.eye(5, dtype=torch.float64), b)
-        torch.testing.assert_close(q[0], exact, rtol=1e-9, atol=1e-12)
-    q, alpha = steps.within(1.2 * float(free.norm()), 3.0)
-    assert alpha == 0.0
-    torch.testing.assert_close(q[0], free, rtol=1e-9, atol=1e-12)
-
-
-def test_that_a_singular_matrix_gives_the_step_of_least_norm() -> None:
-    matrix = torch.diag(torch.tensor([2.0, 0.0, 5.0], dtype=torch.float64)).unsqueeze(0)
-    steps = DampedSteps(matrix, torch.tensor([[4.0, 0.0, 5.0]], dtype=torch.float64))
-    q, alpha = steps.within(10.0, 0.0)
-    assert alpha == 0.0 and q.tolist() == [[-2.0, 0.0, -1.0]]
-    q, alpha = steps.within(1.0, 0.0)
-    assert alpha > 0.0 and abs(float(q.norm()) - 1.0) <= 0.1
 
 
 def regression(**optimizer: Any) -> Trainer:
@@ -229,3 +202,164 @@ def test_that_products_change_the_region_by_the_ratio(least_squares: Any, walk: 
         torch.testing.assert_close(outcome.theta, at, rtol=1e-8, atol=1e-10)
         assert float(outcome.state["radius"]) == pytest.approx(radius, rel=1e-8)
     assert seen == {True, False}
+
+
+def seldom(theta: torch.Tensor) -> torch.Tensor:
+    """Rosenbrock's function with y in units of a thousandth: its column is small."""
+    return rosenbrock(theta * torch.tensor([1.0, 1e-3], dtype=theta.dtype))
+
+
+@pytest.mark.parametrize(
+    ("residuals", "start"), [(idle, [-1.2, 1.0, 70.0]), (seldom, [-1.2, 1000.0])]
+)
+def test_that_a_first_region_that_binds_is_measured_by_the_scale_of_minpack(
+    least_squares: Any, walk: Any, residuals: Any, start: list[float]
+) -> None:
+    """The objective is half the sum of squares, so that both scales are √(JᵀJ).
+
+    There are as many residuals as parameters.
+    """
+    half = (len(start) / 2.0) ** 0.5
+    objective = least_squares(lambda theta: half * residuals(theta))
+    points: list[np.ndarray] = []
+
+    def jacobian(flat: np.ndarray) -> np.ndarray:
+        points.append(flat.copy())
+        return objective.jacobian(torch.tensor(flat).unsqueeze(0)).numpy() / half
+
+    scipy.optimize.leastsq(
+        lambda flat: residuals(torch.tensor(flat).unsqueeze(0))[0].numpy(),
+        start,
+        Dfun=jacobian,
+        factor=0.1,
+    )
+    theirs = np.stack(
+        [at for at, before in zip(points[1:], points, strict=False) if (at != before).any()]
+    )
+    assert len(theirs) > 10
+    theta = torch.tensor([start], dtype=torch.float64)
+    outcomes = walk(LevenbergMarquardt, objective, theta, 10, scaling="columns", factor=0.1)
+    ours = np.stack([outcome.theta[0].numpy() for outcome in outcomes])
+    np.testing.assert_allclose(ours, theirs[:10], rtol=1e-8, atol=1e-8)
+
+
+@pytest.mark.parametrize("solver", ["exact", "products"])
+@pytest.mark.parametrize("curvature", [1 / 12, 1 / 3, 0.45, 0.56, 0.58, 0.79, 0.81, 1.5])
+def test_that_the_region_after_a_trial_is_that_of_a_parabola_with_a_wrong_curvature(
+    least_squares: Any, walk: Any, curvature: float, solver: str
+) -> None:
+    """Of θ² with c times its curvature the first trial is −θ / c, whose ratio is 2 − 1 / c.
+
+    Along it the objective is least at the share c, and the region shrinks to that where the trial
+    has raised the objective, to a half where it has lowered it a little, and never below a tenth.
+    """
+
+    class Wrong(least_squares):  # type: ignore[misc]
+        def __init__(self) -> None:
+            super().__init__(lambda theta: theta)
+            self.tried: list[float] = []
+
+        def gauss_newton(self, theta: torch.Tensor) -> torch.Tensor:
+            return curvature * super().gauss_newton(theta)
+
+        def loss(self, theta: torch.Tensor) -> torch.Tensor:
+            self.tried.append(float(theta))
+            return super().loss(theta)
+
+    objective, start = Wrong(), 0.05
+    (outcome,) = walk(
+        LevenbergMarquardt,
+        objective,
+        torch.tensor([[start]], dtype=torch.float64),
+        1,
+        solver=solver,
+        factor=1e3,
+        tolerance=1e-9,
+    )
+    length, ratio = start / curvature, 2.0 - 1.0 / curvature
+    share = 2.0 if ratio > 0.25 else 0.5 if ratio >= 0.0 else max(curvature, 0.1)
+    assert objective.tried[0] == pytest.approx(start - length)
+    if ratio >= 1e-4:
+        assert objective.tried[1:] == []
+        assert float(outcome.state["radius"]) == pytest.approx(share * length)
+    else:
+        second = start - objective.tried[1]
+        assert second == pytest.approx(share * length, rel=0.1 if solver == "exact" else 1e-9)
+
+
+@pytest.mark.parametrize("solver", ["exact", "products"])
+def test_that_a_hundredfold_objective_shrinks_the_region_to_a_tenth_as_in_minpack(
+    least_squares: Any, walk: Any, solver: str
+) -> None:
+    """Of a step far beyond what saturates; a parabola would leave two fifths of the region."""
+
+    class Wrong(least_squares):  # type: ignore[misc]
+        def __init__(self) -> None:
+            super().__init__(torch.tanh)
+            self.tried: list[float] = []
+
+        def gauss_newton(self, theta: torch.Tensor) -> torch.Tensor:
+            return 1e-3 * super().gauss_newton(theta)
+
+        def loss(self, theta: torch.Tensor) -> torch.Tensor:
+            self.tried.append(float(theta))
+            return super().loss(theta)
+
+    objective, start = Wrong(), 0.05
+    theta = torch.tensor([[start]], dtype=torch.float64)
+    walk(LevenbergMarquardt, objective, theta, 1, solver=solver, factor=1e6, tolerance=1e-9)
+    first, second = (start - tried for tried in objective.tried[:2])
+    # A thousand times r / r′.
+    assert first == pytest.approx(1e3 * np.tanh(start) * np.cosh(start) ** 2)
+    assert second == pytest.approx(0.1 * first, rel=0.1 if solver == "exact" else 1e-9)
+
+
+@pytest.mark.parametrize("solver", ["exact", "products"])
+def test_that_an_objective_may_be_negative(least_squares: Any, walk: Any, solver: str) -> None:
+    """The same steps as of one that is larger by a constant, until differences are roundings."""
+
+    class Lower(least_squares):  # type: ignore[misc]
+        def loss(self, theta: torch.Tensor) -> torch.Tensor:
+            return super().loss(theta) - 1e4
+
+        def gradient(self, theta: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+            value, g = super().gradient(theta)
+            return value - 1e4, g
+
+    theta = torch.tensor([[-1.2, 1.0]], dtype=torch.float64)
+    paths = [
+        walk(LevenbergMarquardt, objective, theta, 6, solver=solver, factor=1.0, tolerance=1e-9)
+        for objective in (least_squares(rosenbrock), Lower(rosenbrock))
+    ]
+    for one, other in zip(*paths, strict=True):
+        torch.testing.assert_close(other.theta, one.theta, rtol=1e-6, atol=1e-9)
+        assert other.notes == ("",)
+
+
+@pytest.mark.parametrize("solver", ["exact", "products"])
+def test_that_a_gradient_whose_square_vanishes_is_no_error(
+    least_squares: Any, walk: Any, solver: str
+) -> None:
+    theta = torch.tensor([[1e-170, -2e-170]], dtype=torch.float64)
+    outcomes = walk(LevenbergMarquardt, least_squares(lambda t: t), theta, 5, solver=solver)
+    assert float(outcomes[-1].theta.abs().max()) <= 1e-180
+    assert not any(note for outcome in outcomes for note in outcome.notes)
+
+
+@pytest.mark.parametrize("solver", ["exact", "products"])
+@pytest.mark.parametrize("scaling", ["none", "columns"])
+@pytest.mark.parametrize("exponent", [-50, 50])
+def test_that_units_of_the_loss_keep_the_path_in_single_precision(
+    least_squares: Any, walk: Any, exponent: int, scaling: str, solver: str
+) -> None:
+    """Squares of the gradients are out of range, the gradients themselves are not."""
+
+    def path(unit: float) -> torch.Tensor:
+        objective = least_squares(lambda theta: unit * rosenbrock(theta))
+        theta = torch.tensor([[-1.2, 1.0]])
+        outcomes = walk(LevenbergMarquardt, objective, theta, 8, scaling=scaling, solver=solver)
+        return torch.cat([outcome.theta for outcome in outcomes])
+
+    reference = path(1.0)
+    assert (reference[-1] - reference[0]).abs().max() > 0.1
+    torch.testing.assert_close(path(2.0**exponent), reference, rtol=1e-3, atol=1e-4)

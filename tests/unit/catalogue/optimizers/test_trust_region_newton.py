@@ -10,7 +10,6 @@ import scipy.optimize
 import torch
 
 from optlab.catalogue.optimizers.trust_region_newton import TrustRegionNewton
-from optlab.numerics.trust_region import steihaug
 
 
 def valley(theta: torch.Tensor) -> torch.Tensor:
@@ -62,41 +61,6 @@ def test_that_the_accepted_points_are_those_of_scipy(
     assert not any(note for outcome in outcomes for note in outcome.notes)
 
 
-def test_that_a_saddle_is_left_along_the_direction_that_leads_down() -> None:
-    """½(x² − y²) at (1, 10⁻³): the boundary is reached along the curvature that is negative."""
-    matrix = torch.diag(torch.tensor([1.0, -1.0], dtype=torch.float64))
-    g = torch.tensor([[1.0, -1e-3]], dtype=torch.float64)
-    found = steihaug(lambda v: v @ matrix, g, 2.0, iterations=10, tolerance=1e-12)
-    assert found.negative and found.at_boundary and found.products == 2
-    assert float(found.p.norm()) == pytest.approx(2.0, rel=1e-12)
-    assert float(found.p[0, 1]) > 1.5
-    model = float((g * found.p).sum() + 0.5 * (found.p * (found.p @ matrix)).sum())
-    assert found.value == pytest.approx(model, rel=1e-12)
-    # No point of the circle is better than it by much.
-    angle = torch.linspace(0.0, 6.283185307, 20001, dtype=torch.float64)
-    circle = 2.0 * torch.stack([angle.cos(), angle.sin()], dim=1)
-    values = circle @ g[0] + 0.5 * (circle * (circle @ matrix)).sum(dim=1)
-    assert found.value <= 0.75 * float(values.min())
-
-
-def test_that_a_region_that_does_not_bind_gives_the_solution() -> None:
-    source = torch.Generator().manual_seed(1)
-    root = torch.randn(9, 6, dtype=torch.float64, generator=source)
-    matrix, g = root.T @ root, torch.randn(1, 6, dtype=torch.float64, generator=source)
-    found = steihaug(lambda v: v @ matrix, g, 1e6, iterations=50, tolerance=1e-13)
-    torch.testing.assert_close(found.p[0], -torch.linalg.solve(matrix, g[0]), rtol=1e-9, atol=1e-11)
-    assert not found.at_boundary and found.products <= 8
-    inner = steihaug(
-        lambda v: v @ matrix, g, 0.5 * float(found.p.norm()), iterations=50, tolerance=1e-13
-    )
-    assert inner.at_boundary and not inner.negative
-    assert float(inner.p.norm()) == pytest.approx(0.5 * float(found.p.norm()), rel=1e-12)
-    limited = steihaug(lambda v: v @ matrix, g, 1e6, iterations=2, tolerance=1e-13)
-    assert limited.products == 2 and not limited.at_boundary
-    quadratic = float((g * limited.p).sum() + 0.5 * (limited.p * (limited.p @ matrix)).sum())
-    assert limited.value == pytest.approx(quadratic, rel=1e-12)
-
-
 def test_that_a_step_that_nothing_makes_a_descent_is_refused_and_said(
     least_squares: Any, walk: Any
 ) -> None:
@@ -142,3 +106,24 @@ def test_that_a_region_in_which_changes_are_rounding_errors_keeps_its_radius(
     outcomes = walk(TrustRegionNewton, least_squares(lambda t: t), theta, 3, radius=2.0**-56)
     assert [float(outcome.state["ball"]) for outcome in outcomes] == [2.0**-56] * 3
     assert not any(note for outcome in outcomes for note in outcome.notes)
+
+
+def test_that_a_jump_where_the_model_sees_no_change_at_all_is_refused(
+    least_squares: Any, walk: Any
+) -> None:
+    """The change that the model predicts is below all numbers, so that there is no ratio."""
+
+    class Jumping(least_squares):  # type: ignore[misc]
+        def loss(self, theta: torch.Tensor) -> torch.Tensor:
+            return super().loss(theta) + theta.any(dim=1)
+
+        def gradient(self, theta: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+            return self.loss(theta), torch.full_like(theta, 1e-150)
+
+        def hessian(self, theta: torch.Tensor) -> torch.Tensor:
+            return torch.full((1, 1, 1), 1e30, dtype=torch.float64)
+
+    theta = torch.zeros(1, 1, dtype=torch.float64)
+    (outcome,) = walk(TrustRegionNewton, Jumping(lambda t: t), theta, 1)
+    assert not outcome.theta.any()
+    assert outcome.notes[0].startswith("the step was refused: none of 12 trials")
