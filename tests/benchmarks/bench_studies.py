@@ -7,6 +7,7 @@ commands take turns, and ratios are medians over the turns.
     python tests/benchmarks/bench_studies.py [--turns 3] [--steps 4000] [--only NAME] [--json]
 
 * ``study``: ``optlab study``, which trains populations on all cores and stores everything.
+* ``compiled``: the same with compiled steps; the time of the compiler counts.
 * ``optuna``: Optuna's grid sampler around an eager loop, one process a core on one journal.
 * ``ray``: Ray Tune around the same loop, one trial a core.
 * ``runs``: ``optlab run`` in a shell loop; 8 of the 64 are timed.
@@ -36,6 +37,7 @@ CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os
 TIMED_RUNS = 8
 
 BASE = """
+{compiled}
 [dataset]
 name = "digits"
 [model]
@@ -133,12 +135,15 @@ def prepare(folder: Path, steps: int) -> None:
     from optlab.studies.comparison import reading
     from optlab.training.trainer import Trainer
 
-    (folder / "base.toml").write_text(BASE.replace("{steps}", str(steps)))
+    base = BASE.replace("{steps}", str(steps))
+    for name, line in (("base", ""), ("compiled", "compiled = true")):
+        (folder / f"{name}.toml").write_text(base.replace("{compiled}", line))
     arms = "\n".join(f"[arms.r{i}]\noptimizer.lr = {rate}" for i, rate in enumerate(RATES))
-    (folder / "study.toml").write_text(
-        f'base = "base.toml"\n{arms}\n[seeds]\ncount = 1\n[measure]\nof = "train_loss"\n'
-        '[decide]\nstatement = "r0 != r1"\n'
-    )
+    for name, base in (("study", "base"), ("compiled-study", "compiled")):
+        (folder / f"{name}.toml").write_text(
+            f'base = "{base}.toml"\n{arms}\n[seeds]\ncount = 1\n[measure]\nof = "train_loss"\n'
+            '[decide]\nstatement = "r0 != r1"\n'
+        )
     study = reading.load(folder / "study.toml")
     experiment = study.experiment("r0", 0, {})
     (folder / "run.toml").write_text(experiment.to_toml())
@@ -168,10 +173,10 @@ def environment(folder: Path) -> dict[str, str]:
     return {**os.environ, "OPTLAB_HOME": str(folder / "home"), "OMP_WAIT_POLICY": "PASSIVE"}
 
 
-def study(folder: Path) -> tuple[float, dict[float, float]]:
+def study(folder: Path, name: str = "study") -> tuple[float, dict[float, float]]:
     began = time.perf_counter()
     done = subprocess.run(
-        [sys.executable, "-m", "optlab", "study", str(folder / "study.toml"), "--json"],
+        [sys.executable, "-m", "optlab", "study", str(folder / f"{name}.toml"), "--json"],
         env=environment(folder),
         capture_output=True,
         text=True,
@@ -180,6 +185,10 @@ def study(folder: Path) -> tuple[float, dict[float, float]]:
     seconds = time.perf_counter() - began
     arms = json.loads(done.stdout)["arms"]
     return seconds, {rate: arms[f"r{i}"]["low"][0] for i, rate in enumerate(RATES)}
+
+
+def compiled(folder: Path) -> tuple[float, dict[float, float]]:
+    return study(folder, "compiled-study")
 
 
 def optuna(folder: Path) -> tuple[float, dict[float, float]]:
@@ -246,6 +255,7 @@ def runs(folder: Path) -> tuple[float, dict[float, float]]:
 
 WAYS: dict[str, Callable[[Path], tuple[float, dict[float, float]]]] = {
     "study": study,
+    "compiled": compiled,
     "optuna": optuna,
     "ray": ray,
     "runs": runs,
