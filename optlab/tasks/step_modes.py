@@ -10,10 +10,10 @@ _EXPLAINED: Mapping[StepMode, str] = {
     "ordinary": "Ordinary steps: torch executes one operation after the other.",
     "recorded": "Recorded steps: their operations were recorded once and are repeated, with the "
     "same bits.",
-    "compiled": "Compiled steps: their recorded operations were translated to C++; numbers agree "
-    "with those of ordinary steps to about 1e-6 of their size.",
-    "captured": "Captured steps: the GPU takes them in blocks, each launched as one; numbers agree "
-    "with those of ordinary steps to about 1e-6 of their size.",
+    "compiled": "Compiled steps: their operations were translated to C++; each agrees with an "
+    "ordinary one to about 1e-6 of its size.",
+    "captured": "Captured steps: the GPU takes them in blocks, each launched as one; each agrees "
+    "with an ordinary one to about 1e-6 of its size.",
 }
 
 

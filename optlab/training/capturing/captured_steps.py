@@ -30,23 +30,18 @@ from optlab.training.stepping import ProposedStep
 _LOG = logging.getLogger(__name__)
 
 FIRST = 24
-"""Ordinary steps on batches of one shape before a step is recorded, which takes the time of some
-seventy.
-"""
+"""Ordinary steps on batches of a shape before one is recorded, in the time of some seventy."""
 SOON = 4
 """The same for the first shape, where many steps are known to follow."""
 CHECKED = 2
 """Steps that are taken both ways before a recording is used."""
 _DRAWN = 0.1
 """Scale of the parameters from which a compiled step is compared with an ordinary one."""
-_PROGRAMS = 6
-"""Shapes of batches whose steps are recorded, at most."""
+_PROGRAMS = 6  # shapes of batches whose steps are recorded, at most
 _VALUES = 16_000_000
 """Values of parameters and states of all runs, at most: the time of larger ones is arithmetic."""
 
 Shape = tuple[Any, ...]
-
-
 Row = tuple["torch.Tensor", list["torch.Tensor"]]
 """Measures of a step: those of one number a run ``[M, R]``, and the others."""
 Compute = Callable[["torch.Tensor", Inputs], Measured]
@@ -82,6 +77,8 @@ class CapturedSteps:
         self._compiles = compiled
         self._ended = ended
         self._alive: torch.Tensor | None = None
+        self._without = 0
+        self._checking = False
         self._rate: torch.Tensor = torch.zeros_like(population.theta[:, 0])
         self._rate_of: torch.Tensor | None = None
         self._compute = compute
@@ -202,9 +199,11 @@ class CapturedSteps:
         drawn = torch.empty_like(before[0]).normal_(generator=torch.Generator().manual_seed(0))
         self._put([drawn.mul_(_DRAWN), *before[1:]])
         self._given = []
+        self._checking = True  # of runs that have ended, too
         try:
             self._check_once(entry, inputs)
         finally:
+            self._checking = False
             for side, its in zip(self._sides, kept, strict=True):
                 for tensor, values in zip(side, its, strict=True):
                     tensor.copy_(values)
@@ -254,7 +253,7 @@ class CapturedSteps:
         row, total = results[4:6]
         alive = self._alive_runs()
         if alive is not None:
-            total = row[:, alive].sum()
+            total = row.index_select(1, alive).sum()
         if not math.isfinite(total.item()):
             return None
         self._source = (self._source + 1) % SIDES
@@ -347,12 +346,13 @@ class CapturedSteps:
         )
 
     def _alive_runs(self) -> torch.Tensor | None:
-        """Return the indices of the runs that have not ended; None where none has."""
-        if not self._ended:
+        """Return the indices of the runs that have not ended; None for all."""
+        if not self._ended or self._checking:
             return None
-        count = len(self._population.theta)
-        if self._alive is None or len(self._alive) + len(self._ended) != count:
-            self._alive = torch.tensor([run for run in range(count) if run not in self._ended])
+        if self._alive is None or self._without != len(self._ended):
+            runs = range(len(self._population.theta))
+            self._alive = torch.tensor([run for run in runs if run not in self._ended])
+            self._without = len(self._ended)
         return self._alive
 
     def _check(self, shape: Shape, entry: Entry, inputs: Inputs) -> None:

@@ -91,6 +91,7 @@ class Program:
         self._wanted = sorted({index for found in changing for index in found.values()})
         plan = _Plan(recording, changing)
         self._values: dict[int, float] = {}
+        self._alive: torch.Tensor | None = None
         self._losses: list[torch.Tensor] = []
         self._results: list[tuple[torch.Tensor, ...]] = []
         steps: list[tuple[list[Planned], list[Planned]]] = []
@@ -141,6 +142,11 @@ class Program:
             self._values.update(self._numbers.evaluated(self._wanted, leaves))
         if self._native is not None:
             self._native.set_inputs(side, batch, self._values)
+            if alive is not self._alive:
+                self._alive = alive
+                self._native.set_runs(
+                    range(len(self._losses[0])) if alive is None else alive.tolist()
+                )
         # A step that is all in C++ has addresses instead of views.
         for view in self._moving if self._native is None or self._native.left else ():
             base = batch[view.of]
@@ -154,7 +160,7 @@ class Program:
         loss = self._losses[side]
         for call in before:
             call()
-        if not math.isfinite((loss if alive is None else loss[alive]).sum().item()):
+        if not math.isfinite((loss if alive is None else loss.index_select(0, alive)).sum().item()):
             return None
         for call in after:
             call()

@@ -105,7 +105,7 @@ def product(
         pack = f"pack<{kind}, {n}, {k}, {padded}>({from_}, {b[1]}, {b[2]}, packed);"
         if b[0] == 0:
             # All runs have the same, so that the first one leaves it for the others.
-            pack = f"if ({'run' if columns.of_run else 'r'} == 0) {pack}"
+            pack = f"if ({'at' if columns.of_run else 'r'} == 0) {pack}"
         lines = [pack]
     return [
         "{",

@@ -16,7 +16,8 @@ from optlab.training.capturing.native.sources import HEAD, Body, bodies
 from optlab.training.capturing.native.translation import Translator
 from optlab.training.capturing.trace import memory_of
 
-_ARGUMENTS: Sequence[Any] = (ctypes.c_void_p, ctypes.c_void_p)
+ARGUMENTS: Sequence[Any] = (ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64)
+"""Types of the arguments of :meth:`Body.source`."""
 
 Calls = list[Callable[[], Any]]
 Parts = Sequence[Sequence[Planned]]
@@ -71,24 +72,36 @@ class NativeProgram:
             if pair.memory in begins
         ]
         functions = {
-            id(body): compiled(source, f"step{number}", _ARGUMENTS, contracts=True)
+            id(body): compiled(source, f"step{number}", ARGUMENTS, contracts=True)
             for number, body in enumerate(sources)
         }
-        self.steps: list[list[Calls]] = [
+        self._parts = parts
+        self._functions = functions
+        self._runs = array("q", range(runs))
+        self.steps: list[list[Calls]] = []
+        self.set_runs(range(runs))
+
+    def set_runs(self, runs: Sequence[int]) -> None:
+        """Say of which runs the next steps are wanted; nothing is known of others after them."""
+        self._runs = array("q", runs)
+        numbers, its_runs = self._numbers.buffer_info()[0], self._runs.buffer_info()[0]
+        self.steps[:] = [
             [
                 [
                     functools.partial(
-                        functions[id(body)],
-                        self._tables[side].buffer_info()[0],
-                        self._numbers.buffer_info()[0],
+                        self._functions[id(body)],
+                        table.buffer_info()[0],
+                        numbers,
+                        its_runs,
+                        len(self._runs),
                     )
                     if isinstance(body, Body)
                     else body[side].function
                     for body in part
                 ]
-                for part in parts
+                for part in self._parts
             ]
-            for side in range(2)
+            for side, table in enumerate(self._tables)
         ]
 
     def set_inputs(

@@ -32,8 +32,17 @@ __attribute__((__simd__("notinbranch"))) double tanh(double) noexcept;
 }}
 #endif
 #define INDEPENDENT _Pragma("omp simd")
-static inline float exponential(float x) {{ return expf(x); }}
-static inline double exponential(double x) {{ return exp(x); }}
+#if defined(__SSE__)
+// Numbers below the smallest normal one, which take a processor long, count as zero.
+#define BEGIN const unsigned mode = __builtin_ia32_stmxcsr(); __builtin_ia32_ldmxcsr(mode | 0x8040u);
+#define END __builtin_ia32_ldmxcsr(mode);
+#else
+#define BEGIN
+#define END
+#endif
+// What is smaller than any normal number takes the library long; it is nearly the smallest one here.
+static inline float exponential(float x) {{ return expf(x < -87.3f ? -87.3f : x); }}
+static inline double exponential(double x) {{ return exp(x < -708.3 ? -708.3 : x); }}
 static inline float logarithm(float x) {{ return logf(x); }}
 static inline double logarithm(double x) {{ return log(x); }}
 static inline float tangent(float x) {{ return tanhf(x); }}
@@ -62,7 +71,7 @@ class Body:
         lines = [line for unit in _units(operations) for line in self._lines_of(unit)]
         self._lines += ["{", *self._pointers(lines, {}), *lines, "}"]
 
-    def add_runs(self, runs: int, operations: Sequence[Operation]) -> None:
+    def add_runs(self, operations: Sequence[Operation]) -> None:
         """Add operations for one run, and then for the next."""
         units = _units(operations)
         written = [self._lines_of(unit) for unit in units]
@@ -77,7 +86,9 @@ class Body:
         self._lines += [
             "{",
             *scratch,
-            f"for (int64_t run = 0; run < {runs}; ++run) {{",
+            "for (int64_t at = 0; at < count; ++at) {",
+            "const int64_t run = runs[at];",
+            "(void)run;",
             *self._pointers(lines, offsets),
             *lines,
             "}",
@@ -85,9 +96,17 @@ class Body:
         ]
 
     def source(self, name: str) -> str:
-        """Return the function."""
-        head = f'extern "C" void {name}(char *const *p, const double *n) {{'
-        return "\n".join([head, "(void)n;", *self._lines, "}", ""])
+        """Return the function.
+
+        Its arguments are a table of addresses, the numbers that differ from step to step, and the
+        runs that a loop over them is for: others may be left out.
+        """
+        head = (
+            f'extern "C" void {name}(char *const *p, const double *n, const int64_t *runs,'
+            " int64_t count) {"
+        )
+        begin = ["(void)n;", "(void)runs;", "(void)count;", "BEGIN"]
+        return "\n".join([head, *begin, *self._lines, "END", "}", ""])
 
     def _lines_of(self, unit: Sequence[Operation]) -> list[str]:
         first = unit[0]
@@ -197,7 +216,7 @@ def _add_runs(
         [translator.translated(*couple, of_run=True, private=private) for couple in couples]
     )
     if len(couples) == 1 or _rows_apart(operations, translator.runs):
-        body.add_runs(translator.runs, operations)
+        body.add_runs(operations)
         return
     # What one run leaves in memory lies where another one still reads.
     half = len(couples) // 2

@@ -182,8 +182,11 @@ def test_that_a_run_that_diverges_leaves_the_others_alone(build: Build) -> None:
         build(
             compiled=True,
             optimizer={"name": "momentum", "lr": lr},
+            dataset={"name": "diabetes"},
             loss={"name": "squared_error"},
             model={"name": "linear"},
+            # The last batch of an epoch has another shape, and comes when a run has ended.
+            batches={"name": "shuffled", "size": 60},
         )
         for lr in (0.01, 1e4, 0.02)
     ]
@@ -192,11 +195,12 @@ def test_that_a_run_that_diverges_leaves_the_others_alone(build: Build) -> None:
         while trainer.step < 60:
             advance(trainer, 5)
     assert usual.alive == other.alive == [0, 2]
+    assert (other.steps.mode, other.steps.reason) == ("compiled", "")
     ended = usual.endings[1]
     assert other.endings[1].last_reported_step == ended.last_reported_step
     assert other.endings[1].status == ended.status == "diverged"
     for run in other.alive:
-        torch.testing.assert_close(other.theta[run], usual.theta[run], rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(other.theta[run], usual.theta[run], rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 from array import array
 from collections.abc import Callable
 from typing import Any
@@ -13,12 +12,12 @@ import torch
 from optlab.numerics.compiled.compiler import compiled
 from optlab.training.capturing.arena import Span
 from optlab.training.capturing.native.operands import Planned
+from optlab.training.capturing.native.program import ARGUMENTS
 from optlab.training.capturing.native.sources import HEAD, Body, bodies
 from optlab.training.capturing.native.translation import Translator
 from optlab.training.capturing.trace import Call, memory_of, recorded
 
 RUNS = 3
-ARGUMENTS = (ctypes.c_void_p, ctypes.c_void_p)
 aten = torch.ops.aten
 
 
@@ -135,7 +134,8 @@ def execute(translator: Translator, body: Body) -> None:
 
 def call(translator: Translator, function: Callable[..., None]) -> None:
     table = array("Q", [pair.one.data_ptr() for pair in translator.slots.all])
-    function(table.buffer_info()[0], array("d", [0.0]).buffer_info()[0])
+    numbers, runs = array("d", [0.0]), array("q", range(RUNS))
+    function(*(one.buffer_info()[0] for one in (table, numbers, runs)), RUNS)
 
 
 @pytest.fixture(scope="module", params=[torch.float64, torch.float32], ids=str)
@@ -161,7 +161,7 @@ def made_body(
     operation = translator.translated(one, one, of_run=way == "run")
     body = Body(translator.slots)
     if way == "run":
-        body.add_runs(RUNS, [operation])
+        body.add_runs([operation])
     else:
         body.add_plain([operation])
     return translator, body, one, result
