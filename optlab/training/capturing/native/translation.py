@@ -360,35 +360,28 @@ class _Operation:
 
     def _of_gather(self) -> Lines:
         x, axis, index = self._arguments[:3]
-        out = self._out
-        if x.kind != out.kind or index.kind != "int64_t":
-            raise NotTranslated
-        axis %= len(x.shape)
-        self._over_axis(axis)
-        without = [0 if a == axis else stride for a, stride in enumerate(x.strides)]
-        loops = merged(out.shape, [without, index.strides, out.strides])
-        lines, (at, where, to) = nested(list(loops), ["a", "b", "c"], "i")
-        return Lines(
-            [
-                *lines,
-                f"{self._place(out)}[{to}] ="
-                f" {self._place(x)}[{at} + {self._place(index)}[{where}] * {x.strides[axis]}];",
-                "}" * len(lines),
-            ],
-            out,
-            [x, index],
-        )
+        return self._picked(x, axis % len(x.shape), index, index.strides)
 
     def _of_index_select(self) -> Lines:
         x, axis, index = self._arguments[:3]
-        out = self._out
-        if x.kind != out.kind or index.kind != "int64_t" or len(index.shape) != 1:
-            raise NotTranslated
         axis %= len(x.shape)
+        if len(index.shape) != 1:
+            raise NotTranslated
+        along = [index.strides[0] if a == axis else 0 for a in range(len(x.shape))]
+        return self._picked(x, axis, index, along)
+
+    def _picked(self, x: Pair, axis: int, index: Pair, its: Sequence[int]) -> Lines:
+        """Return a copy of the elements that an index has along an axis.
+
+        Args:
+            its: strides of the index in the shape of the result.
+        """
+        out = self._out
+        if x.kind != out.kind or index.kind != "int64_t":
+            raise NotTranslated
         self._over_axis(axis)
         without = [0 if a == axis else stride for a, stride in enumerate(x.strides)]
-        along = [index.strides[0] if a == axis else 0 for a in range(len(x.shape))]
-        loops = merged(out.shape, [without, along, out.strides])
+        loops = merged(out.shape, [without, its, out.strides])
         lines, (at, where, to) = nested(list(loops), ["a", "b", "c"], "i")
         return Lines(
             [
