@@ -20,6 +20,7 @@ from optlab import __version__
 from optlab.core import display, paths, registry
 from optlab.core.errors import OptLabError
 from optlab.core.logging import log_file
+from optlab.numerics.compiled.compiler import NotCompiled, compiler
 
 LOW_DISK_BYTES = 200 * 2**20
 """Bytes of free space below which a long run may fill the disk."""
@@ -49,6 +50,7 @@ def examine() -> list[Finding]:
     checks: tuple[Callable[[], Iterable[Finding]], ...] = (
         _versions,
         _torch,
+        _compiler,
         _window,
         _resources,
         _extensions,
@@ -130,6 +132,14 @@ def _torch() -> Iterable[Finding]:
         if spinning
         else "",
     )
+
+
+def _compiler() -> Iterable[Finding]:
+    try:
+        found = shutil.which(compiler()[0]) or compiler()[0]
+    except NotCompiled as error:
+        found = f"{error} Only compiled steps and fused optimizers need it"
+    yield Finding("C++ compiler", found)
 
 
 def _window() -> Iterable[Finding]:

@@ -31,6 +31,7 @@ def test_that_everything_that_was_asked_for_is_examined(capsys: pytest.CaptureFi
         "torch",
         "devices",
         "threads",
+        "C++ compiler",
         "window",
         "display",
         "data folder",
@@ -42,6 +43,19 @@ def test_that_everything_that_was_asked_for_is_examined(capsys: pytest.CaptureFi
     assert "cpu" in found["devices"]["words"]
     assert found["OptLab"]["words"].endswith(f", in {Path(optlab.__file__).resolve().parent}")
     assert not paths.home().exists(), "looking changes nothing"
+
+
+def test_that_a_missing_compiler_is_said_and_is_no_problem(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CXX", "/usr/bin/env")
+    assert findings(capsys)["C++ compiler"]["words"] == "/usr/bin/env"
+    monkeypatch.setenv("CXX", "no-compiler")
+    found = findings(capsys)["C++ compiler"]
+    assert found["good"] and found["words"] == (
+        "The variable CXX names no-compiler, which is not an executable. Only compiled steps and "
+        "fused optimizers need it"
+    )
 
 
 def test_that_the_text_shows_every_finding(capsys: pytest.CaptureFixture[str]) -> None:
