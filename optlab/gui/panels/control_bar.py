@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from PySide6.QtCore import Signal
 from PySide6.QtGui import QAction, QKeySequence
@@ -19,8 +19,9 @@ from PySide6.QtWidgets import (
 from optlab.core.limits import UNTIL_STOPPED
 from optlab.gui.panels.elided_label import ElidedLabel
 from optlab.gui.plain_text import plain
-from optlab.tasks.step_modes import explanation, in_words
-from optlab.training.events import StepMode
+
+if TYPE_CHECKING:
+    from optlab.training.events import StepMode
 
 State = Literal["idle", "starting", "running", "paused", "stopping"]
 
@@ -212,6 +213,8 @@ class ControlBar(QWidget):
         self._show_figures()
 
     def _show_figures(self) -> None:
+        from optlab.tasks.step_modes import explanation, in_words  # once the window is painted
+
         step, rate = self._step, self._rate
         endless = self._budget >= UNTIL_STOPPED
         parts = [
