@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -13,6 +14,7 @@ import optlab
 from optlab.experiment.series_labels import watched_label
 from optlab.gui.main_window import MainWindow
 from optlab.gui.watched.watched_window import WatchedWindow
+from optlab.tasks.watched_runs import FolderNews
 
 
 class Loop:
@@ -75,6 +77,20 @@ def test_that_a_loop_is_seen_while_it_trains_and_afterwards(qtbot: QtBot, tmp_pa
     assert window.plots["loss"].keys == (f"{one}/",)
     window.run_list.item(0).setCheckState(Qt.CheckState.Checked)
     assert length(window, "loss", two) == 5
+    window.close()
+
+
+def test_that_one_slow_look_does_not_put_off_the_next_for_long(
+    qtbot: QtBot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    window = WatchedWindow(None, tmp_path)
+    qtbot.addWidget(window)
+    qtbot.waitUntil(lambda: not window.tasks.active, timeout=20_000)
+    news = FolderNews(tmp_path, {}, {}, {}, ())
+    for milliseconds, interval in ((10, 1000), (100, 2000), (60_000, 10_000), (10, 1000)):
+        monkeypatch.setattr(window, "_asked", SimpleNamespace(elapsed=lambda it=milliseconds: it))
+        window._add(news)
+        assert window._timer.interval() == interval
     window.close()
 
 

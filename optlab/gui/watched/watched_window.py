@@ -42,6 +42,8 @@ LOOK_MILLISECONDS = 1000
 """Time between two looks into the folder."""
 _LOOK_SHARE = 0.05
 """Largest share of the time that looking may take: large folders are looked into less often."""
+_LONGEST_PAUSE = 10_000
+"""Milliseconds between two looks, at most: one look may be slow because the machine was busy."""
 _COLUMNS = 2
 _FIRST = ("loss", "gradient_norm", "update_ratio", "lr")
 """Series that are drawn unless others are ticked: of each, the first one with such a name."""
@@ -178,7 +180,7 @@ class WatchedWindow(QMainWindow):
     def _add(self, news: FolderNews) -> None:
         if news.folder != self._folder:
             return
-        pause = int(self._asked.elapsed() / _LOOK_SHARE)
+        pause = min(int(self._asked.elapsed() / _LOOK_SHARE), _LONGEST_PAUSE)
         if self._timer.isActive() and pause > LOOK_MILLISECONDS:
             self._timer.start(pause)
         elif self._timer.interval() > LOOK_MILLISECONDS:
