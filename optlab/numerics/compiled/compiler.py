@@ -25,12 +25,6 @@ _FLAGS = (
     *("-fno-math-errno", "-fno-trapping-math", "-fopenmp-simd"),
 )
 _NATIVE = "-march=native"
-_LIBRARIES = (
-    # Exponentials and logarithms of many numbers at once.
-    ("-lmvec", "-lm")
-    if platform.machine() == "x86_64" and platform.libc_ver()[0] == "glibc"
-    else ()
-)
 _SECONDS = 120.0
 """After which a compiler is given up."""
 
@@ -103,7 +97,7 @@ def _library(source: str, contracts: bool, *command: str) -> ctypes.CDLL:  # noq
     with tempfile.TemporaryDirectory(prefix="optlab-", ignore_cleanup_errors=True) as folder:
         text, made = Path(folder) / "loop.cpp", Path(folder) / "loop.so"
         text.write_text(source, encoding="ascii")
-        files = [str(text), "-o", str(made), *_LIBRARIES]
+        files = [str(text), "-o", str(made), *_libraries()]
         try:
             # Some compilers do not know what machine they are on.
             failure = _failure([*command, *_FLAGS, contraction, _NATIVE, *files])
@@ -114,6 +108,12 @@ def _library(source: str, contracts: bool, *command: str) -> ctypes.CDLL:  # noq
             return ctypes.CDLL(str(made))
         except (OSError, subprocess.TimeoutExpired) as error:
             raise NotCompiled(f"A compiled loop cannot be used: {error}.") from error
+
+
+def _libraries() -> Sequence[str]:
+    """Return the libraries with exponentials and logarithms of many numbers at once."""
+    has_vectors = platform.machine() == "x86_64" and platform.libc_ver()[0] == "glibc"
+    return ("-lmvec", "-lm") if has_vectors else ()
 
 
 def _environment() -> dict[str, str]:

@@ -51,13 +51,11 @@ class Loop:
         arrays: how many there are.
         operations: one of :data:`OPERATIONS` and its operands, in their order.
         stores: array → its new element. All elements are read before the first is written.
-        columns: arrays of one element a row, which holds for the whole row and is not written.
     """
 
     arrays: int
     operations: tuple[tuple[str, tuple[Operand, ...]], ...]
     stores: tuple[tuple[int, Operand], ...]
-    columns: frozenset[int] = frozenset()
 
     def source(self, dtype: torch.dtype) -> str:
         """Return the source of the loop in C++, for float32 or float64."""
@@ -79,12 +77,9 @@ class Loop:
             "for (int64_t row = 0; row < rows; ++row) {",
             "const int64_t length = lengths[row];",
         ]
-        for number in range(self.arrays):
-            pointer = f"table[{number} * rows + row]"
-            if number in self.columns:
-                lines.append(f"const T a{number} = *{pointer};")
-            else:
-                lines.append(f"T *const p{number} = {pointer};")
+        lines += [
+            f"T *const p{number} = table[{number} * rows + row];" for number in range(self.arrays)
+        ]
         lines += ["INDEPENDENT", "for (int64_t i = 0; i < length; ++i) {"]
         lines += [f"const T a{number} = p{number}[i];" for number in read]
         for number, (name, operands) in enumerate(self.operations):
@@ -116,7 +111,7 @@ def _read(loop: Loop) -> list[int]:
     used = [operand for _, operands in loop.operations for operand in operands]
     used += [value for _, value in loop.stores]
     found = {operand.number for operand in used if isinstance(operand, Array)}
-    return sorted(found - loop.columns)
+    return sorted(found)
 
 
 def _places(loop: Loop) -> Collection[int]:

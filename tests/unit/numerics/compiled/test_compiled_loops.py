@@ -82,13 +82,12 @@ def test_that_no_product_is_fused_with_a_sum(dtype: torch.dtype) -> None:
     assert same_bits(result, x * y - x)
 
 
-def test_that_rows_have_their_own_places_lengths_and_columns() -> None:
+def test_that_rows_have_their_own_places_and_lengths() -> None:
     x = [torch.arange(float(n)) for n in (5, 1, 0, 9)]
-    by = [torch.tensor([2.0 + n]) for n in range(4)]
-    loop = Loop(2, (("mul", (Array(0), Array(1))),), ((0, 0),), columns=frozenset({1}))
-    execute(loop, [x, by])
-    for n, (one, length) in enumerate(zip(x, (5, 1, 0, 9), strict=True)):
-        assert one.tolist() == [(2.0 + n) * i for i in range(length)]
+    by = [torch.full((n,), 2.0 + row) for row, n in enumerate((5, 1, 0, 9))]
+    execute(Loop(2, (("mul", (Array(0), Array(1))),), ((0, 0),)), [x, by])
+    for row, (one, length) in enumerate(zip(x, (5, 1, 0, 9), strict=True)):
+        assert one.tolist() == [(2.0 + row) * i for i in range(length)]
 
 
 def test_that_all_elements_are_read_before_one_is_written() -> None:
