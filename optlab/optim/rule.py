@@ -101,7 +101,7 @@ class RuleOptimizer(torch.optim.Optimizer):
 
         Raises:
             ValueError: a value is not allowed, or a parameter is already in a group.
-            RuntimeError: its steps shall be fused, and there is no compiler.
+            RuntimeError: it asks for fused steps, and there is no compiler.
         """
         if isinstance(param_group, dict):
             values = {**self.defaults, **param_group}

@@ -49,7 +49,7 @@ class StepModeReport:
     def news(self) -> Iterator[Event]:
         """Yield what has changed since the last call.
 
-        Where compiled steps were asked for and are not to be had, a note of the first run says so.
+        Where an experiment asks for compiled steps and cannot have them, a note of the first run says why.
         """
         trainer = self._trainer
         mode, reason = trainer.steps.mode, trainer.steps.reason

@@ -30,7 +30,7 @@ def fusible(rule: type[Rule]) -> bool:
 
 
 def check_fused(rule: type[Rule], group: Mapping[str, Any]) -> None:
-    """Refuse a parameter group whose steps shall be fused and cannot be.
+    """Refuse a parameter group that asks for fused steps and cannot have them.
 
     Raises:
         NotCompiled: there is no compiler.

@@ -43,7 +43,7 @@ class FlatGroup:
 
     Raises:
         NotRepeatable: the steps cannot be taken in flat memory.
-        NotCompiled: they shall be fused, and there is no compiler, or it fails.
+        NotCompiled: the group asks for fused steps, and there is no compiler, or it fails.
     """
 
     def __init__(self, rule: type[Rule], group: Group, states: States, begin: Begin) -> None:
@@ -185,7 +185,7 @@ class FlatSteps:
         """Return the group of this number, ready for its next step; None where it is not tried.
 
         Raises:
-            NotCompiled: its steps shall be fused, and cannot be compiled.
+            NotCompiled: it asks for fused steps, which cannot be compiled.
         """
         wait = self._waits.get(number, 0)
         if wait > 0:

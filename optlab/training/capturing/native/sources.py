@@ -33,14 +33,14 @@ __attribute__((__simd__("notinbranch"))) double tanh(double) noexcept;
 #endif
 #define INDEPENDENT _Pragma("omp simd")
 #if defined(__SSE__)
-// Numbers below the smallest normal one, which take a processor long, count as zero.
+// Numbers below the smallest normal one are slow to compute with: they count as zero.
 #define BEGIN const unsigned mode = __builtin_ia32_stmxcsr(); __builtin_ia32_ldmxcsr(mode | 0x8040u);
 #define END __builtin_ia32_ldmxcsr(mode);
 #else
 #define BEGIN
 #define END
 #endif
-// What is smaller than any normal number takes the library long; it is nearly the smallest one here.
+// Results below the smallest normal number are slow to compute: they are that number here.
 static inline float exponential(float x) {{ return expf(x < -87.3f ? -87.3f : x); }}
 static inline double exponential(double x) {{ return exp(x < -708.3 ? -708.3 : x); }}
 static inline float logarithm(float x) {{ return logf(x); }}
