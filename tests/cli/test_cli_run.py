@@ -122,6 +122,19 @@ def test_that_a_run_reports_how_its_steps_were_taken(
     assert "steps are not compiled: there is no C++ compiler" in capsys.readouterr().err
 
 
+def test_that_a_compiled_run_is_repeated_and_forked_bit_for_bit(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    words = ["iris-softmax", "--steps", "90", "--set", "compiled=yes"]
+    first = document(words, capsys)
+    assert (first["step_mode"], first["step_mode_reason"]) == ("compiled", None)
+    again = document([*words, "--runner", "process"], capsys)
+    assert main(["fork", first["run"], "--at", "37", "--json"]) == 0
+    fork = json.loads(capsys.readouterr().out)
+    assert again["step_mode"] == fork["step_mode"] == "compiled"
+    assert first["theta_sha256"] == again["theta_sha256"] == fork["theta_sha256"]
+
+
 def test_that_a_stored_run_keeps_the_wish_for_compiled_steps(
     capsys: pytest.CaptureFixture[str],
 ) -> None:

@@ -67,3 +67,15 @@ def test_that_compiled_steps_are_asked_for_in_the_form_and_undone(
     reason = "They are not compiled because there is no C++ compiler on this machine."
     assert reason in window.controls.figures.toolTip()
     assert "recorded steps" in window.controls.figures.text()
+
+
+def test_that_a_run_for_which_the_form_asks_is_compiled(
+    qtbot: QtBot, open_window: Callable[..., MainWindow]
+) -> None:
+    window = open_window(**MOMENTUM, budget={"steps": 200})
+    window.experiment_panel.general.editors["compiled"].editor().click()
+    record = train(qtbot, window)
+    figures = window.controls.figures
+    assert (record.status, record.steps) == ("finished", 200)
+    assert "compiled steps" in figures.text()
+    assert "Compiled steps: their operations were translated to C++" in figures.toolTip()
