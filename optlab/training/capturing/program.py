@@ -20,18 +20,9 @@ from optlab.training.capturing.arena import Span, placed
 from optlab.training.capturing.calls import Make, planned
 from optlab.training.capturing.native.operands import Planned
 from optlab.training.capturing.native.program import NativeProgram
-from optlab.training.capturing.trace import Call, memory_of, tensors
+from optlab.training.capturing.trace import ALLOCATIONS, CONSTANTS, Call, memory_of, tensors
 
 SIDES = 2
-_ALLOCATIONS = frozenset(
-    {"empty", "empty_like", "empty_strided", "new_empty", "new_empty_strided", "empty_permuted"}
-)
-_CONSTANTS = frozenset(
-    {
-        *("full", "full_like", "new_full", "zeros", "zeros_like", "new_zeros", "ones", "ones_like"),
-        *("new_ones", "scalar_tensor", "lift_fresh", "arange", "eye"),
-    }
-)
 
 
 @dataclass(frozen=True)
@@ -233,17 +224,19 @@ class _Plan:
         written = {memory_of(tensor) for call in calls for tensor in call.written()}
         known = {*self._side, *self._batch}
         for number, (call, numbers) in enumerate(zip(calls, changing, strict=True)):
+            # What was there before is not new to whoever changes or views it.
+            known.update(map(memory_of, call.read()))
             new = [tensor for tensor in call.results if memory_of(tensor) not in known]
             known.update(map(memory_of, new))
-            if new and call.name in _CONSTANTS and not (numbers or memory_of(new[0]) in written):
+            if new and call.name in CONSTANTS and not (numbers or memory_of(new[0]) in written):
                 self._constants[memory_of(new[0])] = new[0].clone()
                 continue
             for tensor in new:
                 size = tensor.untyped_storage().nbytes()
                 self._spans[memory_of(tensor)] = Span(size, number, number)
-            if (new or call.mutates) and call.name not in _ALLOCATIONS:
+            if (new or call.mutates) and call.name not in ALLOCATIONS:
                 self._executed.add(id(call))
-                for tensor in tensors((call.arguments, tuple(call.keywords.values()))):
+                for tensor in call.read():
                     self._used(tensor, number)
         if not written <= set(self._spans):
             raise NotRepeatable("the step writes to tensors that are not its own")

@@ -10,6 +10,17 @@ from typing import Any
 from optlab.core.lazy import torch
 from optlab.numerics.traced_number import NotRepeatable
 
+ALLOCATIONS = frozenset(
+    {"empty", "empty_like", "empty_strided", "new_empty", "new_empty_strided", "empty_permuted"}
+)
+"""Operations that give memory and compute nothing."""
+CONSTANTS = frozenset(
+    {
+        *("full", "full_like", "new_full", "zeros", "zeros_like", "new_zeros", "ones", "ones_like"),
+        *("new_ones", "scalar_tensor", "lift_fresh", "arange", "eye"),
+    }
+)
+"""Operations that compute the same each time."""
 _READS = frozenset({"_local_scalar_dense", "item", "is_nonzero", "equal"})
 
 
@@ -38,6 +49,10 @@ class Call:
         """Whether it writes to one of its arguments."""
         mutates: bool = self.operation._schema.is_mutable
         return mutates
+
+    def read(self) -> Iterator[torch.Tensor]:
+        """Yield its arguments that are tensors, of any shape."""
+        return tensors((self.arguments, tuple(self.keywords.values())))
 
     def written(self) -> list[torch.Tensor]:
         """Return the arguments that it writes to, tensors of any shape."""

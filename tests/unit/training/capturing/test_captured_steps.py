@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 
+from optlab.catalogue.optimizers.momentum import Momentum
 from optlab.core import registry
 from optlab.experiment import Experiment
 from optlab.training.batches import BatchStream
@@ -386,3 +387,38 @@ def test_that_capturing_does_not_import_the_compiler() -> None:
         [sys.executable, "-c", SCRIPT], capture_output=True, text=True, check=False, timeout=60
     )
     assert (done.stdout.strip(), done.returncode) == ("True False", 0), done.stderr
+
+
+def test_that_views_of_tensors_of_outside_are_what_they_are(
+    build: Build, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    factors = torch.tensor([0.5])
+    right = Momentum.update
+
+    def scaled(theta: torch.Tensor, g: torch.Tensor, *rest: Any) -> Any:
+        return right(theta, g * factors.unsqueeze(1).expand(1, 1), *rest)
+
+    monkeypatch.setattr(Momentum, "update", staticmethod(scaled))
+    _, captured = both([build(optimizer={"name": "momentum"})])
+    assert captured.steps.repeated > 40
+
+
+def test_that_a_rule_that_writes_to_a_tensor_of_outside_is_computed_as_usual(
+    build: Build, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    right = Momentum.update
+
+    def counting(theta: torch.Tensor, g: torch.Tensor, *rest: Any) -> Any:
+        counts[0].add_(1.0)
+        return right(theta, g / counts[0], *rest)
+
+    monkeypatch.setattr(Momentum, "update", staticmethod(counting))
+    counts: list[torch.Tensor] = []
+    trainers = [Trainer([build(optimizer={"name": "momentum"})]) for _ in range(2)]
+    trainers[1].capture_steps()
+    for trainer in trainers:
+        counts[:] = [torch.zeros(1)]
+        for _ in range(STEPS):
+            trainer.advance()
+    assert trainers[1].steps.repeated == 0
+    assert "not its own" in trainers[1].steps.reason
