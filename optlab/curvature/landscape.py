@@ -72,6 +72,7 @@ class ObjectiveLandscape(Landscape):
             *inputs]``.
         of: where runs share several data sets, that of each run, ``[R]``; x and y then are
             ``[D, n, …]``.
+        hessians: what computes the Hessians of a batch.
     """
 
     def __init__(
@@ -80,8 +81,11 @@ class ObjectiveLandscape(Landscape):
         x: torch.Tensor,
         y: torch.Tensor,
         of: torch.Tensor | None = None,
+        hessians: Callable[
+            [Objective, torch.Tensor, torch.Tensor, torch.Tensor], Hessian
+        ] = batch_hessian,
     ) -> None:
-        self._objective = objective
+        self._objective, self._hessians_of = objective, hessians
         self._of = of
         self._x, self._y = x, y
         self._shared = x.dim() == 1 + len(objective.shape.inputs)
@@ -108,7 +112,7 @@ class ObjectiveLandscape(Landscape):
     def hessian(self, theta: torch.Tensor) -> Hessian:
         chunks = list(self._chunks(theta))
         if len(chunks) == 1:
-            return batch_hessian(self._objective, theta, *chunks[0][:2])
+            return self._hessians_of(self._objective, theta, *chunks[0][:2])
         if len(chunks) <= _KEPT_CHUNKS:
             kept = list(self._hessians(theta))
             return SumHessian(theta, lambda: iter(kept))

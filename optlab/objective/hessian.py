@@ -138,18 +138,30 @@ class WrittenOutHessian(Hessian):
         self._at_point, self._delta = at_point, delta
         self._output_matrices: OutputHessian | None = None
 
-    def _product(self, v: torch.Tensor) -> torch.Tensor:
-        objective = self._objective
-        with torch.no_grad():
-            if self._output_matrices is None:
-                # Not before it is needed: a second-order forward pass does without.
+    def differentiate(self) -> None:
+        """Compute what all products need, unless it has been.
+
+        A second-order forward pass does without.
+        """
+        if self._output_matrices is None:
+            with torch.no_grad():
                 self._at_point.differentiate(self._delta)
-                self._output_matrices = objective.loss.fisher_products(self._at_point.outputs)
-            matrices, m = self._output_matrices, self._x.shape[1]
+                self._output_matrices = self._objective.loss.fisher_products(self._at_point.outputs)
+
+    def product_of_loss(self, v: torch.Tensor) -> torch.Tensor:
+        """Return the Hessian of the loss without weight decay times ``v``, ``[R, P]``."""
+        self.differentiate()
+        matrices, m = self._output_matrices, self._x.shape[1]
+        assert matrices is not None, "they have just been computed"
+        with torch.no_grad():
             result = torch.empty_like(self.theta)
-            split = objective.layout.split
+            split = self._objective.layout.split
             self._at_point.product(split(v), lambda u: matrices(u).div_(m), split(result))
-            decay = objective.decay_product(v)
+        return result
+
+    def _product(self, v: torch.Tensor) -> torch.Tensor:
+        with torch.no_grad():
+            result, decay = self.product_of_loss(v), self._objective.decay_product(v)
             return result if decay is None else result.add_(decay)
 
     def along(self, v: torch.Tensor) -> torch.Tensor:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from optlab.catalogue.instruments.base import Ends, PartName, Stability
 from optlab.catalogue.models.base import EVALUATION, TRAINING, ForwardContext
@@ -21,6 +21,7 @@ from optlab.curvature.spectrum import density_of, trace_of
 from optlab.objective.hessian import Hessian
 from optlab.objective.objective import Objective
 from optlab.objective.run_examples import RunExamples
+from optlab.training.capturing.recorded_hessians import RecordedHessians
 from optlab.training.measured_steps import Measured
 from optlab.training.observing.example_gradients import example_gradients
 
@@ -39,6 +40,7 @@ class Surroundings:
             proportional to 1/k, by its sampling order; None where there is none.
         objectives: of each run, a number that it shares with the runs of the same data and loss.
         stability: returns that of the rules after the last step; None where it is not known.
+        hessians: compute those of batches.
     """
 
     objective: Objective
@@ -48,6 +50,7 @@ class Surroundings:
     expected_orders: tuple[float | None, ...] = ()
     objectives: tuple[int, ...] = ()
     stability: Callable[[], Stability | None] = lambda: None
+    hessians: RecordedHessians = field(default_factory=RecordedHessians)
 
     def part(self, name: PartName) -> RunExamples | None:
         """Return the examples of a part; None where it is empty."""
@@ -214,16 +217,20 @@ class TrainingStepContext:
 
     @functools.cached_property
     def _on_batch(self) -> ObjectiveLandscape:
-        return ObjectiveLandscape(self._surroundings.objective, self._x, self._y)
+        return self._landscape(self._x, self._y)
+
+    def _landscape(
+        self, x: torch.Tensor, y: torch.Tensor, of: torch.Tensor | None = None
+    ) -> ObjectiveLandscape:
+        surroundings = self._surroundings
+        return ObjectiveLandscape(surroundings.objective, x, y, of, surroundings.hessians.at)
 
     def _hessian(self, examples: int) -> Hessian:
         if examples not in self._hessians:
             if examples == 0:
                 landscape = self._on_batch
             else:
-                landscape = ObjectiveLandscape(
-                    self._surroundings.objective, *self._surroundings.training.first(examples)
-                )
+                landscape = self._landscape(*self._surroundings.training.first(examples))
             self._hessians[examples] = landscape.hessian(self.theta)
         return self._hessians[examples]
 
