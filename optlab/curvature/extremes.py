@@ -128,7 +128,7 @@ class _Search:
         self.matrix = np.zeros((self.runs, len(self.basis), len(self.basis)))
         self.scale = np.full(self.runs, _TINY)
         self.draws = _draws(seed, like)
-        self.epsilon = float(torch.finfo(like.dtype).eps)
+        self.exhaustion = 100.0 * float(torch.finfo(like.dtype).eps)
         self.warm, self.next_check = False, _MIN_PRODUCTS
         self.not_before = [0] * self.runs
         self.finite: NDArray[np.bool_] | None = None
@@ -140,7 +140,13 @@ class _Search:
         if start is None:
             v.copy_(next(self.draws))
         else:
-            last = (start if start.dim() == 2 else start.sum(dim=1)).to(self.like)
+            last = (
+                start
+                if start.dim() == 2
+                else start[:, 0]
+                if start.shape[1] == 1
+                else start.sum(dim=1)
+            ).to(self.like)
             mixed = torch.add(last, next(self.draws), alpha=_RANDOM_SHARE)
             torch.div(mixed, _norm(mixed), out=v)
             self.warm = True
@@ -150,8 +156,8 @@ class _Search:
             products += 1
             dimension += 1
             w, length, beta = self._orthogonalized(w, dimension)
-            exhausted = beta <= 100.0 * self.epsilon * self.scale
-            any_exhausted = bool(exhausted.any())
+            exhausted = beta <= self.exhaustion * self.scale
+            any_exhausted = True in exhausted.tolist()
             full = dimension == self.size
             last_one = products >= self.max_products or dimension == self.parameters
             if full or last_one or any_exhausted or self._checks_at(dimension):
@@ -206,13 +212,14 @@ class _Search:
         coefficients = torch.cat([first.add_(again).squeeze(1), beta], dim=1).cpu().numpy()
         part = coefficients[:, :-1]
         self.matrix[:, dimension - 1, :dimension] = part
-        self.scale = np.maximum(self.scale, np.abs(part).max(axis=1))
+        # The function, which takes half the time of the method.
+        np.maximum(self.scale, np.maximum.reduce(np.abs(part), axis=1), out=self.scale)
         return w, beta, coefficients[:, -1]
 
     def _ritz(self, dimension: int) -> tuple[NDArray[Any], NDArray[Any]]:
         """Return Ritz values ``[R, d]`` and vectors ``[R, d, d]``; of zero where not finite."""
         small = self.matrix[:, :dimension, :dimension]
-        if not np.isfinite(small).all():
+        if not math.isfinite(small.sum()):
             self.finite = np.asarray(np.isfinite(small).all(axis=(1, 2)))
             small = np.where(np.isfinite(small), small, 0.0)
         values, vectors = np.linalg.eigh(small)
@@ -341,15 +348,17 @@ class _Search:
 
     def _gathered(self) -> Extremes:
         rows = [result for result in self.results if result is not None]
-        values = self.like.new_tensor([row[0] for row in rows])
         vectors = torch.stack([row[1] for row in rows])
+        # Together: making a tensor of few numbers takes as long as of many.
+        numbers = self.like.new_tensor([[*row[0], row[2]] for row in rows])
+        values, residuals = numbers[:, :-1], numbers[:, -1]
         top = min(self.top, values.shape[1])
         return Extremes(
             top=values[:, :top],
             top_vectors=vectors[:, :top],
             bottom=values[:, top:],
             bottom_vectors=vectors[:, top:],
-            residuals=self.like.new_tensor([row[2] for row in rows]),
+            residuals=residuals,
             products=torch.tensor([row[3] for row in rows]),
             converged=torch.tensor([row[4] for row in rows]),
         )

@@ -30,9 +30,12 @@ from optlab.curvature.extremes import extremes
 from optlab.curvature.landscape import ObjectiveLandscape
 from optlab.experiment import Experiment
 from optlab.objective.hessian import GraphHessian
+from optlab.training.capturing.recorded_hessians import RecordedHessians
 from optlab.training.trainer import Trainer
 
 CASES = {"digits, 64-32-10": [32], "digits, 64-64-10 (preset digits-mlp)": [64]}
+_FIRST = 6
+"""Turns that are not counted: by then products have been recorded and compared."""
 SLICES = {
     "64-32-10, batch 32": ([32], 32),
     "64-32-10, 1,078 examples": ([32], 1078),
@@ -41,7 +44,7 @@ SLICES = {
 
 
 def trainer(hidden: list[int], steps: int = 200) -> Trainer:
-    """A run on the digits with momentum."""
+    """A run on the digits with momentum, whose steps are ordinary ones."""
     document = {
         "seed": 0,
         "dataset": {"name": "digits"},
@@ -90,7 +93,8 @@ def curvature(hidden: list[int], turns: int) -> dict[str, Any]:
     run = trainer(hidden)
     data = batch()
     x, y = data[0].unsqueeze(0), data[1].unsqueeze(0)
-    landscape = ObjectiveLandscape(run.objective, x, y)
+    # As instruments have it: the operations of Hessian products are recorded.
+    landscape = ObjectiveLandscape(run.objective, x, y, hessians=RecordedHessians().at)
     exact = ObjectiveLandscape(run.objective, x.double(), y)
     pyhessian = peer_eigenvalue()
     times: dict[str, list[float]] = {}
@@ -103,11 +107,18 @@ def curvature(hidden: list[int], turns: int) -> dict[str, Any]:
         times.setdefault(name, []).append(seconds(lambda: kept.append(what())))
         return kept[0]
 
-    for turn in range(turns + 3):
-        if turn == 3:
+    recorded = trainer(hidden, 0)
+    recorded.capture_steps()
+    for _ in range(200):
+        recorded.advance()
+    for turn in range(turns + _FIRST):
+        if turn == _FIRST:
             times, errors, products = {}, {}, {}
         times.setdefault("plain step", []).append(
             seconds(lambda: [run.advance() for _ in range(10)]) / 10
+        )
+        times.setdefault("recorded step", []).append(
+            seconds(lambda: [recorded.advance() for _ in range(10)]) / 10
         )
         theta = run.theta.clone()
         g = landscape.value_and_gradient(theta)[1]
