@@ -39,14 +39,16 @@ class Numbers:
     Args:
         hidden: whether torch sees NaN in place of each, so that one which it was given without
             notice is noticed by what it computes.
+        other: whether this is the second of two recordings, which differ in their numbers so that
+            these are told from constants.
 
     Attributes:
         values: in the order in which they came up. leaves: index → its name, of those that were not
             computed from others. origins: index → how it was computed, of the others.
     """
 
-    def __init__(self, *, hidden: bool = False) -> None:
-        self.hidden = hidden
+    def __init__(self, *, hidden: bool = False, other: bool = False) -> None:
+        self.hidden, self.other = hidden, other
         self.values: list[float] = []
         self.leaves: dict[int, str] = {}
         self.origins: dict[int, Origin] = {}
@@ -59,7 +61,11 @@ class Numbers:
 
     def computed(self, compute: Callable[[Any, Any], float], left: Any, right: Any) -> TracedNumber:
         """Return what is computed from two numbers, at least one of them traced."""
-        traced = self._next(compute(_plain(left), _plain(right)))
+        value = compute(_plain(left), _plain(right))
+        if compute is max and self.other:
+            # Below the least value it is the same number at each step: only here it is another one.
+            value = value * 1.25 + 1e-9
+        traced = self._next(value)
         self.origins[traced.index] = Origin(
             compute,
             left.index if isinstance(left, TracedNumber) else left,
@@ -122,6 +128,10 @@ class TracedNumber(float):
         # A step is a whole number, and some operations make a difference.
         self.numbers, self.index, self.plain = numbers, index, value
         return self
+
+    def clamp(self, *, min: float) -> TracedNumber:  # noqa: A002 - as tensors have it
+        """Return the number, or ``min`` where that is greater."""
+        return self.numbers.computed(max, self, min)
 
     def _refuse(self, *_: Any) -> Any:
         raise NotRepeatable("a decision of the rule depends on the step or on its rate")

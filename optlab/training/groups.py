@@ -109,8 +109,8 @@ class Group:
             ``[len(rows), 1]``.
         state: see above; every tensor has a leading run axis.
         memories: what the schedules of the rows remember of the evaluations.
-        simple: whether the state is the rule's own alone, and no gradient is stale; obstacle: if
-            not, why, a clause.
+        simple: whether the state is the rule's own alone, and no gradient is stale.
+        obstacle: why steps do not all consist of the same operations, a clause; "" where they may.
     """
 
     def __init__(
@@ -158,13 +158,11 @@ class Group:
         self._max_delay = max(delay.longest() for delay in self.delays)
         self._keeps_best = members[0].stopping.keeps_best
         reasons = {
-            "weights are averaged": self.averaging.active,
             "gradients are delayed": self._max_delay,
-            "the weights of the best evaluation are kept": self._keeps_best,
             "the model has values beside its parameters": self._model_names,
         }
         self.obstacle = next((reason for reason, holds in reasons.items() if holds), "")
-        self.simple = not self.obstacle
+        self.simple = not (self.obstacle or self.averaging.active or self._keeps_best)
         self.h = _columns([member.optimizer for member in members], theta)
         self.h.layout, self.h.examples = self._layout, self._examples
         self.clip_h = _columns([member.clipping for member in members], theta)
@@ -209,6 +207,8 @@ class Group:
     def varying(self) -> Iterator[tuple[str, Hyperparameters, str]]:
         """Yield what :meth:`schedule` sets: section, hyperparameters, name of a field."""
         yield "optimizer", self.h, "step"
+        if self.averaging.active:
+            yield "averaging", self.averaging_h, "step"
         if not self._constant:
             yield "optimizer", self.h, "lr"
         for column in self._scheduled:
@@ -217,6 +217,8 @@ class Group:
     def varying_at(self, step: int) -> Iterator[list[float]]:
         """Yield the values, one a run, that :meth:`schedule` sets of what :meth:`varying` yields."""
         yield [step + 1 - self.begun.optimizer] * len(self.rows)
+        if self.averaging.active:
+            yield [step + 1] * len(self.rows)
         if not self._constant:
             yield self.rates_at(step)
         for column in self._scheduled:

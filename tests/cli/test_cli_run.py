@@ -108,9 +108,9 @@ def test_that_a_run_reports_how_its_steps_were_taken(
     words = ["iris-softmax", "--steps", "100", "--no-store", "--runner", runner]
     recorded = document(words, capsys)
     assert (recorded["step_mode"], recorded["step_mode_reason"]) == ("recorded", None)
-    averaged = document([*words, "--set", "averaging.name=polyak"], capsys)
-    reason = "weights are averaged"
-    assert (averaged["step_mode"], averaged["step_mode_reason"]) == ("ordinary", reason)
+    delayed = document([*words, "--set", "delay.name=fixed"], capsys)
+    reason = "gradients are delayed"
+    assert (delayed["step_mode"], delayed["step_mode_reason"]) == ("ordinary", reason)
     assert main(["run", *words]) == 0
     assert f", cpu, {runner}, recorded steps\n" in capsys.readouterr().out
 

@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from optlab.catalogue.losses.base import Loss
 from optlab.core.data import LearningTask
-from optlab.core.lazy import functional, torch
+from optlab.core.lazy import torch
 
 
 class SquaredError(Loss):
@@ -59,4 +59,8 @@ class SquaredError(Loss):
 
 def _target(outputs: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
     """Return ``y`` as values ``[R, m, outputs]``: classes become one-hot vectors."""
-    return y if y.is_floating_point() else functional.one_hot(y, outputs.shape[2]).to(outputs.dtype)
+    if y.is_floating_point():
+        return y
+    # As torch's one_hot, which looks at the values first: steps that do cannot be repeated.
+    classes = torch.arange(outputs.shape[2], device=y.device)
+    return (y.unsqueeze(2) == classes).to(outputs.dtype)

@@ -479,7 +479,7 @@ class CapturedSteps:
         Raises:
             NotRepeatable: they cannot be repeated.
         """
-        numbers, varying = Numbers(), self._varying()
+        numbers, varying = Numbers(other=other), self._varying()
         values = [getattr(h, field) for _, h, field in varying]
         try:
             for (name, h, field), value in zip(varying, values, strict=True):

@@ -143,10 +143,10 @@ def test_that_the_bar_says_how_steps_are_taken_and_why(qtbot: QtBot) -> None:
     assert bar.figures.text() == "step 10 of 2,000  ·  recorded steps  ·  CPU"
     assert bar.figures.toolTip().startswith("Recorded steps: ")
     assert bar.figures.accessibleDescription() == bar.figures.toolTip()
-    bar.set_mode("ordinary", "weights are averaged")
+    bar.set_mode("ordinary", "gradients are delayed")
     bar.advance(20, 2.0)
     assert "ordinary steps" in bar.figures.text()
-    assert bar.figures.toolTip().endswith("\nThey are not recorded because weights are averaged.")
+    assert bar.figures.toolTip().endswith("\nThey are not recorded because gradients are delayed.")
     bar.set_mode("compiled")
     assert bar.figures.toolTip().startswith("Compiled steps: ")
     bar.begin(2000, 0, "CPU")

@@ -32,10 +32,10 @@ def test_that_the_window_says_how_steps_are_taken_and_why_not_faster(
     live = window.bridge.live
     controls.start_button.click()
     assert not figures.text() and not figures.toolTip()
-    averaged = {**BASE, "budget": ENDLESS, "averaging": {"name": "polyak"}}
-    window.experiment_panel.set_experiment(Experiment.from_dict(averaged))
+    delayed = {**BASE, "budget": ENDLESS, "delay": {"name": "fixed"}}
+    window.experiment_panel.set_experiment(Experiment.from_dict(delayed))
     controls.start_button.click()
-    reason = "They are not recorded because weights are averaged."
+    reason = "They are not recorded because gradients are delayed."
     qtbot.waitUntil(lambda: reason in figures.toolTip(), timeout=WAIT)
     assert "ordinary steps" in figures.text()
 

@@ -17,6 +17,18 @@ def test_that_what_is_computed_from_a_step_is_computed_again_for_another() -> No
     assert numbers.values[found.index] == -(2.0 * (1.0 - 0.9**3) / 4 - 3**0.5)
 
 
+def test_that_a_bound_is_computed_again_and_differs_between_recordings() -> None:
+    numbers = Numbers()
+    count = (numbers.leaf("step", 3) - 10).clamp(min=1)
+    assert numbers.values[count.index] == 1
+    assert numbers.evaluated([count.index], {"step": 14})[count.index] == 4
+    assert numbers.evaluated([count.index], {"step": 9})[count.index] == 1
+    again = Numbers(other=True)
+    other = (again.leaf("step", 4) - 10).clamp(min=1)
+    assert again.values[other.index] != 1, "or it would be taken for a constant"
+    assert again.evaluated([other.index], {"step": 14})[other.index] == 4
+
+
 @pytest.mark.parametrize(
     "decide",
     [lambda k: k == 1, lambda k: k % 5, bool, int, float, lambda k: k > 3, hash],

@@ -55,9 +55,7 @@ def test_that_it_says_so_in_the_block_in_which_it_is_noticed(
     [
         ({"optimizer": {"name": "lbfgs"}}, "the optimizer evaluates the objective itself"),
         ({"continuation": {"name": "blur"}}, "each gradient depends on random draws"),
-        ({"averaging": {"name": "polyak"}}, "weights are averaged"),
         ({"delay": {"name": "fixed"}}, "gradients are delayed"),
-        ({"stopping": {"name": "early"}}, "the weights of the best evaluation are kept"),
         (
             {
                 "schedules": {"loss.l2": "linear to 10% in 30"},
@@ -84,6 +82,23 @@ def test_that_ordinary_steps_come_with_their_reason(
     assert notes(events) == []
     asked = play(build(**tables, budget={"steps": 60}, compiled=True))
     assert notes(asked) == [(0, f"steps are not compiled: {reason}")]
+
+
+@pytest.mark.parametrize(
+    "tables",
+    [
+        {"averaging": {"name": "polyak", "begin": 100}},
+        {"averaging": {"name": "exponential"}},
+        {"stopping": {"name": "early"}},
+        {"loss": {"name": "squared_error"}},
+    ],
+    ids=["mean", "average", "best", "squares"],
+)
+def test_that_steps_beside_which_weights_are_kept_are_recorded(
+    build: Build, play: Any, tables: dict[str, Any]
+) -> None:
+    events = play(build(**MOMENTUM, **tables, budget={"steps": 200}))
+    assert changes(events) == [("recorded", "")]
 
 
 def test_that_a_large_population_is_not_recorded(

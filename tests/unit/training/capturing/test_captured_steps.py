@@ -71,6 +71,9 @@ def compare(usual: Trainer, captured: Trainer) -> None:
     "tables",
     [
         {"optimizer": {"name": "momentum"}},
+        {"optimizer": {"name": "momentum"}, "loss": {"name": "squared_error"}},
+        {"optimizer": {"name": "adam"}, "averaging": {"name": "polyak"}},
+        {"optimizer": {"name": "sgd"}, "averaging": {"name": "exponential"}},
         {"optimizer": {"name": "adam"}, "schedule": {"name": "cosine"}},
         {"optimizer": {"name": "rmsprop"}, "clipping": {"name": "norm", "threshold": 0.1}},
         {"optimizer": {"name": "nesterov"}, "loss": {"name": "cross_entropy", "l2": 1e-2}},
@@ -112,6 +115,47 @@ def test_that_steps_at_which_nothing_looks_have_the_same_bits(
         usual.advance()
     compare(usual, captured)
     assert captured.steps.repeated >= 30
+
+
+@pytest.mark.parametrize("begin", [0, 55, STEPS + 50])
+def test_that_a_mean_that_begins_later_is_that_of_ordinary_steps(build: Build, begin: int) -> None:
+    """Until it begins, the number of the step makes no difference."""
+    members = [
+        build(seed=seed, averaging={"name": "polyak", "begin": its})
+        for seed, its in ((1, begin), (2, begin))
+    ]
+    usual, captured = both(members)
+    assert captured.steps.repeated > STEPS // 4
+    average, theta = captured.population.averaged(), captured.theta
+    assert average is not None
+    assert torch.equal(average, theta) == (begin > STEPS)
+    _, apart = both([members[0], build(seed=2, averaging={"name": "polyak", "begin": 40})])
+    assert apart.steps.repeated > STEPS // 4
+
+
+def test_that_the_weights_of_the_best_evaluation_are_those_of_ordinary_steps(build: Build) -> None:
+    members = [build(seed=seed, stopping={"name": "early"}) for seed in (1, 2)]
+    usual, captured = Trainer(members), Trainer(members)
+    captured.capture_steps()
+    best = []
+    for number in range(1, STEPS + 1):
+        for trainer in (usual, captured):
+            if number % 8:
+                trainer.advance()
+            else:
+                trainer.advance_unobserved(0, lambda: True)
+                trainer.advance()
+                if number < 60:
+                    trainer.keep_best(number // 8 % 2)
+        best.append([captured.population.groups[0].best(run).clone() for run in (0, 1)])
+    compare(usual, captured)
+    assert captured.steps.repeated > STEPS // 4
+    for run in (0, 1):
+        trainer.restore_best(run)
+        usual.restore_best(run)
+    compare(usual, captured)
+    assert torch.equal(captured.theta, torch.stack(best[-1]))
+    assert not torch.equal(best[20][0], best[-1][0])
 
 
 def test_that_no_more_of_them_are_taken_than_may_be(build: Build) -> None:

@@ -18,6 +18,7 @@ DIGITS = {"name": "digits"}
 MODELS: dict[str, dict[str, Any]] = {
     "linear": {"dataset": DIGITS, "model": {"name": "linear"}},
     "mlp": {"dataset": DIGITS, "model": {"name": "mlp", "hidden": [7, 16]}},
+    "squares": {"dataset": DIGITS, "loss": {"name": "squared_error"}},
     "sigmoid": {"model": {"name": "mlp", "hidden": [5], "activation": "sigmoid"}},
     "skip": {"model": {"name": "mlp", "hidden": [6, 6], "skip": True, "auxiliary": 0.3}},
     "deep_linear": {"dataset": DIGITS, "model": {"name": "deep_linear"}},
@@ -41,6 +42,9 @@ RULES: dict[str, dict[str, Any]] = {
     },
     "schedule": {"optimizer": {"name": "adam"}, "schedule": {"name": "cosine"}},
     "clipping": {"clipping": {"name": "norm", "threshold": 0.1}},
+    "mean": {"averaging": {"name": "polyak", "begin": 12}},
+    "average": {"averaging": {"name": "exponential"}},
+    "best": {"stopping": {"name": "early"}},
     "penalty": {"loss": {"name": "cross_entropy", "l2": 1e-2}},
 }
 

@@ -112,6 +112,12 @@ def compare(usual: Trainer, blocked: Trainer) -> None:
         {"optimizer": {"name": "lamb"}, "schedule": {"name": "linear_decay"}},
         {"schedules": {"optimizer.momentum": "from 0.5; linear to 0.9 in 60"}},
         {"optimizer": {"name": "adam"}, **LSTM},
+        {"averaging": {"name": "polyak", "begin": 60}},
+        {
+            "averaging": {"name": "exponential"},
+            "schedules": {"averaging.decay": "linear to 90% in 60"},
+        },
+        {"stopping": {"name": "early"}},
     ],
     ids=str,
 )
@@ -273,7 +279,7 @@ def test_that_steps_that_copy_between_host_and_device_are_ordinary_ones(
     [
         {"optimizer": {"name": "adan"}},
         {"optimizer": {"name": "lbfgs"}},
-        {"optimizer": {"name": "momentum"}, "averaging": {"name": "polyak"}},
+        {"optimizer": {"name": "momentum"}, "delay": {"name": "fixed"}},
         {"optimizer": {"name": "momentum"}, "batches": {"name": "streaming", "size": 16}},
     ],
     ids=str,
@@ -488,10 +494,10 @@ def test_that_a_session_with_blocks_reports_the_same(
             "ordinary",
             "a step cannot be captured: a decision of the rule depends on the step or on its rate",
         ),
-        ({"averaging": {"name": "polyak"}}, "ordinary", "weights are averaged"),
+        ({"delay": {"name": "fixed"}}, "ordinary", "gradients are delayed"),
         ({"compiled": True}, "captured", "steps are compiled on a CPU only"),
     ],
-    ids=["captured", "decision", "averaged", "compiled"],
+    ids=["captured", "decision", "delayed", "compiled"],
 )
 def test_that_a_session_says_how_steps_are_taken(
     build: Build,
