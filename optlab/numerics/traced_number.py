@@ -129,8 +129,8 @@ class TracedNumber(float):
         self.numbers, self.index, self.plain = numbers, index, value
         return self
 
-    def clamp(self, *, min: float) -> TracedNumber:  # noqa: A002 - as tensors have it
-        """Return the number, or ``min`` where that is greater."""
+    def clamp(self, *, min: float) -> TracedNumber:
+        """Return the number, or ``min`` where that is greater, as tensors do."""
         return self.numbers.computed(max, self, min)
 
     def _refuse(self, *_: Any) -> Any:

@@ -183,7 +183,7 @@ class StepModeChanged(Event):
 
     Attributes:
         step: number of steps taken when that was noticed. mode: the way.
-        reason: why it is no faster one, a clause such as "weights are averaged"; "" where nothing
+        reason: why it is no faster one, a clause such as "gradients are delayed"; "" where nothing
             stands in the way that is known.
     """
 

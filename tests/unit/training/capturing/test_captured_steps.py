@@ -124,7 +124,7 @@ def test_that_a_mean_that_begins_later_is_that_of_ordinary_steps(build: Build, b
         build(seed=seed, averaging={"name": "polyak", "begin": its})
         for seed, its in ((1, begin), (2, begin))
     ]
-    usual, captured = both(members)
+    _, captured = both(members)
     assert captured.steps.repeated > STEPS // 4
     average, theta = captured.population.averaged(), captured.theta
     assert average is not None
