@@ -9,6 +9,7 @@ from optlab.benchmarks.costs import (
     EigenvalueCost,
     FixedEigenvalueCost,
     GradientNoiseCost,
+    SmallEigenvalueCost,
     WatchCost,
 )
 from optlab.benchmarks.optimizers import (
@@ -43,6 +44,7 @@ BENCHMARKS: tuple[type[Benchmark], ...] = (
     GradientNoiseCost,
     EigenvalueCost,
     FixedEigenvalueCost,
+    SmallEigenvalueCost,
     WatchCost,
     Study,
     CompiledStudy,

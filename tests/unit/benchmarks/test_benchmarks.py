@@ -34,6 +34,7 @@ def short(monkeypatch: pytest.MonkeyPatch) -> None:
         costs.GradientNoiseCost,
         costs.EigenvalueCost,
         costs.FixedEigenvalueCost,
+        costs.SmallEigenvalueCost,
         costs.WatchCost,
     ):
         monkeypatch.setattr(cost, "case", Digits((4,), 64, 10))
@@ -101,7 +102,7 @@ def test_that_both_ways_come_to_the_same(benchmark: type[Benchmark]) -> None:
     assert row.theirs > 0.0
 
 
-@pytest.mark.parametrize("cost", [costs.EigenvalueCost, costs.FixedEigenvalueCost])
+@pytest.mark.parametrize("cost", [costs.EigenvalueCost, costs.SmallEigenvalueCost])
 @pytest.mark.usefixtures("short")
 def test_that_the_first_reading_passes_before_the_time_is_taken(
     cost: type[costs.EigenvalueCost], monkeypatch: pytest.MonkeyPatch
