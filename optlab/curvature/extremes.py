@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from optlab.core.lazy import torch
+from optlab.curvature.krylov_basis import KrylovBasis
 from optlab.numerics.conjugate_gradients import Product
 from optlab.objective.seeding import generator
 
@@ -31,7 +32,7 @@ _BASIS_VALUES = 32_000_000
 """Numbers that the basis may hold (128 MB in float32)."""
 _MAX_BASIS = 160
 _FIRST_ROWS = 8
-"""Vectors for which the basis has memory at first: most warm searches need no more."""
+"""Rows for which the small matrix has memory at first: most warm searches need no more."""
 _MIN_PRODUCTS = 4
 """Products before convergence is accepted: one direction alone is always an eigenvector of itself.
 """
@@ -122,10 +123,10 @@ class _Search:
         wanted = top + bottom
         room = min(_MAX_BASIS, _BASIS_VALUES // max(1, self.runs * self.parameters))
         self.size = min(self.parameters, max(2 * wanted + 12, room))
-        # Vectors first: the one that comes next is one piece of memory.
-        self.basis = like.new_empty(min(self.size, _FIRST_ROWS), self.runs, self.parameters)
+        self.basis = KrylovBasis.empty(like, self.size)
+        rows = min(self.size, _FIRST_ROWS)
         # Its lower triangle: nothing reads the other.
-        self.matrix = np.zeros((self.runs, len(self.basis), len(self.basis)))
+        self.matrix = np.zeros((self.runs, rows, rows))
         self.scale = np.full(self.runs, _TINY)
         self.draws = _draws(seed, like)
         self.exhaustion = 100.0 * float(torch.finfo(like.dtype).eps)
@@ -136,7 +137,7 @@ class _Search:
         self.results: list[tuple[Any, ...] | None] = [None] * self.runs
 
     def run(self, start: torch.Tensor | None) -> Extremes:
-        v = self._slot(0)
+        v = self.basis.row(0)
         if start is None:
             v.copy_(next(self.draws))
         else:
@@ -155,7 +156,7 @@ class _Search:
             w = self.product(v)
             products += 1
             dimension += 1
-            w, length, beta = self._orthogonalized(w, dimension)
+            w, beta = self._orthogonalized(w, dimension)
             exhausted = beta <= self.exhaustion * self.scale
             any_exhausted = True in exhausted.tolist()
             full = dimension == self.size
@@ -167,10 +168,11 @@ class _Search:
                     break
                 if full:
                     dimension = self._restart(values, vectors, dimension)
-            v = torch.div(w, length, out=self._slot(dimension))
+            v = self.basis.append(dimension)
             if any_exhausted:
                 ended = torch.as_tensor(exhausted, device=w.device).unsqueeze(1)
                 v.copy_(self._renewed(torch.where(ended, w, v), ended, dimension))
+        self.basis.keep()
         return self._gathered()
 
     def _checks_at(self, dimension: int) -> bool:
@@ -181,40 +183,22 @@ class _Search:
         """
         return dimension >= self.next_check and (self.warm or dimension % 2 == 0)
 
-    def _slot(self, index: int) -> torch.Tensor:
-        """Return the memory ``[R, P]`` of a vector of the basis."""
-        have = self.basis.shape[0]
-        if index == have:
-            more = min(self.size, 2 * index) - index
-            grown = self.basis.new_empty(have + more, self.runs, self.parameters)
-            grown[:have] = self.basis
-            self.basis = grown
-            self.matrix = np.pad(self.matrix, ((0, 0), (0, more), (0, more)))
-        return self.basis[index]
-
     def _orthogonalized(
         self, w: torch.Tensor, dimension: int
-    ) -> tuple[torch.Tensor, torch.Tensor, NDArray[np.float64]]:
-        """Return ``w`` without its part in the basis, and its norm ``[R, 1]`` and ``[R]``.
+    ) -> tuple[torch.Tensor, NDArray[np.float64]]:
+        """Return ``w`` without its part in the basis, ``[R, P]``, and its length ``[R]``.
 
         That part becomes a row of the small matrix.
         """
-        done = self.basis[:dimension].transpose(0, 1)
-        across = done.transpose(1, 2)
-        # Rows: with more runs than one, products that have one column take many times as long.
-        row = w.unsqueeze(1)
-        first = torch.bmm(row, across)
-        row = torch.baddbmm(row, first, done, alpha=-1.0)
-        # Once leaves rounding errors of the order of the cancellation; twice is enough.
-        again = torch.bmm(row, across)
-        w = row.baddbmm_(again, done, alpha=-1.0).squeeze(1)
-        beta = torch.linalg.vector_norm(w, dim=1, keepdim=True)
-        coefficients = torch.cat([first.add_(again).squeeze(1), beta], dim=1).cpu().numpy()
-        part = coefficients[:, :-1]
+        part, beta, w = self.basis.orthogonalize(w, dimension)
+        have = self.matrix.shape[1]
+        if dimension > have:
+            more = min(self.size, 2 * have) - have
+            self.matrix = np.pad(self.matrix, ((0, 0), (0, more), (0, more)))
         self.matrix[:, dimension - 1, :dimension] = part
         # The function, which takes half the time of the method.
         np.maximum(self.scale, np.maximum.reduce(np.abs(part), axis=1), out=self.scale)
-        return w, beta, coefficients[:, -1]
+        return w, beta
 
     def _ritz(self, dimension: int) -> tuple[NDArray[Any], NDArray[Any]]:
         """Return Ritz values ``[R, d]`` and vectors ``[R, d, d]``; of zero where not finite."""
@@ -309,7 +293,7 @@ class _Search:
         chosen = torch.as_tensor(vectors.T, dtype=self.like.dtype, device=self.like.device)
         self.results[run] = (
             values,
-            _unit(chosen @ self.basis[: len(vectors), run]),
+            _unit(chosen @ self.basis.vectors(len(vectors))[:, run]),
             residual,
             products,
             good,
@@ -327,8 +311,8 @@ class _Search:
         rotation = torch.as_tensor(np.ascontiguousarray(vectors[:, :, kept].transpose(0, 2, 1))).to(
             self.like
         )
-        rotated = torch.bmm(rotation, self.basis[:dimension].transpose(0, 1))
-        self.basis[: len(kept)] = rotated.transpose(0, 1)
+        rotated = torch.bmm(rotation, self.basis.vectors(dimension).transpose(0, 1))
+        self.basis.replace(rotated.transpose(0, 1))
         self.matrix[:] = 0.0
         diagonal = np.arange(len(kept))
         self.matrix[:, diagonal, diagonal] = values[:, kept]
@@ -338,7 +322,7 @@ class _Search:
     def _renewed(self, v: torch.Tensor, exhausted: torch.Tensor, dimension: int) -> torch.Tensor:
         """Return random directions outside of the basis for the runs whose space is exhausted."""
         outside = next(self.draws).expand(self.runs, self.parameters)
-        done = self.basis[:dimension]
+        done = self.basis.vectors(dimension)
         for _ in range(2):
             outside = _unit(
                 outside
