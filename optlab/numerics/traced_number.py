@@ -40,7 +40,7 @@ class Numbers:
         hidden: whether torch sees NaN in place of each, so that one which it was given without
             notice is noticed by what it computes.
         other: whether this is the second of two recordings, which differ in their numbers so that
-            these are told from constants.
+            these are not taken for constants.
 
     Attributes:
         values: in the order in which they came up. leaves: index → its name, of those that were not
