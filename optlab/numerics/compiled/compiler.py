@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
-import functools
 import os
 import platform
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -29,7 +30,18 @@ _SECONDS = 120.0
 """After which a compiler is given up."""
 
 Function = Callable[..., None]
-_lock = threading.Lock()
+_Key = tuple[str, bool, tuple[str, ...]]
+"""Source, whether operations are contracted, command of the compiler."""
+
+changing = threading.RLock()
+"""Held by whoever changes what this package knows of sources or starts a compiler, and by a thread
+that forks: the new process finds nothing half changed, and keeps no lock and no end of a pipe of a
+thread that it does not have.
+"""
+_libraries: dict[_Key, ctypes.CDLL] = {}
+_locks: dict[_Key, threading.Lock] = {}
+"""Held while a source is compiled, so that others wait for it."""
+_running: set[subprocess.Popen[bytes]] = set()
 
 
 class NotCompiled(OptLabError, RuntimeError):
@@ -82,43 +94,61 @@ def compiled(
     Raises:
         NotCompiled: there is no compiler, or it does not compile the source.
     """
-    with _lock:
-        library = _library(source, contracts, *compiler())
-    function: Any = getattr(library, name)
+    key: _Key = source, contracts, tuple(compiler())
+    with changing:
+        lock = _locks.setdefault(key, threading.Lock())
+    with lock:
+        if key not in _libraries:
+            _libraries[key] = _library(*key)
+    function: Any = getattr(_libraries[key], name)
     function.argtypes = list(arguments)
     function.restype = None
     return function  # type: ignore[no-any-return]
 
 
-@functools.cache
-def _library(source: str, contracts: bool, *command: str) -> ctypes.CDLL:  # noqa: FBT001 - cached
+def end_compilers() -> None:
+    """End the compilers of this process that are running; nothing is left of what they do."""
+    for process in tuple(_running):
+        _end(process)
+
+
+def _library(source: str, contracts: bool, command: Sequence[str]) -> ctypes.CDLL:  # noqa: FBT001 - a key
     contraction = f"-ffp-contract={'fast' if contracts else 'off'}"
-    # A library that is in use cannot be deleted everywhere.
-    with tempfile.TemporaryDirectory(prefix="optlab-", ignore_cleanup_errors=True) as folder:
+    folder = ""
+    try:
+        # No TemporaryDirectory, which a process forked meanwhile would delete when it ends.
+        folder = tempfile.mkdtemp(prefix="optlab-")
         text, made = Path(folder) / "loop.cpp", Path(folder) / "loop.so"
         text.write_text(source, encoding="ascii")
-        files = [str(text), "-o", str(made), *_libraries()]
-        try:
-            # Some compilers do not know what machine they are on.
-            failure = _failure([*command, *_FLAGS, contraction, _NATIVE, *files])
-            if failure:
-                failure = _failure([*command, *_FLAGS, contraction, *files])
-            if failure:
-                raise NotCompiled(f"{command[0]} does not compile a loop: {failure}")
-            return ctypes.CDLL(str(made))
-        except (OSError, subprocess.TimeoutExpired) as error:
-            raise NotCompiled(f"A compiled loop cannot be used: {error}.") from error
+        files = [str(text), "-o", str(made), *_vector_libraries()]
+        # Some compilers do not know what machine they are on.
+        failure = _failure([*command, *_FLAGS, contraction, _NATIVE, *files], folder)
+        if failure:
+            failure = _failure([*command, *_FLAGS, contraction, *files], folder)
+        if failure:
+            raise NotCompiled(f"{command[0]} does not compile a loop: {failure}")
+        return ctypes.CDLL(str(made))
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise NotCompiled(f"A compiled loop cannot be used: {error}.") from error
+    finally:
+        if folder:
+            # A library that is in use cannot be deleted everywhere.
+            shutil.rmtree(folder, ignore_errors=True)
 
 
-def _libraries() -> Sequence[str]:
+def _vector_libraries() -> Sequence[str]:
     """Return the libraries with exponentials and logarithms of many numbers at once."""
     has_vectors = platform.machine() == "x86_64" and platform.libc_ver()[0] == "glibc"
     return ("-lmvec", "-lm") if has_vectors else ()
 
 
-def _environment() -> dict[str, str]:
-    """Return the environment of a compiler: a packed program has libraries of its own in its own."""
-    environment = dict(os.environ)
+def _environment(folder: str) -> dict[str, str]:
+    """Return the environment of a compiler: a packed program has libraries of its own in its own.
+
+    Args:
+        folder: for temporary files.
+    """
+    environment = {**os.environ, "TMPDIR": folder}
     if getattr(sys, "frozen", False):
         before = environment.pop("LD_LIBRARY_PATH_ORIG", "")
         environment.pop("LD_LIBRARY_PATH", None)
@@ -127,19 +157,64 @@ def _environment() -> dict[str, str]:
     return environment
 
 
-def _failure(command: Sequence[str]) -> str:
-    """Execute a compiler; return its first line of errors, "" where it succeeds."""
-    done = subprocess.run(
-        command,
-        capture_output=True,
-        text=True,
-        errors="replace",
-        timeout=_SECONDS,
-        check=False,
-        stdin=subprocess.DEVNULL,
-        env=_environment(),
-    )
-    if done.returncode == 0:
+def _failure(command: Sequence[str], folder: str) -> str:
+    """Execute a compiler; return its first line of errors, "" where it succeeds.
+
+    Args:
+        command: with its arguments.
+        folder: for temporary files.
+
+    Raises:
+        NotCompiled: somebody has ended it.
+    """
+    with (Path(folder) / "errors.txt").open("w+b") as errors:
+        with changing:
+            process = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=errors,
+                env=_environment(folder),
+                process_group=0,
+            )
+            _running.add(process)
+        try:
+            code = process.wait(_SECONDS)
+        finally:
+            _end(process)
+            _running.discard(process)
+        errors.seek(0)
+        text = errors.read().decode(errors="replace")
+    if code < 0:
+        raise NotCompiled(f"{command[0]} was ended by signal {-code}.")
+    if code == 0:
         return ""
-    lines = [line.strip() for line in done.stderr.splitlines() if line.strip()]
-    return next((line for line in lines if "error" in line), f"exit code {done.returncode}")
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return next((line for line in lines if "error" in line), f"exit code {code}")
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """End a compiler that is still running, and the programs that it has started."""
+    if process.poll() is not None:
+        return
+    if sys.platform == "win32":
+        process.kill()
+    else:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+def _forget_threads() -> None:
+    """Forget, in a new process, what the threads of the old one were about to do."""
+    _locks.clear()
+    _running.clear()
+    changing.release()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(
+        before=changing.acquire,
+        after_in_parent=changing.release,
+        after_in_child=_forget_threads,
+    )

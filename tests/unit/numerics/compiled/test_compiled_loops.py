@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import subprocess
+import sys
+import threading
 from array import array
 from pathlib import Path
 
@@ -13,6 +16,7 @@ import torch
 from optlab.numerics.compiled import compiler as compilers
 from optlab.numerics.compiled.compiler import NotCompiled, compiled, compiler
 from optlab.numerics.compiled.loop import OPERATIONS, Array, Loop, Number
+from tests.slow_compiler import SlowCompiler
 
 SPECIAL = (0.0, -0.0, 1.0, -1.0, float("inf"), -float("inf"), float("nan"), 1e-40, -3e-310, 1e38)
 TYPES = (torch.float32, torch.float64)
@@ -147,3 +151,91 @@ def test_that_the_compiler_of_the_system_does_not_get_the_libraries_of_a_packed_
     monkeypatch.delenv("LD_LIBRARY_PATH_ORIG")
     with pytest.raises(NotCompiled, match=r"error:$"):
         compiled("void four();", "loop", [])
+
+
+@pytest.fixture
+def slow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SlowCompiler:
+    made = SlowCompiler(tmp_path)
+    monkeypatch.setenv("CXX", made.command)
+    (tmp_path / "temporary").mkdir()
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "temporary"))
+    monkeypatch.setattr("tempfile.tempdir", None)
+    return made
+
+
+def test_that_a_compiler_can_be_ended_and_leaves_nothing(
+    slow: SlowCompiler, tmp_path: Path
+) -> None:
+    failures: list[str] = []
+
+    def compile_it() -> None:
+        with pytest.raises(NotCompiled) as found:
+            compiled('extern "C" void four() {}', "four", [])
+        failures.append(str(found.value))
+
+    thread = threading.Thread(target=compile_it)
+    thread.start()
+    slow.wait()
+    compilers.end_compilers()
+    thread.join()
+    assert failures == [f"{slow.command} was ended by signal 9."]
+    assert slow.begun == 1  # it is not asked again, without an option
+    assert not slow.running()
+    assert not list((tmp_path / "temporary").iterdir())
+
+
+def test_that_two_threads_have_a_source_compiled_once(slow: SlowCompiler) -> None:
+    made: list[object] = []
+
+    def compile_it() -> None:
+        made.append(compiled('extern "C" void five() {}', "five", []))
+
+    threads = [threading.Thread(target=compile_it) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    slow.wait()
+    slow.go_on()
+    for thread in threads:
+        thread.join()
+    assert len(made) == 2 and slow.begun == 1
+
+
+FORKS = """
+import os, sys, threading
+from pathlib import Path
+from optlab.numerics.compiled.compiler import compiled
+from tests.slow_compiler import SlowCompiler
+
+slow = SlowCompiler(Path(sys.argv[1]))
+os.environ["CXX"] = slow.command
+source = 'extern "C" void six() {}'
+thread = threading.Thread(target=compiled, args=(source, "six", []))
+thread.start()
+slow.wait()
+
+def forked(ends):
+    child = os.fork()
+    if not child:
+        ends()
+        sys.exit(7)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
+
+def compiles():
+    # The thread that holds a lock on the source is not here.
+    slow.go_on()
+    compiled(source, "six", [])()
+
+forked(lambda: None)  # it must leave the folder of the compiler where it is
+forked(compiles)
+thread.join()
+begun = slow.begun
+compiled(source, "six", [])()
+assert slow.begun == begun
+"""
+
+
+def test_that_a_process_forked_while_a_source_is_compiled_disturbs_nothing(tmp_path: Path) -> None:
+    # Newer versions of Python warn of any fork beside threads.
+    command = [sys.executable, "-W", "ignore::DeprecationWarning", "-c", FORKS, str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
