@@ -1,4 +1,4 @@
-"""A C++ compiler that says when it begins, and goes on when it is told to."""
+"""A C++ compiler that says when it begins, and goes on when it may."""
 
 from __future__ import annotations
 

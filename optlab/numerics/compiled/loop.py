@@ -71,7 +71,7 @@ class Loop:
             '#define INDEPENDENT _Pragma("GCC ivdep")',
             "#endif",
             # Arrays may be the same ones, element by element; they do not overlap otherwise.
-            'extern "C" void loop(int64_t rows, const int64_t *lengths, T *const *table,'
+            f'extern "C" void {NAME}(int64_t rows, const int64_t *lengths, T *const *table,'
             " const T *numbers) {",
             *(f"const T n{place} = numbers[{place}];" for place in _places(self)),
             "for (int64_t row = 0; row < rows; ++row) {",
@@ -100,10 +100,12 @@ class Loop:
         Raises:
             NotCompiled: there is no compiler here, or it fails.
         """
-        return compiled(self.source(dtype), "loop", _ARGUMENTS)
+        return compiled(self.source(dtype), NAME, ARGUMENTS)
 
 
-_ARGUMENTS: Sequence[Any] = (ctypes.c_int64, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p)
+NAME = "loop"
+"""Of the function in the source."""
+ARGUMENTS: Sequence[Any] = (ctypes.c_int64, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p)
 
 
 def _read(loop: Loop) -> list[int]:
