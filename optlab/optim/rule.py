@@ -26,7 +26,6 @@ from optlab.numerics.compiled.compiler import NotCompiled
 from optlab.optim.arguments import (
     arguments,
     check,
-    common,
     defaults,
     documentation,
     hyperparameters,
@@ -35,6 +34,7 @@ from optlab.optim.arguments import (
 )
 from optlab.optim.flat.fusible import check_fused
 from optlab.optim.flat.steps import FlatSteps
+from optlab.optim.gradients import gradient_of, refuse_sparse
 from optlab.optim.groups import group_of
 from optlab.optim.layouts import flat_values, layout_of, shaped_values
 from optlab.optim.list_steps import AHEAD, OWN, lists_of, update_list
@@ -226,7 +226,7 @@ class RuleOptimizer(torch.optim.Optimizer):
                 ready = flat.ready(number, group, self.state)
                 rest = ready.others if ready is not None else group["params"]
                 for parameter in rest:
-                    self._refuse_sparse(parameter.grad)
+                    refuse_sparse(self.rule, parameter.grad)
                 steps.append((number, group, ready))
             for number, group, ready in steps:
                 its = ready or flat.begun(number, group, self.state)
@@ -243,7 +243,7 @@ class RuleOptimizer(torch.optim.Optimizer):
         for step, some, states in lists_of(self.state, group, h, parameters):
             if step == 0:
                 for parameter in some:
-                    self._update(group, parameter, self._gradient(group, parameter))
+                    self._update(group, parameter, gradient_of(self.rule, group, parameter))
             else:
                 h.step = step
                 update_list(self.rule, group, some, states, h)
@@ -328,32 +328,10 @@ class RuleOptimizer(torch.optim.Optimizer):
     def _gradients(self) -> dict[torch.Tensor, torch.Tensor]:
         """Return the gradients ``[1, n]`` of the parameters, with sign and weight decay."""
         return {
-            parameter: self._gradient(group, parameter)
+            parameter: gradient_of(self.rule, group, parameter)
             for group, parameter in self._parameters()
             if parameter.grad is not None
         }
-
-    def _gradient(self, group: dict[str, Any], parameter: torch.Tensor) -> torch.Tensor:
-        gradient = parameter.grad
-        self._refuse_sparse(gradient)
-        assert gradient is not None
-        added = common(self.rule)
-        g = (
-            -flat_values(gradient)
-            if "maximize" in added and group["maximize"]
-            else flat_values(gradient)
-        )
-        decay = group["weight_decay"] if "weight_decay" in added else 0.0
-        if isinstance(decay, float | int) and decay == 0:
-            return g
-        return g + decay * flat_values(parameter)
-
-    def _refuse_sparse(self, gradient: torch.Tensor | None) -> None:
-        if gradient is not None and gradient.layout is not torch.strided:
-            raise RuntimeError(
-                f"{self.rule.__name__} does not support sparse gradients; make the layer that"
-                " has them dense."
-            )
 
     def _update(self, group: dict[str, Any], parameter: torch.Tensor, g: torch.Tensor) -> None:
         state, h = self._state(group, parameter)
