@@ -25,7 +25,7 @@ from optlab.core.hyperparameters import Hyperparameters
 from optlab.experiment.pages import page
 from optlab.optim.flat.fusible import fusible
 
-_COMMON: Mapping[str, tuple[Any, type, str]] = {
+_COMMON: Mapping[str, tuple[Any, Any, str]] = {
     "weight_decay": (
         0.0,
         float,
@@ -34,11 +34,14 @@ _COMMON: Mapping[str, tuple[Any, type, str]] = {
     ),
     "maximize": (False, bool, "maximize the objective instead of minimizing it."),
     "fused": (
-        False,
-        bool,
-        "take a step in one loop over the parameters, which is compiled first, in less than a second."
-        " It needs a C++ compiler, and float32 or float64 parameters on the CPU. The results have"
-        " the same bits. Steps with a tensor as an argument are taken as usual.",
+        None,
+        bool | None,
+        "take a step in one loop over the parameters, which needs a C++ compiler, and float32 or"
+        " float64 parameters on the CPU. The results have the same bits. None begins with ordinary"
+        " steps; after 200 of them, or more where there are few parameters, a thread compiles the"
+        " loop in about half a second, and later steps use it. Without a compiler they stay"
+        " ordinary. True compiles it before the first step. Steps with a tensor as an argument are ordinary"
+        " ones. fused_groups says which they are.",
     ),
 }
 """Arguments of every class: default, type and description.
@@ -98,7 +101,7 @@ def _declared(rule: type[Optimizer], name: str) -> Field:
 
 
 @functools.cache
-def common(rule: type[Optimizer]) -> dict[str, tuple[Any, type, str]]:
+def common(rule: type[Optimizer]) -> dict[str, tuple[Any, Any, str]]:
     """Return name → default, type and description of the arguments that all classes share."""
     without = {argument.name for argument in arguments(rule)}
     if not fusible(rule):
@@ -107,7 +110,7 @@ def common(rule: type[Optimizer]) -> dict[str, tuple[Any, type, str]]:
 
 
 def signature(rule: type[Optimizer]) -> inspect.Signature:
-    """Return ``(params, lr=…, *, …, weight_decay=0.0, maximize=False, fused=False)``."""
+    """Return ``(params, lr=…, *, …, weight_decay=0.0, maximize=False, fused=None)``."""
     parameters = [inspect.Parameter("params", inspect.Parameter.POSITIONAL_OR_KEYWORD)]
     for argument in arguments(rule):
         kind = (
@@ -198,10 +201,10 @@ def check(rule: type[Optimizer], group: Mapping[str, Any]) -> None:
                 f"{rule.__name__}: weight_decay is {shown(decay)}, but it must be a number at least"
                 " 0."
             )
-    for name in {"maximize", "fused"} & set(extra):
-        if not isinstance(group[name], bool):
+    for name, allowed_words in (("maximize", "true or false"), ("fused", "true, false or None")):
+        if name in extra and not isinstance(group[name], bool | type(extra[name][0])):
             raise ValueError(
-                f"{rule.__name__}: {name} is {shown(group[name])}, but it must be true or false."
+                f"{rule.__name__}: {name} is {shown(group[name])}, but it must be {allowed_words}."
             )
 
 
@@ -266,7 +269,7 @@ def documentation(rule: type[Optimizer], module: str) -> str:
         for argument in arguments(rule)
     ]
     lines += [
-        f"{name} ({type_.__name__}, optional): {text} Default: {default!r}."
+        f"{name} ({_type_name(type_)}, optional): {text} Default: {default!r}."
         for name, (default, type_, text) in common(rule).items()
     ]
     parts.append("Args:\n" + "\n".join(_wrapped(line, "    ", "        ") for line in lines))

@@ -117,6 +117,18 @@ class RuleOptimizer(torch.optim.Optimizer):
             del self.param_groups[-1]
             raise
 
+    @property
+    def fused_groups(self) -> tuple[bool, ...]:
+        """Whether a compiled loop has taken the last step of each parameter group.
+
+        The steps of a group with ``fused=None`` are ordinary ones until the loop is compiled, and
+        stay ordinary where it cannot be; the log says why.
+        """
+        flat = self._flat_steps
+        return tuple(
+            flat is not None and flat.fused(number) for number in range(len(self.param_groups))
+        )
+
     def state_dict(self) -> dict[str, Any]:
         """Return the state, as torch does, and ``optimizer``, the name of this class.
 

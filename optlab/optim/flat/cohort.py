@@ -11,6 +11,7 @@ import torch
 from optlab.optim.flat.block import BLOCK_VALUES, Block, Fresh, LargeBlock, Scratch, SharedBlock
 from optlab.optim.flat.fused import FusedBlock
 from optlab.optim.flat.listing import STEP, Listing
+from optlab.optim.flat.loops import Functions, awaited
 from optlab.optim.flat.scalars import Scalars
 
 COUNT = "step"
@@ -28,10 +29,10 @@ class Cohort:
             are replaced by others, which lie side by side and are overwritten by the steps.
         step: number of steps that they have taken.
         fresh: gives them states where those are empty; None where they are not.
-        fused: whether one compiled loop does all that a step does.
+        functions: the compiled loops that do all that a step does; None where torch does it.
 
-    Raises:
-        NotCompiled: ``fused``, and there is no compiler, or it fails.
+    Attributes:
+        values: number of values of the parameters.
     """
 
     def __init__(
@@ -41,14 +42,16 @@ class Cohort:
         step: int,
         fresh: Fresh | None = None,
         *,
-        fused: bool = False,
+        functions: Functions | None = None,
     ) -> None:
+        self._listing = listing
         self._step = step
         self._names = (*listing.state, COUNT)
-        parts = [list(given)] if fused else _parts(given)
+        parts = _parts(given) if functions is None else [list(given)]
         self._parameters = [parameter for part in parts for parameter, _ in part]
         self._states = [state for part in parts for _, state in part]
-        self._fused = fused
+        self._functions = functions
+        self.values = sum(parameter.numel() for parameter in self._parameters)
         for state in self._states if fresh is not None else ():
             state[COUNT] = torch.zeros((), dtype=torch.int64)
         dtype = self._parameters[0].dtype
@@ -77,8 +80,9 @@ class Cohort:
         parameters, states = [list(one) for one in zip(*part, strict=True)]
         rest = self._scalars, scratch
         block: Block
-        if self._fused:
-            block = FusedBlock(listing, parameters, fresh or states, self._scalars)
+        if self._functions is not None:
+            given = parameters, fresh or states, self._scalars, self._functions
+            block = FusedBlock(listing, *given)
         elif parameters[0].numel() > BLOCK_VALUES:
             block = LargeBlock(listing, parameters[0], fresh or states[0], *rest)
         else:
@@ -87,6 +91,32 @@ class Cohort:
             for state, value in zip(states, block.entries(name), strict=True):
                 state[name] = value
         return block
+
+    @property
+    def fused(self) -> bool:
+        """Whether compiled loops do all that a step does."""
+        return self._functions is not None
+
+    def fuse(self) -> bool:
+        """Have the next steps done by compiled loops, if those are ready; return whether they are.
+
+        A thread compiles them otherwise.
+
+        Raises:
+            NotCompiled: there is no compiler, or it has failed.
+        """
+        functions = awaited(self._listing, self._parameters[0].dtype)
+        if functions is None:
+            return False
+        self._functions = functions
+        given = self._listing, self._parameters, self._states, self._scalars, functions
+        block = FusedBlock(*given, owns=True)
+        for name in self._listing.state:
+            for state, value in zip(self._states, block.entries(name), strict=True):
+                state[name] = value
+        self._blocks = [(block, 0, len(self._parameters))]
+        self._found = self._places()
+        return True
 
     def gradients(self) -> list[torch.Tensor] | None:
         """Return the gradients ``[*shape]`` of the parameters.

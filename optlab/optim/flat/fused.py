@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 from array import array
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -12,6 +13,7 @@ import torch
 
 from optlab.optim.flat.block import BLOCK_VALUES, Calls, Fresh, owned
 from optlab.optim.flat.listing import GRADIENT, STATE, THETA, Listing
+from optlab.optim.flat.loops import Functions
 from optlab.optim.flat.scalars import Scalars
 from optlab.optim.flat.stages import Stages, stages
 
@@ -20,17 +22,16 @@ THREAD_VALUES = 1 << 18
 
 
 class FusedBlock:
-    """Parameters whose states lie side by side, in the order in which memory has their values.
+    """Parameters that are updated where they lie, as their states are.
 
     Args:
         listing: what a step does.
         parameters: of one type, dense, in any order of their dimensions.
-        state: for each parameter, the tensors ``[*shape]`` of its state, which are copied, or what
-            gives those without state one.
+        state: for each parameter, the tensors ``[*shape]`` of its state, or what gives those without
+            state one.
         scalars: the numbers of the listing.
-
-    Raises:
-        NotCompiled: there is no compiler, or it fails.
+        functions: its loops.
+        owns: whether the tensors of the states may be overwritten; they are copied otherwise.
     """
 
     def __init__(
@@ -39,6 +40,9 @@ class FusedBlock:
         parameters: Sequence[torch.Tensor],
         state: Sequence[Mapping[str, torch.Tensor]] | Fresh,
         scalars: Scalars,
+        functions: Functions,
+        *,
+        owns: bool = False,
     ) -> None:
         self.count = len(parameters)
         self._parameters = list(parameters)
@@ -48,28 +52,47 @@ class FusedBlock:
             # All at once: tensors for each of them would be in memory, too.
             theta = torch.cat([_in_memory(parameter.detach()) for parameter in parameters])
             fresh = owned(state(theta.view(1, -1)), ())
-            self._flat = {name: fresh[name].view(-1) for name in listing.state}
+            self._entries = {name: self._divided(fresh[name].view(-1)) for name in listing.state}
+        elif owns:
+            self._entries = {name: self._adopted(name, state) for name in listing.state}
         else:
-            self._flat = {name: parameters[0].new_empty(sum(sizes)) for name in listing.state}
-            for name in listing.state:
-                for mine, its in zip(self.entries(name), state, strict=True):
+            self._entries = {
+                name: self._divided(parameters[0].new_empty(sum(sizes))) for name in listing.state
+            }
+            for name, entries in self._entries.items():
+                for mine, its in zip(entries, state, strict=True):
                     mine.copy_(its[name])
-        steps = stages(listing, scalars)
         addresses = {THETA: [parameter.data_ptr() for parameter in parameters]} | {
-            STATE + name: [one.data_ptr() for one in self.entries(name)] for name in listing.state
+            STATE + name: [one.data_ptr() for one in entries]
+            for name, entries in self._entries.items()
         }
         threads = max(1, min(torch.get_num_threads(), sum(sizes) // THREAD_VALUES))
         self._shares = [
-            _Share(steps, pieces, scalars, parameters[0], addresses)
+            _Share(stages(listing), functions, pieces, scalars, parameters[0], addresses)
             for pieces in _divided(sizes, threads)
         ]
 
     def entries(self, name: str) -> list[torch.Tensor]:
         """Return an entry of the state of each parameter, ``[*shape]``."""
-        parts = self._flat[name].split([parameter.numel() for parameter in self._parameters])
+        return self._entries[name]
+
+    def _divided(self, flat: torch.Tensor) -> list[torch.Tensor]:
+        """Return memory ``[n]`` as tensors like the parameters, ``[*shape]``, side by side."""
+        parts = flat.split([parameter.numel() for parameter in self._parameters])
         return [
             part.as_strided(parameter.shape, stride, part.storage_offset())
             for part, parameter, stride in zip(parts, self._parameters, self._strides, strict=True)
+        ]
+
+    def _adopted(
+        self, name: str, state: Sequence[Mapping[str, torch.Tensor]]
+    ) -> list[torch.Tensor]:
+        """Return the tensors of an entry, ``[*shape]``: copies where memory has another order."""
+        return [
+            its[name]
+            if its[name].stride() == stride
+            else torch.empty_like(parameter, requires_grad=False).copy_(its[name])
+            for its, parameter, stride in zip(state, self._parameters, self._strides, strict=True)
         ]
 
     def step(self, gradients: list[torch.Tensor]) -> None:
@@ -104,6 +127,7 @@ class _Share:
     def __init__(
         self,
         steps: Stages,
+        functions: Functions,
         pieces: Sequence[_Piece],
         scalars: Scalars,
         like: torch.Tensor,
@@ -113,7 +137,7 @@ class _Share:
         values = max(sum(piece.length for piece in chunk) for chunk in chunks)
         scratches = [like.new_empty(values) if name is None else None for name in steps.names]
         self._chunks = [
-            _Chunk(steps, chunk, scalars, like, scratches, addresses) for chunk in chunks
+            _Chunk(steps, functions, chunk, scalars, like, scratches, addresses) for chunk in chunks
         ]
 
     def step(self, gradients: Sequence[int]) -> None:
@@ -128,6 +152,7 @@ class _Chunk:
     def __init__(
         self,
         steps: Stages,
+        functions: Functions,
         pieces: Sequence[_Piece],
         scalars: Scalars,
         like: torch.Tensor,
@@ -156,8 +181,8 @@ class _Chunk:
         total = sum(lengths)
         given = (rows, *(one.buffer_info()[0] for one in (lengths, self._table, scalars.memory)))
         self._calls: Calls = []
-        for loop, roots in zip(steps.loops, steps.roots, strict=True):
-            self._calls.append(functools.partial(loop.compiled(like.dtype), *given))
+        for function, roots in zip(functions, steps.roots, strict=True):
+            self._calls.append(functools.partial(function, *given))
             for number in roots:
                 scratch = scratches[number]
                 assert scratch is not None
@@ -227,3 +252,8 @@ def _chunks(pieces: Sequence[_Piece]) -> Iterator[list[_Piece]]:
 @functools.cache
 def _threads() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(thread_name_prefix="optlab-optim")
+
+
+if hasattr(os, "register_at_fork"):
+    # A process that is forked has none of them, and would wait for them.
+    os.register_at_fork(after_in_child=_threads.cache_clear)

@@ -46,9 +46,9 @@ class Operation:
     result: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Listing:
-    """What a rule does in a step.
+    """What a rule does in a step. No two are the same, so that what is made of one can be cached.
 
     Attributes:
         operations: in their order.

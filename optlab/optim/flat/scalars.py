@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from array import array
 from collections.abc import Mapping
 from typing import Any
@@ -12,6 +13,18 @@ from optlab.optim.flat.listing import STEP, Listing, Operand, Traced
 
 TYPES: Mapping[torch.dtype, str] = {torch.float32: "f", torch.float64: "d"}
 """Types in which a tensor without dimensions gives the same bits as a number."""
+
+
+@functools.cache
+def places(listing: Listing) -> Mapping[Operand, int]:
+    """Return the numbers of a listing, each with its place among them."""
+    operands = [
+        operand
+        for operation in listing.operations
+        for operand in operation.operands
+        if isinstance(operand, (float, Traced))
+    ]
+    return {operand: place for place, operand in enumerate(dict.fromkeys(operands))}
 
 
 class Scalars:
@@ -27,31 +40,19 @@ class Scalars:
 
     def __init__(self, listing: Listing, dtype: torch.dtype) -> None:
         self._numbers = listing.numbers
-        operands = {
-            operand
-            for operation in listing.operations
-            for operand in operation.operands
-            if isinstance(operand, (float, Traced))
-        }
-        self._places: dict[Operand, int] = {
-            operand: place for place, operand in enumerate(operands)
-        }
+        self._places = places(listing)
         self.memory = array(
             TYPES[dtype],
-            [*(one if isinstance(one, float) else 0.0 for one in operands), 0.0],
+            [*(one if isinstance(one, float) else 0.0 for one in self._places), 0.0],
         )
         self._tensors = torch.frombuffer(self.memory, dtype=dtype).unbind()
-        traced = [operand.index for operand in operands if isinstance(operand, Traced)]
+        traced = [operand.index for operand in self._places if isinstance(operand, Traced)]
         self._by_step = [index for index in traced if self._numbers.depends(index, STEP)]
         self._by_values = [index for index in traced if index not in self._by_step]
 
-    def place(self, operand: Operand) -> int:
-        """Return where in the memory a number is."""
-        return self._places[operand]
-
     def tensor(self, operand: Operand) -> torch.Tensor:
         """Return the tensor of a number, of shape ``[]``."""
-        return self._tensors[self.place(operand)]
+        return self._tensors[self._places[operand]]
 
     def set_values(self, leaves: Mapping[str, Any]) -> None:
         """Compute all numbers that are the same at each step.

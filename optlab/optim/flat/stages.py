@@ -7,12 +7,13 @@ values that one loop leaves in memory for the next.
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 
 from optlab.numerics.compiled.loop import Array, Loop, Number
 from optlab.numerics.compiled.loop import Operand as Element
 from optlab.optim.flat.listing import GRADIENT, STATE, THETA, Listing, Operand, Operation
-from optlab.optim.flat.scalars import Scalars
+from optlab.optim.flat.scalars import places
 
 ROOT = "sqrt"
 
@@ -33,18 +34,15 @@ class Stages:
     names: tuple[str | None, ...]
 
 
-def stages(listing: Listing, scalars: Scalars) -> Stages:
-    """Return what a step does as loops.
-
-    Args:
-        listing: the operations. scalars: which knows the places of their numbers.
-    """
-    return _Divider(listing, scalars).divided()
+@functools.cache
+def stages(listing: Listing) -> Stages:
+    """Return what a step does as loops, whose numbers are at their ``places``."""
+    return _Divider(listing).divided()
 
 
 class _Divider:
-    def __init__(self, listing: Listing, scalars: Scalars) -> None:
-        self._scalars = scalars
+    def __init__(self, listing: Listing) -> None:
+        self._places = places(listing)
         self._names: list[str | None] = [THETA, GRADIENT, *(STATE + name for name in listing.state)]
         self._operations = list(listing.operations)
         self._after = listing.after
@@ -162,7 +160,7 @@ class _Divider:
             if isinstance(operand, str):
                 return Array(self._names.index(operand))
             if not isinstance(operand, int):
-                return Number(self._scalars.place(operand))
+                return Number(self._places[operand])
             if operand in results:
                 return results[operand]
             return Array(self._roots[operand] if operand in self._roots else kept[operand][0])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from operator import is_
 from typing import Any
@@ -10,12 +11,20 @@ import torch
 
 from optlab.catalogue.optimizers.base import Optimizer as Rule
 from optlab.core.hyperparameters import Hyperparameters
+from optlab.numerics.compiled.compiler import NotCompiled
 from optlab.numerics.traced_number import NotRepeatable
 from optlab.optim.arguments import arguments, common, hyperparameters
 from optlab.optim.flat.cohort import COUNT, Cohort
 from optlab.optim.flat.fusible import suits
 from optlab.optim.flat.listing import DECAY, listing
+from optlab.optim.flat.loops import functions_of
 
+LEAST_STEPS = 200
+LEAST_VALUES = 300_000_000
+"""Steps of a group, and values that they have updated, after which its loops are compiled unless it
+says when. The compiler takes a core half a second, and a loop saves 1 to 3 ns a value: by then, they
+would have paid for it.
+"""
 _MAX_WAIT = 64
 """Steps until it is tried again with gradients that are now here, now there, at most."""
 _SETTLED = 16
@@ -35,18 +44,23 @@ class FlatGroup:
         group: the parameter group.
         states: of the parameters.
         begin: gives parameters without state one.
+        before: number of steps that the group has taken in flat memory before.
 
     Attributes:
         cohorts: parameters that are stepped together.
         others: parameters that are left to others: of other types, or on other devices.
         served: number of steps so far.
+        due: the number of steps after which :meth:`fuse` is to be called before each; infinite where
+            it is not.
 
     Raises:
         NotRepeatable: the steps cannot be taken in flat memory.
         NotCompiled: the group asks for fused steps, and there is no compiler, or it fails.
     """
 
-    def __init__(self, rule: type[Rule], group: Group, states: States, begin: Begin) -> None:
+    def __init__(
+        self, rule: type[Rule], group: Group, states: States, begin: Begin, before: int = 0
+    ) -> None:
         self._rule = rule
         self._names = [argument.name for argument in arguments(rule)] + list(common(rule))
         self._numbers = tuple(field.name for field in rule.fields() if field.kind == "number")
@@ -83,18 +97,15 @@ class FlatGroup:
                     self.others.append(parameter)
         if operations is None or not kinds:
             raise NotRepeatable(f"steps of {rule.__name__} are not taken in flat memory")
-        self.cohorts = [
-            Cohort(
-                operations,
-                some,
-                step,
-                (lambda theta: rule.begin(theta, h)) if fresh else None,
-                fused=fused,
-            )
-            for (_, step, fresh), some in kinds.items()
-        ]
+        self.cohorts = []
+        for (dtype, step, fresh), some in kinds.items():
+            functions = functions_of(operations, dtype, fused=fused)
+            begins = (lambda theta: rule.begin(theta, h)) if fresh else None
+            self.cohorts.append(Cohort(operations, some, step, begins, functions=functions))
         for cohort in self.cohorts:
             cohort.set_values(self._leaves)
+        waits = fused is None and not self.fused
+        self.due = max(0, self._worthwhile() - before) if waits else math.inf
 
     def _read(self, group: Group) -> tuple[list[Any], dict[str, Any], tuple[Any, ...]]:
         """Return the values of a group, hyperparameter → value, and what operations depend on."""
@@ -108,7 +119,7 @@ class FlatGroup:
             (name, value) for name, value in leaves.items() if name not in self._numbers
         )
         maximizes = bool(group["maximize"]) if "maximize" in added else False
-        fused = bool(group["fused"]) if "fused" in added else False
+        fused = group["fused"] if "fused" in added else False
         leaves[DECAY] = decay
         return values, leaves, (choices, decay != 0, maximizes, fused)
 
@@ -135,6 +146,28 @@ class FlatGroup:
         self._gradients = found  # type: ignore[assignment]
         return True
 
+    def _worthwhile(self) -> int:
+        """Return the number of steps after which the loops are compiled."""
+        return max(LEAST_STEPS, LEAST_VALUES // sum(cohort.values for cohort in self.cohorts))
+
+    @property
+    def fused(self) -> bool:
+        """Whether compiled loops take the steps of all parameters but the others."""
+        return all(cohort.fused for cohort in self.cohorts)
+
+    def fuse(self) -> None:
+        """Go on in compiled loops where those are ready; have them compiled by a thread otherwise.
+
+        It can be called between :meth:`ready` and :meth:`step`.
+        """
+        try:
+            ready = [cohort.fused or cohort.fuse() for cohort in self.cohorts]
+        except NotCompiled:
+            self.due = math.inf  # the log has the reason
+        else:
+            if all(ready):
+                self.due = math.inf
+
     def step(self) -> None:
         """Take the step after :meth:`ready`."""
         gradients, self._gradients = self._gradients, []
@@ -157,6 +190,8 @@ class FlatSteps:
         self._groups: dict[int, FlatGroup] = {}
         self._waits: dict[int, int] = {}
         self._lengths: dict[int, int] = {}
+        self._served: dict[int, int] = {}
+        self._fused: dict[int, bool] = {}
         self._states: list[dict[str, Any]] = []
 
     def forget(self) -> None:
@@ -164,8 +199,17 @@ class FlatSteps:
         for number in list(self._groups):
             self._give_up(number)
 
+    def fused(self, number: int) -> bool:
+        """Return whether compiled loops have taken the last step of the group of this number."""
+        return self._fused.get(number, False)
+
+    def _note_fused(self, number: int, flat: FlatGroup) -> None:
+        self._fused[number] = flat.fused and not any(one.numel() for one in flat.others)
+
     def _give_up(self, number: int) -> None:
-        settled = self._groups.pop(number).served >= _SETTLED
+        served = self._groups.pop(number).served
+        self._served[number] = self._served.get(number, 0) + served
+        settled = served >= _SETTLED
         length = 0 if settled else min(2 * self._lengths.get(number, 0) + 1, _MAX_WAIT)
         self._lengths[number] = self._waits[number] = length
 
@@ -177,8 +221,12 @@ class FlatSteps:
         known = self._states
         same = len(states) == len(known) and all(map(is_, states.values(), known))
         if same and flat.ready(group):
+            if flat.served >= flat.due:
+                flat.fuse()
+                self._note_fused(number, flat)
             return flat
         self._give_up(number)
+        self._fused[number] = False
         return None
 
     def begun(self, number: int, group: Group, states: States) -> FlatGroup | None:
@@ -194,13 +242,15 @@ class FlatSteps:
         if all(parameter.grad is None for parameter in group["params"]):
             return None
         try:
-            flat = FlatGroup(self._rule, group, states, self._begin)
+            before = self._served.get(number, 0)
+            flat = FlatGroup(self._rule, group, states, self._begin, before)
         except NotRepeatable:
             flat = None
         if flat is None or not flat.ready(group):
             self._lengths[number] = self._waits[number] = _MAX_WAIT
             return None
         self._groups[number] = flat
+        self._note_fused(number, flat)
         return flat
 
     def note(self, states: States) -> None:

@@ -57,7 +57,8 @@ def parameter() -> torch.nn.Parameter:
             "Adam: weight_decay is None, but it must be a number at least 0.",
         ),
         ("Nesterov", {"maximize": 1}, "Nesterov: maximize is 1, but it must be true or false."),
-        ("Adam", {"fused": None}, "Adam: fused is None, but it must be true or false."),
+        ("Adam", {"fused": 1}, "Adam: fused is 1, but it must be true, false or None."),
+        ("Adam", {"maximize": None}, "Adam: maximize is None, but it must be true or false."),
     ],
 )
 def test_that_a_value_that_is_not_allowed_is_refused_in_one_sentence(

@@ -35,7 +35,7 @@ SHAPES = ((3,), (4, 5), (), (2, 3, 2), (7, 9), (1,), (5, 4))
 class Twins:
     """An optimizer that steps in flat memory, and the same one that does not."""
 
-    fused: ClassVar[bool] = False
+    fused: ClassVar[bool | None] = False
 
     def __init__(
         self, monkeypatch: pytest.MonkeyPatch, name: str = "Adam", dtype: Any = None, **given: Any
@@ -48,13 +48,12 @@ class Twins:
         self.flat.append(torch.nn.Parameter(self.drawn((6, 8)).t()))
         self.plain = copy.deepcopy(self.flat)
         made = getattr(optim, name)
-        fuses = {"fused": True} if self.fused and fusible(made.rule) else {}
         self.optimizers: list[Any] = [
             made(
                 [{"params": own[:5]}, {"params": own[5:], "lr": 0.02}],
-                **{"lr": 0.05, **(fuses if own is self.flat else {}), **given},
+                **{"lr": 0.05, **({"fused": fuses} if fusible(made.rule) else {}), **given},
             )
-            for own in (self.flat, self.plain)
+            for own, fuses in ((self.flat, self.fused), (self.plain, False))
         ]
         self._refuse(self.optimizers[1])
 

@@ -12,7 +12,6 @@ import torch
 from optlab import optim
 from optlab.optim.flat.fusible import fusible
 from optlab.optim.flat.listing import listing
-from optlab.optim.flat.scalars import Scalars
 from optlab.optim.flat.stages import stages
 
 FUSED = ("AdEMAMix", "AdaDelta", "AdaGrad", "Adam", "AdamW", "Lion", "Momentum", "RMSProp", "SGD")
@@ -49,7 +48,7 @@ def test_that_rules_of_elementwise_arithmetic_can_be_fused_and_no_others() -> No
 def test_that_loops_are_used_and_keep_the_bits_of_many_values(name: str) -> None:
     # So many that torch takes roots from a library that does not always round to nearest.
     ours, theirs = parameters(), parameters()
-    fused, plain = getattr(optim, name)(ours, fused=True), getattr(optim, name)(theirs)
+    fused, plain = getattr(optim, name)(ours, fused=True), getattr(optim, name)(theirs, fused=False)
     step(fused, ours)
     step(plain, theirs)
     (group,) = fused._flat_steps._groups.values()
@@ -62,15 +61,16 @@ def test_that_loops_are_used_and_keep_the_bits_of_many_values(name: str) -> None
 
 def test_that_a_group_can_be_fused_by_itself() -> None:
     ours, theirs = parameters(), parameters()
-    fused = optim.Adam([{"params": ours[:1], "fused": True}, {"params": ours[1:]}])
+    fused = optim.Adam([{"params": ours[:1], "fused": True}, {"params": ours[1:]}], fused=False)
     step(fused, ours)
-    step(optim.Adam(theirs), theirs)
+    step(optim.Adam(theirs, fused=False), theirs)
     assert all(torch.equal(one, other) for one, other in zip(ours, theirs, strict=True))
     kinds = [
         type(group.cohorts[0]._blocks[0][0]).__name__
         for group in fused._flat_steps._groups.values()
     ]
     assert kinds == ["FusedBlock", "SharedBlock"]
+    assert fused.fused_groups == (True, False)
 
 
 def test_that_a_machine_without_compiler_refuses_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -101,7 +101,7 @@ def test_that_a_loaded_state_leaves_the_choice_to_the_optimizer() -> None:
     fused = optim.Adam(ours, fused=True)
     step(fused, ours)
     theirs = copy.deepcopy(ours)
-    plain = optim.Adam(theirs)
+    plain = optim.Adam(theirs, fused=False)
     plain.load_state_dict(copy.deepcopy(fused.state_dict()))
     assert plain.param_groups[0]["fused"] is False
     step(plain, theirs)
@@ -116,7 +116,7 @@ def test_that_values_lie_in_memory_only_between_the_loops_that_need_them() -> No
     numbers = tuple(field.name for field in rule.fields())
     found = listing(rule, (), numbers, ("s", "r"), decays=False, maximizes=False)
     assert found is not None and fusible(rule)
-    made = stages(found, Scalars(found, torch.float64))
+    made = stages(found)
     assert made.names == ("theta", "gradient", "state.s", "state.r", None)
     first, second = made.loops
     # The second moment and its root, then the first moment and the parameters.
