@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
 from optlab.core.errors import OptLabError
@@ -79,7 +79,7 @@ class Numbers:
         self.values.append(float(value))
         return TracedNumber(value, self, len(self.values) - 1)
 
-    def evaluated(self, wanted: Sequence[int], leaves: Mapping[str, float]) -> dict[int, float]:
+    def evaluated(self, wanted: Iterable[int], leaves: Mapping[str, float]) -> dict[int, float]:
         """Return index → value for other leaves, of the numbers ``wanted``.
 
         Args:

@@ -13,12 +13,14 @@ from typing import Any, Protocol
 
 import torch
 
-from optlab.optim.flat.listing import GRADIENT, STATE, THETA, Listing, Operand, Operation
+from optlab.optim.flat.listing import GRADIENT, STATE, THETA, Listing, Operand, Operation, Traced
 from optlab.optim.flat.placing import Place, Placing, placed
 from optlab.optim.flat.scalars import Scalars
 
 BLOCK_VALUES = 1 << 17
 """Values of a block, so that what a rule computes on the way stays in the cache of a core."""
+APART_VALUES = 1 << 13
+"""Values of a gradient, on average, from which on a call for each takes less time than copying them."""
 
 Calls = list[Callable[[], Any]]
 Fresh = Callable[[torch.Tensor], Mapping[str, torch.Tensor]]
@@ -105,7 +107,8 @@ class SharedBlock:
         self._given: list[torch.Tensor] = []
         self._calls: Calls = []
         direct = _uses_gradient_once(listing, placing)
-        if direct is None:
+        apart = _scales_gradient_once(listing) if values >= APART_VALUES * self.count else None
+        if direct is None and apart is None:
             gradients = self._apart(memory(GRADIENT))
             self._calls.append(functools.partial(torch._foreach_copy_, gradients, self._given))
         if THETA in listing.given:
@@ -117,6 +120,12 @@ class SharedBlock:
                 target = self._apart(memory(placing.places[operation.result]))
                 function = getattr(torch, f"_foreach_{operation.name}_")
                 self._calls.append(functools.partial(function, target, self._given))
+            elif operation is apart:
+                target = self._apart(memory(placing.places[operation.result]))
+                numbers = [scalars.tensor(one) for one in operation.operands[1:]]
+                function = getattr(torch, operation.name)
+                given = function, self._given, numbers, target
+                self._calls.append(functools.partial(_each, *given))
             else:
                 self._calls.append(_operation(operation, placing, memory, scalars))
         self._calls += _copies(placing, memory)
@@ -286,6 +295,28 @@ def _uses_gradient_once(listing: Listing, placing: Placing) -> Operation | Listi
         and placing.places[first] == placing.places[user.result] != GRADIENT
     )
     return user if in_place else None
+
+
+def _scales_gradient_once(listing: Listing) -> Operation | None:
+    """Return the operation of the gradient and numbers, if nothing else needs the gradient."""
+    if GRADIENT in (*listing.state.values(), listing.after):
+        return None
+    users = [one for one in listing.operations if GRADIENT in one.operands]
+    if len(users) != 1 or users[0].operands[0] != GRADIENT:
+        return None
+    numbers = users[0].operands[1:]
+    return users[0] if all(isinstance(one, (float, Traced)) for one in numbers) else None
+
+
+def _each(
+    function: Callable[..., Any],
+    given: Sequence[torch.Tensor],
+    numbers: Sequence[torch.Tensor],
+    target: Sequence[torch.Tensor],
+) -> None:
+    """Call a function of torch for each tensor ``[*shape]`` and numbers ``[]``."""
+    for one, result in zip(given, target, strict=True):
+        function(one, *numbers, out=result)
 
 
 def _copies(placing: Placing, memory: Callable[[Place], torch.Tensor]) -> Calls:

@@ -46,9 +46,14 @@ class Scalars:
             [*(one if isinstance(one, float) else 0.0 for one in self._places), 0.0],
         )
         self._tensors = torch.frombuffer(self.memory, dtype=dtype).unbind()
-        traced = [operand.index for operand in self._places if isinstance(operand, Traced)]
-        self._by_step = [index for index in traced if self._numbers.depends(index, STEP)]
-        self._by_values = [index for index in traced if index not in self._by_step]
+        traced = {
+            operand.index: place
+            for operand, place in self._places.items()
+            if isinstance(operand, Traced)
+        }
+        by_step = [index for index in traced if self._numbers.depends(index, STEP)]
+        self._by_step = {index: traced[index] for index in by_step}
+        self._by_values = {index: traced[index] for index in traced if index not in by_step}
 
     def tensor(self, operand: Operand) -> torch.Tensor:
         """Return the tensor of a number, of shape ``[]``."""
@@ -67,8 +72,8 @@ class Scalars:
         if self._by_step:
             self._set(self._by_step, leaves)
 
-    def _set(self, indices: list[int], leaves: Mapping[str, Any]) -> None:
-        for index, value in self._numbers.evaluated(indices, leaves).items():
-            place = self._places.get(Traced(index))
-            if place is not None:
-                self.memory[place] = value
+    def _set(self, places_: Mapping[int, int], leaves: Mapping[str, Any]) -> None:
+        """Compute numbers: index → place."""
+        values = self._numbers.evaluated(places_, leaves)
+        for index, place in places_.items():
+            self.memory[place] = values[index]

@@ -68,6 +68,7 @@ class FlatGroup:
         self._absent = [one for one in self._all if one.grad is None]
         self._gradients: list[list[torch.Tensor]] = []
         self._values, self._leaves, self._choices = self._read(group)
+        self._lasting = _lasting(self._values)
         self.others: list[torch.Tensor] = []
         self.served = 0
         choices, decays, maximizes, fused = self._choices
@@ -121,6 +122,8 @@ class FlatGroup:
         maximizes = bool(group["maximize"]) if "maximize" in added else False
         fused = group["fused"] if "fused" in added else False
         leaves[DECAY] = decay
+        # Somebody may change a value within a list.
+        values = [list(value) if isinstance(value, list) else value for value in values]
         return values, leaves, (choices, decay != 0, maximizes, fused)
 
     def ready(self, group: Group) -> bool:
@@ -131,13 +134,16 @@ class FlatGroup:
         if any(parameter.grad is not None for parameter in self._absent):
             return False
         values = [group[name] for name in self._names]
-        if values != self._values or any(map(_is_tensor, values)):
+        if not all(map(is_, values, self._lasting)) and (
+            values != self._values or any(map(_is_tensor, values))
+        ):
             try:
                 self._values, self._leaves, choices = self._read(group)
             except NotRepeatable:
                 return False
             if choices != self._choices:
                 return False
+            self._lasting = _lasting(self._values)
             for cohort in self.cohorts:
                 cohort.set_values(self._leaves)
         found = [cohort.gradients() for cohort in self.cohorts]
@@ -257,6 +263,11 @@ class FlatSteps:
         """Note the states after a step, to find out whether somebody replaces them."""
         if len(states) != len(self._states) or not all(map(is_, states.values(), self._states)):
             self._states = list(states.values())
+
+
+def _lasting(values: Sequence[Any]) -> list[Any]:
+    """Return values that are what they were as long as they are the same objects; None for others."""
+    return [None if isinstance(value, list) else value for value in values]
 
 
 def _is_tensor(value: Any) -> bool:

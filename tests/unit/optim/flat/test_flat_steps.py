@@ -93,11 +93,15 @@ class Twins:
                 assert (value.dtype, value.shape) == (theirs[entry].dtype, theirs[entry].shape)
 
 
-@pytest.fixture(params=["flat", "fused", "threads"], autouse=True)
+@pytest.fixture(params=["flat", "apart", "fused", "threads"], autouse=True)
 def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Run each test with operations one by one, with loops, and with loops in three threads."""
+    """Run each test with operations one by one, with gradients that are not copied first, with
+    loops, and with loops in three threads.
+    """
     given: str = request.param
-    monkeypatch.setattr(Twins, "fused", given != "flat")
+    monkeypatch.setattr(Twins, "fused", given in ("fused", "threads"))
+    if given == "apart":
+        monkeypatch.setattr(block, "APART_VALUES", 0)
     if given == "threads":
         monkeypatch.setattr(fused, "THREAD_VALUES", 4)
         monkeypatch.setattr(torch, "get_num_threads", lambda: 3)
@@ -239,6 +243,22 @@ def test_that_the_next_steps_are_the_same_whatever_is_done_between(
     for optimizer, parameters in twins.both():
         seam(optimizer, parameters)
     twins.step(4)
+    twins.agree()
+
+
+def test_that_a_value_that_changes_within_a_list_is_noticed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    twins = Twins(monkeypatch)
+    for optimizer in twins.optimizers:
+        optimizer.param_groups[0]["betas"] = [0.8, 0.95]
+    twins.step(3)
+    for optimizer in twins.optimizers:
+        optimizer.param_groups[0]["betas"][0] = 0.5
+    twins.step(2)
+    for optimizer in twins.optimizers:
+        optimizer.param_groups[0]["betas"][1] = torch.tensor(0.5)
+    twins.step(2)
     twins.agree()
 
 
