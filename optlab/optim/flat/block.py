@@ -271,7 +271,7 @@ def owned(
 
 def is_dense(tensor: torch.Tensor) -> bool:
     """Return whether the values of a tensor of any shape fill its memory, in any order."""
-    return torch.empty_like(tensor).stride() == tensor.stride()
+    return torch.empty_like(tensor, device="meta").stride() == tensor.stride()
 
 
 def _uses_gradient_once(listing: Listing, placing: Placing) -> Operation | Listing | None:

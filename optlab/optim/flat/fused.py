@@ -49,15 +49,13 @@ class FusedBlock:
         self._strides = [parameter.stride() for parameter in parameters]
         sizes = [parameter.numel() for parameter in parameters]
         if callable(state):
-            # All at once: tensors for each of them would be in memory, too.
-            theta = torch.cat([_in_memory(parameter.detach()) for parameter in parameters])
-            fresh = owned(state(theta.view(1, -1)), ())
-            self._entries = {name: self._divided(fresh[name].view(-1)) for name in listing.state}
+            self._entries = self._begun(listing, sizes, state)
         elif owns:
             self._entries = {name: self._adopted(name, state) for name in listing.state}
         else:
             self._entries = {
-                name: self._divided(parameters[0].new_empty(sum(sizes))) for name in listing.state
+                name: self._divided(parameters[0].new_empty(sum(sizes)), 0, self.count)
+                for name in listing.state
             }
             for name, entries in self._entries.items():
                 for mine, its in zip(entries, state, strict=True):
@@ -76,12 +74,27 @@ class FusedBlock:
         """Return an entry of the state of each parameter, ``[*shape]``."""
         return self._entries[name]
 
-    def _divided(self, flat: torch.Tensor) -> list[torch.Tensor]:
-        """Return memory ``[n]`` as tensors like the parameters, ``[*shape]``, side by side."""
-        parts = flat.split([parameter.numel() for parameter in self._parameters])
+    def _begun(
+        self, listing: Listing, sizes: Sequence[int], begin: Fresh
+    ) -> dict[str, list[torch.Tensor]]:
+        """Return the first state: entry → a tensor like each parameter, ``[*shape]``."""
+        entries: dict[str, list[torch.Tensor]] = {name: [] for name in listing.state}
+        for first, last in _runs(sizes):
+            # Copies of all parameters at once would be in memory, too.
+            some = [_in_memory(one.detach()) for one in self._parameters[first:last]]
+            theta = some[0] if len(some) == 1 else torch.cat(some)
+            fresh = owned(begin(theta.view(1, -1)), some)
+            for name, its in entries.items():
+                its.extend(self._divided(fresh[name].view(-1), first, last))
+        return entries
+
+    def _divided(self, flat: torch.Tensor, first: int, last: int) -> list[torch.Tensor]:
+        """Return memory ``[n]`` as tensors like some parameters, ``[*shape]``, side by side."""
+        parameters, strides = self._parameters[first:last], self._strides[first:last]
+        parts = flat.split([parameter.numel() for parameter in parameters])
         return [
             part.as_strided(parameter.shape, stride, part.storage_offset())
-            for part, parameter, stride in zip(parts, self._parameters, self._strides, strict=True)
+            for part, parameter, stride in zip(parts, parameters, strides, strict=True)
         ]
 
     def _adopted(
@@ -207,6 +220,17 @@ class _Chunk:
 def _in_memory(tensor: torch.Tensor) -> torch.Tensor:
     """Return the values ``[n]`` of a dense tensor of any shape in the order in which memory has them."""
     return tensor.as_strided((tensor.numel(),), (1,), tensor.storage_offset())
+
+
+def _runs(sizes: Sequence[int]) -> Iterator[tuple[int, int]]:
+    """Yield the bounds of parameters that follow one another, of ``BLOCK_VALUES`` values or one."""
+    first, values = 0, 0
+    for number, size in enumerate(sizes):
+        if number > first and values + size > BLOCK_VALUES:
+            yield first, number
+            first, values = number, 0
+        values += size
+    yield first, len(sizes)
 
 
 def _sums(lengths: Sequence[int]) -> list[int]:

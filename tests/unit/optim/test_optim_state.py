@@ -159,12 +159,13 @@ def test_that_what_a_rule_keeps_is_not_the_memory_of_parameter_or_gradient() -> 
     assert state["g"].tolist() == [0.25, 0.5]
 
 
-def test_that_the_first_step_makes_the_state_once() -> None:
+@pytest.mark.parametrize(("fused", "most"), [(False, 3.2), (True, 2.8)])
+def test_that_the_first_step_makes_the_state_once(fused: bool, most: float) -> None:
     """Tensors of each parameter that are copied side by side would be in memory twice."""
     parameters = [torch.nn.Parameter(torch.ones(size)) for size in (9_000,) * 40 + (200_000,) * 3]
     for parameter in parameters:
         parameter.grad = torch.ones_like(parameter)
-    optimizer = optlab.optim.Adam(parameters)
+    optimizer = optlab.optim.Adam(parameters, fused=fused)
     made: dict[int, tuple[int, Any]] = {}
 
     class Counting(TorchDispatchMode):
@@ -173,7 +174,7 @@ def test_that_the_first_step_makes_the_state_once() -> None:
         ) -> Any:
             result = func(*args, **(kwargs or {}))
             for one in result if isinstance(result, (list, tuple)) else [result]:
-                if isinstance(one, torch.Tensor):
+                if isinstance(one, torch.Tensor) and not one.is_meta:
                     storage = one.untyped_storage()
                     made[storage.data_ptr()] = storage.nbytes(), storage  # held, so kept apart
             return result
@@ -184,4 +185,4 @@ def test_that_the_first_step_makes_the_state_once() -> None:
     own |= {parameter.grad.untyped_storage().data_ptr() for parameter in parameters}  # type: ignore[union-attr]
     values = sum(parameter.numel() for parameter in parameters)
     # Two for the state, the small parameters side by side, and some for a block.
-    assert sum(size for place, (size, _) in made.items() if place not in own) < 4.2 * 4 * values
+    assert sum(size for place, (size, _) in made.items() if place not in own) < most * 4 * values
