@@ -20,10 +20,10 @@ from optlab.optim.flat.listing import DECAY, listing
 from optlab.optim.flat.loops import functions_of
 
 LEAST_STEPS = 200
-LEAST_VALUES = 300_000_000
-"""Steps of a group, and values that they have updated, after which its loops are compiled unless it
-says when. The compiler takes a core half a second, and a loop saves 1 to 3 ns a value: by then, they
-would have paid for it.
+LEAST_VALUES = 100_000_000
+"""Steps of a group, and values that they have updated, after which its loops are compiled where it does
+not say when. The compiler takes half a second of a core, mostly of one that is idle, and a loop saves
+1 to 3 ns a value: a training that has come so far soon gains more than that.
 """
 _MAX_WAIT = 64
 """Steps until it is tried again with gradients that are now here, now there, at most."""
