@@ -14,9 +14,15 @@ from optlab.benchmarks.costs import (
 )
 from optlab.benchmarks.optimizers import (
     AdamStep,
+    DeepAdamStep,
+    DeepMomentumStep,
     FusedAdamStep,
     FusedMomentumStep,
     MomentumStep,
+    OrdinaryAdamStep,
+    OrdinaryMomentumStep,
+    SmallAdamStep,
+    SmallMomentumStep,
 )
 from optlab.benchmarks.study import CompiledStudy, Study
 from optlab.benchmarks.training import (
@@ -39,6 +45,12 @@ BENCHMARKS: tuple[type[Benchmark], ...] = (
     CompiledManyRuns,
     MomentumStep,
     AdamStep,
+    SmallMomentumStep,
+    SmallAdamStep,
+    DeepMomentumStep,
+    DeepAdamStep,
+    OrdinaryMomentumStep,
+    OrdinaryAdamStep,
     FusedMomentumStep,
     FusedAdamStep,
     GradientNoiseCost,

@@ -15,6 +15,8 @@ from optlab.benchmarks.own_loop import Digits
 from optlab.catalogue.instruments.base import Reading, StepContext
 from optlab.catalogue.instruments.spectrum import Spectrum
 from optlab.cli.app import main
+from optlab.numerics.compiled import background
+from optlab.optim.flat import steps
 
 
 @pytest.fixture
@@ -30,6 +32,8 @@ def short(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(training.CompiledManyRuns, "case", Digits((4,), 64, 20, compiled=True))
     monkeypatch.setattr(training.ManyRuns, "runs", 3)
     monkeypatch.setattr(optimizers.OptimizerStep, "steps", 3)
+    monkeypatch.setattr(steps, "LEAST_STEPS", 3)
+    monkeypatch.setattr(steps, "LEAST_VALUES", 30)
     for cost in (
         costs.GradientNoiseCost,
         costs.EigenvalueCost,
@@ -100,6 +104,32 @@ def test_that_both_ways_come_to_the_same(benchmark: type[Benchmark]) -> None:
     assert row.difference < 2e-6
     assert row.ours > 0.0
     assert row.theirs > 0.0
+
+
+@pytest.mark.parametrize("name", ["optim-momentum", "optim-adam", "optim-momentum-ordinary"])
+@pytest.mark.usefixtures("short")
+def test_that_optimizers_are_measured_as_they_are_in_a_long_training(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(background, "_functions", {})
+    fused: list[bool] = []
+    made = optimizers.OptimizerStep._made
+
+    def watched(self: optimizers.OptimizerStep, parameters: Any) -> Any:
+        optimizer = made(self, parameters)
+        step = optimizer.step
+
+        def noted() -> None:
+            step()
+            fused.extend(optimizer.fused_groups if len(parameters) > 1 else ())
+
+        optimizer.step = noted
+        return optimizer
+
+    monkeypatch.setattr(optimizers.OptimizerStep, "_made", watched)
+    (benchmark,) = table.named([name])
+    benchmark().measure(2)
+    assert fused == [not name.endswith("ordinary")] * 9
 
 
 @pytest.mark.parametrize("cost", [costs.EigenvalueCost, costs.SmallEigenvalueCost])
