@@ -41,7 +41,7 @@ _COMMON: Mapping[str, tuple[Any, Any, str]] = {
         " steps; after 200 of them, or more where there are few parameters, a thread compiles the"
         " loop in about half a second, and later steps use it. Without a compiler they stay"
         " ordinary. True compiles it before the first step. Steps with a tensor as an argument are ordinary"
-        " ones. fused_groups says which they are.",
+        " ones. The attribute fused_groups says how the last steps were taken.",
     ),
 }
 """Arguments of every class: default, type and description.
