@@ -355,4 +355,4 @@ def test_that_a_program_ends_at_once_while_its_loops_are_compiled(
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr, done.stdout) == (0, "", "")
     assert not SlowCompiler(tmp_path).running()
-    assert not list((tmp_path / "temporary").iterdir())
+    assert not list((tmp_path / "temporary").glob("optlab-*"))
