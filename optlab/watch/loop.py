@@ -88,6 +88,7 @@ class OptimizerLoop:
         self._reading_seconds = 0.0
         self._arming_seconds = 0.0
         self._flushed = 0
+        self._recent: list[float] = []
         self._ready: set[tuple[int, int]] = set()
         distributed = torch.distributed
         self._shared = bool(
@@ -215,6 +216,9 @@ class OptimizerLoop:
         read = self._armed
         self.note_rates(always=read)
         if read:
+            if not self.schedule.knows_steps:
+                # The first write comes late: until then steps would be read too often.
+                self._tell_schedule()
             with torch.no_grad():
                 for reading, group in zip(self._readings, self._groups, strict=True):
                     left = reading.after_step()
@@ -232,13 +236,18 @@ class OptimizerLoop:
 
     def flush(self) -> None:
         """Keep the times of the steps as a series, and tell the schedule how long steps take."""
-        times, self.times = self.times, array("d")
-        if not times:
+        if not self.times:
             return
+        self._tell_schedule()
+        times, self.times = self.times, array("d")
+        self._recent = [*self._recent, *times[-_INTERVALS:]][-_INTERVALS:]
         first = self._flushed + 1
         self._flushed += len(times)
         self._rows.append(self._seconds, first, (times, self._began))
-        recent = times[-_INTERVALS:]
+
+    def _tell_schedule(self) -> None:
+        """Tell the schedule how long the last steps have taken."""
+        recent = [*self._recent, *self.times[-_INTERVALS:]][-_INTERVALS:]
         self.schedule.passed(
             [later - before for before, later in zip(recent[:-1], recent[1:], strict=True)]
         )

@@ -2,9 +2,21 @@
 
 from __future__ import annotations
 
-import pytest
+import math
+from typing import Any
 
+import pytest
+import torch
+from torch.nn.functional import cross_entropy
+
+from optlab.watch.loop import OptimizerLoop
+from optlab.watch.rows import Rows
 from optlab.watch.schedule import Schedule, distance
+from tests.unit.watch.conftest import Start, batch, mlp
+
+
+def without_optimizer(schedule: Schedule) -> OptimizerLoop:
+    return OptimizerLoop(None, "", [], Rows(), schedule, lambda act: act)
 
 
 @pytest.mark.parametrize(
@@ -47,3 +59,43 @@ def test_that_the_next_steps_are_read_after_something_has_happened() -> None:
     assert not schedule.is_due(10)
     schedule.hurry(10)
     assert not schedule.is_due(11), "one burst in 500 steps"
+
+
+def test_that_the_cost_counts_long_before_anything_is_written(start: Start) -> None:
+    """Half a second may be a thousand steps, of which every fifth would be read."""
+    model = mlp()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    watcher: Any = start(model, optimizer, every=None)
+    x, y = batch()
+    for step in range(12):
+        optimizer.zero_grad()
+        cross_entropy(model(x), y).backward()
+        optimizer.step()
+        if step == 0:
+            watcher._flush_at = math.inf
+    assert watcher._main.schedule.knows_steps
+    assert len(watcher._main.times) == 11, "nothing was written since the first step"
+
+
+def test_that_steps_of_which_few_fit_between_two_writes_are_timed() -> None:
+    schedule = Schedule(0.02)
+    loop = without_optimizer(schedule)
+    for step in range(1, 13):
+        loop.times.append(0.25 * step)
+        if step % 3 == 0:
+            loop.flush()
+    schedule.read(5, 1.0, 0.0)
+    schedule.read(10, 1e-3, 0.0)
+    assert schedule.every == 1, "a millisecond is less than 2 % of a step"
+
+
+def test_that_the_last_steps_count_for_the_time_of_one() -> None:
+    schedule = Schedule(0.02)
+    loop = without_optimizer(schedule)
+    loop.times.extend(1.0 * step for step in range(100))
+    loop.flush()
+    loop.times.extend(100.0 + 1e-3 * step for step in range(20))
+    loop.flush()
+    schedule.read(120, 1.0, 0.0)
+    schedule.read(125, 1e-3, 0.0)
+    assert schedule.every == 50
