@@ -190,9 +190,9 @@ class _Search:
     def _cubic(a: Trial, b: Trial, *, outward: bool) -> float:
         """Return the minimizer of the cubic through both values and slopes.
 
-        If it has none, return the midpoint, or ten times the length when extrapolating.
+        If it has none, return the midpoint, or infinity when extrapolating.
         """
-        fallback = 10.0 * b.t if outward else 0.5 * (a.t + b.t)
+        fallback = math.inf if outward else 0.5 * (a.t + b.t)
         if not (math.isfinite(b.value) and math.isfinite(b.slope)) or a.t == b.t:
             return fallback
         d1 = a.slope + b.slope - 3.0 * (a.value - b.value) / (a.t - b.t)
