@@ -76,3 +76,13 @@ def test_that_the_numbers_behind_the_result_are_named(
     assert result.share == (None if share is None else pytest.approx(share))
     assert text in result.reason
     assert result.sentence.startswith(f"{result.reason}: ")
+
+
+@pytest.mark.parametrize("unit", [2.0**-40, 2.0**40])
+@pytest.mark.parametrize("largest", [None, 2.0, 30.0])
+@pytest.mark.parametrize("now", [0.01, 0.15, 1.0, 2.0])
+def test_that_the_outcome_does_not_depend_on_the_unit_of_the_norm(
+    now: float, largest: float | None, unit: float
+) -> None:
+    scaled = gradient_test(2.0 * unit, now * unit, None if largest is None else largest * unit)
+    assert scaled == gradient_test(2.0, now, largest)
