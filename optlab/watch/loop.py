@@ -25,6 +25,8 @@ STEP_SECONDS = 2e-6
 """What the hook of a step costs."""
 HOOK_SECONDS = 1e-6
 """What the hook of a parameter costs in the backward pass of a step that is read."""
+LEFT_SECONDS = 0.7e-6
+"""What it costs at every step from then on: torch asks the place where it was."""
 _INTERVALS = 31
 """Steps whose times tell how long a step takes."""
 
@@ -48,7 +50,7 @@ class OptimizerLoop:
         times: ``perf_counter`` after each step since the last :meth:`flush`.
         attend_at: first step after which :meth:`attend` has something to do.
         spent: seconds that watching has taken, beside those of the hook of each step.
-        each_step: seconds that watching takes at every step.
+        each_step: seconds that watching takes at every step, beside those of hooks.
     """
 
     def __init__(
@@ -65,7 +67,7 @@ class OptimizerLoop:
         self.times = array("d")
         self.attend_at: float = 0
         self.spent = 0.0
-        self.each_step = STEP_SECONDS
+        self.each_step = 0.0
         self.schedule = schedule
         self._optimizer = optimizer
         self._suffix = suffix
@@ -83,6 +85,7 @@ class OptimizerLoop:
         self._groups: list[_Group] = []
         self._readings: list[Reading] = []
         self._hooks: list[Any] = []
+        self._hooked = 0
         self._resumed = bool(optimizer is not None and optimizer.state)
         self._armed = False
         self._reading_seconds = 0.0
@@ -97,6 +100,11 @@ class OptimizerLoop:
             and distributed.get_world_size() > 1
         )
 
+    @property
+    def step_seconds(self) -> float:
+        """Seconds that hooks take at every step, read or not."""
+        return STEP_SECONDS + LEFT_SECONDS * self._hooked
+
     # --- arming -----------------------------------------------------------------------------------
 
     def arm(self) -> None:
@@ -110,6 +118,7 @@ class OptimizerLoop:
                 if tensor.parameter.requires_grad and tensor.parameter.is_leaf:
                     hook = self._gradient_hook(number, place)
                     self._hooks.append(tensor.parameter.register_post_accumulate_grad_hook(hook))
+        self._hooked = len(self._hooks)
         if self._optimizer is not None:
             before = self._guard(lambda *_: self.before_step())
             self._hooks.append(self._optimizer.register_step_pre_hook(before))
@@ -226,7 +235,7 @@ class OptimizerLoop:
                         self._rows.append(group.column, step, left)
             self.disarm()
             cost = time.perf_counter() - began + self._reading_seconds + self._arming_seconds
-            self.schedule.read(step, cost, self.each_step)
+            self.schedule.read(step, cost, self.each_step + self.step_seconds)
         if self.schedule.is_due(step + 1):
             self.arm()
         else:

@@ -9,9 +9,10 @@ import pytest
 import torch
 from torch.nn.functional import cross_entropy
 
-from optlab.watch.loop import OptimizerLoop
+from optlab.watch.loop import LEFT_SECONDS, OptimizerLoop
 from optlab.watch.rows import Rows
 from optlab.watch.schedule import Schedule, distance
+from optlab.watch.tensors import named_tensors
 from tests.unit.watch.conftest import Start, batch, mlp
 
 
@@ -99,3 +100,32 @@ def test_that_the_last_steps_count_for_the_time_of_one() -> None:
     schedule.read(120, 1.0, 0.0)
     schedule.read(125, 1e-3, 0.0)
     assert schedule.every == 50
+
+
+def test_that_what_hooks_leave_behind_in_torch_is_counted(start: Start) -> None:
+    """A parameter that had one costs more at each later step, and a model may have hundreds."""
+    costs = []
+    for layers in (2, 12):
+        model = torch.nn.Sequential(*(torch.nn.Linear(3, 3) for _ in range(layers)))
+        watcher: Any = start(model, torch.optim.SGD(model.parameters(), lr=0.1))
+        costs.append(watcher._main.step_seconds)
+    assert costs[1] - costs[0] == pytest.approx(20 * LEFT_SECONDS)
+
+
+def test_that_reading_is_seldom_where_hooks_use_up_the_share() -> None:
+    """Each of 100 parameters costs a step of two milliseconds more than its share."""
+    every = []
+    for parameters in (1, 100):
+        module = torch.nn.ParameterList(torch.zeros(1) for _ in range(parameters))
+        schedule = Schedule(0.02)
+        tensors = named_tensors({"": module})
+        loop = OptimizerLoop(None, "", tensors, Rows(), schedule, lambda act: act)
+        loop.times.extend(2e-3 * step for step in range(20))
+        loop.flush()
+        for _ in range(4):  # more than the reading below, whose time is not known
+            schedule.read(5, 1e-3, 0.0)
+        loop.arm()
+        loop.step = 6
+        loop.attend()
+        every.append(schedule.every)
+    assert every == [50, 200]
