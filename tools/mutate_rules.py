@@ -45,7 +45,7 @@ SHARED = {
     "saddle_free_newton": ("second_order", "saddle_free_newton"),
     "natural_gradient": ("second_order", "natural_gradient"),
     "hessian_diagonal": ("second_order", "hessian_diagonal"),
-    "_runs": ("conjugate_gradient", "bfgs", "lbfgs", "runs_of_asking_rules"),
+    "_runs": ("conjugate_gradient", "bfgs", "lbfgs", "runs_of_closure_based_optimizers"),
     "_population": ("cma_es", "evolution_strategy"),
     "_damped_steps": ("damped_steps",),
     "_sophia": ("sophia", "sophia_g"),
@@ -54,9 +54,21 @@ SHARED = {
     "scaling": ("scale_invariance",),
     "symmetric": ("symmetric", "saddle_free_newton"),
     "conjugate_gradients": ("conjugate_gradients", "newton"),
+    "wolfe": ("wolfe", "bfgs", "lbfgs", "conjugate_gradient"),
+    "lanczos": ("lanczos", "saddle_free_newton"),
 }
 """Parts that rules share → the rules whose tests are to notice; also names of test files."""
-PARTS = ("trust_region", "kronecker", "scaling", "symmetric", "conjugate_gradients")
+PARTS = (
+    "boltzmann",
+    "conjugate_gradients",
+    "gradient_test",
+    "kronecker",
+    "lanczos",
+    "scaling",
+    "symmetric",
+    "trust_region",
+    "wolfe",
+)
 """Those of them that are among the numerics."""
 SECONDS = 240
 """After which a test run counts as failed: a change may make a loop endless."""

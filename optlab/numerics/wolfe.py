@@ -108,11 +108,15 @@ class _Search:
 
     def run(self) -> Trial:
         before, t = self.start, self.first
+        too_long = math.inf
         while self.evaluations < self.limit:
             trial = self._try(t)
             if not math.isfinite(trial.value) or not math.isfinite(trial.slope):
-                # The step is too long: return towards the last finite trial.
-                t = before.t + 0.1 * (t - before.t)
+                # Return towards the last finite trial.
+                too_long, t = t, before.t + 0.1 * (t - before.t)
+                if before is self.start:
+                    # A first trial of any length can be that: it says nothing about the scale.
+                    self.first = t
                 continue
             if not self._decreases(trial) or (
                 before is not self.start and trial.value >= before.value
@@ -126,6 +130,8 @@ class _Search:
                 trial,
                 min(max(2.0 * t, self._cubic(before, trial, outward=True)), 10.0 * t),
             )
+            # Else each extension would leave again what the search has just come back to.
+            t = min(t, 0.5 * (before.t + too_long))
             if t > MAX_EXTENSION * self.first:
                 self.problem = "the objective appears unbounded below along this direction"
                 return self.lowest
@@ -184,9 +190,9 @@ class _Search:
     def _cubic(a: Trial, b: Trial, *, outward: bool) -> float:
         """Return the minimizer of the cubic through both values and slopes.
 
-        If it has none, return the midpoint, or ten times the length when extrapolating.
+        If it has none, return the midpoint, or infinity when extrapolating.
         """
-        fallback = 10.0 * b.t if outward else 0.5 * (a.t + b.t)
+        fallback = math.inf if outward else 0.5 * (a.t + b.t)
         if not (math.isfinite(b.value) and math.isfinite(b.slope)) or a.t == b.t:
             return fallback
         d1 = a.slope + b.slope - 3.0 * (a.value - b.value) / (a.t - b.t)

@@ -25,6 +25,8 @@ STEP_SECONDS = 2e-6
 """What the hook of a step costs."""
 HOOK_SECONDS = 1e-6
 """What the hook of a parameter costs in the backward pass of a step that is read."""
+LEFT_SECONDS = 0.7e-6
+"""What it costs at every step from then on: torch asks the place where it was."""
 _INTERVALS = 31
 """Steps whose times tell how long a step takes."""
 
@@ -48,7 +50,7 @@ class OptimizerLoop:
         times: ``perf_counter`` after each step since the last :meth:`flush`.
         attend_at: first step after which :meth:`attend` has something to do.
         spent: seconds that watching has taken, beside those of the hook of each step.
-        each_step: seconds that watching takes at every step.
+        each_step: seconds that watching takes at every step, beside those of hooks.
     """
 
     def __init__(
@@ -65,7 +67,7 @@ class OptimizerLoop:
         self.times = array("d")
         self.attend_at: float = 0
         self.spent = 0.0
-        self.each_step = STEP_SECONDS
+        self.each_step = 0.0
         self.schedule = schedule
         self._optimizer = optimizer
         self._suffix = suffix
@@ -83,11 +85,13 @@ class OptimizerLoop:
         self._groups: list[_Group] = []
         self._readings: list[Reading] = []
         self._hooks: list[Any] = []
+        self._hooked = 0
         self._resumed = bool(optimizer is not None and optimizer.state)
         self._armed = False
         self._reading_seconds = 0.0
         self._arming_seconds = 0.0
         self._flushed = 0
+        self._recent: list[float] = []
         self._ready: set[tuple[int, int]] = set()
         distributed = torch.distributed
         self._shared = bool(
@@ -95,6 +99,11 @@ class OptimizerLoop:
             and distributed.is_initialized()
             and distributed.get_world_size() > 1
         )
+
+    @property
+    def step_seconds(self) -> float:
+        """Seconds that hooks take at every step, read or not."""
+        return STEP_SECONDS + LEFT_SECONDS * self._hooked
 
     # --- arming -----------------------------------------------------------------------------------
 
@@ -109,6 +118,7 @@ class OptimizerLoop:
                 if tensor.parameter.requires_grad and tensor.parameter.is_leaf:
                     hook = self._gradient_hook(number, place)
                     self._hooks.append(tensor.parameter.register_post_accumulate_grad_hook(hook))
+        self._hooked = len(self._hooks)
         if self._optimizer is not None:
             before = self._guard(lambda *_: self.before_step())
             self._hooks.append(self._optimizer.register_step_pre_hook(before))
@@ -215,6 +225,9 @@ class OptimizerLoop:
         read = self._armed
         self.note_rates(always=read)
         if read:
+            if not self.schedule.knows_steps:
+                # The first write comes late: until then steps would be read too often.
+                self._tell_schedule()
             with torch.no_grad():
                 for reading, group in zip(self._readings, self._groups, strict=True):
                     left = reading.after_step()
@@ -222,7 +235,7 @@ class OptimizerLoop:
                         self._rows.append(group.column, step, left)
             self.disarm()
             cost = time.perf_counter() - began + self._reading_seconds + self._arming_seconds
-            self.schedule.read(step, cost, self.each_step)
+            self.schedule.read(step, cost, self.each_step + self.step_seconds)
         if self.schedule.is_due(step + 1):
             self.arm()
         else:
@@ -232,13 +245,18 @@ class OptimizerLoop:
 
     def flush(self) -> None:
         """Keep the times of the steps as a series, and tell the schedule how long steps take."""
-        times, self.times = self.times, array("d")
-        if not times:
+        if not self.times:
             return
+        self._tell_schedule()
+        times, self.times = self.times, array("d")
+        self._recent = [*self._recent, *times[-_INTERVALS:]][-_INTERVALS:]
         first = self._flushed + 1
         self._flushed += len(times)
         self._rows.append(self._seconds, first, (times, self._began))
-        recent = times[-_INTERVALS:]
+
+    def _tell_schedule(self) -> None:
+        """Tell the schedule how long the last steps have taken."""
+        recent = [*self._recent, *self.times[-_INTERVALS:]][-_INTERVALS:]
         self.schedule.passed(
             [later - before for before, later in zip(recent[:-1], recent[1:], strict=True)]
         )

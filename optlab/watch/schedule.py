@@ -47,6 +47,11 @@ class Schedule:
         self._urgent = 0
         self._burst_from = -_BURST_APART
 
+    @property
+    def knows_steps(self) -> bool:
+        """Whether the time of a step is known."""
+        return self._step is not None
+
     def is_due(self, step: int) -> bool:
         """Return whether a step is read."""
         return step >= self.next or self._urgent > 0

@@ -24,7 +24,7 @@ from optlab.core.lazy import torch
 from optlab.watch import ending, identity
 from optlab.watch.digest import BATCH, Digest
 from optlab.watch.failures import Failures
-from optlab.watch.loop import STEP_SECONDS, OptimizerLoop
+from optlab.watch.loop import OptimizerLoop
 from optlab.watch.rows import Column, Packed, Row, Rows
 from optlab.watch.schedule import Schedule
 from optlab.watch.tensors import NamedTensor, modules_by_name, named_tensors, optimizers_by_name
@@ -256,8 +256,8 @@ class Watcher:
         main = self._main
         if main is not None and main.step > self._flushed_steps:
             steps = main.step - self._flushed_steps
-            main.each_step = (logging + spent + wrote) / steps + STEP_SECONDS
-            main.spent += logging + spent + steps * STEP_SECONDS
+            main.each_step = (logging + spent + wrote) / steps
+            main.spent += logging + spent + steps * main.step_seconds
             self._flushed_steps = main.step
         seconds = FLUSH_SECONDS * (spent + wrote) / (_FLUSH_SHARE * max(worked, 1e-6))
         seconds = min(max(seconds, FLUSH_SECONDS), _SLOWEST_FLUSH_SECONDS)

@@ -5,7 +5,7 @@ distribution that they have to leave alone.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 import torch
@@ -217,6 +217,26 @@ def test_that_sampled_chains_of_many_steps_give_the_exact_gradient() -> None:
         for k in (1, 40)
     )
     assert near < 5.0 * 0.5 / many.shape[1] ** 0.5 < 0.5 * far
+
+
+@pytest.mark.parametrize(("visible", "hidden"), [(9, 3), (3, 9)])
+def test_that_the_states_of_the_smaller_side_are_enumerated(
+    visible: int, hidden: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    enumerated: list[int] = []
+    states = boltzmann._states
+
+    def noted(like: torch.Tensor, machine: Machine) -> Iterator[torch.Tensor]:
+        for part in states(like, machine):
+            enumerated.append(len(part))
+            yield part
+
+    monkeypatch.setattr(boltzmann, "_states", noted)
+    machine, v = drawn(1, visible, hidden), data(1, 4, visible)
+    boltzmann.negative_log_likelihood(machine, v)
+    assert sum(enumerated) == 2**3
+    boltzmann.exact_gradient(machine, v)
+    assert sum(enumerated) == 3 * 2**3, "once for the sum over all states, once for expectations"
 
 
 def test_that_a_machine_with_many_units_on_both_sides_has_no_exact_likelihood() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 
 from optlab.numerics.conjugate_gradients import Product
@@ -76,6 +77,20 @@ def test_that_an_invariant_space_ends_the_run_whose_space_it_is() -> None:
     torch.testing.assert_close(
         values[values > 0.5], torch.tensor([2.0, 5.0, 7.0], dtype=torch.float64)
     )
+
+
+@pytest.mark.parametrize("exponent", [-60, 60])
+def test_that_the_end_of_a_space_does_not_depend_on_the_unit_of_the_matrix(exponent: int) -> None:
+    """Powers of two are exact: the same space, and a matrix in the other unit."""
+    q = torch.linalg.qr(symmetric(1, 12)[0]).Q
+    spectrum = torch.tensor([1.0, 2.0, 4.0, 4.5] * 3, dtype=torch.float64)
+    a, start = (q * spectrum @ q.T).unsqueeze(0), draw(1, 12)
+    space = lanczos(product_with(a), start, 12)
+    assert space.sizes.tolist() == [4], "as many as there are distinct eigenvalues"
+    scaled = lanczos(product_with(2.0**exponent * a), start, 12)
+    assert scaled.sizes.tolist() == [4]
+    assert torch.equal(scaled.basis, space.basis)
+    assert torch.equal(scaled.matrix, 2.0**exponent * space.matrix)
 
 
 def test_that_runs_of_different_sizes_get_in_company_what_they_get_alone() -> None:

@@ -194,38 +194,6 @@ def test_that_at_the_minimum_it_vanishes_and_the_batch_norm_keeps_its_noise(
     assert math.sqrt(float(np.square(batches).mean())) == pytest.approx(floor, rel=0.1)
 
 
-@pytest.mark.parametrize(
-    ("start", "now", "largest", "outcome"),
-    [
-        (2.0, 0.1, 2.0, "shrunk"),
-        (2.0, 0.11, 2.0, "undecided"),
-        (2.0, 0.19, 2.0, "undecided"),
-        (2.0, 0.2, 2.0, "not shrunk"),
-        (2.0, 6.0, 6.0, "not shrunk"),
-        (1e-6, 1e-6, 1.0, "undecided"),
-        (1e-6, 0.5, 1.0, "not shrunk"),
-        (0.0, 0.0, 0.0, "undecided"),
-        (0.0, 1.0, 1.0, "undecided"),
-        (None, 1.0, None, "undecided"),
-        (1.0, None, None, "undecided"),
-        (1.0, math.inf, None, "undecided"),
-    ],
-)
-def test_that_the_test_compares_with_the_start(
-    start: float | None, now: float | None, largest: float | None, outcome: str
-) -> None:
-    assert gradient_test(start, now, largest).outcome == outcome
-
-
-def test_that_a_small_norm_is_a_critical_point_and_no_minimum() -> None:
-    assert "close to a critical point" in gradient_test(1.0, 0.01).sentence
-    assert "minimum" not in gradient_test(1.0, 0.01).sentence
-    assert "not at a critical point" in gradient_test(1.0, 0.9).sentence
-    # As around the minimum of a convex problem, where a constant rate keeps it.
-    assert "circling around one" in gradient_test(1.0, 0.19).sentence
-    assert "is inconclusive" in gradient_test(None, 0.9).sentence
-
-
 def test_that_early_stopping_can_leave_a_large_full_gradient(
     build: Build, play: Any, ended: Any
 ) -> None:
