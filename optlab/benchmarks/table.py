@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from optlab.benchmarks.benchmark import Benchmark
 from optlab.benchmarks.costs import (
     EigenvalueCost,
+    EigenvalueSearchCost,
     FixedEigenvalueCost,
     GradientNoiseCost,
     SmallEigenvalueCost,
@@ -57,6 +58,7 @@ BENCHMARKS: tuple[type[Benchmark], ...] = (
     EigenvalueCost,
     FixedEigenvalueCost,
     SmallEigenvalueCost,
+    EigenvalueSearchCost,
     WatchCost,
     Study,
     CompiledStudy,

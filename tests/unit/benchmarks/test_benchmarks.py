@@ -39,6 +39,7 @@ def short(monkeypatch: pytest.MonkeyPatch) -> None:
         costs.EigenvalueCost,
         costs.FixedEigenvalueCost,
         costs.SmallEigenvalueCost,
+        costs.EigenvalueSearchCost,
         costs.WatchCost,
     ):
         monkeypatch.setattr(cost, "case", Digits((4,), 64, 10))
@@ -163,6 +164,15 @@ def test_that_an_eigenvalue_that_is_off_is_noticed(
     last = iter((1.0, exact, 1.0))
     monkeypatch.setattr(costs, "_last_eigenvalue", lambda trainer: next(last))
     assert costs.EigenvalueCost().measure(1).agrees is agrees
+
+
+@pytest.mark.parametrize(("factor", "agrees"), [(1.0 + 5e-5, True), (1.001, False)])
+@pytest.mark.usefixtures("short")
+def test_that_a_search_that_is_off_is_noticed(*, factor: float, agrees: bool) -> None:
+    """Against the reading of the instrument at the same step."""
+    cost = costs.EigenvalueSearchCost()
+    cost.__dict__["_exact"] = factor * costs.SmallEigenvalueCost()._exact
+    assert cost.measure(1).agrees is agrees
 
 
 @pytest.mark.usefixtures("short")
