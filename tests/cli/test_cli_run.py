@@ -122,17 +122,27 @@ def test_that_a_run_reports_how_its_steps_were_taken(
     assert "steps are not compiled: there is no C++ compiler" in capsys.readouterr().err
 
 
-def test_that_a_compiled_run_is_repeated_and_forked_bit_for_bit(
-    capsys: pytest.CaptureFixture[str],
+@pytest.mark.parametrize(
+    "kept",
+    [[], ["averaging.name=polyak", "stopping.name=early", "stopping.patience=500"]],
+    ids=["plain", "averaged"],
+)
+@pytest.mark.parametrize("mode", ["recorded", "compiled"])
+def test_that_a_run_is_repeated_and_forked_bit_for_bit(
+    capsys: pytest.CaptureFixture[str], mode: str, kept: list[str]
 ) -> None:
-    words = ["iris-softmax", "--steps", "90", "--set", "compiled=yes"]
+    words = ["iris-softmax", "--steps", "90", "--set", f"compiled={mode == 'compiled'}"]
+    words += [word for value in kept for word in ("--set", value)]
     first = document(words, capsys)
-    assert (first["step_mode"], first["step_mode_reason"]) == ("compiled", None)
+    assert (first["step_mode"], first["step_mode_reason"]) == (mode, None)
     again = document([*words, "--runner", "process"], capsys)
     assert main(["fork", first["run"], "--at", "37", "--json"]) == 0
     fork = json.loads(capsys.readouterr().out)
-    assert again["step_mode"] == fork["step_mode"] == "compiled"
+    assert again["step_mode"] == fork["step_mode"] == mode
     assert first["theta_sha256"] == again["theta_sha256"] == fork["theta_sha256"]
+    assert first["final"] == again["final"] == fork["final"]
+    averaged = {name for name in first["final"] if name.startswith("average")}
+    assert bool(averaged) == bool(kept)
 
 
 def test_that_a_stored_run_keeps_the_wish_for_compiled_steps(
