@@ -196,7 +196,7 @@ class _Search:
             more = min(self.size, 2 * have) - have
             self.matrix = np.pad(self.matrix, ((0, 0), (0, more), (0, more)))
         self.matrix[:, dimension - 1, :dimension] = part
-        # The function, which takes half the time of the method.
+        # `reduce` takes half as long as the method `max`.
         np.maximum(self.scale, np.maximum.reduce(np.abs(part), axis=1), out=self.scale)
         return w, beta
 
@@ -333,7 +333,7 @@ class _Search:
     def _gathered(self) -> Extremes:
         rows = [result for result in self.results if result is not None]
         vectors = torch.stack([row[1] for row in rows])
-        # Together: making a tensor of few numbers takes as long as of many.
+        # One tensor for both: making a short one takes as long as making a longer one.
         numbers = self.like.new_tensor([[*row[0], row[2]] for row in rows])
         values, residuals = numbers[:, :-1], numbers[:, -1]
         top = min(self.top, values.shape[1])

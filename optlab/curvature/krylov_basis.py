@@ -43,7 +43,7 @@ class KrylovBasis:
     def __init__(self, like: torch.Tensor, most: int) -> None:
         runs, parameters = like.shape
         self._most = most
-        # Vectors first: the one that comes next is one piece of memory.
+        # Vectors first, so that each of them is one piece of memory.
         self._memory = like.new_empty(_FIRST_ROWS, runs, parameters)
         self._rest = like.new_empty(runs, 1, parameters)
         self._remainder = self._rest.squeeze(1)
@@ -115,11 +115,11 @@ class KrylovBasis:
         part = self._dimensions.get(dimension)
         if part is None:
             part = self._dimensions[dimension] = self._dimension(dimension)
-        # Rows: with more runs than one, products that have one column take many times as long.
+        # As rows: with several runs, batched products with a single column are many times slower.
         row = w.detach().unsqueeze(1)
         torch.bmm(row, part.across, out=part.first)
         torch.baddbmm(row, part.first, part.done, alpha=-1.0, out=self._rest)
-        # Once leaves rounding errors of the order of the cancellation; twice is enough.
+        # One pass leaves rounding errors of the order of the cancellation; two are enough.
         torch.bmm(self._rest, part.across, out=part.again)
         self._rest.baddbmm_(part.again, part.done, alpha=-1.0)
         part.first.add_(part.again)

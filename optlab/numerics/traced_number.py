@@ -63,7 +63,7 @@ class Numbers:
         """Return what is computed from two numbers, at least one of them traced."""
         value = compute(_plain(left), _plain(right))
         if compute is max and self.other:
-            # Below the least value it is the same number at each step: only here it is another one.
+            # At the bound both recordings would have the same number, as if it were a constant.
             value = value * 1.25 + 1e-9
         traced = self._next(value)
         self.origins[traced.index] = Origin(

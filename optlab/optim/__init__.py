@@ -25,8 +25,8 @@ calling ``backward()``; for natural gradients it returns the outputs of the mode
     optimizer = optlab.optim.NaturalGradient(model.parameters())
     loss = optimizer.step(lambda: (loss_function(outputs := model(x), y), outputs))
 
-On the CPU, rules of elementwise arithmetic go over to compiled loops in the course of a training,
-with the same bits, where there is a C++ compiler: see the argument ``fused`` and the attribute
+On the CPU, rules of elementwise arithmetic switch to compiled loops during training, with the same
+bits, where there is a C++ compiler: see the argument ``fused`` and the attribute
 ``fused_groups``.
 
 The classes are created from the registry on first access, so a new file in

@@ -61,6 +61,6 @@ def _target(outputs: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
     """Return ``y`` as values ``[R, m, outputs]``: classes become one-hot vectors."""
     if y.is_floating_point():
         return y
-    # As torch's one_hot, which looks at the values first: steps that do cannot be repeated.
+    # Not torch's one_hot, which reads the values first: such steps cannot be recorded.
     classes = torch.arange(outputs.shape[2], device=y.device)
     return (y.unsqueeze(2) == classes).to(outputs.dtype)

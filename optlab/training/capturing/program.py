@@ -224,7 +224,7 @@ class _Plan:
         written = {memory_of(tensor) for call in calls for tensor in call.written()}
         known = {*self._side, *self._batch}
         for number, (call, numbers) in enumerate(zip(calls, changing, strict=True)):
-            # What was there before is not new to whoever changes or views it.
+            # The result of a call that changes or views an older tensor is not new memory.
             known.update(map(memory_of, call.read()))
             new = [tensor for tensor in call.results if memory_of(tensor) not in known]
             known.update(map(memory_of, new))

@@ -29,7 +29,7 @@ def repeated_calls(calls: Sequence[Call], given: Iterable[torch.Tensor]) -> list
     own: set[int] = set()
     functions: list[Callable[[], Any]] = []
     for number, call in enumerate(calls):
-        # What was there before is not new to whoever changes or views it.
+        # The result of a call that changes or views an older tensor is not new memory.
         known.update(map(memory_of, call.read()))
         new = {memory_of(tensor) for tensor in call.results} - known
         if not new and not call.mutates:
