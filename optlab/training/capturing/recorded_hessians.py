@@ -10,7 +10,7 @@ the first ones are computed both ways and compared bit by bit.
 from __future__ import annotations
 
 import logging
-from typing import Any
+from typing import Any, Literal
 
 from optlab.core.lazy import torch
 from optlab.numerics.traced_number import NotRepeatable
@@ -24,13 +24,15 @@ _LOG = logging.getLogger(__name__)
 FIRST = 8
 """Hessians of a shape before one is recorded, which takes the time of some twenty."""
 CHECKED = 2
-"""Hessians whose products are computed both ways before a recording is used."""
+"""Hessians of which each kind of result is computed both ways before it is taken from a recording."""
 _RECORDINGS = 4
 """Shapes that are recorded, at most, and recordings that are made anew."""
 _VALUES = 2_000_000
 """Values of parameters and inputs of all runs, at most: the time of more is arithmetic."""
 
 Shape = tuple[Any, ...]
+Kind = Literal["product", "along"]
+"""What is requested of a Hessian."""
 
 
 class RecordedHessians:
@@ -93,8 +95,8 @@ class _Recording:
 
     Attributes:
         point: the Hessian whose memory holds the results.
-        checks: how many more Hessians are computed both ways. agrees: whether those that were have
-            the same bits.
+        checks: of how many more Hessians a kind of result is computed both ways. agrees: whether
+            those that were have the same bits.
     """
 
     def __init__(
@@ -116,7 +118,7 @@ class _Recording:
         given += [tensor for call in first for tensor in call.results]
         self._of_product = repeated_calls(then, given)
         self.point = point
-        self.checks = CHECKED
+        self.checks: dict[Kind, int] = {"product": CHECKED, "along": CHECKED}
         self.agrees = True
         self._of: RepeatedHessian | None = None
 
@@ -125,10 +127,10 @@ class _Recording:
         return objective is self._objective and objective.loss is self._loss
 
     def compare(self, repeated: torch.Tensor, usual: torch.Tensor) -> None:
-        """Note whether products ``[R, P]`` in both ways have the same bits."""
+        """Note whether results of any shape have the same bits in both ways."""
         if self.agrees and not torch.allclose(repeated, usual, rtol=0.0, atol=0.0, equal_nan=True):
             self.agrees = False
-            _LOG.info("Hessians are not recorded: a repeated product has other values")
+            _LOG.info("Hessians are not recorded: a repeated one has other values")
 
     def move(
         self, hessian: RepeatedHessian, point: tuple[torch.Tensor, torch.Tensor, torch.Tensor]
@@ -173,17 +175,25 @@ class RepeatedHessian(Hessian):
         super().__init__(theta)
         self._recording, self._objective = recording, objective
         self._x, self._y = x, y
-        self._compares = recording.checks > 0
-        recording.checks -= self._compares
+        self._both_ways: dict[Kind, bool] = {}
         self._usual: Hessian | None = None
 
     def _product(self, v: torch.Tensor) -> torch.Tensor:
         with torch.no_grad():
-            if not self._compares:
+            if not self._compares("product"):
                 return self._repeated(v)
             usual = self.usual.product(v)
             self._recording.compare(self._repeated(v), usual)
             return usual
+
+    def _compares(self, kind: Kind) -> bool:
+        """Return whether results of a kind are computed both ways."""
+        both = self._both_ways.get(kind)
+        if both is None:
+            checks = self._recording.checks
+            both = self._both_ways[kind] = checks[kind] > 0
+            checks[kind] -= both
+        return both
 
     def _repeated(self, v: torch.Tensor) -> torch.Tensor:
         result = self._at_point().product(v)
@@ -204,9 +214,11 @@ class RepeatedHessian(Hessian):
     def along(self, v: torch.Tensor) -> torch.Tensor:
         """Return ``vᵀHv`` ``[R]``, by a second-order forward pass."""
         self.products += 1
-        if self._compares:
-            return self.usual.along(v)
-        return self._at_point().point.along(v)
+        if not self._compares("along"):
+            return self._at_point().point.along(v)
+        usual = self.usual.along(v)
+        self._recording.compare(self._at_point().point.along(v), usual)
+        return usual
 
     def _several(self, vectors: torch.Tensor) -> torch.Tensor:
         return self.usual.several(vectors)

@@ -55,7 +55,9 @@ def taught(hessians: RecordedHessians, trainer: Trainer, runs: int) -> None:
     """Ask for Hessians until the next one is repeated and not compared any more."""
     for seed in range(FIRST + 1 + CHECKED):
         theta, x, y = points(trainer, runs, seed)
-        hessians.at(trainer.objective, theta, x, y).product(torch.ones_like(theta))
+        hessian = hessians.at(trainer.objective, theta, x, y)
+        hessian.product(theta)
+        hessian.along(theta)
 
 
 def same(one: torch.Tensor, other: torch.Tensor) -> bool:
@@ -153,7 +155,7 @@ def test_shapes_are_recorded_apart(build: Build) -> None:
     assert len(hessians._recordings) == 2
 
 
-def test_a_recording_with_other_values_is_not_used(
+def test_a_recording_with_other_products_is_not_used(
     build: Build, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     right = _Recording.product
@@ -166,6 +168,30 @@ def test_a_recording_with_other_values_is_not_used(
         its = batch_hessian(trainer.objective, theta, x, y)
         assert torch.equal(mine.product(theta), its.product(theta))
         assert torch.equal(mine.along(theta), its.along(theta))
+    assert isinstance(mine, WrittenOutHessian)
+
+
+@pytest.mark.parametrize("kind", ["product", "along"])
+def test_what_was_not_requested_before_is_compared_when_it_is(
+    build: Build, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    """After many of the other kind, results go wrong, as those that were never right would."""
+    trainer = Trainer([build()])
+    hessians = RecordedHessians()
+    for seed in range(3 * FIRST):
+        theta, x, y = points(trainer, 1, seed)
+        hessian = hessians.at(trainer.objective, theta, x, y)
+        (hessian.along if kind == "product" else hessian.product)(theta)
+    assert isinstance(hessian, RepeatedHessian)
+    recording = hessian._recording
+    owner = recording if kind == "product" else recording.point
+    right: Any = getattr(owner, kind)
+    monkeypatch.setattr(owner, kind, lambda v: right(v) * (1.0 + 2.0**-20))
+    for seed in range(5):
+        theta, x, y = points(trainer, 1, seed)
+        mine = hessians.at(trainer.objective, theta, x, y)
+        its = batch_hessian(trainer.objective, theta, x, y)
+        assert torch.equal(getattr(mine, kind)(theta), getattr(its, kind)(theta))
     assert isinstance(mine, WrittenOutHessian)
 
 
