@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from optlab.training.events import Event, RunEnded
 from optlab.training.session import session
 from optlab.training.snapshot import Snapshot
 from optlab.training.trainer import Trainer
+from tests.slow_compiler import SlowCompiler
 
 BASE: Mapping[str, Any] = {
     "seed": 1,
@@ -119,3 +121,11 @@ def _advanced() -> Callable[..., Trainer]:
 @pytest.fixture(name="script")
 def _script() -> type[Script]:
     return Script
+
+
+@pytest.fixture
+def slow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SlowCompiler:
+    """A compiler that waits until the test lets it go on."""
+    made = SlowCompiler(tmp_path)
+    monkeypatch.setenv("CXX", made.command)
+    return made

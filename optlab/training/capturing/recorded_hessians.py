@@ -24,7 +24,7 @@ _LOG = logging.getLogger(__name__)
 FIRST = 8
 """Hessians of a shape before one is recorded, which takes the time of some twenty."""
 CHECKED = 2
-"""Hessians of which each kind of result is computed both ways before it is taken from a recording."""
+"""Hessians of which each kind of result is computed both ways before a recording gives it."""
 _RECORDINGS = 4
 """Shapes that are recorded, at most, and recordings that are made anew."""
 _VALUES = 2_000_000

@@ -25,13 +25,6 @@ def _nothing_compiled(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     background.wait()
 
 
-@pytest.fixture
-def slow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SlowCompiler:
-    made = SlowCompiler(tmp_path)
-    monkeypatch.setenv("CXX", made.command)
-    return made
-
-
 def awaited(name: str) -> Function | None:
     return background.awaited(f'extern "C" void {name}() {{}}', name, [])
 

@@ -35,13 +35,6 @@ def _nothing_compiled(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     background.wait()
 
 
-@pytest.fixture
-def slow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SlowCompiler:
-    made = SlowCompiler(tmp_path)
-    monkeypatch.setenv("CXX", made.command)
-    return made
-
-
 def is_compiling() -> bool:
     return "optlab-compiler" in [thread.name for thread in threading.enumerate()]
 
