@@ -74,7 +74,7 @@ class General(PlainSection):
         False,
         "Compiled steps",
         help="Translate the steps of a run to C++ where there is a compiler, in about a second "
-        "before the first step: small runs of ten thousand steps gain it again. Each step agrees "
+        "before the first step, which pays off from about ten thousand small steps on. Each step agrees "
         "with an ordinary one to about 1e-6 of its size, and is the same at every repetition on "
         "the same machine.",
     )
